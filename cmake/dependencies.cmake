@@ -1,0 +1,19 @@
+# Every library that is not ours: name, version seen, source, licence, why. All from Debian packages.
+find_package(PkgConfig REQUIRED)
+
+# Highway 1.0.3 · libhwy-dev · Apache-2.0 · one source for SSE4 to AVX-512 and NEON, chosen at run time
+pkg_check_modules(hwy REQUIRED IMPORTED_TARGET libhwy)
+# PCRE2 10.42 · libpcre2-dev · BSD-3-Clause · the pre-tokenisers' regular expressions with Unicode properties
+pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
+# utf8proc 2.8 · libutf8proc-dev · MIT · general categories of characters
+pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
+# sentencepiece 0.1.97 · libsentencepiece-dev · Apache-2.0 · SentencePiece vocabularies (BPE, unigram)
+pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
+# nlohmann-json 3.11 · nlohmann-json3-dev · MIT · --json
+find_package(nlohmann_json 3.11 REQUIRED)
+# CLI11 2.1 · libcli11-dev · BSD-3-Clause · the command line
+find_package(CLI11 2.1 REQUIRED)
+if(HEADROOM_TESTS)
+  # Catch2 2.13 · catch2 · BSL-1.0 · tests
+  find_package(Catch2 2.13 REQUIRED)
+endif()

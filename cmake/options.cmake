@@ -1,0 +1,40 @@
+# Compiler options of every target, and the helper that makes a folder a target.
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "build type" FORCE)
+endif()
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  # The sloppiness is what lets ccache and precompiled headers work together.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE_PROGRAM})
+endif()
+
+add_library(headroom_options INTERFACE)
+target_include_directories(headroom_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(headroom_options INTERFACE -Wall -Wextra -Wconversion -Wshadow -Wno-sign-conversion
+                                                  -fno-math-errno)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(headroom_options INTERFACE -fpch-preprocess)
+endif()
+if(HEADROOM_SANITIZE)
+  target_compile_options(headroom_options INTERFACE -fsanitize=${HEADROOM_SANITIZE} -fno-sanitize-recover=all
+                                                    -fno-omit-frame-pointer -g)
+  target_link_options(headroom_options INTERFACE -fsanitize=${HEADROOM_SANITIZE})
+endif()
+find_package(Threads REQUIRED)
+target_link_libraries(headroom_options INTERFACE Threads::Threads)
+
+# headroom_folder(NAME [LIBRARIES …]): every .cpp of the current folder (and of the sub-folders named by FOLDERS)
+# becomes the static library NAME.
+function(headroom_folder name)
+  cmake_parse_arguments(arg "" "" "LIBRARIES;FOLDERS" ${ARGN})
+  set(patterns ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  foreach(folder ${arg_FOLDERS})
+    list(APPEND patterns ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp)
+  endforeach()
+  file(GLOB sources CONFIGURE_DEPENDS ${patterns})
+  add_library(${name} STATIC ${sources})
+  target_link_libraries(${name} PUBLIC headroom_options ${arg_LIBRARIES})
+  target_precompile_headers(${name} PRIVATE <algorithm> <array> <cmath> <cstdint> <cstring> <functional> <map> <memory>
+                            <optional> <span> <string> <string_view> <vector>)
+endfunction()

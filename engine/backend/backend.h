@@ -1,0 +1,215 @@
+// The seam between the engine and the machine it computes on: buffers, about a dozen transformer operations, the
+// paged KV cache's device side, stage timers. cpu/ is the first implementation, Vulkan and CUDA come behind the same
+// class. Nothing above this header may assume that device memory is host memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/base/model_config.h"
+#include "engine/base/page_layout.h"
+#include "engine/base/policy.h"
+#include "engine/base/tensor.h"
+#include "engine/base/types.h"
+
+namespace headroom {
+
+/// Device memory. Freed by its destructor; the backend must outlive it.
+class DeviceBuffer {
+ public:
+  virtual ~DeviceBuffer() = default;
+  virtual size_t size_bytes() const = 0;
+};
+
+/// A weight tensor where the backend wants it: on the CPU the file's own mapped bytes, elsewhere a copy.
+/// The TensorView's bytes must outlive it.
+class DeviceWeight {
+ public:
+  explicit DeviceWeight(TensorView view) : view_(std::move(view)) {}
+  virtual ~DeviceWeight() = default;
+  /// Name, type and shape; only a backend may look at `data`.
+  const TensorView& view() const { return view_; }
+
+ private:
+  TensorView view_;
+};
+
+/// A matrix of f32 inside a buffer, row-major: element (r, c) is float number offset + r * stride + c of the buffer.
+struct Matrix {
+  DeviceBuffer* buffer = nullptr;
+  int64_t offset = 0;  // floats
+  int32_t n_rows = 0;
+  int32_t n_cols = 0;
+  int64_t stride = 0;  // floats from row to row, >= n_cols
+
+  Matrix rows(int32_t first, int32_t count) const { return {buffer, offset + first * stride, count, n_cols, stride}; }
+};
+
+/// K and V of one layer during a prefill, f16: row r of K at half number r * row_values, of V behind all of K.
+struct KvScratch {
+  DeviceBuffer* buffer = nullptr;  // 2 * capacity_rows * row_values halves
+  int32_t capacity_rows = 0;
+  int32_t row_values = 0;  // n_kv_heads * head_dim; head h at h * head_dim
+};
+
+/// One KV head's cache as the operations see it: slot s is in page pages[s / page_tokens].
+struct HeadView {
+  std::span<const PageId> pages;
+  int32_t length = 0;  // slots filled
+};
+
+/// One product of MatmulTerm: y = x * weight^T (+ bias) (+ y before).
+struct MatmulTerm {
+  const DeviceWeight* weight = nullptr;  // (n_out, n_in)
+  const DeviceWeight* bias = nullptr;    // (n_out), F32; may be null
+  Matrix y;                              // (n_rows, n_out)
+  bool accumulate = false;               // add to what y holds
+};
+
+/// Causal attention of a block of prompt rows over a head's held slots and the rows of this turn.
+/// Columns of col and win: first the held slots (column s = slot s), padded to n_held_columns, then the turn's rows
+/// (column n_held_columns + t). They are added to, so that blocks of rows can follow one another; columns that no
+/// row attends to stay as they are.
+struct AttendPrefill {
+  Matrix q;                        // (n_rows, n_heads * head_dim), after RoPE; row r is turn row first_row + r
+  KvScratch kv;                    // rows 0 .. first_row + n_rows - 1 of the turn are filled
+  std::span<const HeadView> held;  // one for each KV head; empty in a first turn
+  int32_t n_held_columns = 0;      // at least the longest held length
+  int32_t first_row = 0;
+  int32_t position0 = 0;           // position of turn row 0
+  int32_t window = 0;              // row at position i sees columns j with i - j < window; 0: all j <= i
+  int32_t head_dim = 0;
+  float scale = 0;
+  Matrix out;                      // (n_rows, n_heads * head_dim)
+  // Statistics of the profile; buffers may be null, then nothing is summed.
+  Matrix col;                      // (n_heads, n_held_columns + turn rows): col[j] += sum over rows of A[i][j]
+  Matrix win;                      // the same, of rows with i - j < win_tokens
+  int32_t win_tokens = 0;
+};
+
+/// What a decode step knows before it starts; given once a token for all layers, so that a backend with a recorded
+/// command list only has to upload it.
+struct DecodeStep {
+  int32_t position = 0;                // of the token that is computed
+  TokenClass token_class = TokenClass::plain;
+  int32_t n_kv_heads = 0;              // heads of a layer; heads and rules are layer-major
+  std::span<const HeadView> heads;     // every head has room for one slot more than its length
+  std::span<const KeepRule> rules;     // as of position + 1 tokens
+  int32_t log_before = 0;              // evicted slots at positions below it are handed out with K and V
+};
+
+/// One slot that a head let go, in the order in which it happened. The last slot of the head took its place.
+struct Eviction {
+  int32_t head = 0;      // layer * n_kv_heads + kv_head
+  int32_t slot = 0;      // where it was
+  int32_t position = 0;
+  float score = 0;       // at the moment of leaving
+  int64_t row = -1;      // index into StepReport::rows; -1: not logged
+};
+
+struct StepReport {
+  std::vector<Eviction> evictions;
+  std::vector<uint16_t> rows;  // for each logged eviction: K (head_dim) then V (head_dim), f16
+};
+
+/// Where a slot's K and V come from when a head is assembled anew.
+struct SlotSource {
+  enum class Kind : uint8_t {
+    held,     // index = slot of the head as it stands
+    scratch,  // index = row of KvScratch
+    log,      // index = row of `log_rows`
+  };
+  Kind kind = Kind::held;
+  int32_t index = 0;
+  SlotTag tag = 0;
+  float score = 0;
+};
+
+/// Writes one head's cache from its parts into new pages (they share none with `from`).
+struct AssembleHead {
+  int32_t kv_head = 0;                      // selects the columns of the scratch
+  HeadView from;                            // may be empty
+  KvScratch kv;                             // may be null
+  std::span<const uint16_t> log_rows;       // host: (n, 2 * head_dim) f16, K then V; may be empty
+  std::span<const SlotSource> slots;        // in order of the new slots
+  std::span<const PageId> pages;            // ceil(slots / page_tokens) pages
+};
+
+struct StageTime {
+  std::string name;
+  int64_t calls = 0;
+  double ms = 0;
+  double bytes = 0;  // that the stage had to read and write at least
+};
+
+struct BackendInfo {
+  std::string name;    // "cpu"
+  std::string device;  // "AVX-512 VNNI, 2 threads"
+  bool unified_memory = true;
+};
+
+/// One thread at a time. Operations throw Error(out_of_memory) or Error(device); arguments that do not fit each
+/// other are a programmer's mistake. The order of calls is the order of effects.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual const BackendInfo& info() const = 0;
+
+  // Memory.
+  virtual std::unique_ptr<DeviceBuffer> allocate(size_t bytes) = 0;  // contents undefined
+  virtual void upload(DeviceBuffer& to, size_t offset_bytes, std::span<const std::byte> from) = 0;
+  virtual void download(const DeviceBuffer& from, size_t offset_bytes, std::span<std::byte> to) = 0;
+  virtual std::unique_ptr<DeviceWeight> load_weight(const TensorView& view) = 0;
+
+  // Transformer operations on f32 activations.
+  /// out row r = scale * row ids[r] of table.  out: (n, n_embd)
+  virtual void embed(const DeviceWeight& table, std::span<const TokenId> ids, float scale, Matrix out) = 0;
+  /// out = x / sqrt(mean(x^2) + eps) * gain, row by row; out may be x. gain: (n_cols), F32
+  virtual void rms_norm(Matrix x, const DeviceWeight& gain, float eps, Matrix out) = 0;
+  /// Several products of the same x, so that it is quantised once and the terms run side by side.
+  /// x: (n_rows, n_in). Quantised weights take x in 8 bits a block; float weights take it as it is.
+  virtual void matmul(Matrix x, std::span<const MatmulTerm> terms) = 0;
+  /// Rotates the first n_rot values of every head of x in place; row r is at position0 + r.
+  /// x: (n_rows, n * head_dim). frequencies: buffer of n_rot / 2 f32, radians a position.
+  virtual void rope(Matrix x, int32_t head_dim, int32_t position0, RopeStyle style, int32_t n_rot,
+                    const DeviceBuffer& frequencies) = 0;
+  /// x += y
+  virtual void add(Matrix x, Matrix y) = 0;
+  /// gate = act(gate) * up
+  virtual void gate(Activation activation, Matrix gate, Matrix up) = 0;
+  virtual void fill_zero(Matrix x) = 0;
+  /// Rounds k and v to f16 into rows first_row … of the scratch.  k, v: (n_rows, kv.row_values)
+  virtual void store_kv(Matrix k, Matrix v, KvScratch kv, int32_t first_row) = 0;
+  virtual void attend_prefill(const AttendPrefill& args) = 0;
+
+  // The paged cache. Pages live in slabs that come and go one by one.
+  virtual void set_page_layout(PageLayout layout) = 0;
+  virtual void add_slab(int32_t slab) = 0;     // throws out_of_memory; nothing has changed then
+  virtual void remove_slab(int32_t slab) = 0;  // its memory goes back to the system now
+  virtual void copy_page(PageId from, PageId to) = 0;
+  virtual void assemble(const AssembleHead& args) = 0;
+  /// Scores of a head's slots, in slot order.  out: (length)
+  virtual void read_scores(HeadView head, std::span<float> out) = 0;
+  /// K and V of some slots of a head as f16.  out: (slots, 2 * head_dim), K then V
+  virtual void read_rows(HeadView head, std::span<const int32_t> slots, std::span<uint16_t> out) = 0;
+
+  // One token.
+  virtual void begin_step(const DecodeStep& step) = 0;  // the spans stay valid until end_step
+  /// Appends k and v to each KV head (score 0), attends over all its slots and itself, adds the probabilities of
+  /// the query group to the slots' scores.  q, out: (1, n_heads * head_dim); k, v: (1, n_kv_heads * head_dim)
+  virtual void attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, float scale, Matrix out) = 0;
+  /// Applies each head's rule to what it holds: what the rule does not keep leaves, the lowest score first (of equal
+  /// scores the later position), each time replaced by the head's last slot.
+  virtual void evict(int32_t layer) = 0;
+  virtual StepReport end_step() = 0;
+
+  // Stage timers, since the last reset.
+  virtual std::vector<StageTime> stage_times() const = 0;
+  virtual void reset_stage_times() = 0;
+};
+
+}  // namespace headroom

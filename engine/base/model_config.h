@@ -1,0 +1,60 @@
+// The numbers that define a model's mathematics. engine/model fills it from a GGUF file or refuses the file;
+// engine/run computes with it. Every field is already checked against the tensors' shapes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace headroom {
+
+enum class Architecture { llama, qwen2, gemma3 };
+
+/// Which two values of a head RoPE rotates together.
+enum class RopeStyle {
+  neighbours,  // (2i, 2i + 1): GGUF files of the llama architecture
+  halves,      // (i, i + n_rot / 2): qwen2, gemma3
+};
+
+enum class Activation { silu, gelu_tanh };
+
+/// What differs from layer to layer.
+struct LayerConfig {
+  int32_t window = 0;     // sliding window in tokens: row i sees columns j with i - j < window; 0 = all
+  float rope_theta = 0;   // base frequency of this layer
+  float rope_scale = 1;   // positions are multiplied by it (linear scaling: 1 / factor)
+};
+
+struct ModelConfig {
+  Architecture architecture = Architecture::llama;
+  std::string architecture_name;  // as in the file
+  std::string name;               // general.name, or the file's name
+  int32_t n_layers = 0;
+  int32_t n_embd = 0;
+  int32_t n_ff = 0;
+  int32_t n_heads = 0;  // query heads
+  int32_t n_kv_heads = 0;
+  int32_t head_dim = 0;
+  int32_t n_vocab = 0;
+  int32_t n_ctx_train = 0;  // the model's last position + 1
+  int32_t n_rot = 0;        // values of a head that RoPE rotates, from the front
+  RopeStyle rope_style = RopeStyle::neighbours;
+  Activation activation = Activation::silu;
+  float rms_eps = 1e-5f;
+  float embedding_scale = 1;  // gemma: sqrt(n_embd)
+  float attention_scale = 0;  // factor of q . k
+  std::vector<LayerConfig> layers;
+  std::vector<float> rope_factors;  // rope_freqs.weight: divisors of the n_rot / 2 frequencies; empty: none
+
+  int32_t group() const { return n_heads / n_kv_heads; }
+  int32_t q_dim() const { return n_heads * head_dim; }
+  int32_t kv_dim() const { return n_kv_heads * head_dim; }
+};
+
+/// kv_full_bytes: K and V in f16 of n_tokens in every head, at most what a layer's window can hold.
+int64_t full_kv_bytes(const ModelConfig& config, int64_t n_tokens);
+
+/// Columns that the token at position n_tokens can still reach in a layer: all, or window - 1.
+int32_t reachable_tokens(int32_t n_tokens, int32_t window);
+
+}  // namespace headroom

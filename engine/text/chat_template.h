@@ -1,0 +1,57 @@
+// Messages ─► the text of a prompt, by the Jinja template that a model file carries. A template is a program from a
+// stranger, so it runs in a small interpreter with limits; what users wrote stays marked as theirs character by
+// character, so that it can never become a control token.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace headroom {
+
+struct Message {
+  std::string role;  // "system", "user", "assistant"
+  std::string content;
+};
+
+/// A stretch of rendered text with one origin.
+struct TextSpan {
+  std::string text;
+  bool from_user = false;  // content of a message: no control tokens in it
+};
+
+struct TemplateLimits {
+  int64_t max_steps = 200'000;
+  int32_t max_depth = 64;
+  size_t max_output_bytes = size_t{8} << 20;
+  int64_t max_range = 10'000;
+};
+
+struct TemplateInput {
+  std::vector<Message> messages;
+  std::string bos_token;
+  std::string eos_token;
+  bool add_generation_prompt = true;
+  std::string date;  // "26 Jul 2024", for strftime_now; empty: today
+};
+
+class ChatTemplate {
+ public:
+  /// Parses. Throws Error(bad_input) with line and what was expected, Error(unsupported) for a Jinja feature that is
+  /// not offered.
+  explicit ChatTemplate(std::string_view source, TemplateLimits limits = {});
+  ChatTemplate(ChatTemplate&&) noexcept;
+  ChatTemplate& operator=(ChatTemplate&&) noexcept;
+  ~ChatTemplate();
+
+  /// Neighbouring stretches of the same origin are joined. Throws Error where a limit is reached or the template
+  /// itself raises an exception.
+  std::vector<TextSpan> render(const TemplateInput& input) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<const Impl> impl_;
+};
+
+}  // namespace headroom

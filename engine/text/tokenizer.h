@@ -1,0 +1,65 @@
+// Text ◄─► token ids by a model's own vocabulary, and each id's class for FastGen. Second step of the data path; knows
+// no files and no backends.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/base/types.h"
+#include "engine/base/vocab.h"
+
+namespace headroom {
+
+/// Immutable after construction; every call is safe from several threads.
+class Tokenizer {
+ public:
+  /// Throws Error(unsupported) for a vocabulary that could be tokenised wrongly (unknown model or pre-tokeniser) and
+  /// Error(bad_input) for one that contradicts itself.
+  explicit Tokenizer(Vocab vocab);
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  const Vocab& vocab() const;
+  int32_t size() const;
+
+  /// Ids of a text, without BOS or EOS. User-defined tokens are matched in any text; control tokens only where
+  /// allow_control (text that the program or a template wrote itself). Invalid UTF-8 goes through byte for byte.
+  /// first_piece: the text starts a sequence, so that SentencePiece's space prefix applies.
+  std::vector<TokenId> encode(std::string_view text, bool allow_control = false, bool first_piece = true) const;
+
+  /// Bytes of one token as it stands in a text; control tokens give nothing unless render_control.
+  std::string piece(TokenId id, bool render_control = false) const;
+  /// Bytes of a sequence. decode(encode(x)) == x.
+  std::string decode(std::span<const TokenId> ids, bool render_control = false) const;
+
+  /// By DESIGN section 2, from the vocabulary entry alone (position 0 is the caller's business).
+  TokenClass token_class(TokenId id) const;
+  bool is_control(TokenId id) const;
+  /// EOS, EOT, EOM and the tokens that models are known to end a turn with.
+  bool is_end_of_turn(TokenId id) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<const Impl> impl_;
+};
+
+/// Token ids ─► text in whole UTF-8 characters: bytes of an unfinished character wait for the next token.
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool first_piece = false);
+  /// Text that is complete with this token; invalid bytes come out as U+FFFD.
+  std::string push(TokenId id);
+  /// What is left at the end; an unfinished character as U+FFFD.
+  std::string finish();
+
+ private:
+  const Tokenizer* tokenizer_;
+  std::string pending_;
+  bool at_start_;
+};
+
+}  // namespace headroom
