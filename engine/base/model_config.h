@@ -20,9 +20,9 @@ enum class Activation { silu, gelu_tanh };
 
 /// What differs from layer to layer.
 struct LayerConfig {
-  int32_t window = 0;     // sliding window in tokens: row i sees columns j with i - j < window; 0 = all
-  float rope_theta = 0;   // base frequency of this layer
-  float rope_scale = 1;   // positions are multiplied by it (linear scaling: 1 / factor)
+  int32_t window = 0;    // sliding window in tokens: row i sees columns j with i - j < window; 0 = all
+  float rope_theta = 0;  // base frequency of this layer
+  float rope_scale = 1;  // positions are multiplied by it (linear scaling: 1 / factor)
 };
 
 struct ModelConfig {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cmath>
 
 #include "engine/base/model_config.h"
@@ -30,7 +31,7 @@ struct NamedSet {
 };
 
 // The paper's set is its section 3.3; the ablations leave one policy out of it (its table 4) or take another order
-// (its table 5); the baselines are one policy for all heads.
+// (punctuation last, its table 5; local before frequent); the baselines are one policy for all heads.
 const std::vector<NamedSet>& named_sets() {
   static const std::vector<NamedSet> sets{
       {"paper", {{s}, {s | p}, {s | p | f}, {s | p | f | l}, {Policy::full}}},
@@ -38,6 +39,7 @@ const std::vector<NamedSet>& named_sets() {
       {"paper-no-punct", {{s}, {s | f}, {s | f | l}, {Policy::full}}},
       {"paper-no-frequent", {{s}, {s | p}, {s | p | l}, {Policy::full}}},
       {"paper-no-local", {{s}, {s | p}, {s | p | f}, {Policy::full}}},
+      {"paper-punct-last", {{s}, {s | f}, {s | f | l}, {s | p | f | l}, {Policy::full}}},
       {"paper-local-first", {{s}, {s | p}, {s | p | l}, {s | p | f | l}, {Policy::full}}},
       {"local", {{l}}},
       {"streaming", {{Policy::first | l}}},
@@ -64,8 +66,8 @@ std::optional<Policy> parse_policy(std::string_view name) {
   while (true) {
     const size_t plus = name.find('+');
     const std::string_view word = name.substr(0, plus);
-    const auto* found = std::find_if(part_names.begin(), part_names.end(),
-                                     [&](const PartName& part) { return part.name == word; });
+    const auto* found =
+        std::find_if(part_names.begin(), part_names.end(), [&](const PartName& part) { return part.name == word; });
     if (found == part_names.end() || (parts & found->part) != 0) return std::nullopt;
     parts = static_cast<uint8_t>(parts | found->part);
     if (plus == std::string_view::npos) break;
@@ -88,6 +90,7 @@ std::vector<std::string> cache_config_names() {
 }
 
 KeepRule make_keep_rule(Policy policy, int32_t n_tokens, int32_t window, double r_local, double r_frequent) {
+  assert(r_local >= 0 && r_local <= 1 && r_frequent >= 0 && r_frequent <= 1);
   const int32_t n_reach = reachable_tokens(n_tokens, window);
   const int32_t w = std::max(1, static_cast<int32_t>(std::ceil(r_local * n_reach)));
   return KeepRule{.policy = policy,

@@ -14,11 +14,11 @@ namespace headroom {
 
 /// A policy is the union of parts; `full` keeps everything and stands alone.
 struct Policy {
-  static constexpr uint8_t special = 1;      // control tokens and position 0
+  static constexpr uint8_t special = 1;  // control tokens and position 0
   static constexpr uint8_t punctuation = 2;
-  static constexpr uint8_t frequent = 4;     // the best scores among what no other part keeps
-  static constexpr uint8_t local = 8;        // the last w tokens
-  static constexpr uint8_t first = 16;       // positions 0 to 3: StreamingLLM's sinks
+  static constexpr uint8_t frequent = 4;  // the best scores among what no other part keeps
+  static constexpr uint8_t local = 8;     // the last w tokens
+  static constexpr uint8_t first = 16;    // positions 0 to 3: StreamingLLM's sinks
   static constexpr uint8_t full = 128;
 
   uint8_t parts = full;
@@ -47,8 +47,8 @@ struct CacheConfig {
   GroupReduce group = GroupReduce::min;
 };
 
-/// Named values: paper, full, local, streaming, h2o, and the ablations of the paper's table 4
-/// (paper-no-special … ). Nothing for an unknown name.
+/// Named values: paper, full, local, streaming, h2o, and the paper's ablations (paper-no-special …,
+/// paper-punct-last …). Nothing for an unknown name.
 std::optional<CacheConfig> find_cache_config(std::string_view name);
 std::vector<std::string> cache_config_names();
 
@@ -72,7 +72,7 @@ struct KeepRule {
 };
 
 /// n_tokens: tokens in the conversation so far. window: the layer's sliding window, 0 for none.
-/// Budgets are shares of the columns within reach: w = max(1, ceil(r_local * n)), ceil(r_frequent * n).
+/// Budgets are shares of the columns within reach: w = max(1, ceil(r_local * n)), ceil(r_frequent * n). Shares: 0 to 1.
 KeepRule make_keep_rule(Policy policy, int32_t n_tokens, int32_t window, double r_local, double r_frequent);
 
 }  // namespace headroom

@@ -17,7 +17,7 @@ struct HeadCache {
   std::vector<PageId> pages;
   std::vector<SlotTag> tags;  // by slot, dense
   Policy policy;
-  HeadProfile profile;        // of the last turn that chose a policy
+  HeadProfile profile;  // of the last turn that chose a policy
 
   int32_t length() const { return static_cast<int32_t>(tags.size()); }
 };
@@ -36,7 +36,8 @@ class HeadCaches {
   const PagePool& pool() const { return pool_; }
   int64_t kept_tokens() const;  // over all heads
 
-  /// Gives every head a page for one more slot where its last page is full. All heads or, where it throws, none.
+  /// Gives every head a page for one more slot where its last page is full. All heads or, where it throws, none. The
+  /// append that follows cannot fail.
   void reserve_slot();
   /// The slot that a decode step filled, in every head.
   void append(SlotTag tag);
@@ -47,17 +48,20 @@ class HeadCaches {
   void trim();
 
   /// New pages for a head that is about to be assembled anew; the old ones stay until replace. On a throw nothing
-  /// has changed.
+  /// has changed. No moves may be planned until the pages went to replace or free_pages.
   std::vector<PageId> allocate_pages(int32_t head, int32_t n_slots);
-  /// Hands the new pages and tags to the head and frees the old pages.
+  /// Hands the new pages, as many as the tags need, and tags to the head and frees the old pages. Policy and profile
+  /// stay.
   void replace(int32_t head, std::vector<PageId> pages, std::vector<SlotTag> tags);
   void free_pages(const std::vector<PageId>& pages);  // allocated, but not used after all
-  void clear();
+  void clear();                                       // as constructed, but for the pool's peaks
 
   /// Applies pool moves to the heads' lists. The caller has copied the pages.
   void finish_moves(const std::vector<PageMove>& moves);
 
  private:
+  void shrink(HeadCache& head, size_t n_pages);
+
   int32_t n_kv_heads_;
   PagePool pool_;
   std::vector<HeadCache> heads_;

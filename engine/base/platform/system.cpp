@@ -1,0 +1,194 @@
+// What this process may use of the machine (Linux): cores, memory, folders, and memory straight from the system.
+// Control groups count: in a container the machine's own numbers are not what a process gets.
+#include <malloc.h>
+#include <pwd.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "engine/base/error.h"
+#include "engine/base/platform/platform.h"
+
+namespace headroom {
+namespace {
+
+constexpr int64_t no_limit = std::numeric_limits<int64_t>::max();
+
+// Nothing where the file is missing, or says "max".
+std::optional<int64_t> read_number(const std::string& path) {
+  std::ifstream file(path);
+  int64_t number = 0;
+  if (!(file >> number)) return std::nullopt;
+  return number;
+}
+
+// "name: 123 kB" of /proc/meminfo and "name 123" of a control group's memory.stat.
+std::optional<int64_t> read_field(const std::string& path, std::string_view name) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (line.size() <= name.size() || line.compare(0, name.size(), name) != 0) continue;
+    if (line[name.size()] != ':' && line[name.size()] != ' ') continue;
+    return std::strtoll(line.c_str() + name.size() + 1, nullptr, 10);
+  }
+  return std::nullopt;
+}
+
+// Folders of this process's control groups for a controller, the innermost first. Every one of them may set a limit.
+// In a container the path in /proc may be the host's: then only the root folder exists, and it is the container's own.
+std::vector<std::string> control_group_folders(const std::string& controller) {
+  std::vector<std::string> folders;
+  std::ifstream file("/proc/self/cgroup");
+  for (std::string line; std::getline(file, line);) {
+    const size_t first_colon = line.find(':');
+    const size_t second_colon = line.find(':', first_colon + 1);
+    if (first_colon == std::string::npos || second_colon == std::string::npos) continue;
+    const std::string controllers = "," + line.substr(first_colon + 1, second_colon - first_colon - 1) + ",";
+    const bool is_version_2 = controllers == ",,";
+    if (!is_version_2 && controllers.find("," + controller + ",") == std::string::npos) continue;
+    const std::string root = is_version_2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/" + controller;
+    std::string path = line.substr(second_colon + 1);
+    while (path.size() > 1) {
+      folders.push_back(root + path);
+      path.resize(path.rfind('/'));
+    }
+    folders.push_back(root);
+  }
+  return folders;
+}
+
+struct GroupMemory {
+  int64_t limit_bytes = no_limit;
+  int64_t free_bytes = no_limit;
+};
+
+GroupMemory control_group_memory() {
+  GroupMemory memory;
+  for (const std::string& folder : control_group_folders("memory")) {
+    std::optional<int64_t> limit = read_number(folder + "/memory.max");
+    std::optional<int64_t> used = read_number(folder + "/memory.current");
+    if (!limit) limit = read_number(folder + "/memory.limit_in_bytes");
+    if (!used) used = read_number(folder + "/memory.usage_in_bytes");
+    if (!limit) continue;
+    memory.limit_bytes = std::min(memory.limit_bytes, *limit);
+    if (!used) continue;
+    // File pages that nobody used lately are counted as used, yet given up on demand.
+    const int64_t reclaimable = read_field(folder + "/memory.stat", "inactive_file").value_or(0);
+    memory.free_bytes = std::min(memory.free_bytes, std::max<int64_t>(0, *limit - *used + reclaimable));
+  }
+  return memory;
+}
+
+// Whole CPUs that the control groups' time quota allows; the upper bound of int where there is none.
+int control_group_cpus() {
+  int64_t cpus = std::numeric_limits<int>::max();
+  const auto limit = [&](int64_t quota, int64_t period) {
+    if (quota > 0 && period > 0) cpus = std::min(cpus, (quota + period - 1) / period);
+  };
+  for (const std::string& folder : control_group_folders("cpu")) {
+    std::ifstream version_2(folder + "/cpu.max");
+    int64_t quota = 0, period = 0;
+    if (version_2 >> quota >> period) limit(quota, period);
+    limit(read_number(folder + "/cpu.cfs_quota_us").value_or(0), read_number(folder + "/cpu.cfs_period_us").value_or(0));
+  }
+  return static_cast<int>(cpus);
+}
+
+std::vector<int> allowed_cpus() {
+  std::vector<int> cpus;
+  for (int n_cpus = 1024; n_cpus <= 1 << 20; n_cpus *= 2) {
+    cpu_set_t* set = CPU_ALLOC(n_cpus);
+    const size_t set_bytes = CPU_ALLOC_SIZE(n_cpus);
+    const bool fits = sched_getaffinity(0, set_bytes, set) == 0;
+    for (int cpu = 0; fits && cpu < n_cpus; ++cpu)
+      if (CPU_ISSET_S(cpu, set_bytes, set)) cpus.push_back(cpu);
+    CPU_FREE(set);
+    if (fits || errno != EINVAL) break;
+  }
+  return cpus;
+}
+
+int64_t physical_memory_bytes() {
+  const std::optional<int64_t> kib = read_field("/proc/meminfo", "MemTotal");
+  return kib ? *kib * 1024 : static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+}
+
+}  // namespace
+
+int physical_cores() {
+  const std::vector<int> cpus = allowed_cpus();
+  // Threads of one core name the same package and core.
+  std::set<std::pair<int64_t, int64_t>> cores;
+  for (const int cpu : cpus) {
+    const std::string folder = "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
+    const std::optional<int64_t> core = read_number(folder + "core_id");
+    const std::optional<int64_t> package = read_number(folder + "physical_package_id");
+    // Where the topology is hidden each CPU counts as a core of its own.
+    cores.insert(core ? std::pair(package.value_or(0), *core) : std::pair<int64_t, int64_t>(-2, cpu));
+  }
+  return std::max(1, std::min(static_cast<int>(cores.size()), control_group_cpus()));
+}
+
+int64_t total_memory_bytes() { return std::min(physical_memory_bytes(), control_group_memory().limit_bytes); }
+
+int64_t available_memory_bytes() {
+  const std::optional<int64_t> kib = read_field("/proc/meminfo", "MemAvailable");
+  const int64_t machine_bytes = kib ? *kib * 1024 : physical_memory_bytes();
+  return std::min(machine_bytes, control_group_memory().free_bytes);
+}
+
+int64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  int64_t all_pages = 0, resident_pages = 0;
+  file >> all_pages >> resident_pages;
+  return resident_pages * sysconf(_SC_PAGESIZE);
+}
+
+std::string home_folder() {
+  const char* home = std::getenv("HOME");
+  if (home != nullptr && home[0] == '/') return home;
+  std::vector<char> buffer(size_t{64} << 10);
+  passwd entry{};
+  passwd* found = nullptr;
+  getpwuid_r(getuid(), &entry, buffer.data(), buffer.size(), &found);
+  return found != nullptr && found->pw_dir != nullptr ? found->pw_dir : "/";
+}
+
+std::string cache_folder() {
+  // The XDG rules: a relative path is to be ignored.
+  const char* base = std::getenv("XDG_CACHE_HOME");
+  return (base != nullptr && base[0] == '/' ? std::string(base) : home_folder() + "/.cache") + "/headroom";
+}
+
+std::byte* map_memory(size_t bytes) {
+  assert(bytes > 0);
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED)
+    throw Error(ErrorKind::out_of_memory,
+                "the system refused " + std::to_string(bytes) + " bytes of memory: " + std::strerror(errno));
+  return static_cast<std::byte*>(memory);
+}
+
+void unmap_memory(std::byte* memory, size_t bytes) {
+  [[maybe_unused]] const int result = munmap(memory, bytes);
+  assert(result == 0);
+}
+
+void return_large_blocks_to_system() {
+#ifdef __GLIBC__
+  // Setting the threshold by hand is also what stops glibc from raising it after the first large free.
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
+}
+
+}  // namespace headroom

@@ -1,0 +1,65 @@
+// The transformer's own arithmetic, one layer at a time, on whatever backend: projections before attention, mixing and
+// feed-forward after it, logits at the end. Attention itself stands between the two, in prefill.cpp and decode.cpp.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/backend/backend.h"
+#include "engine/run/model.h"
+
+namespace headroom {
+
+/// One layer's weights on the device; the optional ones are null where the architecture has none.
+struct LayerWeights {
+  using Weight = std::unique_ptr<DeviceWeight>;
+  Weight attn_norm, attn_q, attn_k, attn_v, attn_q_bias, attn_k_bias, attn_v_bias, attn_q_norm, attn_k_norm;
+  Weight attn_output, post_attention_norm, ffn_norm, ffn_gate, ffn_up, ffn_down, post_ffw_norm;
+  DeviceBuffer* rope_frequencies = nullptr;  // (n_rot / 2) f32, radians a position; shared by layers alike
+};
+
+/// Room for the activations of up to n_rows tokens inside a layer, in one buffer. f32, row-major.
+class Activations {
+ public:
+  Activations(Backend& backend, const ModelConfig& config, int32_t n_rows);
+
+  Matrix hidden;    // (n_rows, n_embd): a normalised input
+  Matrix q;         // (n_rows, n_heads * head_dim)
+  Matrix k, v;      // (n_rows, n_kv_heads * head_dim)
+  Matrix attended;  // (n_rows, n_heads * head_dim)
+  Matrix branch;    // (n_rows, n_embd): what is added to the residual stream
+  Matrix gate, up;  // (n_rows, n_ff)
+
+ private:
+  std::unique_ptr<DeviceBuffer> buffer_;
+};
+
+class Forward {
+ public:
+  Forward(const Model& model, Backend& backend);
+
+  const ModelConfig& config() const { return model_.config(); }
+  Backend& backend() const { return backend_; }
+  /// Bytes of weights that one token reads (the embedding counts one row).
+  int64_t weight_bytes_per_token() const;
+
+  /// x row r = embedding of ids[r].  x: (n, n_embd)
+  void embed(std::span<const TokenId> ids, Matrix x) const;
+  /// Fills q, k, v of the block, after bias, norm and RoPE; row r is at position0 + r.  x: (n, n_embd)
+  void project(int32_t layer, Matrix x, int32_t position0, const Activations& block) const;
+  /// Adds attention's and the feed-forward network's contributions to x.  attended: (n, n_heads * head_dim)
+  void finish_layer(int32_t layer, Matrix x, Matrix attended, const Activations& block) const;
+  /// Logits that follow one row.  x: (1, n_embd); out: (n_vocab)
+  void logits(Matrix x, const Activations& block, std::vector<float>& out) const;
+
+ private:
+  const Model& model_;
+  Backend& backend_;
+  std::unique_ptr<DeviceWeight> token_embd_, output_norm_, output_;
+  std::vector<LayerWeights> layers_;
+  std::vector<std::unique_ptr<DeviceBuffer>> rope_tables_;
+  std::unique_ptr<DeviceBuffer> logits_;
+};
+
+}  // namespace headroom

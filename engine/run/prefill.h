@@ -1,0 +1,34 @@
+// A turn's new tokens ─► every head's cache and the logits that follow, one layer at a time: a layer's full K and V
+// exist only while that layer is computed.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "engine/run/forward.h"
+#include "engine/run/kv_store.h"
+#include "engine/run/session.h"
+
+namespace headroom {
+
+/// Thrown out of a prefill that the observer stopped; nobody but Session sees it.
+struct Cancelled {};
+
+struct PrefillTimes {
+  double total_ms = 0;
+  double profile_ms = 0;  // profiling, choosing, compacting
+};
+
+/// Class of a token where it stands: position 0 is special whatever it is (the attention sink).
+TokenClass class_at(const Tokenizer& tokenizer, TokenId id, int32_t position);
+
+/// Prefills ids behind what the store holds. On a throw the store's layers are partly changed: the caller undoes the
+/// turn. logits: (n_vocab), after the last token.
+PrefillTimes prefill(const Model& model, const Forward& forward, KvStore& store, std::span<const TokenId> ids,
+                     TurnObserver& observer, std::vector<float>& logits);
+
+/// One token through the compressed caches.  logits: (n_vocab), after it
+void decode(const Model& model, const Forward& forward, KvStore& store, const Activations& row, Matrix x, TokenId id,
+            std::vector<float>& logits);
+
+}  // namespace headroom

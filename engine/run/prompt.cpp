@@ -1,0 +1,129 @@
+// Messages or raw text ─► token ids. See prompt.h.
+#include "engine/run/prompt.h"
+
+#include <algorithm>
+
+#include "engine/base/error.h"
+
+namespace headroom {
+namespace {
+
+/// Length of the valid UTF-8 character that starts at text[at]; 0 if there is none (RFC 3629).
+size_t utf8_length(std::string_view text, size_t at) {
+  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  const unsigned first = byte(at);
+  const auto follows = [&](size_t i, unsigned low, unsigned high) { return byte(i) >= low && byte(i) <= high; };
+  if (first < 0x80) return 1;
+  if (first >= 0xC2 && first <= 0xDF) return follows(at + 1, 0x80, 0xBF) ? 2 : 0;
+  if (first >= 0xE0 && first <= 0xEF) {
+    const unsigned low = first == 0xE0 ? 0xA0 : 0x80, high = first == 0xED ? 0x9F : 0xBF;
+    return follows(at + 1, low, high) && follows(at + 2, 0x80, 0xBF) ? 3 : 0;
+  }
+  if (first >= 0xF0 && first <= 0xF4) {
+    const unsigned low = first == 0xF0 ? 0x90 : 0x80, high = first == 0xF4 ? 0x8F : 0xBF;
+    return follows(at + 1, low, high) && follows(at + 2, 0x80, 0xBF) && follows(at + 3, 0x80, 0xBF) ? 4 : 0;
+  }
+  return 0;
+}
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view blanks = " \t\r\n\f\v";
+  const size_t begin = text.find_first_not_of(blanks);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(blanks) - begin + 1);
+}
+
+void append(std::vector<TokenId>& ids, const std::vector<TokenId>& more) {
+  ids.insert(ids.end(), more.begin(), more.end());
+}
+
+/// The model's BOS in front, unless the text brought it along.
+void put_bos(const Model& model, std::vector<TokenId>& ids) {
+  const Vocab& vocab = model.tokenizer().vocab();
+  if (!vocab.add_bos || vocab.bos_id < 0) return;
+  if (ids.empty() || ids.front() != vocab.bos_id) ids.insert(ids.begin(), vocab.bos_id);
+}
+
+/// Finds, span by span, the message that a stretch of user text is, so that an answer keeps the ids it was generated
+/// with: tokenising its text again may give others, and the cache would be lost.
+class AnswerFinder {
+ public:
+  AnswerFinder(const Tokenizer& tokenizer, const std::vector<ChatMessage>& messages)
+      : tokenizer_(tokenizer), messages_(messages) {}
+
+  /// Null where the text is no generated answer, or where the template changed it so that its ids do not spell it.
+  const std::vector<TokenId>* find(std::string_view text) {
+    for (size_t i = next_; i < messages_.size(); ++i) {
+      const ChatMessage& message = messages_[i];
+      if (message.content != text && trimmed(message.content) != text) continue;
+      next_ = i + 1;
+      return !message.ids.empty() && tokenizer_.decode(message.ids) == text ? &message.ids : nullptr;
+    }
+    return nullptr;
+  }
+
+ private:
+  const Tokenizer& tokenizer_;
+  const std::vector<ChatMessage>& messages_;
+  size_t next_ = 0;
+};
+
+std::vector<TextSpan> render(const Model& model, const std::vector<ChatMessage>& messages) {
+  if (model.chat_template() == nullptr) {
+    std::vector<TextSpan> spans;
+    for (const ChatMessage& message : messages)
+      if (!message.content.empty()) spans.push_back({message.content, true});
+    return spans;
+  }
+  const Tokenizer& tokenizer = model.tokenizer();
+  TemplateInput input;
+  for (const ChatMessage& message : messages) input.messages.push_back({message.role, message.content});
+  if (tokenizer.vocab().bos_id >= 0) input.bos_token = tokenizer.piece(tokenizer.vocab().bos_id, true);
+  if (tokenizer.vocab().eos_id >= 0) input.eos_token = tokenizer.piece(tokenizer.vocab().eos_id, true);
+  return model.chat_template()->render(input);
+}
+
+}  // namespace
+
+void check_prompt_text(std::string_view text, std::string_view what) {
+  if (text.empty()) throw Error(std::string(what) + " is empty; at least one character was expected");
+  for (size_t at = 0; at < text.size();) {
+    if (text[at] == '\0')
+      throw Error(std::string(what) + " has a NUL byte at byte " + std::to_string(at) + "; text was expected");
+    const size_t length = utf8_length(text, at);
+    if (length == 0)
+      throw Error(std::string(what) + " is not valid UTF-8 at byte " + std::to_string(at) + "; UTF-8 was expected");
+    at += length;
+  }
+}
+
+std::vector<TokenId> encode_raw(const Model& model, std::string_view text, bool allow_control) {
+  check_prompt_text(text, "the prompt");
+  std::vector<TokenId> ids = model.tokenizer().encode(text, allow_control);
+  put_bos(model, ids);
+  return ids;
+}
+
+std::vector<TokenId> encode_chat(const Model& model, const std::vector<ChatMessage>& messages) {
+  if (messages.empty()) throw Error("the conversation is empty; at least one message was expected");
+  for (const ChatMessage& message : messages)
+    if (message.ids.empty() && message.role != "assistant") check_prompt_text(message.content, "the " + message.role + " message");
+  const Tokenizer& tokenizer = model.tokenizer();
+  AnswerFinder answers(tokenizer, messages);
+  std::vector<TokenId> ids;
+  for (const TextSpan& span : render(model, messages)) {
+    if (span.from_user) {
+      if (const std::vector<TokenId>* answer = answers.find(span.text)) {
+        append(ids, *answer);
+        continue;
+      }
+    }
+    const bool first_piece = ids.empty() || tokenizer.is_control(ids.back());
+    append(ids, tokenizer.encode(span.text, !span.from_user, first_piece));
+  }
+  put_bos(model, ids);
+  if (ids.empty()) throw Error("the chat template gave an empty prompt; text was expected");
+  return ids;
+}
+
+}  // namespace headroom

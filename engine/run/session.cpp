@@ -1,0 +1,367 @@
+// The whole data path of a turn, in order. See session.h.
+#include "engine/run/session.h"
+
+#include <algorithm>
+#include <cassert>
+#include <chrono>
+
+#include "engine/base/error.h"
+#include "engine/base/platform/platform.h"
+#include "engine/run/forward.h"
+#include "engine/run/kv_store.h"
+#include "engine/run/prefill.h"
+#include "engine/run/stop_text.h"
+
+namespace headroom {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double ms_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+double per_second(size_t count, double ms) { return ms > 0 ? 1000.0 * static_cast<double>(count) / ms : 0; }
+
+std::vector<TopLogit> top_logits(std::span<const float> logits, size_t count) {
+  std::vector<TopLogit> all;
+  for (size_t i = 0; i < logits.size(); ++i) all.push_back({static_cast<TokenId>(i), logits[i]});
+  count = std::min(count, all.size());
+  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(count), all.end(),
+                    [](const TopLogit& a, const TopLogit& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; });
+  all.resize(count);
+  return all;
+}
+
+void check_cache_config(const CacheConfig& config) {
+  const auto check_share = [](double share, const char* name) {
+    if (!(share >= 0 && share <= 1))
+      throw Error(std::string(name) + " is " + std::to_string(share) + "; expected a share from 0 to 1");
+  };
+  check_share(config.r_local, "r_local");
+  check_share(config.r_frequent, "r_frequent");
+  if (!(config.threshold >= 0 && config.threshold <= 2))
+    throw Error("the threshold is " + std::to_string(config.threshold) + "; expected 0 to 1, or more for `full` everywhere");
+  if (config.policy_set.empty()) throw Error("the policy set is empty; at least one policy was expected");
+}
+
+}  // namespace
+
+std::string_view stop_reason_name(StopReason reason) {
+  switch (reason) {
+    case StopReason::end_of_turn: return "end_of_turn";
+    case StopReason::max_tokens: return "max_tokens";
+    case StopReason::stop_string: return "stop_string";
+    case StopReason::cancelled: return "cancelled";
+    case StopReason::context_full: return "context_full";
+    case StopReason::out_of_memory: return "out_of_memory";
+  }
+  return "";
+}
+
+std::string_view cache_action_name(CacheAction action) {
+  switch (action) {
+    case CacheAction::first_turn: return "first_turn";
+    case CacheAction::appended: return "appended";
+    case CacheAction::undone: return "undone";
+    case CacheAction::re_encoded: return "re_encoded";
+  }
+  return "";
+}
+
+int32_t context_that_fits(const ModelConfig& config, int64_t available_bytes) {
+  // A token in full, with metadata and part-filled pages, and its row of the residual stream; a tenth stays free.
+  const int64_t kv = static_cast<int64_t>(config.n_layers) * config.n_kv_heads *
+                     static_cast<int64_t>(PageLayout{config.head_dim}.slot_bytes());
+  const int64_t bytes = kv + static_cast<int64_t>(config.n_embd) * 4 + 2 * config.kv_dim() * 2;
+  const int64_t fits = std::max<int64_t>(available_bytes / 10 * 9 / bytes, 256);
+  return static_cast<int32_t>(std::min<int64_t>(fits, config.n_ctx_train));
+}
+
+struct Session::Impl {
+  const Model& model;
+  Backend& backend;
+  CacheConfig cache_config;
+  int32_t n_ctx;
+  Forward forward;
+  KvStore store;
+  Activations row;  // of one token
+  std::unique_ptr<DeviceBuffer> stream_buffer;
+  Matrix stream;    // (1, n_embd)
+  std::vector<TokenId> ids;    // what the cache holds
+  std::vector<float> logits;   // that follow ids
+  std::vector<float> first_logits;  // that followed the last prompt, for another answer to it
+  bool config_changed = false;
+
+  Impl(const Model& model_, Backend& backend_, const SessionOptions& options)
+      : model(model_),
+        backend(backend_),
+        cache_config(options.cache),
+        n_ctx(options.n_ctx > 0 ? options.n_ctx : context_that_fits(model_.config(), available_memory_bytes())),
+        forward(model_, backend_),
+        store(model_.config(), backend_, options.cache),
+        row(backend_, model_.config(), 1),
+        stream_buffer(backend_.allocate(static_cast<size_t>(model_.config().n_embd) * sizeof(float))),
+        stream{stream_buffer.get(), 0, 1, model_.config().n_embd, model_.config().n_embd} {}
+
+  void clear() {
+    store.clear();
+    ids.clear();
+    logits.clear();
+    first_logits.clear();
+  }
+
+  /// The store as it stood at the mark, or empty where memory ran out on the way.
+  void undo(KvStore::Mark mark) {
+    if (store.undo(mark))
+      ids.resize(static_cast<size_t>(store.n_tokens()));
+    else
+      clear();
+  }
+
+  struct Plan {
+    CacheAction action = CacheAction::first_turn;
+    std::string reason;
+  };
+
+  /// Brings the cache to a prefix of the wanted ids: continued, undone, or emptied.
+  Plan make_room_for(std::span<const TokenId> wanted) {
+    if (config_changed) {
+      const bool had_tokens = !ids.empty();
+      clear();
+      store.set_config(cache_config);
+      config_changed = false;
+      if (had_tokens) return {CacheAction::re_encoded, "the configuration of the cache has changed"};
+    }
+    if (ids.empty()) return {CacheAction::first_turn, "the cache was empty"};
+    const size_t n_common =
+        static_cast<size_t>(std::mismatch(ids.begin(), ids.end(), wanted.begin(), wanted.end()).first - ids.begin());
+    if (n_common == ids.size() && wanted.size() > ids.size()) return {CacheAction::appended, "the conversation goes on"};
+    const auto reaches = [&](KvStore::Mark mark) {
+      return store.can_undo(mark) && static_cast<size_t>(store.n_tokens_at(mark)) <= n_common;
+    };
+    if (reaches(KvStore::Mark::answer) && static_cast<size_t>(store.n_tokens_at(KvStore::Mark::answer)) == wanted.size()) {
+      undo(KvStore::Mark::answer);
+      if (!ids.empty()) return {CacheAction::undone, "another answer to the same message"};
+    } else if (reaches(KvStore::Mark::turn) && store.n_tokens_at(KvStore::Mark::turn) > 0) {
+      undo(KvStore::Mark::turn);
+      if (!ids.empty()) return {CacheAction::undone, "the last message has changed"};
+    }
+    clear();
+    return {CacheAction::re_encoded, "the conversation differs from what the cache holds from token " +
+                                         std::to_string(n_common) + " on"};
+  }
+
+  /// Prefills what the cache does not hold yet. On a throw the cache is as before.
+  PrefillTimes prefill_rest(std::span<const TokenId> wanted, TurnObserver& observer) {
+    store.begin_turn();
+    try {
+      const PrefillTimes times =
+          headroom::prefill(model, forward, store, wanted.subspan(ids.size()), observer, logits);
+      ids.assign(wanted.begin(), wanted.end());
+      return times;
+    } catch (...) {
+      undo(KvStore::Mark::turn);
+      throw;
+    }
+  }
+
+  void feed(TokenId id) {
+    decode(model, forward, store, row, stream, id, logits);
+    ids.push_back(id);
+  }
+
+  TurnResult run(const std::vector<TokenId>& wanted, const TurnOptions& options, TurnObserver& observer);
+  void generate(const TurnOptions& options, TurnObserver& observer, TurnResult& result);
+};
+
+TurnResult Session::Impl::run(const std::vector<TokenId>& wanted, const TurnOptions& options, TurnObserver& observer) {
+  if (wanted.empty()) throw Error("the prompt is empty; at least one token was expected");
+  if (wanted.size() > static_cast<size_t>(n_ctx))
+    throw Error("the prompt has " + std::to_string(wanted.size()) + " tokens; the context holds " +
+                std::to_string(n_ctx));
+  const Sampler check_options(options.sampler);  // refuses bad options before anything is computed
+
+  TurnResult result;
+  result.n_prompt_tokens = static_cast<int32_t>(wanted.size());
+  Plan plan = make_room_for(wanted);
+  result.action = plan.action;
+  result.action_reason = std::move(plan.reason);
+  if (ids.size() < wanted.size()) {
+    result.n_prefilled_tokens = static_cast<int32_t>(wanted.size() - ids.size());
+    try {
+      const PrefillTimes times = prefill_rest(wanted, observer);
+      result.prefill_ms = times.total_ms;
+      result.profile_ms = times.profile_ms;
+    } catch (const Cancelled&) {
+      result.stop_reason = StopReason::cancelled;
+      return result;
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::out_of_memory) throw;
+      result.stop_reason = StopReason::out_of_memory;
+      result.stop_message = error.what();
+      return result;
+    }
+    first_logits = logits;
+    store.begin_answer();
+  } else {
+    logits = first_logits;
+  }
+  result.prompt_tokens_per_s = per_second(static_cast<size_t>(result.n_prefilled_tokens), result.prefill_ms);
+  result.first_token_top = top_logits(logits, 10);
+  generate(options, observer, result);
+  return result;
+}
+
+void Session::Impl::generate(const TurnOptions& options, TurnObserver& observer, TurnResult& result) {
+  const Tokenizer& tokenizer = model.tokenizer();
+  Sampler sampler(options.sampler);
+  StreamDecoder decoder(tokenizer);
+  StopText text(options.stop_strings);
+  const auto emit = [&](const std::string& piece) {
+    if (piece.empty()) return;
+    result.text += piece;
+    observer.on_text(piece);
+  };
+  std::vector<TokenId> recent = ids;
+  const auto start = Clock::now();
+  size_t n_fed = 0;
+  result.stop_reason = StopReason::max_tokens;
+  try {
+    while (options.max_tokens < 0 || result.ids.size() < static_cast<size_t>(options.max_tokens)) {
+      if (observer.stop_requested()) {
+        result.stop_reason = StopReason::cancelled;
+        break;
+      }
+      if (!result.ids.empty()) {
+        if (ids.size() >= static_cast<size_t>(n_ctx)) {
+          result.stop_reason = StopReason::context_full;
+          result.stop_message = "the context of " + std::to_string(n_ctx) +
+                                " tokens is full; drop the oldest turns and re-encode, or start a new chat";
+          break;
+        }
+        feed(result.ids.back());
+        ++n_fed;
+      }
+      const TokenId id = sampler.sample(logits, recent);
+      if (tokenizer.is_end_of_turn(id) && !options.ignore_end_of_turn) {
+        result.stop_reason = StopReason::end_of_turn;
+        break;
+      }
+      recent.push_back(id);
+      result.ids.push_back(id);
+      emit(text.push(decoder.push(id)));
+      if (text.stopped()) {
+        result.stop_reason = StopReason::stop_string;
+        break;
+      }
+    }
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::out_of_memory) throw;
+    result.stop_reason = StopReason::out_of_memory;
+    result.stop_message = error.what();
+  }
+  if (!text.stopped()) emit(text.push(decoder.finish()));
+  if (!text.stopped()) emit(text.finish());
+  result.generate_ms = ms_since(start);
+  result.generate_tokens_per_s = per_second(n_fed, result.generate_ms);
+}
+
+Session::Session(const Model& model, Backend& backend, const SessionOptions& options) {
+  check_cache_config(options.cache);
+  if (options.n_ctx < 0 || options.n_ctx > model.config().n_ctx_train)
+    throw Error("a context of " + std::to_string(options.n_ctx) + " tokens was asked for; the model's is " +
+                std::to_string(model.config().n_ctx_train));
+  if (PageLayout{model.config().head_dim}.pages_per_slab() == 0)
+    throw Error(ErrorKind::unsupported, "a head of " + std::to_string(model.config().head_dim) +
+                                            " values does not fit a page of the cache");
+  impl_ = std::make_unique<Impl>(model, backend, options);
+}
+Session::~Session() = default;
+
+TurnResult Session::run_turn(const std::vector<ChatMessage>& messages, const TurnOptions& options,
+                             TurnObserver& observer) {
+  return impl_->run(encode_chat(impl_->model, messages), options, observer);
+}
+
+TurnResult Session::run_ids(std::vector<TokenId> ids, const TurnOptions& options, TurnObserver& observer) {
+  return impl_->run(ids, options, observer);
+}
+
+bool Session::undo_turn() {
+  if (!impl_->store.can_undo(KvStore::Mark::turn)) return false;
+  impl_->undo(KvStore::Mark::turn);
+  return true;
+}
+
+void Session::set_cache_config(const CacheConfig& config) {
+  check_cache_config(config);
+  impl_->cache_config = config;
+  impl_->config_changed = true;
+}
+
+void Session::clear() { impl_->clear(); }
+
+std::span<const float> Session::feed(TokenId id) {
+  impl_->feed(id);
+  return impl_->logits;
+}
+
+std::span<const float> Session::prefill(std::span<const TokenId> ids, TurnObserver& observer) {
+  std::vector<TokenId> wanted = impl_->ids;
+  wanted.insert(wanted.end(), ids.begin(), ids.end());
+  impl_->prefill_rest(wanted, observer);
+  return impl_->logits;
+}
+
+const std::vector<TokenId>& Session::ids() const { return impl_->ids; }
+int32_t Session::n_ctx() const { return impl_->n_ctx; }
+const CacheConfig& Session::cache_config() const { return impl_->cache_config; }
+
+CacheState Session::cache_state() const {
+  const KvStore& store = impl_->store;
+  const HeadCaches& caches = store.caches();
+  const std::vector<Policy>& set = store.config().policy_set;
+  CacheState state;
+  state.n_tokens = store.n_tokens();
+  state.policy_counts.assign(set.size() + 1, 0);
+  for (int32_t index = 0; index < caches.n_heads(); ++index) {
+    const HeadCache& cache = caches.head(index);
+    HeadState head{.layer = index / caches.n_kv_heads(),
+                   .kv_head = index % caches.n_kv_heads(),
+                   .recovery = {},
+                   .policy = cache.policy,
+                   .kept_tokens = cache.length(),
+                   .bytes = static_cast<int64_t>(cache.pages.size() * caches.pool().layout().page_bytes())};
+    for (const Policy policy : set) head.recovery.push_back(cache.profile.recovery(policy));
+    ++state.policy_counts[static_cast<size_t>(std::find(set.begin(), set.end(), cache.policy) - set.begin())];
+    state.heads.push_back(std::move(head));
+  }
+  if (state.policy_counts.back() == 0) state.policy_counts.pop_back();
+  state.kv_live_bytes = caches.pool().live_bytes();
+  state.kv_full_bytes = full_kv_bytes(impl_->model.config(), store.n_tokens());
+  state.kv_pool_bytes = caches.pool().pool_bytes();
+  state.kv_peak_bytes = store.peak_bytes();
+  state.turn_log_bytes = store.turn_log_bytes();
+  return state;
+}
+
+std::vector<int32_t> Session::kept_positions(int32_t layer, int32_t kv_head) const {
+  std::vector<int32_t> positions;
+  for (const SlotTag tag : impl_->store.caches().head(impl_->store.head_index(layer, kv_head)).tags)
+    positions.push_back(tag_position(tag));
+  std::sort(positions.begin(), positions.end());
+  return positions;
+}
+
+std::vector<Session::HeadDump> Session::dump() const {
+  std::vector<HeadDump> heads;
+  for (int32_t index = 0; index < impl_->store.caches().n_heads(); ++index) {
+    const HeadCache& cache = impl_->store.caches().head(index);
+    std::vector<int32_t> slots;
+    for (int32_t slot = 0; slot < cache.length(); ++slot) slots.push_back(slot);
+    heads.push_back({cache.policy, cache.tags, impl_->store.scores(index), impl_->store.rows(index, slots)});
+  }
+  return heads;
+}
+
+}  // namespace headroom

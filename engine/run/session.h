@@ -1,0 +1,150 @@
+// A conversation with one model on one backend: the whole data path of a turn, in order, and the state of every head
+// after it. Prints nothing; whoever shows it gives a TurnObserver.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/backend/backend.h"
+#include "engine/base/policy.h"
+#include "engine/run/model.h"
+#include "engine/run/prompt.h"
+#include "engine/run/sampler.h"
+
+namespace headroom {
+
+struct SessionOptions {
+  CacheConfig cache;      // find_cache_config("paper") with changes
+  int32_t n_ctx = 0;      // 0: the model's, at most what memory allows
+};
+
+struct TurnOptions {
+  SamplerOptions sampler;
+  int32_t max_tokens = -1;  // -1: to the end of the turn; 0: prefill only
+  std::vector<std::string> stop_strings;
+  bool ignore_end_of_turn = false;
+};
+
+struct PrefillProgress {
+  int32_t layer = 0;      // layers done
+  int32_t n_layers = 0;
+  int32_t n_tokens = 0;   // that are prefilled
+  double fraction = 0;    // 0 … 1, of the whole prefill
+};
+
+/// Called from the thread that runs the turn.
+class TurnObserver {
+ public:
+  virtual ~TurnObserver() = default;
+  virtual void on_prefill(const PrefillProgress&) {}
+  virtual void on_text(std::string_view) {}         // whole characters only
+  virtual bool stop_requested() { return false; }   // asked between blocks and between tokens
+};
+
+enum class StopReason { end_of_turn, max_tokens, stop_string, cancelled, context_full, out_of_memory };
+std::string_view stop_reason_name(StopReason reason);  // "end_of_turn", …
+
+/// What became of the cache when a turn began.
+enum class CacheAction { first_turn, appended, undone, re_encoded };
+std::string_view cache_action_name(CacheAction action);
+
+struct TopLogit {
+  TokenId id = 0;
+  float logit = 0;
+};
+
+struct TurnResult {
+  int32_t n_prompt_tokens = 0;     // tokens in the conversation before the answer
+  int32_t n_prefilled_tokens = 0;  // of them computed in this turn
+  CacheAction action = CacheAction::first_turn;
+  std::string action_reason;       // why, in a sentence
+  std::vector<TokenId> ids;        // generated, without the end-of-turn token
+  std::string text;                // of ids; without the stop string
+  StopReason stop_reason = StopReason::end_of_turn;
+  std::string stop_message;        // a sentence, for context_full and out_of_memory
+  std::vector<TopLogit> first_token_top;  // the ten largest logits after the prompt
+  double prefill_ms = 0;
+  double profile_ms = 0;           // of it: profiling, choosing, compacting
+  double generate_ms = 0;
+  double prompt_tokens_per_s = 0;
+  double generate_tokens_per_s = 0;
+};
+
+struct HeadState {
+  int32_t layer = 0;
+  int32_t kv_head = 0;
+  std::vector<double> recovery;  // one for each policy of the set, reduced over the group
+  Policy policy;
+  int32_t kept_tokens = 0;
+  int64_t bytes = 0;             // of its pages
+};
+
+struct CacheState {
+  int32_t n_tokens = 0;
+  std::vector<HeadState> heads;  // layer-major
+  int64_t kv_live_bytes = 0;
+  int64_t kv_full_bytes = 0;
+  int64_t kv_pool_bytes = 0;
+  int64_t kv_peak_bytes = 0;        // most of pages and prefill scratch together, ever
+  int64_t turn_log_bytes = 0;
+  std::vector<int32_t> policy_counts;  // heads by policy of the set; one more at the end for `full` as fallback
+                                       // where the set does not name it
+};
+
+class Session {
+ public:
+  /// Throws Error where the model does not fit the backend or the options contradict each other. The model and the
+  /// backend must outlive the session.
+  Session(const Model& model, Backend& backend, const SessionOptions& options);
+  ~Session();
+
+  /// One turn: the conversation as it should stand (the last message is the user's), then the model's answer.
+  /// The cache is continued, undone to the last turn's start, or rebuilt, as the ids demand. A turn that is
+  /// cancelled or fails during its prefill leaves the cache as it was before. Throws Error for input that is refused.
+  TurnResult run_turn(const std::vector<ChatMessage>& messages, const TurnOptions& options, TurnObserver& observer);
+  /// The same for ids that the caller made (raw prompts).
+  TurnResult run_ids(std::vector<TokenId> ids, const TurnOptions& options, TurnObserver& observer);
+
+  /// Takes the last turn back, exactly: the cache is what it was before run_turn. False where nothing can be undone.
+  bool undo_turn();
+
+  /// Another configuration for the turns to come; the cache is rebuilt when the next turn begins.
+  void set_cache_config(const CacheConfig& config);
+  void clear();
+
+  // One step at a time, for tests, eval and bench.
+  /// Feeds one token and gives the logits that follow it.  (n_vocab)
+  std::span<const float> feed(TokenId id);
+  /// Prefills ids behind what the cache holds, as a turn's first half, and gives the logits after the last.
+  std::span<const float> prefill(std::span<const TokenId> ids, TurnObserver& observer);
+
+  const std::vector<TokenId>& ids() const;  // in the cache
+  int32_t n_ctx() const;
+  const CacheConfig& cache_config() const;
+  CacheState cache_state() const;
+  /// Positions that a head holds, ascending.
+  std::vector<int32_t> kept_positions(int32_t layer, int32_t kv_head) const;
+  /// Everything that a head holds, for tests of exactness: tags, scores, K and V, in slot order.
+  struct HeadDump {
+    Policy policy;
+    std::vector<SlotTag> tags;
+    std::vector<float> scores;
+    std::vector<uint16_t> rows;  // (slots, 2 * head_dim)
+    bool operator==(const HeadDump&) const = default;
+  };
+  std::vector<HeadDump> dump() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The context that memory allows: tokens whose uncompressed cache and activations fit what is available now.
+int32_t context_that_fits(const ModelConfig& config, int64_t available_bytes);
+
+}  // namespace headroom
