@@ -9,6 +9,8 @@ pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 # sentencepiece 0.1.97 · libsentencepiece-dev · Apache-2.0 · SentencePiece vocabularies (BPE, unigram)
 pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
+# libedit 3.1 · libedit-dev · BSD-3-Clause · line editing and history of the chat in the terminal
+pkg_check_modules(libedit REQUIRED IMPORTED_TARGET libedit)
 # nlohmann-json 3.11 · nlohmann-json3-dev · MIT · --json
 find_package(nlohmann_json 3.11 REQUIRED)
 # CLI11 2.1 · libcli11-dev · BSD-3-Clause · the command line

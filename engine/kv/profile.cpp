@@ -172,21 +172,24 @@ std::vector<int32_t> select_kept(std::span<const SlotTag> tags, std::span<const 
     uint64_t key;
     int32_t column;
   };
-  std::vector<int32_t> kept;
   std::vector<Candidate> rest;
+  std::vector<bool> stays(tags.size());
   for (size_t column = 0; column < tags.size(); ++column) {
     const int32_t position = tag_position(tags[column]);
     if (position < rule.reach_from) continue;
     if (rule.keeps_always(position, tag_class(tags[column])))
-      kept.push_back(static_cast<int32_t>(column));
+      stays[column] = true;
     else if (rule.policy.has(Policy::frequent))
       rest.push_back({rank_key(scores[column], position), static_cast<int32_t>(column)});
   }
   const size_t n_best = std::min(rest.size(), static_cast<size_t>(std::max(0, rule.n_frequent)));
   const auto cut = rest.begin() + static_cast<std::ptrdiff_t>(n_best);
   std::nth_element(rest.begin(), cut, rest.end(), [](const Candidate& a, const Candidate& b) { return a.key < b.key; });
-  for (auto best = rest.begin(); best != cut; ++best) kept.push_back(best->column);
-  std::sort(kept.begin(), kept.end());
+  for (auto best = rest.begin(); best != cut; ++best) stays[static_cast<size_t>(best->column)] = true;
+
+  std::vector<int32_t> kept;
+  for (size_t column = 0; column < stays.size(); ++column)
+    if (stays[column]) kept.push_back(static_cast<int32_t>(column));
   return kept;
 }
 

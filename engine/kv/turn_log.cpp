@@ -1,10 +1,11 @@
-// The heads as a turn finds them, and the slots that leave during it ─► a plan that restores each head slot by slot.
+// The heads as they stand at a mark, and the slots that leave after it ─► a plan that restores each head slot by slot.
 // Stands beside the head caches; must not know pages or where K and V came from.
 #include "engine/kv/turn_log.h"
 
 #include <algorithm>
 #include <cassert>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 namespace headroom {
@@ -15,22 +16,16 @@ int64_t held_bytes(const std::vector<T>& list) {
   return static_cast<int64_t>(list.capacity() * sizeof(T));
 }
 
-std::unordered_map<int32_t, int32_t> slots_by_position(const HeadCache& head) {
-  std::unordered_map<int32_t, int32_t> slots;
-  for (size_t slot = 0; slot < head.tags.size(); ++slot)
-    slots.emplace(tag_position(head.tags[slot]), static_cast<int32_t>(slot));
-  return slots;
-}
-
 }  // namespace
 
 void TurnLog::mark(const HeadCaches& caches, int32_t n_tokens, std::vector<std::vector<float>> scores) {
   assert(scores.size() == static_cast<size_t>(caches.n_heads()));
-  Mark mark{.n_tokens = n_tokens, .heads = {}};
+  assert(marks_.empty() || (n_tokens >= marks_.back().n_tokens && evicted_.size() == scores.size()));
+  Mark mark{.n_tokens = n_tokens, .heads = std::vector<HeadMark>(scores.size())};
   for (size_t index = 0; index < scores.size(); ++index) {
     const HeadCache& cache = caches.head(static_cast<int32_t>(index));
     assert(scores[index].size() == cache.tags.size());
-    mark.heads.push_back({cache.tags, std::move(scores[index]), cache.policy, cache.profile});
+    mark.heads[index] = {cache.tags, std::move(scores[index]), cache.policy, cache.profile};
   }
   evicted_.resize(mark.heads.size());
   marks_.push_back(std::move(mark));
@@ -38,7 +33,7 @@ void TurnLog::mark(const HeadCaches& caches, int32_t n_tokens, std::vector<std::
 
 void TurnLog::add(int32_t head, int32_t position, std::span<const uint16_t> row) {
   assert(!marks_.empty() && position < marks_.back().n_tokens);
-  assert(row.size() == 2 * static_cast<size_t>(head_dim_));
+  assert(row.size() == row_values());
   Evicted& evicted = evicted_[static_cast<size_t>(head)];
   evicted.positions.push_back(position);
   try {
@@ -50,28 +45,37 @@ void TurnLog::add(int32_t head, int32_t position, std::span<const uint16_t> row)
 }
 
 void TurnLog::clear() {
-  marks_ = {};
-  evicted_ = {};
+  std::vector<Mark>().swap(marks_);
+  std::vector<Evicted>().swap(evicted_);
 }
 
 void TurnLog::returned_to(size_t mark, const HeadCaches& now) {
   assert(mark < marks_.size());
-  marks_.resize(mark + 1);
-  const size_t row_values = 2 * static_cast<size_t>(head_dim_);
-  for (size_t index = 0; index < evicted_.size(); ++index) {
-    const std::unordered_map<int32_t, int32_t> held = slots_by_position(now.head(static_cast<int32_t>(index)));
-    Evicted& evicted = evicted_[index];
-    size_t n_left = 0;
+  for (size_t head = 0; head < evicted_.size(); ++head) {
+    const std::vector<SlotTag>& tags = now.head(static_cast<int32_t>(head)).tags;
+    assert(tags == marks_[mark].heads[head].tags);
+    std::unordered_set<int32_t> held_positions;
+    for (const SlotTag tag : tags) held_positions.insert(tag_position(tag));
+
+    Evicted& evicted = evicted_[head];
+    size_t n_left = 0;  // rows that stay move up over those that go
     for (size_t row = 0; row < evicted.positions.size(); ++row) {
-      const int32_t position = evicted.positions[row];
-      if (position >= marks_.back().n_tokens || held.count(position) != 0) continue;
-      evicted.positions[n_left] = position;
-      std::copy_n(evicted.rows.data() + row * row_values, row_values, evicted.rows.data() + n_left * row_values);
+      // A token that came after the mark is no more; its position will be another token's.
+      if (evicted.positions[row] >= marks_[mark].n_tokens) continue;
+      if (held_positions.count(evicted.positions[row]) == 1) continue;
+      evicted.positions[n_left] = evicted.positions[row];
+      const uint16_t* from = evicted.rows.data() + row * row_values();
+      std::copy(from, from + row_values(), evicted.rows.data() + n_left * row_values());
       ++n_left;
     }
+    if (n_left == 0) {
+      evicted = Evicted{};  // memory too
+      continue;
+    }
     evicted.positions.resize(n_left);
-    evicted.rows.resize(n_left * row_values);
+    evicted.rows.resize(n_left * row_values());
   }
+  marks_.erase(marks_.begin() + static_cast<std::ptrdiff_t>(mark) + 1, marks_.end());
 }
 
 int64_t TurnLog::bytes() const {
@@ -85,11 +89,11 @@ int64_t TurnLog::bytes() const {
 }
 
 std::vector<RestoredSlot> TurnLog::plan_undo(size_t mark, int32_t head, const HeadCache& now) const {
-  assert(mark < marks_.size());
-  const HeadMark& then = marks_[mark].heads[static_cast<size_t>(head)];
+  const HeadMark& then = head_mark(mark, head);
   const Evicted& evicted = evicted_[static_cast<size_t>(head)];
-  const std::unordered_map<int32_t, int32_t> held = slots_by_position(now);
-  std::unordered_map<int32_t, int32_t> logged;
+  std::unordered_map<int32_t, int32_t> held, logged;  // by position
+  for (size_t slot = 0; slot < now.tags.size(); ++slot)
+    held.emplace(tag_position(now.tags[slot]), static_cast<int32_t>(slot));
   for (size_t row = 0; row < evicted.positions.size(); ++row)
     logged.emplace(evicted.positions[row], static_cast<int32_t>(row));
 
@@ -108,14 +112,14 @@ std::vector<RestoredSlot> TurnLog::plan_undo(size_t mark, int32_t head, const He
   return plan;
 }
 
-std::span<const uint16_t> TurnLog::rows(int32_t head) const { return evicted_[static_cast<size_t>(head)].rows; }
-
-Policy TurnLog::policy(size_t mark, int32_t head) const {
-  return marks_[mark].heads[static_cast<size_t>(head)].policy;
+std::span<const uint16_t> TurnLog::rows(int32_t head) const {
+  return evicted_[static_cast<size_t>(head)].rows;
 }
-
+Policy TurnLog::policy(size_t mark, int32_t head) const {
+  return head_mark(mark, head).policy;
+}
 const HeadProfile& TurnLog::profile(size_t mark, int32_t head) const {
-  return marks_[mark].heads[static_cast<size_t>(head)].profile;
+  return head_mark(mark, head).profile;
 }
 
 }  // namespace headroom

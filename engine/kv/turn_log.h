@@ -1,4 +1,3 @@
-// NOTE from the lead: the turn log now has marks; keep this interface, adapt tests to it, and delete this line.
 // What a turn took away from the cache, in host memory, so that it can be undone without a prefill: the slots that left
 // (position, K, V), and each head's order, scores and policy at up to two marks: where the turn began (undo, edit) and
 // where its answer began (regenerate).
@@ -25,17 +24,20 @@ class TurnLog {
   explicit TurnLog(int32_t head_dim) : head_dim_(head_dim) {}
 
   /// Remembers the cache as it stands: n_tokens in the conversation, each head's slots, scores and policy.
-  /// scores: for each head the scores of its slots, in slot order. Marks are numbered from 0, oldest first.
+  /// scores: for each head the scores of its slots, in slot order. Marks are numbered from 0, oldest first. On a throw
+  /// the log is as it was.
   void mark(const HeadCaches& caches, int32_t n_tokens, std::vector<std::vector<float>> scores);
-  /// One slot that was held at the newest mark has left its head.  row: (2 * head_dim) f16, K then V
+  /// One slot that was held at the newest mark has left its head. On a throw the log is as it was, but can no longer
+  /// undo: clear it.  row: (2 * head_dim) f16, K then V
   void add(int32_t head, int32_t position, std::span<const uint16_t> row);
-  void clear();
-  /// The cache stands at the mark again: newer marks, and the rows that are held again, are forgotten.
+  void clear();  // gives its memory back
+  /// The cache stands at the mark again: newer marks, and the rows of tokens that are held again or came after the
+  /// mark, are forgotten.
   void returned_to(size_t mark, const HeadCaches& now);
 
   size_t n_marks() const { return marks_.size(); }
   int32_t n_tokens(size_t mark) const { return marks_[mark].n_tokens; }
-  int64_t bytes() const;  // turn_log_bytes
+  int64_t bytes() const;  // turn_log_bytes: what its lists hold of host memory
 
   /// The head as it stood at the mark, slot by slot in the same order. Asserts that every slot is held or logged.
   std::vector<RestoredSlot> plan_undo(size_t mark, int32_t head, const HeadCache& now) const;
@@ -58,6 +60,10 @@ class TurnLog {
     std::vector<int32_t> positions;
     std::vector<uint16_t> rows;
   };
+
+  const HeadMark& head_mark(size_t mark, int32_t head) const { return marks_[mark].heads[static_cast<size_t>(head)]; }
+  size_t row_values() const { return 2 * static_cast<size_t>(head_dim_); }
+
   int32_t head_dim_;
   std::vector<Mark> marks_;
   std::vector<Evicted> evicted_;  // by head

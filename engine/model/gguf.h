@@ -16,6 +16,7 @@
 #include <variant>
 #include <vector>
 
+#include "engine/base/error.h"
 #include "engine/base/tensor.h"
 
 namespace headroom {
@@ -40,7 +41,7 @@ struct GgufValue {
   GgufType type = GgufType::u8;
   GgufType element_type = GgufType::u8;  // of an array
   uint64_t count = 1;                    // elements of an array
-  std::span<const std::byte> bytes;      // the value; a string's bytes without its length; an array's elements
+  std::span<const std::byte> bytes = {};  // the value; a string's bytes without its length; an array's elements
 };
 
 class GgufFile {
@@ -48,7 +49,8 @@ class GgufFile {
   /// Maps the file read-only and judges its header; with split files (general name "-00001-of-0000N.gguf") all parts
   /// beside it. Throws Error with file, field, found and expected.
   static GgufFile open(const std::string& path);
-  /// The same on bytes in memory, for tests and fuzzing. `name` stands in for the path in sentences.
+  /// The same on bytes in memory, for tests and fuzzing; they must outlive the result. `name` stands in for the path
+  /// in sentences.
   static GgufFile from_bytes(std::span<const std::byte> bytes, const std::string& name);
 
   GgufFile(GgufFile&&) noexcept;

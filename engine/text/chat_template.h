@@ -3,6 +3,8 @@
 // character, so that it can never become a control token.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,9 +24,11 @@ struct TextSpan {
 };
 
 struct TemplateLimits {
+  size_t max_source_bytes = size_t{256} << 10;
   int64_t max_steps = 200'000;
-  int32_t max_depth = 64;
+  int32_t max_depth = 64;  // of brackets and blocks in the source, and of macro calls
   size_t max_output_bytes = size_t{8} << 20;
+  size_t max_memory_bytes = size_t{128} << 20;  // all values of one rendering, temporary ones included
   int64_t max_range = 10'000;
 };
 

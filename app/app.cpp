@@ -1,0 +1,92 @@
+// Finds the command, runs it, turns whatever it throws into one line and an exit code.
+#include "app/app.h"
+
+#include <new>
+#include <ostream>
+
+#include "app/command_line.h"
+#include "app/commands.h"
+#include "app/format.h"
+#include "engine/base/error.h"
+
+namespace headroom {
+namespace {
+
+struct Command {
+  const char* name;
+  void (*function)(const Arguments&, Streams&);
+  const char* what;
+};
+
+constexpr Command commands[] = {
+    {"chat", chat_command, "chat in the terminal; also what `headroom` alone does"},
+    {"run", run_command, "one answer (-p, -f), or a chat"},
+    {"profile", profile_command, "read a prompt and show what each head keeps of it"},
+    {"tokenize", tokenize_command, "text on standard input to token ids"},
+    {"bench", bench_command, "speed of prompts and answers"},
+    {"inspect", inspect_command, "what is in a GGUF file, and whether it would run here"},
+    {"devices", devices_command, "backends and devices of this machine"},
+};
+
+std::string main_help() {
+  std::string text = "Headroom " HEADROOM_VERSION
+                     ": chat with a language model on this machine; every attention head keeps only\n"
+                     "the part of the KV cache that it uses (FastGen), and the rest of the memory is given back.\n\n"
+                     "Usage: headroom [COMMAND] [OPTIONS]\n\nCommands:\n";
+  for (const Command& command : commands) text += format("  %-10s %s\n", command.name, command.what);
+  return text +
+         "\n`headroom COMMAND --help` explains a command; --version prints the version.\n\nExamples:\n"
+         "  headroom                                   chat with the default model\n"
+         "  headroom run -p \"What is gravity?\"         one answer\n"
+         "  headroom profile -f notes.txt              the head map of a text\n"
+         "  headroom run -m model.gguf --cache full    another model, nothing evicted\n";
+}
+
+void dispatch(const Arguments& args, Streams& io) {
+  if (args.empty() || (args[0].size() > 1 && args[0][0] == '-')) {
+    if (!args.empty() && (args[0] == "--help" || args[0] == "-h")) throw HelpRequested(main_help());
+    if (!args.empty() && args[0] == "--version") {
+      io.out << "headroom " HEADROOM_VERSION "\n";
+      return;
+    }
+    return chat_command(args, io);
+  }
+  Arguments rest(args.begin() + 1, args.end());
+  for (std::string& arg : rest)
+    if (arg == "-sys") arg = "--system";
+  std::vector<std::string> names;
+  for (const Command& command : commands) {
+    if (args[0] == command.name) return command.function(rest, io);
+    names.emplace_back(command.name);
+  }
+  const std::string nearest = nearest_name(args[0], names);
+  throw UsageError("unknown command '" + args[0] + "'; " +
+                   (nearest.empty() ? "`headroom --help` lists what there is" : "the nearest is " + nearest));
+}
+
+int report(Streams& io, const std::string& sentence, int exit_code) {
+  io.err << "headroom: " << printable(sentence) << std::endl;
+  return exit_code;
+}
+
+}  // namespace
+
+int run_main(const std::vector<std::string>& args, Streams& io) {
+  try {
+    dispatch(args, io);
+    io.out.flush();
+    if (!io.out) throw Error(ErrorKind::io, "cannot write to standard output");
+    return 0;
+  } catch (const HelpRequested& help) {
+    io.out << help.what() << std::flush;
+    return 0;
+  } catch (const UsageError& error) {
+    return report(io, error.what(), 2);
+  } catch (const std::bad_alloc&) {
+    return report(io, "out of memory", 1);
+  } catch (const std::exception& error) {
+    return report(io, error.what(), 1);
+  }
+}
+
+}  // namespace headroom

@@ -1,0 +1,257 @@
+// The interactive chat: commands, turns, and what happens when a turn fails or the context is full.
+#include "app/chat.h"
+
+#include <istream>
+#include <ostream>
+
+#include "app/command_line.h"
+#include "app/format.h"
+#include "app/head_map.h"
+#include "app/options.h"
+#include "app/turn_printer.h"
+#include "engine/base/error.h"
+#include "engine/run/prompt.h"
+
+namespace headroom {
+namespace {
+
+class Chat {
+ public:
+  Chat(const Model& model, Session& session, TurnOptions turn, std::string system, Streams& io)
+      : model_(model),
+        session_(session),
+        turn_(std::move(turn)),
+        system_(std::move(system)),
+        io_(io),
+        lines_(make_line_reader(io)) {}
+
+  void run() {
+    if (io_.in_is_terminal)
+      say(format("%s, context %d tokens, configuration %s; /help lists the commands",
+                 printable(model_.config().name).c_str(), session_.n_ctx(), session_.cache_config().name.c_str()));
+    std::string input;
+    while (read_input(input)) {
+      if (input.find_first_not_of(" \t\n") == std::string::npos) continue;
+      try {
+        if (input[0] != '/')
+          send(input);
+        else if (!run_command(input))
+          return;
+      } catch (const UsageError& error) {
+        say(printable(error.what()));
+      } catch (const Error& error) {
+        say(printable(error.what()));
+      }
+    }
+  }
+
+ private:
+  void say(const std::string& line) { io_.err << line << std::endl; }
+
+  /// A line, or several where each but the last ends with a backslash. False at the end of the input.
+  bool read_input(std::string& input) {
+    input.clear();
+    std::string line;
+    while (true) {
+      const LineReader::Outcome outcome = lines_->read(input.empty() ? "> " : ". ", line);
+      if (outcome == LineReader::Outcome::quit) return !input.empty();
+      if (outcome == LineReader::Outcome::interrupted) {
+        input.clear();
+        continue;
+      }
+      if (line.empty() || line.back() != '\\') break;
+      line.back() = '\n';
+      input += line;
+    }
+    input += line;
+    return true;
+  }
+
+  std::vector<ChatMessage> conversation() const {
+    std::vector<ChatMessage> all;
+    if (!system_.empty()) all.push_back({.role = "system", .content = system_, .ids = {}});
+    all.insert(all.end(), messages_.begin(), messages_.end());
+    return all;
+  }
+
+  void send(const std::string& text) {
+    check_prompt_text(text, "the message");
+    messages_.push_back({.role = "user", .content = text, .ids = {}});
+    answer();
+  }
+
+  /// The model's turn after the user's last message. Where it fails before an answer began, the message is taken back.
+  void answer() {
+    TurnPrinter printer(io_, true);
+    try {
+      if (!make_room()) {
+        messages_.pop_back();
+        return;
+      }
+      const InterruptGuard guard(io_.interrupt);
+      const TurnResult result = session_.run_turn(conversation(), turn_, printer);
+      printer.finish(result, session_.cache_state(), session_.cache_config());
+      if (result.ids.empty() && result.stop_reason != StopReason::end_of_turn &&
+          result.stop_reason != StopReason::max_tokens && result.stop_reason != StopReason::stop_string) {
+        messages_.pop_back();
+        say("the message was taken back: the turn ended before an answer began");
+        return;
+      }
+      messages_.push_back({.role = "assistant", .content = result.text, .ids = result.ids});
+    } catch (...) {
+      printer.break_off();
+      messages_.pop_back();
+      throw;
+    }
+  }
+
+  /// True where the conversation fits the context, if need be after the user agreed to drop its oldest turns.
+  bool make_room() {
+    const size_t n_tokens = encode_chat(model_, conversation()).size();
+    if (n_tokens < static_cast<size_t>(session_.n_ctx()) || messages_.size() < 3) return true;
+    say(format("the conversation has %zu tokens and the context holds %d", n_tokens, session_.n_ctx()));
+    if (!io_.in_is_terminal) {
+      say("the message was taken back; /reset begins a new chat");
+      return false;
+    }
+    std::string reply;
+    if (lines_->read("drop the oldest turns and encode the rest anew? [y/N] ", reply) != LineReader::Outcome::line ||
+        (reply != "y" && reply != "Y" && reply != "yes")) {
+      say("the message was taken back; /reset begins a new chat");
+      return false;
+    }
+    drop_oldest_turns();
+    return true;
+  }
+
+  /// Until half of the context is free, so that this does not come back with every turn.
+  void drop_oldest_turns() {
+    size_t n_turns = 0;
+    while (messages_.size() >= 3 &&
+           encode_chat(model_, conversation()).size() > static_cast<size_t>(session_.n_ctx()) / 2) {
+      messages_.erase(messages_.begin(), messages_.begin() + 2);
+      ++n_turns;
+    }
+    say(format("dropped the oldest %zu %s", n_turns, n_turns == 1 ? "turn" : "turns"));
+  }
+
+  /// False for /quit.
+  bool run_command(const std::string& input) {
+    const size_t space = input.find_first_of(" \n");
+    const std::string name = input.substr(0, space);
+    const std::string argument = space == std::string::npos ? "" : input.substr(space + 1);
+    if (name == "/quit") return false;
+    if (name == "/help")
+      help();
+    else if (name == "/reset")
+      reset();
+    else if (name == "/undo")
+      undo();
+    else if (name == "/regen")
+      regenerate();
+    else if (name == "/system")
+      set_system(argument);
+    else if (name == "/config")
+      set_config(argument);
+    else if (name == "/heads")
+      io_.out << head_map_text(session_.cache_state(), session_.cache_config(), io_.use_colour) << std::flush;
+    else if (name == "/stats")
+      stats();
+    else
+      refuse(name);
+    return true;
+  }
+
+  void refuse(const std::string& name) {
+    const std::string nearest =
+        nearest_name(name, {"/help", "/quit", "/reset", "/undo", "/regen", "/system", "/config", "/heads", "/stats"});
+    say("unknown command " + printable(name) + "; " +
+        (nearest.empty() ? "/help lists them" : "the nearest is " + nearest) +
+        " (text that begins with / is sent with a space in front)");
+  }
+
+  void help() {
+    say("/undo          take the last turn back\n"
+        "/regen         answer the last message again\n"
+        "/reset         begin a new chat\n"
+        "/system TEXT   set the system prompt; without TEXT: none\n"
+        "/config NAME   what the heads keep; without NAME: the names\n"
+        "/heads         the head map\n"
+        "/stats         tokens and bytes\n"
+        "/quit          end (also Ctrl+D, or Ctrl+C at an empty prompt)\n"
+        "A line that ends with a backslash goes on in the next one. Ctrl+C stops an answer.");
+  }
+
+  void reset() {
+    messages_.clear();
+    session_.clear();
+    say("new chat");
+  }
+
+  bool take_back_last_answer() {
+    if (messages_.size() < 2) {
+      say("no turn to take back");
+      return false;
+    }
+    messages_.pop_back();
+    return true;
+  }
+
+  void undo() {
+    if (!take_back_last_answer()) return;
+    messages_.pop_back();
+    say(session_.undo_turn() ? "the last turn was taken back"
+                             : "the last turn was taken back; the rest is encoded anew with the next message");
+  }
+
+  /// The session sees that the conversation ends where the last turn began, and undoes that turn by itself.
+  void regenerate() {
+    if (!take_back_last_answer()) return;
+    ++turn_.sampler.seed;  // or the answer would be the same
+    answer();
+  }
+
+  void set_system(const std::string& text) {
+    if (!text.empty()) check_prompt_text(text, "the system prompt");
+    system_ = text;
+    say(messages_.empty() ? "system prompt set"
+                          : "system prompt set; the conversation is encoded anew with the next message");
+  }
+
+  void set_config(const std::string& name) {
+    if (name.empty()) {
+      std::string names;
+      for (const std::string& known : cache_config_names()) names += " " + known;
+      say("configuration " + session_.cache_config().name + "; there are" + names);
+      return;
+    }
+    session_.set_cache_config(named_cache_config(name));
+    say("configuration " + name +
+        (messages_.empty() ? "" : "; the conversation is encoded anew with the next message"));
+  }
+
+  void stats() {
+    const CacheState state = session_.cache_state();
+    say(format("%d of %d tokens, configuration %s\n", state.n_tokens, session_.n_ctx(),
+               session_.cache_config().name.c_str()) +
+        "KV live " + kv_share_text(state) + ", pool " + format_bytes(state.kv_pool_bytes) + ", peak " +
+        format_bytes(state.kv_peak_bytes) + ", turn log " + format_bytes(state.turn_log_bytes) + "\n" + "heads " +
+        policy_count_text(state, session_.cache_config()));
+  }
+
+  const Model& model_;
+  Session& session_;
+  TurnOptions turn_;
+  std::string system_;
+  Streams& io_;
+  std::unique_ptr<LineReader> lines_;
+  std::vector<ChatMessage> messages_;  // user, assistant, user, …; without the system prompt
+};
+
+}  // namespace
+
+void chat(const Model& model, Session& session, const TurnOptions& turn, const std::string& system, Streams& io) {
+  Chat(model, session, turn, system, io).run();
+}
+
+}  // namespace headroom

@@ -1,0 +1,65 @@
+// A command's arguments ─► values, strictly: every number is checked against its range, and what does not fit becomes
+// one sentence. A thin layer over CLI11, which parses and writes the help.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace headroom {
+
+/// The command line itself is wrong: exit code 2, one line.
+class UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// --help was asked for; what() is the text.
+class HelpRequested : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// The whole text as a number; throws UsageError that names the option. min and max are included.
+int64_t parse_int(std::string_view option, std::string_view text, int64_t min, int64_t max);
+double parse_number(std::string_view option, std::string_view text, double min, double max);
+/// "1,2,3"
+std::vector<int32_t> parse_ints(std::string_view option, std::string_view text, int64_t min, int64_t max);
+
+/// The name among `names` that a mistyped one most likely stands for; empty if none is near.
+std::string nearest_name(std::string_view name, const std::vector<std::string>& names);
+
+/// Options are added, then parse() fills the variables they were added with. Those must outlive it.
+class CommandLine {
+ public:
+  /// command: "run"; examples: lines at the end of the help.
+  CommandLine(std::string command, const std::string& what, const std::string& examples);
+  ~CommandLine();
+
+  /// Options added from here on stand under this heading in the help.
+  void begin_group(const std::string& heading);
+  /// names: "-m,--model"; value: what stands for the value in the help.
+  void add_text(const std::string& names, const std::string& value, const std::string& what,
+                std::optional<std::string>& to);
+  void add_repeated_text(const std::string& names, const std::string& value, const std::string& what,
+                         std::vector<std::string>& to);
+  void add_flag(const std::string& names, const std::string& what, bool& to);
+  void add_int(const std::string& names, const std::string& what, int64_t min, int64_t max, std::optional<int64_t>& to);
+  void add_number(const std::string& names, const std::string& what, double min, double max, std::optional<double>& to);
+  void add_ints(const std::string& names, const std::string& what, int64_t min, int64_t max, std::vector<int32_t>& to);
+  void add_positional(const std::string& name, const std::string& what, std::optional<std::string>& to);
+
+  /// Throws UsageError or HelpRequested.
+  void parse(const std::vector<std::string>& args);
+  [[noreturn]] void fail(const std::string& sentence) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace headroom

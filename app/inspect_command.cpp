@@ -1,0 +1,165 @@
+// `headroom inspect`: a GGUF file ─► what is in it, and whether it would run here and in how much memory. Every string
+// of the file is a stranger's and is made harmless before it is printed.
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <ostream>
+
+#include "app/commands.h"
+#include "app/format.h"
+#include "app/gguf_text.h"
+#include "app/json_report.h"
+#include "app/options.h"
+#include "engine/base/error.h"
+#include "engine/base/platform/platform.h"
+#include "engine/run/session.h"
+
+namespace headroom {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// A context below it is no chat.
+constexpr int64_t least_useful_tokens = 256;
+
+struct TypeTotal {
+  int64_t n_tensors = 0;
+  int64_t bytes = 0;
+};
+
+/// Whether the engine would take the file, and what it would need.
+struct Verdict {
+  std::string refusal;  // empty: it runs
+  std::optional<ModelConfig> config;
+  int64_t weight_bytes = 0;
+  int64_t available_bytes = 0;
+  int32_t n_ctx = 0;       // asked for, or the model's
+  int32_t n_ctx_fits = 0;  // what memory allows
+
+  int64_t kv_bytes(int64_t n_tokens) const { return full_kv_bytes(*config, n_tokens); }
+};
+
+std::map<std::string, TypeTotal> totals_by_type(const GgufFile& file) {
+  std::map<std::string, TypeTotal> totals;
+  for (const GgufFile::Tensor& tensor : file.tensors()) {
+    TypeTotal& total = totals[tensor_type_name(tensor.ggml_type)];
+    total.n_tensors += 1;
+    total.bytes += static_cast<int64_t>(tensor.bytes.size());
+  }
+  return totals;
+}
+
+Verdict judge(const GgufFile& file, const std::string& path, const CommonOptions& common) {
+  Verdict verdict;
+  for (const GgufFile::Tensor& tensor : file.tensors())
+    verdict.weight_bytes += static_cast<int64_t>(tensor.bytes.size());
+  verdict.available_bytes = available_memory_bytes();
+  try {
+    verdict.config = read_model_config(file);
+    verdict.n_ctx = static_cast<int32_t>(common.n_ctx.value_or(verdict.config->n_ctx_train));
+    verdict.n_ctx_fits = context_that_fits(*verdict.config, verdict.available_bytes);
+    const Model model(path);  // everything that running it would check
+    if (verdict.n_ctx > verdict.config->n_ctx_train)
+      verdict.refusal =
+          format("the context is %d tokens, the model was trained for %d", verdict.n_ctx, verdict.config->n_ctx_train);
+    else if (verdict.weight_bytes + verdict.kv_bytes(least_useful_tokens) > verdict.available_bytes)
+      verdict.refusal = format("the weights take %s, available are %s", format_bytes(verdict.weight_bytes).c_str(),
+                               format_bytes(verdict.available_bytes).c_str());
+  } catch (const Error& error) {
+    verdict.refusal = error.what();
+  }
+  return verdict;
+}
+
+Json inspect_json(const GgufFile& file, const Verdict& verdict) {
+  Json metadata = Json::object();
+  for (const auto& [key, value] : file.metadata()) metadata[key] = value_json(value);
+  Json tensors = Json::array();
+  for (const GgufFile::Tensor& tensor : file.tensors())
+    tensors.push_back({{"name", tensor.name},
+                       {"type", tensor_type_name(tensor.ggml_type)},
+                       {"shape", tensor.dims},
+                       {"bytes", tensor.bytes.size()}});
+  Json totals = Json::object();
+  for (const auto& [type, total] : totals_by_type(file))
+    totals[type] = {{"tensors", total.n_tensors}, {"bytes", total.bytes}};
+
+  Json object = {{"path", file.path()},
+                 {"version", file.version()},
+                 {"file_bytes", file.file_bytes()},
+                 {"metadata", std::move(metadata)},
+                 {"tensors", std::move(tensors)},
+                 {"totals", std::move(totals)},
+                 {"runs", verdict.refusal.empty()},
+                 {"refusal", verdict.refusal},
+                 {"weight_bytes", verdict.weight_bytes},
+                 {"available_bytes", verdict.available_bytes}};
+  if (verdict.config) {
+    object["kv_full_bytes_per_1000_tokens"] = verdict.kv_bytes(1000);
+    object["n_ctx"] = verdict.n_ctx;
+    object["n_ctx_fits"] = verdict.n_ctx_fits;
+    object["kv_full_bytes_at_n_ctx"] = verdict.kv_bytes(verdict.n_ctx);
+  }
+  return object;
+}
+
+std::string shape_text(const std::vector<int64_t>& dims) {
+  std::string text;
+  for (const int64_t dim : dims) text += (text.empty() ? "" : " x ") + std::to_string(dim);
+  return text;
+}
+
+void print_contents(const GgufFile& file, std::ostream& out) {
+  out << format("%s: GGUF %u, %s\n\nmetadata, %zu keys\n", printable(file.path()).c_str(), file.version(),
+                format_bytes(static_cast<int64_t>(file.file_bytes())).c_str(), file.metadata().size());
+  for (const auto& [key, value] : file.metadata())
+    out << "  " << printable(shortened(key, 200)) << " = " << value_text(value) << "\n";
+  out << format("\ntensors, %zu\n", file.tensors().size());
+  for (const GgufFile::Tensor& tensor : file.tensors())
+    out << format("  %-40s %-7s %-20s %12s\n", printable(shortened(tensor.name, 200)).c_str(),
+                  tensor_type_name(tensor.ggml_type).c_str(), shape_text(tensor.dims).c_str(),
+                  tensor.bytes.empty() ? "?" : format_bytes(static_cast<int64_t>(tensor.bytes.size())).c_str());
+  out << "\ntotals by type\n";
+  for (const auto& [type, total] : totals_by_type(file))
+    out << format("  %-7s %6lld tensors %12s\n", type.c_str(), static_cast<long long>(total.n_tensors),
+                  total.bytes == 0 ? "?" : format_bytes(total.bytes).c_str());
+}
+
+void print_verdict(const Verdict& verdict, std::ostream& out) {
+  out << "\nwould it run here: " << (verdict.refusal.empty() ? "yes" : "no: " + printable(verdict.refusal)) << "\n";
+  if (!verdict.config) return;
+  out << format("  weights                    %12s\n", format_bytes(verdict.weight_bytes).c_str())
+      << format("  KV cache, 1,000 tokens     %12s uncompressed\n", format_bytes(verdict.kv_bytes(1000)).c_str());
+  if (verdict.n_ctx > 0)
+    out << format("  KV cache, %-7s tokens   %12s uncompressed, the whole context\n",
+                  format_count(verdict.n_ctx).c_str(), format_bytes(verdict.kv_bytes(verdict.n_ctx)).c_str());
+  out << format("  memory available           %12s\n", format_bytes(verdict.available_bytes).c_str());
+  if (verdict.n_ctx_fits < verdict.n_ctx)
+    out << format("  context that fits          %12s tokens\n", format_count(verdict.n_ctx_fits).c_str());
+}
+
+}  // namespace
+
+void inspect_command(const Arguments& args, Streams& io) {
+  CommonOptions common;
+  std::optional<std::string> path;
+  CommandLine line("inspect", "What is in a GGUF file, and whether and how it would run here.",
+                   "  headroom inspect model.gguf\n"
+                   "  headroom inspect -m model.gguf -c 4096 --json");
+  line.add_positional("FILE", "GGUF file", path);
+  common.add_to(line);
+  line.parse(args);
+  if (path && common.model) throw UsageError("inspect: FILE and -m both name the file, expected one of them");
+  if (!path) path = common.model_path();
+
+  const GgufFile file = GgufFile::open(*path);
+  const Verdict verdict = judge(file, *path, common);
+  if (common.json) {
+    io.out << json_line(inspect_json(file, verdict));
+    return;
+  }
+  print_contents(file, io.out);
+  print_verdict(verdict, io.out);
+}
+
+}  // namespace headroom

@@ -1,0 +1,33 @@
+// A turn's result and the state of the cache ─► the JSON objects of `profile --json` and `run --json`. The keys are
+// part of the command line's contract; numbers are bytes, milliseconds, tokens per second.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "engine/backend/backend.h"
+#include "engine/run/session.h"
+
+namespace headroom {
+
+struct TurnReport {
+  const std::string& model_path;
+  const BackendInfo& backend;
+  const CacheConfig& config;
+  const CacheState& state;
+  const TurnResult& result;
+  uint64_t seed = 0;
+};
+
+nlohmann::ordered_json profile_json(const TurnReport& report);
+/// The same and what was generated.
+nlohmann::ordered_json run_json(const TurnReport& report);
+
+/// One line; what is not valid UTF-8 comes out as U+FFFD.
+std::string json_line(const nlohmann::ordered_json& object);
+
+/// "SmolLM2-135M-Instruct.Q4_1.gguf"
+std::string file_name(const std::string& path);
+
+}  // namespace headroom

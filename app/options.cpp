@@ -1,0 +1,239 @@
+// Shared options ─► engine values; every contradiction is one sentence.
+#include "app/options.h"
+
+#include <signal.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <istream>
+#include <iterator>
+#include <limits>
+#include <random>
+
+#include "engine/backend/registry.h"
+#include "engine/base/error.h"
+#include "engine/base/platform/platform.h"
+#include "engine/run/prompt.h"
+
+namespace headroom {
+namespace {
+
+constexpr const char* default_model_name = "SmolLM2-135M-Instruct.Q4_1.gguf";
+constexpr int64_t max_tokens_limit = max_position;
+
+/// Ctrl+C must interrupt the main thread's reading, so threads that start meanwhile never receive it.
+class SignalsToMainThread {
+ public:
+  SignalsToMainThread() {
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &interrupt, &before_);
+  }
+  ~SignalsToMainThread() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+};
+
+template <typename Value, typename Option>
+void set_if_given(Value& value, const std::optional<Option>& option) {
+  if (option) value = static_cast<Value>(*option);
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+std::vector<Policy> parse_policy_set(const std::string& text) {
+  std::vector<Policy> policies;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string name = text.substr(begin, end - begin);
+    const std::optional<Policy> policy = parse_policy(name);
+    if (!policy)
+      throw UsageError("--policy-set names '" + name +
+                       "', expected unions such as special+punct of special, punct, frequent, first, local, or full");
+    if (std::find(policies.begin(), policies.end(), *policy) != policies.end())
+      throw UsageError("--policy-set names " + policy_name(*policy) + " twice, expected each policy once");
+    policies.push_back(*policy);
+    begin = end + 1;
+  }
+  return policies;
+}
+
+}  // namespace
+
+void CommonOptions::add_to(CommandLine& line) {
+  line.begin_group("Model and machine");
+  line.add_text("-m,--model", "FILE", "GGUF file (default: HEADROOM_MODEL, else the model that ./run.sh fetches)",
+                model);
+  line.add_int("-t,--threads", "threads (default: physical cores)", 1, 1024, n_threads);
+  line.add_text("--backend", "NAME", "backend (default: HEADROOM_BACKEND, else the first of `headroom devices`)",
+                backend);
+  line.add_int("-c,--ctx-size", "context in tokens (default: the model's, at most what memory allows)", 1,
+               max_tokens_limit, n_ctx);
+  line.add_flag("--json", "one JSON object on standard output", json);
+}
+
+std::string CommonOptions::model_path() const {
+  if (model) return *model;
+  if (const char* named = std::getenv("HEADROOM_MODEL"); named != nullptr && *named != '\0') return named;
+  const std::string path = cache_folder() + "/models/" + default_model_name;
+  if (!std::filesystem::exists(path))
+    throw Error(ErrorKind::io,
+                "the default model is not at " + path + ": ./run.sh fetches it, or -m FILE names another GGUF file");
+  return path;
+}
+
+std::unique_ptr<Backend> CommonOptions::open_backend() const {
+  const SignalsToMainThread block;
+  return make_backend({.name = backend.value_or(""), .n_threads = static_cast<int>(n_threads.value_or(0))});
+}
+
+void CacheOptions::add_to(CommandLine& line) {
+  line.begin_group("What a head keeps");
+  line.add_text("--cache", "full|fastgen", "full keeps every token in every head (default: fastgen)", cache);
+  line.add_text("--config", "NAME", joined(cache_config_names()) + " (default: paper)", config);
+  line.add_text("--policy-set", "A,B+C,…",
+                "policies to choose from, cheapest first: unions of special, punct, frequent, first, local; full",
+                policy_set);
+  line.add_number("--r-local", "share of the last tokens that `local` keeps (default: 0.3)", 0, 1, r_local);
+  line.add_number("--r-frequent", "share of tokens that `frequent` keeps (default: 0.3)", 0, 1, r_frequent);
+  line.add_number("--threshold", "recovery that a policy must reach (default: 0.95)", 0, 2, threshold);
+  line.add_number("--keep", "share of the tokens to keep, for --config local, streaming and h2o", 0, 1, keep);
+  line.add_text("--group", "min|mean", "recovery of a KV head from those of its query heads (default: min)", group);
+}
+
+CacheConfig named_cache_config(const std::string& name) {
+  if (const std::optional<CacheConfig> found = find_cache_config(name)) return *found;
+  const std::string nearest = nearest_name(name, cache_config_names());
+  throw UsageError("unknown configuration '" + name + "'; " +
+                   (nearest.empty() ? "expected one of " + joined(cache_config_names()) : "the nearest is " + nearest));
+}
+
+CacheConfig CacheOptions::make_config() const {
+  const std::string kind = cache.value_or(config == "full" ? "full" : "fastgen");
+  if (kind != "full" && kind != "fastgen") throw UsageError("--cache is '" + kind + "', expected full or fastgen");
+  if (kind == "full") {
+    const bool shaped = policy_set || r_local || r_frequent || threshold || keep || group;
+    if (shaped || (config && config != "full"))
+      throw UsageError(std::string(cache ? "--cache full" : "--config full") +
+                       " keeps every token and contradicts the other options of what a head keeps");
+    return named_cache_config("full");
+  }
+  if (config == "full") throw UsageError("--cache fastgen contradicts --config full, expected one of them");
+  if (config && policy_set) throw UsageError("--config and --policy-set both name the policies, expected one of them");
+  if (group && *group != "min" && *group != "mean")
+    throw UsageError("--group is '" + *group + "', expected min or mean");
+
+  CacheConfig result = named_cache_config(config.value_or("paper"));
+  if (policy_set) {
+    result.name = "custom";
+    result.policy_set = parse_policy_set(*policy_set);
+  }
+  if (keep) {
+    if (config != "local" && config != "streaming" && config != "h2o")
+      throw UsageError("--keep works with --config local, streaming, h2o");
+    if (r_local || r_frequent)
+      throw UsageError("--keep sets the shares that --r-local and --r-frequent set, expected one of them");
+    result.r_local = config == "h2o" ? *keep / 2 : *keep;
+    result.r_frequent = config == "h2o" ? *keep / 2 : 0;
+  }
+  set_if_given(result.r_local, r_local);
+  set_if_given(result.r_frequent, r_frequent);
+  set_if_given(result.threshold, threshold);
+  if (group) result.group = *group == "mean" ? GroupReduce::mean : GroupReduce::min;
+  return result;
+}
+
+void PromptOptions::add_to(CommandLine& line) {
+  line.begin_group("Prompt");
+  line.add_text("-p,--prompt", "TEXT", "the message", prompt);
+  line.add_text("-f,--file", "FILE", "the message, the file's bytes as they are; - reads standard input", file);
+  // CLI11 knows no short option of several letters, so -sys arrives as --system.
+  line.add_text("--system", "TEXT", "system prompt (also -sys)", system);
+  line.add_flag("--raw", "the text as it is, without the chat template", raw);
+  line.add_flag("--special", "with --raw: control-token text in it becomes control tokens", special);
+}
+
+void PromptOptions::check() const {
+  if (prompt && file) throw UsageError("-p and -f both give the prompt, expected one of them");
+  if (raw && system) throw UsageError("--raw takes the text without the chat template, so --system has no place in it");
+  if (special && !raw) throw UsageError("--special needs --raw: a chat message never becomes a control token");
+  if (raw && !given()) throw UsageError("--raw needs a prompt: -p TEXT or -f FILE");
+}
+
+std::string PromptOptions::read(std::istream& in) const {
+  if (prompt) {
+    check_prompt_text(*prompt, "the prompt");
+    return *prompt;
+  }
+  const std::string text = read_text(*file, in);
+  check_prompt_text(text, *file == "-" ? "the prompt on standard input" : "the prompt in " + *file);
+  return text;
+}
+
+std::vector<ChatMessage> PromptOptions::messages(const std::string& text) const {
+  std::vector<ChatMessage> messages;
+  if (system) messages.push_back({.role = "system", .content = *system, .ids = {}});
+  messages.push_back({.role = "user", .content = text, .ids = {}});
+  return messages;
+}
+
+void SamplingOptions::add_to(CommandLine& line) {
+  line.begin_group("Answer");
+  line.add_int("-n,--predict", "tokens at most (default: to the end of the turn)", 0, max_tokens_limit, max_tokens);
+  line.add_number("--temp", "temperature; 0 takes the likeliest token (default: 0.7)", 0, 100, temperature);
+  line.add_int("--top-k", "of the k likeliest tokens; 0: all (default: 40)", 0, std::numeric_limits<int32_t>::max(),
+               top_k);
+  line.add_number("--top-p", "of those that together have this probability; 1: all (default: 0.95)", 0, 1, top_p);
+  line.add_number("--min-p", "of those at least this likely, relative to the first; 0: all (default: 0.05)", 0, 1,
+                  min_p);
+  line.add_number("--repeat-penalty", "divisor for tokens that were there; 1: none (default: 1)", 0.01, 100,
+                  repeat_penalty);
+  line.add_int("-s,--seed", "the same seed gives the same answer (default: drawn)", 0,
+               std::numeric_limits<int64_t>::max(), seed);
+  line.add_repeated_text("--stop", "TEXT", "end the answer before this text; may be repeated", stop_strings);
+}
+
+TurnOptions SamplingOptions::make_turn_options() const {
+  TurnOptions options;
+  SamplerOptions& sampler = options.sampler;
+  set_if_given(sampler.temperature, temperature);
+  set_if_given(sampler.top_k, top_k);
+  set_if_given(sampler.top_p, top_p);
+  set_if_given(sampler.min_p, min_p);
+  set_if_given(sampler.repeat_penalty, repeat_penalty);
+  // 32 bits, so that every reader of the JSON report gets a drawn seed back exactly.
+  sampler.seed = seed ? static_cast<uint64_t>(*seed) : std::random_device{}();
+  set_if_given(options.max_tokens, max_tokens);
+  for (const std::string& stop : stop_strings)
+    if (stop.empty()) throw UsageError("--stop is empty, expected a text");
+  options.stop_strings = stop_strings;
+  return options;
+}
+
+SessionOptions make_session_options(const CommonOptions& common, const CacheConfig& cache) {
+  return {.cache = cache, .n_ctx = static_cast<int32_t>(common.n_ctx.value_or(0))};
+}
+
+std::string read_text(const std::string& path, std::istream& in) {
+  const auto read_all = [](std::istream& from) {
+    return std::string(std::istreambuf_iterator<char>(from), std::istreambuf_iterator<char>());
+  };
+  if (path == "-") return read_all(in);
+  if (std::filesystem::is_directory(path)) throw Error(ErrorKind::io, path + " is a folder, expected a file");
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(ErrorKind::io, "cannot open " + path + ": " + std::strerror(errno));
+  std::string text = read_all(file);
+  if (file.bad()) throw Error(ErrorKind::io, "cannot read " + path + ": " + std::strerror(errno));
+  return text;
+}
+
+}  // namespace headroom

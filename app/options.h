@@ -1,0 +1,77 @@
+// The groups of options that commands share, and the engine's values that follow from them: which model, which
+// backend, what a head may keep, how a token is drawn, what the prompt is. Contradictions end here.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/command_line.h"
+#include "app/streams.h"
+#include "engine/backend/backend.h"
+#include "engine/run/model.h"
+#include "engine/run/session.h"
+
+namespace headroom {
+
+/// Offered by every command, so that a script can give all of them the same ones.
+struct CommonOptions {
+  std::optional<std::string> model;
+  std::optional<std::string> backend;
+  std::optional<int64_t> n_threads;
+  std::optional<int64_t> n_ctx;
+  bool json = false;
+
+  void add_to(CommandLine& line);
+  /// --model, else HEADROOM_MODEL, else the default model in the cache folder; throws Error where that is missing.
+  std::string model_path() const;
+  std::unique_ptr<Backend> open_backend() const;
+};
+
+/// What a head may keep.
+struct CacheOptions {
+  std::optional<std::string> cache, config, policy_set, group;
+  std::optional<double> r_local, r_frequent, threshold, keep;
+
+  void add_to(CommandLine& line);
+  /// Throws UsageError for contradictions and unknown names.
+  CacheConfig make_config() const;
+};
+
+/// A configuration by its name; throws UsageError with the nearest or all names.
+CacheConfig named_cache_config(const std::string& name);
+
+struct PromptOptions {
+  std::optional<std::string> prompt, file, system;
+  bool raw = false;
+  bool special = false;
+
+  void add_to(CommandLine& line);
+  bool given() const { return prompt || file; }
+  /// Contradictions that need no model; throws UsageError.
+  void check() const;
+  /// The text of -p or -f, byte for byte; "-" is `in`. Throws Error for a file that cannot be read, an empty text,
+  /// NUL bytes and invalid UTF-8.
+  std::string read(std::istream& in) const;
+  /// Ids for run_ids where raw; else messages for run_turn.
+  std::vector<ChatMessage> messages(const std::string& text) const;
+};
+
+struct SamplingOptions {
+  std::optional<int64_t> max_tokens, top_k, seed;
+  std::optional<double> temperature, top_p, min_p, repeat_penalty;
+  std::vector<std::string> stop_strings;
+
+  void add_to(CommandLine& line);
+  /// Draws a seed where none was given.
+  TurnOptions make_turn_options() const;
+};
+
+SessionOptions make_session_options(const CommonOptions& common, const CacheConfig& cache);
+
+/// Bytes of a file or, for "-", of `in`; throws Error.
+std::string read_text(const std::string& path, std::istream& in);
+
+}  // namespace headroom

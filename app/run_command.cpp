@@ -1,0 +1,98 @@
+// `headroom run` and `headroom chat`: a prompt or a conversation ─► answers.
+#include <ostream>
+
+#include "app/chat.h"
+#include "app/commands.h"
+#include "app/format.h"
+#include "app/json_report.h"
+#include "app/options.h"
+#include "app/turn_printer.h"
+#include "engine/run/prompt.h"
+
+namespace headroom {
+namespace {
+
+struct RunOptions {
+  CommonOptions common;
+  PromptOptions prompt;
+  SamplingOptions sampling;
+  CacheOptions cache;
+};
+
+/// A base model's text goes on where the prompt ends; who expects a chat must know.
+void print_template_note(const Model& model, Streams& io) {
+  if (!model.template_note().empty()) io.err << printable(model.template_note()) << std::endl;
+}
+
+void run_one_turn(const RunOptions& options, const CacheConfig& cache, const TurnOptions& turn, Streams& io) {
+  const std::string text = options.prompt.read(io.in);
+  const Model model(options.common.model_path());
+  const std::unique_ptr<Backend> backend = options.common.open_backend();
+  Session session(model, *backend, make_session_options(options.common, cache));
+  if (!options.prompt.raw) print_template_note(model, io);
+
+  const InterruptGuard guard(io.interrupt);
+  TurnPrinter printer(io, !options.common.json);
+  const TurnResult result = options.prompt.raw
+                                ? session.run_ids(encode_raw(model, text, options.prompt.special), turn, printer)
+                                : session.run_turn(options.prompt.messages(text), turn, printer);
+  const CacheState state = session.cache_state();
+  printer.finish(result, state, session.cache_config());
+  if (options.common.json)
+    io.out << json_line(run_json({.model_path = model.path(),
+                                  .backend = backend->info(),
+                                  .config = session.cache_config(),
+                                  .state = state,
+                                  .result = result,
+                                  .seed = turn.sampler.seed}));
+}
+
+void run_chat(const RunOptions& options, const CacheConfig& cache, const TurnOptions& turn, Streams& io) {
+  if (options.common.json) throw UsageError("--json needs one prompt: -p TEXT or -f FILE");
+  const Model model(options.common.model_path());
+  const std::unique_ptr<Backend> backend = options.common.open_backend();
+  Session session(model, *backend, make_session_options(options.common, cache));
+  print_template_note(model, io);
+  chat(model, session, turn, options.prompt.system.value_or(""), io);
+}
+
+}  // namespace
+
+void run_command(const Arguments& args, Streams& io) {
+  RunOptions options;
+  CommandLine line("run", "One answer to -p or -f; a chat in the terminal without them.",
+                   "  headroom run -p \"What is gravity?\"\n"
+                   "  headroom run -f question.txt -n 200 --temp 0 --json\n"
+                   "  cat notes.txt | headroom run -f - --system \"Summarise in two sentences.\"\n"
+                   "  headroom run --config h2o --keep 0.4 -p \"…\"\n"
+                   "  headroom run --raw --special -p \"<|im_start|>user\"");
+  options.prompt.add_to(line);
+  options.sampling.add_to(line);
+  options.cache.add_to(line);
+  options.common.add_to(line);
+  line.parse(args);
+  options.prompt.check();
+  const CacheConfig cache = options.cache.make_config();
+  const TurnOptions turn = options.sampling.make_turn_options();
+  if (options.prompt.given())
+    run_one_turn(options, cache, turn, io);
+  else
+    run_chat(options, cache, turn, io);
+}
+
+void chat_command(const Arguments& args, Streams& io) {
+  RunOptions options;
+  CommandLine line("chat", "Chat in the terminal; /help there lists its commands.",
+                   "  headroom\n"
+                   "  headroom chat -m model.gguf --system \"You are a patient teacher.\"\n"
+                   "  headroom chat --threshold 0.9 --temp 0");
+  line.begin_group("Prompt");
+  line.add_text("--system", "TEXT", "system prompt (also -sys)", options.prompt.system);
+  options.sampling.add_to(line);
+  options.cache.add_to(line);
+  options.common.add_to(line);
+  line.parse(args);
+  run_chat(options, options.cache.make_config(), options.sampling.make_turn_options(), io);
+}
+
+}  // namespace headroom

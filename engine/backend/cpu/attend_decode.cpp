@@ -1,0 +1,274 @@
+// One token's attention over every slot of a layer's heads. Each head's slots are split into chunks of equal size, whatever
+// the heads' lengths; each chunk gives a state (max, sum, output) for every query head of its group, the states are merged
+// in order, and the final probabilities are added to the slots' scores. The result does not depend on the threads.
+#include "engine/backend/cpu/simd_targets.h"
+//
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/backend/cpu/attend_decode.cpp"
+#include "hwy/foreach_target.h"
+//
+#include <utility>
+
+#include "engine/backend/cpu/operations.h"
+#include "engine/backend/cpu/vector_math-inl.h"
+
+#ifndef HEADROOM_ATTEND_DECODE_TYPES
+#define HEADROOM_ATTEND_DECODE_TYPES
+namespace headroom {
+
+constexpr int32_t chunk_pages = 16;
+constexpr int32_t chunk_slots = chunk_pages * page_tokens;
+
+/// Slots of one KV head that are attended to at one go, with their part of the result.
+struct DecodeChunk {
+  const PageView* pages;  // (ceil(n_slots / page_tokens))
+  int32_t n_slots;
+  int32_t group;
+  int32_t head_dim;
+  const float* q;        // (group, head_dim), times scale and log2(e): scores are exponents of 2
+  float* probabilities;  // (group, chunk_slots): 2^(score - max), 0 behind the last slot
+  float* max;            // (group)
+  float* sum;            // (group), of probabilities; after the merge the factor that makes them final
+  float* out;            // (group, head_dim): sum of probabilities * V
+};
+
+}  // namespace headroom
+#endif  // HEADROOM_ATTEND_DECODE_TYPES
+
+HWY_BEFORE_NAMESPACE();
+namespace headroom {
+namespace HWY_NAMESPACE {
+
+// Query heads that share a load of K or V, as far as the registers reach.
+constexpr int max_heads_at_once = HWY_TARGET == HWY_AVX2 ? 2 : 4;
+
+/// Scores of a page's first n_slots, rounded up to 4, for some query heads.
+/// scores: a row of chunk_slots for each query head
+template <int n_heads>
+HWY_INLINE void ScorePage(const DecodeChunk& chunk, const float* HWY_RESTRICT q, const uint16_t* HWY_RESTRICT k,
+                          int32_t n_slots, float* HWY_RESTRICT scores) {
+  const hn::ScalableTag<float> d;
+  using V = hn::Vec<decltype(d)>;
+  const auto lanes = static_cast<int32_t>(hn::Lanes(d));
+  const int32_t head_dim = chunk.head_dim;
+  for (int32_t s = 0; s < n_slots; s += 4) {
+    const uint16_t* k4 = k + s * head_dim;
+    V sums[n_heads][4];
+    for (int g = 0; g < n_heads; ++g)
+      for (int j = 0; j < 4; ++j) sums[g][j] = hn::Zero(d);
+    int32_t i = 0;
+    for (; i + lanes <= head_dim; i += lanes) {
+      const V k0 = LoadHalves(d, k4 + i), k1 = LoadHalves(d, k4 + head_dim + i);
+      const V k2 = LoadHalves(d, k4 + 2 * head_dim + i), k3 = LoadHalves(d, k4 + 3 * head_dim + i);
+      for (int g = 0; g < n_heads; ++g) {
+        const V query = hn::LoadU(d, q + g * head_dim + i);
+        sums[g][0] = hn::MulAdd(query, k0, sums[g][0]);
+        sums[g][1] = hn::MulAdd(query, k1, sums[g][1]);
+        sums[g][2] = hn::MulAdd(query, k2, sums[g][2]);
+        sums[g][3] = hn::MulAdd(query, k3, sums[g][3]);
+      }
+    }
+    for (int g = 0; g < n_heads; ++g)
+      StoreFourSums(d, sums[g][0], sums[g][1], sums[g][2], sums[g][3], scores + g * chunk_slots + s);
+    const hn::CappedTag<float, 1> one;
+    for (; i < head_dim; ++i)
+      for (int j = 0; j < 4; ++j)
+        for (int g = 0; g < n_heads; ++g)
+          scores[g * chunk_slots + s + j] += q[g * head_dim + i] * hn::GetLane(LoadHalves(one, k4 + j * head_dim + i));
+  }
+}
+
+/// out += probability * V over a page's slots, for n_vectors * Lanes(d) values of V and out, and some query heads.
+template <int n_heads, int n_vectors, class D>
+HWY_INLINE void MixValues(D d, const DecodeChunk& chunk, const float* HWY_RESTRICT probabilities,
+                          const uint16_t* HWY_RESTRICT v, int32_t n_slots, float* HWY_RESTRICT out) {
+  using V = hn::Vec<D>;
+  const auto lanes = static_cast<int32_t>(hn::Lanes(d));
+  const int32_t head_dim = chunk.head_dim;
+  V sums[n_heads][n_vectors];
+  for (int g = 0; g < n_heads; ++g)
+    for (int j = 0; j < n_vectors; ++j) sums[g][j] = hn::LoadU(d, out + g * head_dim + j * lanes);
+  for (int32_t s = 0; s < n_slots; ++s) {
+    V values[n_vectors];
+    for (int j = 0; j < n_vectors; ++j) values[j] = LoadHalves(d, v + s * head_dim + j * lanes);
+    for (int g = 0; g < n_heads; ++g) {
+      const V weight = hn::Set(d, probabilities[g * chunk_slots + s]);
+      for (int j = 0; j < n_vectors; ++j) sums[g][j] = hn::MulAdd(weight, values[j], sums[g][j]);
+    }
+  }
+  for (int g = 0; g < n_heads; ++g)
+    for (int j = 0; j < n_vectors; ++j) hn::StoreU(sums[g][j], d, out + g * head_dim + j * lanes);
+}
+
+template <int n_heads>
+HWY_INLINE void MixPage(const DecodeChunk& chunk, const float* probabilities, const uint16_t* v, int32_t n_slots,
+                        float* out) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int32_t>(hn::Lanes(d));
+  int32_t i = 0;
+  for (; i + 4 * lanes <= chunk.head_dim; i += 4 * lanes)
+    MixValues<n_heads, 4>(d, chunk, probabilities, v + i, n_slots, out + i);
+  for (; i + lanes <= chunk.head_dim; i += lanes)
+    MixValues<n_heads, 1>(d, chunk, probabilities, v + i, n_slots, out + i);
+  for (; i < chunk.head_dim; ++i)
+    MixValues<n_heads, 1>(hn::CappedTag<float, 1>(), chunk, probabilities, v + i, n_slots, out + i);
+}
+
+/// Calls f with the number of query heads, as a constant, and the first of them, until all of the group had their turn.
+template <class F>
+HWY_INLINE void ForHeadsOfGroup(int32_t group, F f) {
+  int32_t g = 0;
+  for (; g + max_heads_at_once <= group; g += max_heads_at_once)
+    f(std::integral_constant<int, max_heads_at_once>(), g);
+  switch (group - g) {
+    case 3: f(std::integral_constant<int, 3>(), g); break;
+    case 2: f(std::integral_constant<int, 2>(), g); break;
+    case 1: f(std::integral_constant<int, 1>(), g); break;
+    default: break;
+  }
+}
+
+/// Scores ─► 2^(score - max), with 0 for the slots behind the last up to the end of its page.
+HWY_INLINE void SoftmaxChunk(const DecodeChunk& chunk, int32_t g, int32_t n_padded) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int32_t>(hn::Lanes(d));
+  float* scores = chunk.probabilities + g * chunk_slots;
+  for (int32_t s = chunk.n_slots; s < n_padded; ++s) scores[s] = -3e38f;
+  auto largest = hn::Set(d, -3e38f);
+  for (int32_t s = 0; s < n_padded; s += lanes) largest = hn::Max(largest, hn::LoadU(d, scores + s));
+  largest = hn::MaxOfLanes(d, largest);
+  auto sum = hn::Zero(d);
+  for (int32_t s = 0; s < n_padded; s += lanes) {
+    const auto probability = Exp2(d, hn::Sub(hn::LoadU(d, scores + s), largest));
+    sum = hn::Add(sum, probability);
+    hn::StoreU(probability, d, scores + s);
+  }
+  chunk.max[g] = hn::GetLane(largest);
+  chunk.sum[g] = hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+void AttendChunk(const DecodeChunk& chunk) {
+  const int32_t n_pages = (chunk.n_slots + page_tokens - 1) / page_tokens;
+  const auto slots_of_page = [&](int32_t page) { return HWY_MIN(page_tokens, chunk.n_slots - page * page_tokens); };
+  // scores
+  for (int32_t p = 0; p < n_pages; ++p)
+    ForHeadsOfGroup(chunk.group, [&](auto n_heads, int32_t g) HWY_ATTR {
+      ScorePage<n_heads()>(chunk, chunk.q + g * chunk.head_dim, chunk.pages[p].k, slots_of_page(p),
+                           chunk.probabilities + g * chunk_slots + p * page_tokens);
+    });
+  // softmax within the chunk
+  for (int32_t g = 0; g < chunk.group; ++g) SoftmaxChunk(chunk, g, n_pages * page_tokens);
+  // mix of V
+  for (int32_t i = 0; i < chunk.group * chunk.head_dim; ++i) chunk.out[i] = 0;
+  for (int32_t p = 0; p < n_pages; ++p)
+    ForHeadsOfGroup(chunk.group, [&](auto n_heads, int32_t g) HWY_ATTR {
+      MixPage<n_heads()>(chunk, chunk.probabilities + g * chunk_slots + p * page_tokens, chunk.pages[p].v,
+                         slots_of_page(p), chunk.out + g * chunk.head_dim);
+    });
+}
+
+/// Merges one query head's states of all chunks in their order (Milakov & Gimelshein 2018). chunk.sum becomes the factor
+/// of the chunk's probabilities.
+void MergeChunks(const DecodeChunk* chunks, int32_t n_chunks, int32_t g, float* HWY_RESTRICT out) {
+  const hn::CappedTag<float, 1> one;
+  float largest = chunks[0].max[g];
+  for (int32_t c = 1; c < n_chunks; ++c) largest = HWY_MAX(largest, chunks[c].max[g]);
+  float sum = 0;
+  for (int32_t c = 0; c < n_chunks; ++c) {
+    const float factor = hn::GetLane(Exp2(one, hn::Set(one, chunks[c].max[g] - largest)));
+    sum += factor * chunks[c].sum[g];
+    chunks[c].sum[g] = factor;
+  }
+  const int32_t head_dim = chunks[0].head_dim;
+  for (int32_t i = 0; i < head_dim; ++i) out[i] = 0;
+  for (int32_t c = 0; c < n_chunks; ++c) {
+    const float factor = chunks[c].sum[g] / sum;
+    chunks[c].sum[g] = factor;
+    const float* HWY_RESTRICT part = chunks[c].out + g * head_dim;
+    for (int32_t i = 0; i < head_dim; ++i) out[i] += factor * part[i];
+  }
+}
+
+/// The slots' scores grow by the final probabilities of the group.
+void AddProbabilities(const DecodeChunk& chunk) {
+  for (int32_t s = 0; s < chunk.n_slots; s += page_tokens) {
+    float* HWY_RESTRICT scores = chunk.pages[s / page_tokens].scores;
+    const int32_t n = HWY_MIN(page_tokens, chunk.n_slots - s);
+    float sums[page_tokens] = {};
+    for (int32_t g = 0; g < chunk.group; ++g) {
+      const float factor = chunk.sum[g];
+      const float* HWY_RESTRICT probabilities = chunk.probabilities + g * chunk_slots + s;
+      for (int32_t i = 0; i < page_tokens; ++i) sums[i] += factor * probabilities[i];
+    }
+    for (int32_t i = 0; i < n; ++i) scores[i] += sums[i];
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace headroom
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace headroom {
+HWY_EXPORT(AttendChunk);
+HWY_EXPORT(MergeChunks);
+HWY_EXPORT(AddProbabilities);
+
+void attend_decode(ThreadPool& pool, DecodeScratch& scratch, const AttendDecode& args, const Slabs& slabs) {
+  const int32_t head_dim = slabs.layout().head_dim;
+  const auto n_q = static_cast<size_t>(args.group) * static_cast<size_t>(head_dim);  // values of a group's queries
+  const auto group = static_cast<size_t>(args.group);
+
+  // Plan: chunks of all heads, and where each has its part of the scratch.
+  std::vector<PageView>& pages = scratch.pages;
+  pages.clear();
+  size_t n_chunks = 0;
+  for (const HeadView& head : args.heads) {
+    n_chunks += static_cast<size_t>((head.length + chunk_slots - 1) / chunk_slots);
+    for (int32_t p = 0; p * page_tokens < head.length; ++p) pages.push_back(slabs.page(head.pages[static_cast<size_t>(p)]));
+  }
+  const size_t chunk_floats = group * chunk_slots + n_q + 2 * group;
+  const size_t q_floats = args.heads.size() * n_q;
+  float* free = scratch.floats.reserve(q_floats + n_chunks * chunk_floats);
+  const auto take = [&](size_t count) { return std::exchange(free, free + count); };
+  float* q = take(q_floats);
+  for (size_t i = 0; i < q_floats; ++i) q[i] = args.q[i] * (args.scale * log2_e);
+
+  std::vector<DecodeChunk> chunks;
+  const PageView* next_page = pages.data();
+  for (size_t h = 0; h < args.heads.size(); ++h) {
+    for (int32_t first = 0; first < args.heads[h].length; first += chunk_slots) {
+      chunks.push_back({.pages = next_page,
+                        .n_slots = std::min(chunk_slots, args.heads[h].length - first),
+                        .group = args.group,
+                        .head_dim = head_dim,
+                        .q = q + h * n_q,
+                        .probabilities = take(group * chunk_slots),
+                        .max = take(group),
+                        .sum = take(group),
+                        .out = take(n_q)});
+      next_page += (chunks.back().n_slots + page_tokens - 1) / page_tokens;
+    }
+  }
+
+  pool.parallel_for(static_cast<int64_t>(n_chunks), 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t c = begin; c < end; ++c) HWY_DYNAMIC_DISPATCH(AttendChunk)(chunks[static_cast<size_t>(c)]);
+  });
+
+  // merge
+  const DecodeChunk* of_head = chunks.data();
+  for (size_t h = 0; h < args.heads.size(); ++h) {
+    const int32_t n = (args.heads[h].length + chunk_slots - 1) / chunk_slots;
+    for (int32_t g = 0; g < args.group; ++g)
+      HWY_DYNAMIC_DISPATCH(MergeChunks)(of_head, n, g, args.out + h * n_q + static_cast<size_t>(g * head_dim));
+    of_head += n;
+  }
+
+  // scores of the slots
+  pool.parallel_for(static_cast<int64_t>(n_chunks), 16, [&](int64_t begin, int64_t end, int) {
+    for (int64_t c = begin; c < end; ++c) HWY_DYNAMIC_DISPATCH(AddProbabilities)(chunks[static_cast<size_t>(c)]);
+  });
+}
+
+}  // namespace headroom
+#endif  // HWY_ONCE

@@ -1,0 +1,388 @@
+// Causal attention of a block of prompt rows, with the column sums of the profile (FastGen's only input) as a by-product.
+// One task is one query head and up to 64 rows: all its scores at once, so that each row's softmax is final before the
+// columns are summed (Ge et al. 2024, Algorithm 1). Everything is kept transposed, rows across the vector's lanes: the
+// softmax then needs no sum across lanes, and K and V are read as they lie.
+#include "engine/backend/cpu/simd_targets.h"
+//
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/backend/cpu/attend_prefill.cpp"
+#include "hwy/foreach_target.h"
+//
+#include <atomic>
+#include <utility>
+
+#include "engine/backend/cpu/operations.h"
+#include "engine/backend/cpu/vector_math-inl.h"
+
+#ifndef HEADROOM_ATTEND_PREFILL_TYPES
+#define HEADROOM_ATTEND_PREFILL_TYPES
+namespace headroom {
+
+constexpr int32_t tile_rows = 64;     // query rows of a task; stride of everything transposed
+constexpr int32_t tile_columns = 64;  // of K or V in f32 at a time: small enough for the first-level cache
+
+/// A slot of an earlier turn that some row of the block sees.
+struct HeldColumn {
+  const uint16_t* k;  // (head_dim)
+  const uint16_t* v;  // (head_dim)
+  int32_t position;
+  int32_t slot;
+};
+
+/// One task. Its columns are the held ones, then turn rows turn_begin … turn_begin + n_turn - 1.
+struct PrefillTile {
+  int32_t n_rows;    // at most tile_rows
+  int32_t head_dim;
+  int32_t position;  // of row 0
+  float scale;       // of q . k, times log2(e)
+  int32_t window;
+  int32_t win_tokens;
+  const float* q;    // (n_rows, head_dim)
+  int64_t q_stride;
+  float* out;        // (n_rows, head_dim)
+  int64_t out_stride;
+  std::span<const HeldColumn> held;
+  const uint16_t* turn_k;  // (n_turn, head_dim), f16
+  const uint16_t* turn_v;  // (n_turn, head_dim), f16
+  int64_t turn_stride;     // of both
+  int32_t turn_position;   // of turn row turn_begin
+  int32_t n_turn;
+  bool statistics;
+  // Scratch and results.
+  float* scores;      // (n_columns, tile_rows): scores, then 2^(score - max)
+  float* q_columns;   // (head_dim, tile_rows): q transposed, times scale
+  float* out_columns; // (head_dim, tile_rows): out transposed, before the division by the sum
+  float* kv;          // (tile_columns, head_dim): K or V of some columns
+  float* max;         // (tile_rows)
+  float* sum;         // (tile_rows); then its inverse, 0 for rows behind n_rows
+  float* col;         // (n_columns rounded up to 4): column sums of this tile
+  float* win;         // the same, of rows with position - column position < win_tokens
+
+  int32_t n_held() const { return static_cast<int32_t>(held.size()); }
+  int32_t n_columns() const { return n_held() + n_turn; }
+  int32_t column_position(int32_t c) const {
+    return c < n_held() ? held[static_cast<size_t>(c)].position : turn_position + (c - n_held());
+  }
+};
+
+}  // namespace headroom
+#endif  // HEADROOM_ATTEND_PREFILL_TYPES
+
+HWY_BEFORE_NAMESPACE();
+namespace headroom {
+namespace HWY_NAMESPACE {
+
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+
+// Vectors of rows and of results that a step of the product holds in registers: 4 * 6 sums, 4 rows and a factor of
+// 32 registers; 2 * 6 of 16.
+constexpr int max_row_vectors = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SCALAR ? 2 : 4;
+constexpr int max_results = 6;
+
+/// y[j][rows] (+)= sum over k of a[j * a_result + k * a_step] * x[k][rows], for n_results rows of y and n_vectors of rows.
+template <int n_results, int n_vectors>
+HWY_INLINE void MultiplyBlock(const float* HWY_RESTRICT a, int64_t a_result, int64_t a_step,
+                              const float* HWY_RESTRICT x, int32_t n_steps, bool accumulate, float* HWY_RESTRICT y) {
+  const D d;
+  const auto lanes = static_cast<int32_t>(hn::Lanes(d));
+  V sums[n_results][n_vectors];
+  for (int j = 0; j < n_results; ++j)
+    for (int r = 0; r < n_vectors; ++r)
+      sums[j][r] = accumulate ? hn::Load(d, y + j * tile_rows + r * lanes) : hn::Zero(d);
+  for (int32_t k = 0; k < n_steps; ++k) {
+    V rows[n_vectors];
+    for (int r = 0; r < n_vectors; ++r) rows[r] = hn::Load(d, x + r * lanes);
+    for (int j = 0; j < n_results; ++j) {
+      const V factor = hn::Set(d, a[j * a_result]);
+      for (int r = 0; r < n_vectors; ++r) sums[j][r] = hn::MulAdd(factor, rows[r], sums[j][r]);
+    }
+    a += a_step;
+    x += tile_rows;
+  }
+  for (int j = 0; j < n_results; ++j)
+    for (int r = 0; r < n_vectors; ++r) hn::Store(sums[j][r], d, y + j * tile_rows + r * lanes);
+}
+
+template <int n_vectors>
+HWY_INLINE void MultiplyRows(const float* a, int64_t a_result, int64_t a_step, const float* x, int32_t n_steps,
+                             bool accumulate, int32_t n_results, float* y) {
+  int32_t j = 0;
+  for (; j + max_results <= n_results; j += max_results)
+    MultiplyBlock<max_results, n_vectors>(a + j * a_result, a_result, a_step, x, n_steps, accumulate,
+                                          y + j * tile_rows);
+  for (; j + 2 <= n_results; j += 2)
+    MultiplyBlock<2, n_vectors>(a + j * a_result, a_result, a_step, x, n_steps, accumulate, y + j * tile_rows);
+  if (j < n_results)
+    MultiplyBlock<1, n_vectors>(a + j * a_result, a_result, a_step, x, n_steps, accumulate, y + j * tile_rows);
+}
+
+/// The product above for all n_results rows of y and the first n_vectors vectors of rows.
+void Multiply(const float* a, int64_t a_result, int64_t a_step, const float* x, int32_t n_steps, bool accumulate,
+              int32_t n_results, int32_t n_vectors, float* y) {
+  const auto lanes = static_cast<int32_t>(hn::Lanes(D()));
+  for (int32_t r = 0; r < n_vectors; r += max_row_vectors) {
+    const float* x_part = x + r * lanes;
+    float* y_part = y + r * lanes;
+    switch (HWY_MIN(n_vectors - r, max_row_vectors)) {
+      case 1: MultiplyRows<1>(a, a_result, a_step, x_part, n_steps, accumulate, n_results, y_part); break;
+      case 2: MultiplyRows<2>(a, a_result, a_step, x_part, n_steps, accumulate, n_results, y_part); break;
+#if HWY_TARGET != HWY_AVX2 && HWY_TARGET != HWY_SCALAR
+      case 3: MultiplyRows<3>(a, a_result, a_step, x_part, n_steps, accumulate, n_results, y_part); break;
+      case 4: MultiplyRows<4>(a, a_result, a_step, x_part, n_steps, accumulate, n_results, y_part); break;
+#endif
+      default: break;
+    }
+  }
+}
+
+HWY_INLINE void LoadColumns(const PrefillTile& tile, bool values, int32_t first, int32_t count) {
+  for (int32_t i = 0; i < count; ++i) {
+    const int32_t c = first + i;
+    const uint16_t* row;
+    if (c < tile.n_held())
+      row = values ? tile.held[static_cast<size_t>(c)].v : tile.held[static_cast<size_t>(c)].k;
+    else
+      row = (values ? tile.turn_v : tile.turn_k) + (c - tile.n_held()) * tile.turn_stride;
+    HalvesToFloats(row, tile.head_dim, tile.kv + i * tile.head_dim);
+  }
+}
+
+/// Takes the rows that do not see a column out of the softmax: rows above the diagonal, rows that the window has left.
+HWY_INLINE void MaskColumns(const PrefillTile& tile, int32_t first, int32_t count) {
+  for (int32_t c = first; c < first + count; ++c) {
+    const int32_t distance = tile.position - tile.column_position(c);  // of row 0
+    float* scores = tile.scores + int64_t{c} * tile_rows;
+    for (int32_t i = 0; i < HWY_MIN(-distance, tile.n_rows); ++i) scores[i] = -3e38f;
+    if (tile.window == 0) continue;
+    for (int32_t i = HWY_MAX(tile.window - distance, 0); i < tile.n_rows; ++i) scores[i] = -3e38f;
+  }
+}
+
+HWY_INLINE void ScoreColumns(const PrefillTile& tile, int32_t n_vectors) {
+  const D d;
+  const auto lanes = static_cast<int32_t>(hn::Lanes(d));
+  for (int32_t r = 0; r < tile_rows; ++r) tile.max[r] = -3e38f;
+  for (int32_t first = 0; first < tile.n_columns(); first += tile_columns) {
+    const int32_t count = HWY_MIN(tile_columns, tile.n_columns() - first);
+    float* scores = tile.scores + int64_t{first} * tile_rows;
+    LoadColumns(tile, false, first, count);
+    Multiply(tile.kv, tile.head_dim, 1, tile.q_columns, tile.head_dim, false, count, n_vectors, scores);
+    MaskColumns(tile, first, count);
+    for (int32_t r = 0; r < n_vectors; ++r) {
+      V largest0 = hn::Load(d, tile.max + r * lanes), largest1 = largest0;
+      const float* column = scores + r * lanes;
+      int32_t c = 0;
+      for (; c + 2 <= count; c += 2, column += 2 * tile_rows) {
+        largest0 = hn::Max(largest0, hn::Load(d, column));
+        largest1 = hn::Max(largest1, hn::Load(d, column + tile_rows));
+      }
+      if (c < count) largest0 = hn::Max(largest0, hn::Load(d, column));
+      hn::Store(hn::Max(largest0, largest1), d, tile.max + r * lanes);
+    }
+  }
+}
+
+HWY_INLINE void MixColumns(const PrefillTile& tile, int32_t n_vectors) {
+  const D d;
+  const auto lanes = static_cast<int32_t>(hn::Lanes(d));
+  for (int32_t r = 0; r < tile_rows; ++r) tile.sum[r] = 0;
+  for (int32_t first = 0; first < tile.n_columns(); first += tile_columns) {
+    const int32_t count = HWY_MIN(tile_columns, tile.n_columns() - first);
+    float* scores = tile.scores + int64_t{first} * tile_rows;
+    for (int32_t r = 0; r < n_vectors; ++r) {
+      const V largest = hn::Load(d, tile.max + r * lanes);
+      V sum = hn::Zero(d);  // of few columns, so that long rows lose no digits
+      float* column = scores + r * lanes;
+      for (int32_t c = 0; c < count; ++c, column += tile_rows) {
+        const V probability = Exp2(d, hn::Sub(hn::Load(d, column), largest));
+        sum = hn::Add(sum, probability);
+        hn::Store(probability, d, column);
+      }
+      hn::Store(hn::Add(sum, hn::Load(d, tile.sum + r * lanes)), d, tile.sum + r * lanes);
+    }
+    LoadColumns(tile, true, first, count);
+    Multiply(tile.kv, 1, tile.head_dim, scores, count, first > 0, tile.head_dim, n_vectors, tile.out_columns);
+  }
+}
+
+/// col and win of this tile, from the probabilities that are now final.
+HWY_INLINE void SumColumns(const PrefillTile& tile, int32_t n_vectors) {
+  const D d;
+  const auto lanes = static_cast<int32_t>(hn::Lanes(d));
+  for (int32_t first = 0; first < tile.n_columns(); first += 4) {
+    V all[4], near[4];
+    for (int32_t j = 0; j < 4; ++j) {
+      const int32_t c = HWY_MIN(first + j, tile.n_columns() - 1);
+      const float* column = tile.scores + int64_t{c} * tile_rows;
+      const int32_t n_near = tile.win_tokens + tile.column_position(c) - tile.position;  // the first rows are near
+      all[j] = hn::Zero(d);
+      for (int32_t r = 0; r < n_vectors; ++r)
+        all[j] = hn::MulAdd(hn::Load(d, column + r * lanes), hn::Load(d, tile.sum + r * lanes), all[j]);
+      near[j] = n_near >= tile.n_rows ? all[j] : hn::Zero(d);
+      if (n_near <= 0 || n_near >= tile.n_rows) continue;
+      for (int32_t r = 0; r * lanes < n_near; ++r) {
+        const auto is_near = hn::FirstN(d, static_cast<size_t>(HWY_MIN(n_near - r * lanes, lanes)));
+        const V factor = hn::IfThenElseZero(is_near, hn::Load(d, tile.sum + r * lanes));
+        near[j] = hn::MulAdd(hn::Load(d, column + r * lanes), factor, near[j]);
+      }
+    }
+    StoreFourSums(d, all[0], all[1], all[2], all[3], tile.col + first);
+    StoreFourSums(d, near[0], near[1], near[2], near[3], tile.win + first);
+  }
+}
+
+void AttendTile(const PrefillTile& tile) {
+  const auto lanes = static_cast<int32_t>(hn::Lanes(D()));
+  const int32_t n_vectors = (tile.n_rows + lanes - 1) / lanes;
+  // q transposed
+  for (int32_t i = 0; i < tile_rows; ++i)
+    for (int32_t k = 0; k < tile.head_dim; ++k)
+      tile.q_columns[k * tile_rows + i] = i < tile.n_rows ? tile.q[i * tile.q_stride + k] * tile.scale : 0;
+  // scores
+  ScoreColumns(tile, n_vectors);
+  // softmax and mix of V
+  MixColumns(tile, n_vectors);
+  for (int32_t i = 0; i < tile_rows; ++i) tile.sum[i] = i < tile.n_rows ? 1 / tile.sum[i] : 0;
+  // out
+  for (int32_t i = 0; i < tile.n_rows; ++i)
+    for (int32_t k = 0; k < tile.head_dim; ++k)
+      tile.out[i * tile.out_stride + k] = tile.out_columns[k * tile_rows + i] * tile.sum[i];
+  // column sums
+  if (tile.statistics) SumColumns(tile, n_vectors);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace headroom
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace headroom {
+HWY_EXPORT(AttendTile);
+
+namespace {
+
+/// The held slots that some row of the block sees, for each KV head.
+std::vector<std::vector<HeldColumn>> find_held_columns(const AttendPrefill& args, const Slabs& slabs) {
+  std::vector<std::vector<HeldColumn>> heads(static_cast<size_t>(args.kv.row_values / args.head_dim));
+  const int32_t position = args.position0 + args.first_row;
+  for (size_t h = 0; h < args.held.size(); ++h) {
+    for (int32_t s = 0; s < args.held[h].length; ++s) {
+      const PageView page = slabs.page(args.held[h].pages[static_cast<size_t>(s / page_tokens)]);
+      const int32_t at = s % page_tokens;
+      const int32_t column_position = tag_position(page.tags[at]);
+      if (args.window != 0 && position - column_position >= args.window) continue;
+      heads[h].push_back({page.k + at * args.head_dim, page.v + at * args.head_dim, column_position, s});
+    }
+  }
+  return heads;
+}
+
+/// Lets the tasks of one query head add their column sums in the order in which they were handed out, so that the sums
+/// do not depend on the threads' timing. A task waits only for tasks that started before it.
+class OrderedCommit {
+ public:
+  explicit OrderedCommit(size_t n_heads) : next_(n_heads) {}
+
+  template <class F>
+  void run(size_t head, int32_t turn, F add) {
+    std::atomic<int32_t>& next = next_[head];
+    for (int32_t now = next.load(std::memory_order_acquire); now != turn; now = next.load(std::memory_order_acquire))
+      next.wait(now, std::memory_order_acquire);
+    add();
+    next.store(turn + 1, std::memory_order_release);
+    next.notify_all();
+  }
+
+ private:
+  std::vector<std::atomic<int32_t>> next_;
+};
+
+void add_column_sums(const AttendPrefill& args, const PrefillTile& tile, int32_t q_head, int32_t turn_begin) {
+  const auto add = [&](const Matrix& to, const float* sums) {
+    if (to.buffer == nullptr) return;
+    float* row = host_row(to, q_head);
+    for (size_t i = 0; i < tile.held.size(); ++i) row[tile.held[i].slot] += sums[i];
+    float* turn = row + args.n_held_columns + turn_begin;
+    for (int32_t i = 0; i < tile.n_turn; ++i) turn[i] += sums[tile.n_held() + i];
+  };
+  add(args.col, tile.col);
+  add(args.win, tile.win);
+}
+
+size_t round_up(size_t count, size_t multiple) { return (count + multiple - 1) / multiple * multiple; }
+
+/// Floats of scratch for a tile of up to n_columns.
+size_t tile_floats(size_t n_columns, size_t head_dim) {
+  return n_columns * tile_rows + 2 * head_dim * tile_rows + tile_columns * round_up(head_dim, 16) + 2 * tile_rows +
+         2 * round_up(n_columns, 16);
+}
+
+}  // namespace
+
+void attend_prefill(ThreadPool& pool, std::span<Scratch> scratch, const AttendPrefill& args, const Slabs& slabs) {
+  const int32_t head_dim = args.head_dim;
+  const int32_t n_heads = args.q.n_cols / head_dim;
+  const int32_t group = n_heads / (args.kv.row_values / head_dim);
+  const int32_t n_row_tiles = (args.q.n_rows + tile_rows - 1) / tile_rows;
+  assert(args.first_row + args.q.n_rows <= args.kv.capacity_rows);
+
+  const std::vector<std::vector<HeldColumn>> held = find_held_columns(args, slabs);
+  size_t n_held = 0;
+  for (const std::vector<HeldColumn>& columns : held) n_held = std::max(n_held, columns.size());
+  const size_t max_columns = n_held + static_cast<size_t>(args.first_row + args.q.n_rows);
+  for (Scratch& thread_scratch : scratch) thread_scratch.reserve(tile_floats(max_columns, static_cast<size_t>(head_dim)));
+
+  OrderedCommit commit(static_cast<size_t>(n_heads));
+  const auto attend = [&](int64_t task, float* free) {
+    const auto take = [&](size_t count) { return std::exchange(free, free + count); };
+    const auto q_head = static_cast<int32_t>(task % n_heads);
+    const auto turn = static_cast<int32_t>(task / n_heads);
+    // The last rows first: they have the most columns.
+    const int32_t r0 = (n_row_tiles - 1 - turn) * tile_rows;
+    const int32_t n_rows = std::min(tile_rows, args.q.n_rows - r0);
+    const int32_t turn_row = args.first_row + r0;
+    const int32_t turn_begin = args.window == 0 ? 0 : std::max(0, turn_row - args.window + 1);
+    const int32_t n_turn = turn_row + n_rows - turn_begin;
+    const int32_t kv_head = q_head / group;
+    const std::vector<HeldColumn>& columns = held[static_cast<size_t>(kv_head)];
+    const size_t n_columns = columns.size() + static_cast<size_t>(n_turn);
+    const int64_t kv_first = int64_t{turn_begin} * args.kv.row_values + kv_head * head_dim;
+    const auto row_values = static_cast<size_t>(head_dim);
+    const PrefillTile tile{.n_rows = n_rows,
+                           .head_dim = head_dim,
+                           .position = args.position0 + turn_row,
+                           .scale = args.scale * log2_e,
+                           .window = args.window,
+                           .win_tokens = args.win_tokens,
+                           .q = host_row(args.q, r0) + q_head * head_dim,
+                           .q_stride = args.q.stride,
+                           .out = host_row(args.out, r0) + q_head * head_dim,
+                           .out_stride = args.out.stride,
+                           .held = columns,
+                           .turn_k = host_scratch_k(args.kv) + kv_first,
+                           .turn_v = host_scratch_v(args.kv) + kv_first,
+                           .turn_stride = args.kv.row_values,
+                           .turn_position = args.position0 + turn_begin,
+                           .n_turn = n_turn,
+                           .statistics = args.col.buffer != nullptr || args.win.buffer != nullptr,
+                           .scores = take(n_columns * tile_rows),
+                           .q_columns = take(row_values * tile_rows),
+                           .out_columns = take(row_values * tile_rows),
+                           .kv = take(tile_columns * round_up(row_values, 16)),
+                           .max = take(tile_rows),
+                           .sum = take(tile_rows),
+                           .col = take(round_up(n_columns, 16)),
+                           .win = take(round_up(n_columns, 16))};
+    HWY_DYNAMIC_DISPATCH(AttendTile)(tile);
+    if (!tile.statistics) return;
+    commit.run(static_cast<size_t>(q_head), turn, [&] { add_column_sums(args, tile, q_head, turn_begin); });
+  };
+  pool.parallel_for(int64_t{n_row_tiles} * n_heads, 1, [&](int64_t begin, int64_t end, int thread) {
+    Scratch& thread_scratch = scratch[static_cast<size_t>(thread)];
+    for (int64_t task = begin; task < end; ++task) attend(task, thread_scratch.reserve(0));
+  });
+}
+
+}  // namespace headroom
+#endif  // HWY_ONCE

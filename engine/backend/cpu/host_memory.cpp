@@ -1,0 +1,224 @@
+// Host memory as the CPU backends use it: buffers, slabs of KV pages that are mapped and unmapped one by one, the rows
+// that are copied between pages, scratch and log, and the stage clock.
+#include "engine/backend/cpu/host_memory.h"
+
+#include <cstring>
+#include <new>
+
+#include "engine/backend/cpu/half.h"
+#include "engine/base/error.h"
+#include "engine/base/platform/platform.h"
+
+namespace headroom {
+namespace {
+
+constexpr std::align_val_t buffer_alignment{64};
+
+constexpr std::array<const char*, static_cast<size_t>(Stage::count)> stage_names{
+    "embed", "rms_norm", "matmul", "rope", "store_kv", "attend_prefill", "attend_decode",
+    "evict", "assemble", "add",    "gate", "fill_zero", "copy_page",     "read_cache"};
+
+}  // namespace
+
+HostBuffer::HostBuffer(size_t bytes)
+    : data_(static_cast<std::byte*>(::operator new(bytes, buffer_alignment, std::nothrow))), size_(bytes) {
+  if (data_ == nullptr)
+    throw Error(ErrorKind::out_of_memory, "no memory for a buffer of " + std::to_string(bytes) + " bytes");
+}
+
+HostBuffer::~HostBuffer() { ::operator delete(data_, buffer_alignment); }
+
+float* Scratch::reserve(size_t count) {
+  const size_t bytes = count * sizeof(float);
+  if (buffer_ == nullptr || buffer_->size_bytes() < bytes) {
+    release();
+    buffer_ = std::make_unique<HostBuffer>(bytes);
+  }
+  return reinterpret_cast<float*>(buffer_->data());
+}
+
+Slabs::~Slabs() {
+  for (std::byte* slab : slabs_)
+    if (slab != nullptr) unmap_memory(slab, slab_bytes);
+}
+
+void Slabs::set_layout(PageLayout layout) {
+  assert(mapped_bytes_ == 0 && layout.pages_per_slab() > 0);
+  layout_ = layout;
+  pages_per_slab_ = layout.pages_per_slab();
+}
+
+void Slabs::add(int32_t slab) {
+  assert(slab >= 0);
+  const auto index = static_cast<size_t>(slab);
+  if (limit_bytes_ != 0 && mapped_bytes_ + slab_bytes > limit_bytes_)
+    throw Error(ErrorKind::out_of_memory, "the KV cache needs more than its limit of " + std::to_string(limit_bytes_) +
+                                              " bytes; " + std::to_string(mapped_bytes_) + " are in use");
+  if (index >= slabs_.size()) slabs_.resize(index + 1, nullptr);
+  assert(slabs_[index] == nullptr);
+  slabs_[index] = map_memory(slab_bytes);
+  mapped_bytes_ += slab_bytes;
+}
+
+void Slabs::remove(int32_t slab) {
+  std::byte*& memory = slabs_[static_cast<size_t>(slab)];
+  assert(memory != nullptr);
+  unmap_memory(memory, slab_bytes);
+  memory = nullptr;
+  mapped_bytes_ -= slab_bytes;
+}
+
+std::vector<StageTime> StageClock::times() const {
+  std::vector<StageTime> called;
+  for (const StageTime& stage : stages_)
+    if (stage.calls > 0) called.push_back(stage);
+  return called;
+}
+
+void StageClock::reset() {
+  for (size_t i = 0; i < stages_.size(); ++i) stages_[i] = StageTime{.name = stage_names[i]};
+}
+
+void HostBackend::upload(DeviceBuffer& to, size_t offset_bytes, std::span<const std::byte> from) {
+  assert(offset_bytes + from.size() <= to.size_bytes());
+  if (!from.empty()) std::memcpy(host_bytes(to) + offset_bytes, from.data(), from.size());
+}
+
+void HostBackend::download(const DeviceBuffer& from, size_t offset_bytes, std::span<std::byte> to) {
+  assert(offset_bytes + to.size() <= from.size_bytes());
+  if (!to.empty()) std::memcpy(to.data(), host_bytes(from) + offset_bytes, to.size());
+}
+
+void HostBackend::fill_zero(Matrix x) {
+  const size_t bytes = static_cast<size_t>(x.n_cols) * sizeof(float);
+  const auto scope = clock_.time(Stage::fill_zero, static_cast<double>(bytes) * x.n_rows);
+  for (int32_t row = 0; row < x.n_rows; ++row) std::memset(host_row(x, row), 0, bytes);
+}
+
+void HostBackend::copy_page(PageId from, PageId to) {
+  const size_t bytes = slabs_.layout().page_bytes();
+  const auto scope = clock_.time(Stage::copy_page, 2.0 * static_cast<double>(bytes));
+  std::memcpy(slabs_.page_bytes(to), slabs_.page_bytes(from), bytes);
+}
+
+void HostBackend::assemble(const AssembleHead& args) {
+  const size_t row_bytes = slabs_.layout().row_bytes();
+  const auto row_values = static_cast<size_t>(head_dim());
+  const auto scope = clock_.time(Stage::assemble, 2.0 * static_cast<double>(slabs_.layout().slot_bytes()) *
+                                                      static_cast<double>(args.slots.size()));
+  assert(args.pages.size() == (args.slots.size() + page_tokens - 1) / page_tokens);
+  for (size_t i = 0; i < args.slots.size(); ++i) {
+    const SlotSource& source = args.slots[i];
+    const auto index = static_cast<size_t>(source.index);
+    const uint16_t* k = nullptr;
+    const uint16_t* v = nullptr;
+    switch (source.kind) {
+      case SlotSource::Kind::held: {
+        assert(source.index < args.from.length);
+        const PageView page = slabs_.page(args.from.pages[index / page_tokens]);
+        k = page.k + index % page_tokens * row_values;
+        v = page.v + index % page_tokens * row_values;
+        break;
+      }
+      case SlotSource::Kind::scratch: {
+        assert(source.index < args.kv.capacity_rows);
+        const size_t first = index * static_cast<size_t>(args.kv.row_values) +
+                             static_cast<size_t>(args.kv_head) * row_values;
+        k = host_scratch_k(args.kv) + first;
+        v = host_scratch_v(args.kv) + first;
+        break;
+      }
+      case SlotSource::Kind::log:
+        assert((index + 1) * 2 * row_values <= args.log_rows.size());
+        k = args.log_rows.data() + index * 2 * row_values;
+        v = k + row_values;
+        break;
+    }
+    const PageView page = slabs_.page(args.pages[i / page_tokens]);
+    const size_t slot = i % page_tokens;
+    std::memcpy(page.k + slot * row_values, k, row_bytes);
+    std::memcpy(page.v + slot * row_values, v, row_bytes);
+    page.tags[slot] = source.tag;
+    page.scores[slot] = source.score;
+  }
+}
+
+void HostBackend::read_scores(HeadView head, std::span<float> out) {
+  assert(out.size() == static_cast<size_t>(head.length));
+  const auto scope = clock_.time(Stage::read_cache, 2.0 * static_cast<double>(out.size_bytes()));
+  for (size_t slot = 0; slot < out.size(); ++slot)
+    out[slot] = slabs_.page(head.pages[slot / page_tokens]).scores[slot % page_tokens];
+}
+
+void HostBackend::read_rows(HeadView head, std::span<const int32_t> slots, std::span<uint16_t> out) {
+  const auto row_values = static_cast<size_t>(head_dim());
+  assert(out.size() == slots.size() * 2 * row_values);
+  const auto scope = clock_.time(Stage::read_cache, 2.0 * static_cast<double>(out.size_bytes()));
+  uint16_t* to = out.data();
+  for (const int32_t slot : slots) {
+    assert(slot >= 0 && slot < head.length);
+    const PageView page = slabs_.page(head.pages[static_cast<size_t>(slot / page_tokens)]);
+    const size_t first = static_cast<size_t>(slot % page_tokens) * row_values;
+    std::memcpy(to, page.k + first, slabs_.layout().row_bytes());
+    std::memcpy(to + row_values, page.v + first, slabs_.layout().row_bytes());
+    to += 2 * row_values;
+  }
+}
+
+void HostBackend::begin_step(const DecodeStep& step) {
+  assert(step.rules.size() == step.heads.size());
+  step_ = step;
+  report_ = {};
+  step_lengths_.clear();
+  for (const HeadView& head : step.heads) step_lengths_.push_back(head.length);
+}
+
+StepReport HostBackend::end_step() {
+  step_ = {};
+  return std::move(report_);
+}
+
+void HostBackend::append_slot(int32_t head, const float* k, const float* v) {
+  int32_t& length = step_lengths_[static_cast<size_t>(head)];
+  const std::span<const PageId> pages = step_.heads[static_cast<size_t>(head)].pages;
+  assert(static_cast<size_t>(length) < pages.size() * page_tokens);
+  const PageView page = slabs_.page(pages[static_cast<size_t>(length / page_tokens)]);
+  const int32_t slot = length % page_tokens;
+  for (int32_t i = 0; i < head_dim(); ++i) {
+    page.k[slot * head_dim() + i] = float_to_half(k[i]);
+    page.v[slot * head_dim() + i] = float_to_half(v[i]);
+  }
+  page.tags[slot] = make_tag(step_.position, step_.token_class);
+  page.scores[slot] = 0;
+  ++length;
+}
+
+void HostBackend::remove_slot(int32_t head, int32_t slot) {
+  int32_t& length = step_lengths_[static_cast<size_t>(head)];
+  assert(slot >= 0 && slot < length);
+  const std::span<const PageId> pages = step_.heads[static_cast<size_t>(head)].pages;
+  const size_t row_values = static_cast<size_t>(head_dim());
+  const PageView hole = slabs_.page(pages[static_cast<size_t>(slot / page_tokens)]);
+  const auto to = static_cast<size_t>(slot % page_tokens);
+  uint16_t* const hole_k = hole.k + to * row_values;
+  uint16_t* const hole_v = hole.v + to * row_values;
+
+  Eviction eviction{.head = head, .slot = slot, .position = tag_position(hole.tags[to]), .score = hole.scores[to]};
+  if (eviction.position < step_.log_before) {
+    eviction.row = static_cast<int64_t>(report_.rows.size() / (2 * row_values));
+    report_.rows.insert(report_.rows.end(), hole_k, hole_k + row_values);
+    report_.rows.insert(report_.rows.end(), hole_v, hole_v + row_values);
+  }
+  report_.evictions.push_back(eviction);
+
+  --length;
+  if (slot == length) return;
+  const PageView last = slabs_.page(pages[static_cast<size_t>(length / page_tokens)]);
+  const auto from = static_cast<size_t>(length % page_tokens);
+  std::memcpy(hole_k, last.k + from * row_values, slabs_.layout().row_bytes());
+  std::memcpy(hole_v, last.v + from * row_values, slabs_.layout().row_bytes());
+  hole.tags[to] = last.tags[from];
+  hole.scores[to] = last.scores[from];
+}
+
+}  // namespace headroom

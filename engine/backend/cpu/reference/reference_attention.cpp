@@ -1,0 +1,116 @@
+// Attention of the oracle, by definition: scores, softmax, weighted sum of V, and the sums of the profile over columns.
+#include "engine/backend/cpu/reference/reference_attention.h"
+
+#include <cmath>
+#include <limits>
+
+#include "engine/backend/cpu/half.h"
+
+
+namespace headroom {
+namespace {
+
+/// A key with its value, wherever it lies.
+struct Column {
+  const uint16_t* k;
+  const uint16_t* v;
+  int32_t position;
+  int32_t statistics_column;  // of col and win
+};
+
+double dot(const float* q, const uint16_t* k, int32_t n) {
+  double sum = 0;
+  for (int32_t i = 0; i < n; ++i) sum += double{q[i]} * half_to_float(k[i]);
+  return sum;
+}
+
+/// Scores to probabilities, in place; a score of minus infinity is a column that is not seen.
+void softmax(std::vector<double>& row) {
+  const double largest = *std::max_element(row.begin(), row.end());
+  double sum = 0;
+  for (double& value : row) sum += value = std::exp(value - largest);
+  for (double& value : row) value /= sum;
+}
+
+std::vector<Column> columns_of_head(const AttendPrefill& args, const Slabs& slabs, int32_t kv_head) {
+  std::vector<Column> columns;
+  if (!args.held.empty()) {
+    const HeadView head = args.held[static_cast<size_t>(kv_head)];
+    for (int32_t s = 0; s < head.length; ++s) {
+      const PageView page = slabs.page(head.pages[static_cast<size_t>(s / page_tokens)]);
+      const int32_t at = s % page_tokens;
+      columns.push_back(
+          {page.k + at * args.head_dim, page.v + at * args.head_dim, tag_position(page.tags[at]), s});
+    }
+  }
+  for (int32_t t = 0; t < args.first_row + args.q.n_rows; ++t) {
+    const int64_t first = int64_t{t} * args.kv.row_values + kv_head * args.head_dim;
+    columns.push_back({host_scratch_k(args.kv) + first, host_scratch_v(args.kv) + first, args.position0 + t,
+                       args.n_held_columns + t});
+  }
+  return columns;
+}
+
+}  // namespace
+
+void reference_attend_prefill(const AttendPrefill& args, const Slabs& slabs) {
+  const int32_t n_heads = args.q.n_cols / args.head_dim;
+  const int32_t group = n_heads / (args.kv.row_values / args.head_dim);
+  for (int32_t q_head = 0; q_head < n_heads; ++q_head) {
+    const std::vector<Column> columns = columns_of_head(args, slabs, q_head / group);
+    std::vector<double> col(columns.size()), win(columns.size());
+    for (int32_t r = 0; r < args.q.n_rows; ++r) {
+      const int32_t position = args.position0 + args.first_row + r;
+      const float* q = host_row(args.q, r) + q_head * args.head_dim;
+      std::vector<double> a(columns.size());  // row of the attention map
+      for (size_t c = 0; c < columns.size(); ++c) {
+        const int32_t distance = position - columns[c].position;
+        const bool seen = distance >= 0 && (args.window == 0 || distance < args.window);
+        a[c] = seen ? double{args.scale} * dot(q, columns[c].k, args.head_dim)
+                    : -std::numeric_limits<double>::infinity();
+      }
+      softmax(a);
+      for (size_t c = 0; c < columns.size(); ++c) {
+        col[c] += a[c];
+        if (position - columns[c].position < args.win_tokens) win[c] += a[c];
+      }
+      for (int32_t i = 0; i < args.head_dim; ++i) {
+        double sum = 0;
+        for (size_t c = 0; c < columns.size(); ++c) sum += a[c] * half_to_float(columns[c].v[i]);
+        host_row(args.out, r)[q_head * args.head_dim + i] = static_cast<float>(sum);
+      }
+    }
+    for (size_t c = 0; c < columns.size(); ++c) {
+      const int32_t to = columns[c].statistics_column;
+      if (args.col.buffer != nullptr) host_row(args.col, q_head)[to] += static_cast<float>(col[c]);
+      if (args.win.buffer != nullptr) host_row(args.win, q_head)[to] += static_cast<float>(win[c]);
+    }
+  }
+}
+
+void reference_attend_decode(HeadView head, const Slabs& slabs, int32_t group, float scale, const float* q,
+                             float* out) {
+  const int32_t head_dim = slabs.layout().head_dim;
+  std::vector<double> sums(static_cast<size_t>(head.length));
+  for (int32_t g = 0; g < group; ++g) {
+    std::vector<double> a(sums.size());
+    for (size_t s = 0; s < a.size(); ++s) {
+      const PageView page = slabs.page(head.pages[s / page_tokens]);
+      a[s] = double{scale} * dot(q + g * head_dim, page.k + static_cast<int32_t>(s % page_tokens) * head_dim, head_dim);
+    }
+    softmax(a);
+    std::vector<double> mixed(static_cast<size_t>(head_dim));
+    for (size_t s = 0; s < a.size(); ++s) {
+      const uint16_t* v = slabs.page(head.pages[s / page_tokens]).v + static_cast<int32_t>(s % page_tokens) * head_dim;
+      for (int32_t i = 0; i < head_dim; ++i) mixed[static_cast<size_t>(i)] += a[s] * half_to_float(v[i]);
+      sums[s] += a[s];
+    }
+    for (int32_t i = 0; i < head_dim; ++i) out[g * head_dim + i] = static_cast<float>(mixed[static_cast<size_t>(i)]);
+  }
+  for (size_t s = 0; s < sums.size(); ++s) {
+    float& score = slabs.page(head.pages[s / page_tokens]).scores[s % page_tokens];
+    score = static_cast<float>(score + sums[s]);
+  }
+}
+
+}  // namespace headroom

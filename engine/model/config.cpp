@@ -1,0 +1,221 @@
+// GGUF metadata ─► ModelConfig: the numbers that define a model's mathematics. Every key that changes them is honoured
+// here or refused; the tensors are checked against the result afterwards.
+#include <array>
+#include <cmath>
+#include <cstring>
+
+#include "engine/base/types.h"
+#include "engine/model/model_file.h"
+#include "engine/model/model_keys.h"
+#include "engine/model/sentence.h"
+
+namespace headroom {
+namespace {
+
+constexpr int64_t max_embd = 1 << 20, max_ff = 1 << 22, max_heads = 1 << 14, max_head_dim = 512, max_vocab = 1 << 20;
+
+struct ArchitectureName {
+  std::string_view name;
+  Architecture architecture;
+};
+
+constexpr std::array<ArchitectureName, 3> supported_architectures{
+    {{"llama", Architecture::llama}, {"qwen2", Architecture::qwen2}, {"gemma3", Architecture::gemma3}}};
+
+Architecture find_architecture(const GgufFile& file, const std::string& name) {
+  std::string list;
+  for (const ArchitectureName& entry : supported_architectures) {
+    if (entry.name == name) return entry.architecture;
+    list += (list.empty() ? "" : ", ") + std::string(entry.name);
+  }
+  refuse_unsupported(file.path(), "metadata key 'general.architecture'", quoted(name), "one of " + list);
+}
+
+std::string read_architecture_name(const GgufFile& file) {
+  // Adapters and image encoders name the architecture of the model that they belong to.
+  const std::string type = file.get_string("general.type").value_or("model");
+  if (type != "model")
+    refuse_unsupported(file.path(), "metadata key 'general.type'", quoted(type), "'model'");
+  const std::optional<std::string> name = file.get_string("general.architecture");
+  if (!name) refuse(file.path(), "metadata key 'general.architecture'", "none", "a string");
+  return *name;
+}
+
+std::string read_name(const GgufFile& file) {
+  const std::string name = file.get_string("general.name").value_or("");
+  if (!name.empty()) return name;
+  const std::string& path = file.path();
+  return path.substr(path.rfind('/') + 1);  // npos + 1 is 0
+}
+
+int32_t read_vocab_size(const ModelKeys& keys) {
+  const GgufValue* tokens = keys.file().find("tokenizer.ggml.tokens");
+  if (tokens == nullptr) return keys.required("vocab_size", 1, max_vocab);
+  if (tokens->type != GgufType::array || tokens->count < 1 || tokens->count > max_vocab)
+    refuse(keys.path(), "metadata key 'tokenizer.ggml.tokens'",
+           tokens->type == GgufType::array ? std::to_string(tokens->count) + " tokens" : "no array",
+           "an array of 1 to " + std::to_string(max_vocab) + " strings");
+  return static_cast<int32_t>(tokens->count);
+}
+
+void read_sizes(const ModelKeys& keys, ModelConfig& config) {
+  config.n_layers = keys.required("block_count", 1, GgufLimits::max_layers);
+  config.n_embd = keys.required("embedding_length", 1, max_embd);
+  config.n_ff = keys.uniform("feed_forward_length", 1, max_ff, std::nullopt, config.n_layers);
+  config.n_ctx_train = keys.required("context_length", 1, max_position);
+  config.n_vocab = read_vocab_size(keys);
+  config.n_heads = keys.uniform("attention.head_count", 1, max_heads, std::nullopt, config.n_layers);
+  config.n_kv_heads = keys.uniform("attention.head_count_kv", 1, max_heads, config.n_heads, config.n_layers);
+  if (config.n_heads % config.n_kv_heads != 0)
+    refuse(keys.path(), keys.field("attention.head_count_kv"), std::to_string(config.n_kv_heads),
+           "a divisor of the " + std::to_string(config.n_heads) + " query heads");
+  if (!keys.has("attention.key_length") && config.n_embd % config.n_heads != 0)
+    refuse(keys.path(), keys.field("attention.head_count"), std::to_string(config.n_heads),
+           "a divisor of the embedding length " + std::to_string(config.n_embd));
+  const int32_t usual_head_dim = config.n_embd / config.n_heads;
+  config.head_dim = keys.optional("attention.key_length", 1, max_head_dim, usual_head_dim);
+  if (config.head_dim % 2 != 0)
+    refuse(keys.path(), keys.field("attention.key_length"), std::to_string(config.head_dim), "an even number");
+  const int32_t value_length = keys.optional("attention.value_length", 1, max_head_dim, usual_head_dim);
+  if (value_length != config.head_dim)
+    refuse_unsupported(keys.path(), keys.field("attention.value_length"), std::to_string(value_length),
+                       "the key length " + std::to_string(config.head_dim));
+}
+
+// rope.scaling.type "linear" (or none named, with a factor) divides positions by the factor.
+float read_rope_scale(const ModelKeys& keys) {
+  const std::string type = keys.file().get_string(keys.key("rope.scaling.type")).value_or("linear");
+  if (type != "none" && type != "linear")
+    refuse_unsupported(keys.path(), keys.field("rope.scaling.type"), quoted(type), "'none' or 'linear'");
+  const std::optional<float> factor =
+      keys.has("rope.scaling.factor") ? keys.positive("rope.scaling.factor") : keys.positive("rope.scale_linear");
+  return type == "none" ? 1.0f : 1.0f / factor.value_or(1.0f);
+}
+
+void read_rope(const ModelKeys& keys, ModelConfig& config) {
+  config.rope_style = config.architecture == Architecture::llama ? RopeStyle::neighbours : RopeStyle::halves;
+  config.n_rot = keys.optional("rope.dimension_count", 2, config.head_dim, config.head_dim);
+  if (config.n_rot % 2 != 0)
+    refuse(keys.path(), keys.field("rope.dimension_count"), std::to_string(config.n_rot), "an even number");
+  // Which rows a converter permuted is known for whole heads only.
+  if (config.rope_style == RopeStyle::neighbours && config.n_rot != config.head_dim)
+    refuse_unsupported(keys.path(), keys.field("rope.dimension_count"), std::to_string(config.n_rot),
+                       "the head dimension " + std::to_string(config.head_dim));
+  const LayerConfig usual{
+      .rope_theta = keys.positive("rope.freq_base").value_or(10000.0f), .rope_scale = read_rope_scale(keys)};
+  config.layers.assign(static_cast<size_t>(config.n_layers), usual);
+}
+
+// True where a layer has the sliding window. A number n makes every n-th layer global, an array says it for each.
+std::vector<bool> read_window_pattern(const ModelKeys& keys, const ModelConfig& config) {
+  const size_t n_layers = config.layers.size();
+  const GgufValue* value = keys.file().find(keys.key("attention.sliding_window_pattern"));
+  std::vector<bool> is_local(n_layers);
+  if (value != nullptr && value->type == GgufType::array) {
+    if (value->count != n_layers)
+      refuse(keys.path(), keys.field("attention.sliding_window_pattern"), std::to_string(value->count) + " values",
+             "one for each of the " + std::to_string(n_layers) + " layers");
+    const std::vector<int64_t> flags = *keys.file().get_ints(keys.key("attention.sliding_window_pattern"));
+    for (size_t layer = 0; layer < n_layers; ++layer) is_local[layer] = flags[layer] != 0;
+    return is_local;
+  }
+  const int32_t every = keys.optional("attention.sliding_window_pattern", 0, GgufLimits::max_layers,
+                                      config.architecture == Architecture::gemma3 ? 6 : 0);
+  for (size_t layer = 0; layer < n_layers; ++layer)
+    is_local[layer] = every == 0 || (layer + 1) % static_cast<size_t>(every) != 0;
+  return is_local;
+}
+
+void read_windows(const ModelKeys& keys, ModelConfig& config) {
+  const std::optional<int64_t> found = keys.file().get_int(keys.key("attention.sliding_window"));
+  if (found.value_or(0) == 0) return;
+  const std::optional<bool> in_use = keys.file().get_bool(keys.key("use_sliding_window"));
+  if (in_use == false) return;
+  const int32_t window = keys.optional("attention.sliding_window", 2, max_position, 0);
+  const bool is_gemma = config.architecture == Architecture::gemma3;
+  if (!is_gemma && window >= config.n_ctx_train) return;
+  // Qwen 2 files state a window that the model's own configuration leaves switched off.
+  if (config.architecture == Architecture::qwen2 && !in_use)
+    refuse_unsupported(keys.path(), keys.field("attention.sliding_window"),
+                       std::to_string(window) + " without " + quoted(keys.key("use_sliding_window")),
+                       "that key to say whether the window is in use");
+  const std::vector<bool> is_local = read_window_pattern(keys, config);
+  const float local_theta = keys.positive("rope.freq_base_swa").value_or(10000.0f);
+  for (size_t layer = 0; layer < config.layers.size(); ++layer) {
+    if (!is_local[layer]) continue;
+    config.layers[layer].window = window;
+    if (!is_gemma) continue;
+    // Gemma 3's local layers have a base frequency of their own, and the linear scaling of its longer contexts is
+    // meant for the global layers only.
+    config.layers[layer].rope_theta = local_theta;
+    config.layers[layer].rope_scale = 1;
+  }
+}
+
+void read_scales(const ModelKeys& keys, ModelConfig& config) {
+  const bool is_gemma = config.architecture == Architecture::gemma3;
+  config.activation = is_gemma ? Activation::gelu_tanh : Activation::silu;
+  const std::string expected_activation = is_gemma ? "gelu_pytorch_tanh" : "silu";
+  const std::string activation = keys.file().get_string(keys.key("hidden_activation")).value_or(expected_activation);
+  if (activation != expected_activation)
+    refuse_unsupported(keys.path(), keys.field("hidden_activation"), quoted(activation), quoted(expected_activation));
+
+  const std::optional<float> eps = keys.positive("attention.layer_norm_rms_epsilon");
+  if (!eps || *eps > 1)
+    refuse(keys.path(), keys.field("attention.layer_norm_rms_epsilon"), eps ? std::to_string(*eps) : "none or 0",
+           "a number above 0 and at most 1");
+  config.rms_eps = *eps;
+
+  const float usual_embedding_scale = is_gemma ? std::sqrt(static_cast<float>(config.n_embd)) : 1.0f;
+  config.embedding_scale = keys.positive("embedding_scale").value_or(usual_embedding_scale);
+
+  // Of the Gemma 3 models only the one of 27 billion, known by its 62 layers, scales by the embedding's share.
+  const int32_t scale_dim = is_gemma && config.n_layers == 62 ? config.n_embd / config.n_heads : config.head_dim;
+  config.attention_scale = keys.positive("attention.scale").value_or(1.0f / std::sqrt(static_cast<float>(scale_dim)));
+}
+
+void check_layout(const ModelKeys& keys, const ModelConfig& config) {
+  const std::optional<std::string> layout = keys.file().get_string(keys.key("tensor_data_layout"));
+  const bool is_llama = config.architecture == Architecture::llama;
+  if (!layout || (is_llama && *layout == "Meta AI original pth") || (!is_llama && *layout == "reference")) return;
+  refuse_unsupported(keys.path(), keys.field("tensor_data_layout"), quoted(*layout),
+                     is_llama ? "'Meta AI original pth'" : "'reference'");
+}
+
+// Llama 3's long contexts: divisors of RoPE's frequencies, as a tensor. Other architectures have none here.
+void read_rope_factors(const ModelKeys& keys, ModelConfig& config) {
+  const GgufFile::Tensor* tensor = keys.file().find_tensor("rope_freqs.weight");
+  if (tensor == nullptr || config.architecture != Architecture::llama) return;
+  const std::string field = "tensor 'rope_freqs.weight'";
+  const int64_t n_factors = config.n_rot / 2;
+  if (tensor->ggml_type != static_cast<uint32_t>(TensorType::f32))
+    refuse_unsupported(keys.path(), field, "type number " + std::to_string(tensor->ggml_type), "F32");
+  if (tensor->dims != std::vector<int64_t>{n_factors})
+    refuse(keys.path(), field, std::to_string(tensor->bytes.size() / sizeof(float)) + " values in " +
+           std::to_string(tensor->dims.size()) + " dimensions", std::to_string(n_factors) + " in one");
+  config.rope_factors.resize(static_cast<size_t>(n_factors));
+  std::memcpy(config.rope_factors.data(), tensor->bytes.data(), tensor->bytes.size());
+  for (const float factor : config.rope_factors)
+    if (!std::isnormal(factor) || factor < 0)
+      refuse(keys.path(), field, std::to_string(factor), "finite numbers above 0");
+}
+
+}  // namespace
+
+ModelConfig read_model_config(const GgufFile& file) {
+  ModelConfig config;
+  config.architecture_name = read_architecture_name(file);
+  config.architecture = find_architecture(file, config.architecture_name);
+  config.name = read_name(file);
+  const ModelKeys keys(file, config.architecture_name);
+  keys.refuse_what_is_not_honoured();
+  read_sizes(keys, config);
+  read_rope(keys, config);
+  read_windows(keys, config);
+  read_scales(keys, config);
+  check_layout(keys, config);
+  read_rope_factors(keys, config);
+  return config;
+}
+
+}  // namespace headroom

@@ -1,0 +1,48 @@
+// Sentences of refusals. A file's own names reach a terminal or a log through here, so nothing of them may control it.
+#include "engine/model/sentence.h"
+
+namespace headroom {
+namespace {
+
+constexpr size_t max_shown_bytes = 64;
+
+std::string escaped(std::string_view text, bool keep_utf8) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string out;
+  for (const char character : text) {
+    const auto byte = static_cast<unsigned char>(character);
+    if (byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !keep_utf8)) {
+      out += "\\x";
+      out += digits[byte >> 4];
+      out += digits[byte & 15];
+    } else {
+      out += character;
+    }
+  }
+  return out;
+}
+
+// A path is the user's own and may be in any script; a line break in it would still break the line.
+std::string sentence(const std::string& file, const std::string& field, const std::string& found,
+                     const std::string& expected) {
+  return escaped(file, true) + ": " + field + ": found " + found + ", expected " + expected;
+}
+
+}  // namespace
+
+std::string shown(std::string_view text) {
+  return escaped(text.substr(0, max_shown_bytes), false) + (text.size() > max_shown_bytes ? "..." : "");
+}
+
+std::string quoted(std::string_view text) { return "'" + shown(text) + "'"; }
+
+void refuse(const std::string& file, const std::string& field, const std::string& found, const std::string& expected) {
+  throw Error(ErrorKind::bad_input, sentence(file, field, found, expected));
+}
+
+void refuse_unsupported(const std::string& file, const std::string& field, const std::string& found,
+                        const std::string& expected) {
+  throw Error(ErrorKind::unsupported, sentence(file, field, found, expected));
+}
+
+}  // namespace headroom

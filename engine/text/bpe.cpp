@@ -1,0 +1,125 @@
+// Text ─► token ids by byte-level BPE (see bpe.h).
+#include "engine/text/bpe.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstdio>
+
+#include "engine/base/error.h"
+
+namespace headroom {
+namespace {
+
+uint64_t pair_key(TokenId left, TokenId right) {
+  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+}
+
+}  // namespace
+
+ByteLevelBpe::ByteLevelBpe(std::string_view pre, const std::vector<std::string>& merges, const TokenTable& table)
+    : pretokenizer_(pre) {
+  ids_.reserve(static_cast<size_t>(table.size()));
+  for (TokenId id = 0; id < table.size(); ++id) {
+    if (table.role(id) == TokenRole::ordinary) ids_.emplace(table.bytes(id), id);
+  }
+  for (size_t b = 0; b < 256; ++b) {
+    const char byte = static_cast<char>(b);
+    const auto found = ids_.find(std::string_view(&byte, 1));
+    byte_ids_[b] = found == ids_.end() ? -1 : found->second;
+  }
+  merges_.reserve(merges.size());
+  for (size_t rank = 0; rank < merges.size(); ++rank) add_merge(merges[rank], rank);
+}
+
+void ByteLevelBpe::add_merge(const std::string& merge, size_t rank) {
+  // The byte alphabet has no space, so the one space is the separator.
+  const size_t space = merge.find(' ');
+  std::string bytes;
+  const bool readable =
+      space != std::string::npos && append_from_byte_alphabet(std::string_view(merge).substr(0, space), &bytes);
+  const size_t left_bytes = bytes.size();
+  if (readable && append_from_byte_alphabet(std::string_view(merge).substr(space + 1), &bytes)) {
+    const std::string_view whole = bytes;
+    const auto left = ids_.find(whole.substr(0, left_bytes));
+    const auto right = ids_.find(whole.substr(left_bytes));
+    const auto result = ids_.find(whole);
+    if (left != ids_.end() && right != ids_.end() && result != ids_.end()) {
+      // Of a pair that is listed twice the first counts.
+      merges_.try_emplace(pair_key(left->second, right->second), Merge{static_cast<int32_t>(rank), result->second});
+      return;
+    }
+  }
+  throw Error("merge " + std::to_string(rank) + " is '" + merge.substr(0, 60) +
+              "'; expected two tokens of the vocabulary that make a third");
+}
+
+void ByteLevelBpe::encode(std::string_view text, size_t offset, std::vector<TokenId>* ids) const {
+  std::vector<std::string_view> words;
+  pretokenizer_.split(text, &words);
+  Scratch scratch;
+  for (const std::string_view word : words) {
+    const auto whole = pretokenizer_.whole_words_first() ? ids_.find(word) : ids_.end();
+    if (whole != ids_.end()) {
+      ids->push_back(whole->second);
+    } else {
+      encode_word(word, offset + static_cast<size_t>(word.data() - text.data()), &scratch, ids);
+    }
+  }
+}
+
+void ByteLevelBpe::encode_word(std::string_view word, size_t offset, Scratch* scratch,
+                               std::vector<TokenId>* ids) const {
+  std::vector<Symbol>& symbols = scratch->symbols;
+  std::vector<Candidate>& queue = scratch->queue;
+  const auto n = static_cast<int32_t>(word.size());
+  symbols.clear();
+  queue.clear();
+  for (int32_t i = 0; i < n; ++i) {
+    const auto byte = static_cast<unsigned char>(word[static_cast<size_t>(i)]);
+    if (byte_ids_[byte] < 0) {
+      char hex[8];
+      std::snprintf(hex, sizeof hex, "0x%02X", byte);
+      throw Error("the text has the byte " + std::string(hex) + " at offset " +
+                  std::to_string(offset + static_cast<size_t>(i)) + ", for which the model's vocabulary has no token");
+    }
+    symbols.push_back({byte_ids_[byte], i - 1, i + 1 < n ? i + 1 : -1});
+  }
+  // The best merge first; of equal ones the leftmost. A heap keeps a word of n bytes at n log n.
+  const auto worse = [](const Candidate& a, const Candidate& b) {
+    return a.rank != b.rank ? a.rank > b.rank : a.at > b.at;
+  };
+  const auto push = [&](int32_t left) {
+    const size_t old_size = queue.size();
+    offer(symbols, left, &queue);
+    if (queue.size() > old_size) std::push_heap(queue.begin(), queue.end(), worse);
+  };
+  for (int32_t i = 0; i + 1 < n; ++i) offer(symbols, i, &queue);
+  std::make_heap(queue.begin(), queue.end(), worse);
+  while (!queue.empty()) {
+    std::pop_heap(queue.begin(), queue.end(), worse);
+    const Candidate best = queue.back();
+    queue.pop_back();
+    Symbol& left = symbols[static_cast<size_t>(best.at)];
+    if (left.id != best.left || left.next < 0) continue;  // merged since
+    Symbol& right = symbols[static_cast<size_t>(left.next)];
+    if (right.id != best.right) continue;
+    left.id = best.result;
+    right.id = -1;
+    left.next = right.next;
+    if (right.next >= 0) symbols[static_cast<size_t>(right.next)].previous = best.at;
+    if (left.previous >= 0) push(left.previous);
+    push(best.at);
+  }
+  for (int32_t i = 0; i >= 0; i = symbols[static_cast<size_t>(i)].next)
+    ids->push_back(symbols[static_cast<size_t>(i)].id);
+}
+
+void ByteLevelBpe::offer(const std::vector<Symbol>& symbols, int32_t left, std::vector<Candidate>* queue) const {
+  const Symbol& symbol = symbols[static_cast<size_t>(left)];
+  if (symbol.next < 0) return;
+  const TokenId right = symbols[static_cast<size_t>(symbol.next)].id;
+  const auto merge = merges_.find(pair_key(symbol.id, right));
+  if (merge != merges_.end()) queue->push_back({merge->second.rank, left, symbol.id, right, merge->second.result});
+}
+
+}  // namespace headroom

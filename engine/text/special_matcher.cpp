@@ -1,0 +1,73 @@
+// Text ─► places of user-defined and control tokens (see special_matcher.h).
+#include "engine/text/special_matcher.h"
+
+#include <algorithm>
+#include <cassert>
+#include <map>
+#include <queue>
+
+namespace headroom {
+
+void SpecialMatcher::add(std::string_view text, TokenId id, bool in_any_text) {
+  assert(!text.empty());
+  uint64_t node = 0;
+  for (const char c : text) {
+    const auto [child, fresh] =
+        children_.try_emplace(node << 8 | static_cast<unsigned char>(c), static_cast<uint32_t>(nodes_.size()));
+    if (fresh) nodes_.emplace_back();
+    node = child->second;
+  }
+  nodes_[node] = {id, in_any_text};
+  starts_[static_cast<unsigned char>(text[0])] |= in_any_text ? 1 : 2;
+}
+
+SpecialMatcher::Match SpecialMatcher::longest(std::string_view text, size_t begin, size_t max_bytes,
+                                              bool allow_control) const {
+  Match best{begin, 0, -1};
+  uint64_t node = 0;
+  for (size_t i = 0; i < max_bytes; ++i) {
+    const auto child = children_.find(node << 8 | static_cast<unsigned char>(text[begin + i]));
+    if (child == children_.end()) break;
+    node = child->second;
+    if (nodes_[node].id >= 0 && (allow_control || nodes_[node].in_any_text)) best = {begin, i + 1, nodes_[node].id};
+  }
+  return best;
+}
+
+std::vector<SpecialMatcher::Match> SpecialMatcher::find(std::string_view text, bool allow_control) const {
+  // Each place waits in the queue with the longest token that still fits there; what was taken cuts it shorter.
+  const auto later = [](const Match& a, const Match& b) {
+    if (a.n_bytes != b.n_bytes) return a.n_bytes < b.n_bytes;
+    return a.id != b.id ? a.id > b.id : a.begin > b.begin;
+  };
+  std::priority_queue<Match, std::vector<Match>, decltype(later)> queue(later);
+  const uint8_t wanted = allow_control ? 3 : 1;
+  for (size_t at = 0; at < text.size(); ++at) {
+    if ((starts_[static_cast<unsigned char>(text[at])] & wanted) == 0) continue;
+    const Match match = longest(text, at, text.size() - at, allow_control);
+    if (match.n_bytes > 0) queue.push(match);
+  }
+  std::map<size_t, Match> taken;  // by begin
+  while (!queue.empty()) {
+    const Match match = queue.top();
+    queue.pop();
+    const auto next = taken.lower_bound(match.begin);
+    if (next != taken.end() && next->first == match.begin) continue;
+    if (next != taken.begin()) {
+      const Match& before = std::prev(next)->second;
+      if (before.begin + before.n_bytes > match.begin) continue;
+    }
+    if (next != taken.end() && next->first < match.begin + match.n_bytes) {
+      const Match shorter = longest(text, match.begin, next->first - match.begin, allow_control);
+      if (shorter.n_bytes > 0) queue.push(shorter);
+      continue;
+    }
+    taken.emplace(match.begin, match);
+  }
+  std::vector<Match> found;
+  found.reserve(taken.size());
+  for (const auto& [begin, match] : taken) found.push_back(match);
+  return found;
+}
+
+}  // namespace headroom

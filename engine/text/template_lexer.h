@@ -1,0 +1,28 @@
+// Source of a chat template ─► tokens, with Jinja's rules for white space around tags (trim_blocks and lstrip_blocks
+// on, as transformers sets them). First step of parsing; knows no grammar.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace headroom::jinja {
+
+struct Token {
+  enum class Kind { data, output_begin, output_end, tag_begin, tag_end, name, string, integer, real, symbol, end };
+  Kind kind = Kind::end;
+  std::string text;  // data: as it is printed; string: without quotes and escapes; symbol: "==", "(", …
+  int line = 0;
+
+  bool is_symbol(std::string_view s) const { return kind == Kind::symbol && text == s; }
+  bool is_name(std::string_view s) const { return kind == Kind::name && text == s; }
+};
+
+/// The last token is `end`. Comments are left out. Throws Error(bad_input) with the line.
+std::vector<Token> tokenize_template(std::string_view source);
+
+/// For errors that have no place in a rendering.
+[[noreturn]] void fail_at_line(int line, const std::string& what);
+[[noreturn]] void fail_unsupported_at_line(int line, const std::string& what);
+
+}  // namespace headroom::jinja

@@ -1,0 +1,336 @@
+// Methods of strings, dicts, lists and tuples, as Python's, for templates. See template_builtins.h.
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "engine/text/template_builtins.h"
+#include "engine/text/template_ops.h"
+
+namespace headroom::jinja {
+
+namespace {
+
+Value make_string_like(Runtime& runtime, const Value& receiver, Text text) {
+  return runtime.make_string(std::move(text), receiver.string().markup);
+}
+
+Value list_of_texts(Runtime& runtime, const Value& receiver, std::vector<Text> parts) {
+  std::vector<Value> items;
+  items.reserve(parts.size());
+  for (Text& part : parts) items.push_back(make_string_like(runtime, receiver, std::move(part)));
+  return runtime.make_list(std::move(items));
+}
+
+template <Side side>
+Value strip_method(Runtime& runtime, const Value& self, const CallArgs& args) {
+  const Bound bound(runtime, args, "strip", {"chars"});
+  const Text* chars = bound.get_text(0);
+  runtime.charge_work(self.text().size() + (chars == nullptr ? 0 : 8 * chars->size()));
+  return make_string_like(runtime, self, strip(self.text(), side, chars == nullptr ? nullptr : &chars->bytes()));
+}
+
+template <bool from_right>
+Value split_method(Runtime& runtime, const Value& self, const CallArgs& args) {
+  const Bound bound(runtime, args, "split", {"sep", "maxsplit"});
+  const Text* separator = bound.get_text(0);
+  if (separator != nullptr && separator->size() == 0) runtime.fail("split got an empty separator");
+  const int64_t max_splits = bound.get_integer(1, -1);
+  const std::string* bytes = separator == nullptr ? nullptr : &separator->bytes();
+  // The pieces stand in memory before they are charged: as many as there are separators.
+  runtime.charge_work(8 * self.text().size());
+  const size_t n_pieces = bytes == nullptr ? self.text().size() / 2 : count_text(self.bytes(), *bytes);
+  const size_t limit = max_splits < 0 ? n_pieces : std::min(n_pieces, static_cast<size_t>(max_splits));
+  runtime.check_memory(limit * sizeof(StringObject) + self.text().memory_bytes());
+  if (from_right) {
+    if (bytes != nullptr) runtime.charge_work(self.text().size() * std::min<size_t>(bytes->size(), 1024));
+    return list_of_texts(runtime, self, split_from_right(self.text(), bytes, max_splits));
+  }
+  return list_of_texts(runtime, self, split(self.text(), bytes, max_splits));
+}
+
+Value splitlines_method(Runtime& runtime, const Value& self, const CallArgs& args) {
+  const Bound bound(runtime, args, "splitlines", {"keepends"});
+  const bool keep_ends = bound.get_flag(0, false);
+  runtime.charge_work(self.text().size());
+  std::vector<Value> items;
+  for (const Line& line : split_lines(self.bytes())) {
+    items.push_back(make_string_like(runtime, self, self.text().slice(line.begin, keep_ends ? line.next : line.end)));
+  }
+  return runtime.make_list(std::move(items));
+}
+
+template <bool at_start>
+Value affix_method(Runtime& runtime, const Value& self, const CallArgs& args) {
+  const Bound bound(runtime, args, at_start ? "startswith" : "endswith", {"prefix", "start", "end"}, 1);
+  Value subject = self;
+  if (bound.has(1) || bound.has(2)) subject = get_slice(runtime, self, bound.get(1), bound.get(2), Value::none());
+  if (!subject.is(Type::string)) runtime.fail("startswith and endswith take whole numbers as positions");
+  const Value wanted = bound.get(0);
+  std::vector<Value> candidates = {wanted};
+  if (wanted.is(Type::sequence) && wanted.sequence().kind == Sequence::Kind::tuple) {
+    candidates = items_of(runtime, wanted);
+  }
+  for (const Value& candidate : candidates) {
+    if (!candidate.is(Type::string)) {
+      runtime.fail("startswith and endswith take a string or a tuple of strings, found " + type_name(candidate));
+    }
+    const std::string& bytes = subject.bytes();
+    const std::string& affix = candidate.bytes();
+    runtime.charge_work(affix.size());
+    if (affix.size() > bytes.size()) continue;
+    if (bytes.compare(at_start ? 0 : bytes.size() - affix.size(), affix.size(), affix) == 0) return Value::of(true);
+  }
+  return Value::of(false);
+}
+
+template <bool prefix>
+Value remove_affix_method(Runtime& runtime, const Value& self, const CallArgs& args) {
+  const Bound bound(runtime, args, prefix ? "removeprefix" : "removesuffix", {"affix"}, 1);
+  const Text* affix = bound.get_text(0);
+  if (affix == nullptr || affix->size() == 0 || affix->size() > self.text().size()) return self;
+  const size_t rest = self.text().size() - affix->size();
+  if (self.bytes().compare(prefix ? 0 : rest, affix->size(), affix->bytes()) != 0) return self;
+  return make_string_like(runtime, self,
+                          prefix ? self.text().slice(affix->size(), self.text().size()) : self.text().slice(0, rest));
+}
+
+template <LetterCase letter_case>
+Value case_method(Runtime& runtime, const Value& self, const CallArgs& args) {
+  const Bound bound(runtime, args, "upper", {});
+  runtime.check_memory(2 * self.text().memory_bytes());
+  return make_string_like(runtime, self, change_case(self.text(), letter_case));
+}
+
+Value replace_method(Runtime& runtime, const Value& self, const CallArgs& args) {
+  const Bound bound(runtime, args, "replace", {"old", "new", "count"}, 2);
+  const Text* old_text = bound.get_text(0);
+  const Text* new_text = bound.get_text(1);
+  if (old_text == nullptr || new_text == nullptr) runtime.fail("replace takes two strings");
+  const int64_t max_count = bound.get_integer(2, -1);
+  runtime.charge_work(8 * self.text().size());
+  const size_t count = count_text(self.bytes(), old_text->bytes());
+  const size_t used = max_count < 0 ? count : std::min(count, static_cast<size_t>(max_count));
+  const size_t unit = new_text->memory_bytes() + sizeof(ByteRange);
+  runtime.check_memory(used > (SIZE_MAX >> 1) / unit ? SIZE_MAX : used * unit + self.text().memory_bytes());
+  return make_string_like(runtime, self, replace(self.text(), old_text->bytes(), *new_text, max_count));
+}
+
+/// find, rfind, index, rindex: positions count characters.
+template <bool from_right, bool must_find>
+Value find_method_of(Runtime& runtime, const Value& self, const CallArgs& args) {
+  const Bound bound(runtime, args, "find", {"sub", "start", "end"}, 1);
+  const Text* wanted = bound.get_text(0);
+  if (wanted == nullptr) runtime.fail("find takes a string");
+  Value subject = self;
+  int64_t offset = 0;
+  const auto n_chars = static_cast<int64_t>(self.string().n_chars);
+  if (bound.has(1) || bound.has(2)) {
+    offset = bound.get_integer(1, 0);
+    if (offset < 0) offset = std::max<int64_t>(0, offset + n_chars);
+    subject = get_slice(runtime, self, Value::of(offset), bound.get(2), Value::none());
+    if (!subject.is(Type::string)) runtime.fail("find takes whole numbers as positions");
+  }
+  runtime.charge_work(8 * subject.text().size());
+  size_t at = std::string::npos;
+  if (from_right) {
+    runtime.charge_work(subject.text().size() * std::min<size_t>(wanted->size(), 1024));
+    at = subject.bytes().rfind(wanted->bytes());
+  } else {
+    at = find_text(subject.bytes(), wanted->bytes());
+  }
+  if (at == std::string::npos || offset > n_chars) {
+    if (must_find) runtime.fail("index did not find the string");
+    return Value::of(int64_t{-1});
+  }
+  return Value::of(offset + static_cast<int64_t>(count_chars(std::string_view(subject.bytes()).substr(0, at))));
+}
+
+Value count_method(Runtime& runtime, const Value& self, const CallArgs& args) {
+  const Bound bound(runtime, args, "count", {"sub"}, 1);
+  const Text* wanted = bound.get_text(0);
+  if (wanted == nullptr) runtime.fail("count takes a string");
+  runtime.charge_work(8 * self.text().size());
+  return Value::of(static_cast<int64_t>(count_text(self.bytes(), wanted->bytes())));
+}
+
+Value join_method(Runtime& runtime, const Value& self, const CallArgs& args) {
+  const Bound bound(runtime, args, "join", {"iterable"}, 1);
+  Text out;
+  bool first = true;
+  for (const Value& item : items_of(runtime, bound.get(0))) {
+    if (!item.is(Type::string)) runtime.fail("join takes strings, found " + type_name(item));
+    if (!first) out.append(self.text());
+    first = false;
+    out.append(item.text());
+    runtime.check_memory(out.memory_bytes());
+  }
+  return make_string_like(runtime, self, std::move(out));
+}
+
+Value format_method(Runtime& runtime, const Value& self, const CallArgs& args) {
+  return format_braces(runtime, self, args);
+}
+
+/// isdigit and its kin: true if there is a character and the predicate holds for all.
+template <bool (*predicate)(int32_t)>
+Value all_chars_method(Runtime& runtime, const Value& self, const CallArgs& args) {
+  const Bound bound(runtime, args, "isdigit", {});
+  const std::string& bytes = self.bytes();
+  runtime.charge_work(bytes.size());
+  for (size_t i = 0; i < bytes.size();) {
+    const Char c = char_at(bytes, i);
+    if (!predicate(c.code)) return Value::of(false);
+    i += c.length;
+  }
+  return Value::of(!bytes.empty());
+}
+
+bool is_letter_or_digit(int32_t code) { return is_letter(code) || is_digit(code); }
+
+/// isupper, islower: no character of the other case, at least one of this.
+template <bool (*wanted)(int32_t), bool (*other)(int32_t)>
+Value all_cased_method(Runtime& runtime, const Value& self, const CallArgs& args) {
+  const Bound bound(runtime, args, "isupper", {});
+  const std::string& bytes = self.bytes();
+  runtime.charge_work(bytes.size());
+  bool found = false;
+  for (size_t i = 0; i < bytes.size();) {
+    const Char c = char_at(bytes, i);
+    if (other(c.code)) return Value::of(false);
+    found = found || wanted(c.code);
+    i += c.length;
+  }
+  return Value::of(found);
+}
+
+enum class Part { items, keys, values };
+
+template <Part part>
+Value entries_method(Runtime& runtime, const Value& self, const CallArgs& args) {
+  const Bound bound(runtime, args, "items", {});
+  std::vector<Value> items;
+  for (const auto& [key, value] : self.dict().entries) {
+    items.push_back(part == Part::items ? runtime.make_tuple({key, value}) : part == Part::keys ? key : value);
+  }
+  return runtime.make_sequence(Sequence::Kind::view, std::move(items));
+}
+
+Value get_method(Runtime& runtime, const Value& self, const CallArgs& args) {
+  const Bound bound(runtime, args, "get", {"key", "default"}, 1);
+  const Value* entry = find_entry(runtime, self.dict(), bound.get(0));
+  return entry != nullptr ? *entry : bound.get(1);
+}
+
+Value copy_method(Runtime&, const Value& self, const CallArgs&) { return self; }
+
+Value list_index_method(Runtime& runtime, const Value& self, const CallArgs& args) {
+  const Bound bound(runtime, args, "index", {"value"}, 1);
+  const auto& items = self.sequence().items;
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (equal(runtime, items[i], bound.get(0))) return Value::of(static_cast<int64_t>(i));
+  }
+  runtime.fail("index did not find the value in the list");
+}
+
+Value list_count_method(Runtime& runtime, const Value& self, const CallArgs& args) {
+  const Bound bound(runtime, args, "count", {"value"}, 1);
+  int64_t count = 0;
+  for (const Value& item : self.sequence().items) count += equal(runtime, item, bound.get(0)) ? 1 : 0;
+  return Value::of(count);
+}
+
+constexpr FilterEntry string_methods[] = {
+    {"strip", strip_method<Side::both>},
+    {"lstrip", strip_method<Side::left>},
+    {"rstrip", strip_method<Side::right>},
+    {"split", split_method<false>},
+    {"rsplit", split_method<true>},
+    {"splitlines", splitlines_method},
+    {"startswith", affix_method<true>},
+    {"endswith", affix_method<false>},
+    {"removeprefix", remove_affix_method<true>},
+    {"removesuffix", remove_affix_method<false>},
+    {"upper", case_method<LetterCase::upper>},
+    {"lower", case_method<LetterCase::lower>},
+    {"title", case_method<LetterCase::title>},
+    {"capitalize", case_method<LetterCase::capitalize>},
+    {"replace", replace_method},
+    {"find", find_method_of<false, false>},
+    {"rfind", find_method_of<true, false>},
+    {"index", find_method_of<false, true>},
+    {"rindex", find_method_of<true, true>},
+    {"count", count_method},
+    {"join", join_method},
+    {"format", format_method},
+    {"isdigit", all_chars_method<is_digit>},
+    {"isalpha", all_chars_method<is_letter>},
+    {"isalnum", all_chars_method<is_letter_or_digit>},
+    {"isspace", all_chars_method<is_space>},
+    {"isupper", all_cased_method<is_upper, is_lower>},
+    {"islower", all_cased_method<is_lower, is_upper>},
+};
+
+constexpr FilterEntry dict_methods[] = {
+    {"items", entries_method<Part::items>},
+    {"keys", entries_method<Part::keys>},
+    {"values", entries_method<Part::values>},
+    {"get", get_method},
+    {"copy", copy_method},
+};
+
+constexpr FilterEntry list_methods[] = {
+    {"index", list_index_method},
+    {"count", list_count_method},
+    {"copy", copy_method},
+};
+
+constexpr std::string_view other_string_methods[] = {
+    "casefold",     "center",      "encode",       "expandtabs", "format_map", "isascii",   "isdecimal", "isidentifier",
+    "isnumeric",    "isprintable", "istitle",      "ljust",      "maketrans",  "partition", "rjust",     "rpartition",
+    "swapcase",     "translate",   "zfill"};
+
+/// Python has them, but transformers' sandbox lets no template change what it was given.
+constexpr std::string_view changing_dict_methods[] = {"pop", "popitem", "update", "setdefault", "clear"};
+constexpr std::string_view changing_list_methods[] = {"append", "pop",  "extend",  "insert",
+                                                      "remove", "sort", "reverse", "clear"};
+
+template <size_t n>
+std::optional<Value> find_in(Runtime& runtime, const FilterEntry (&table)[n], const Value& object,
+                             std::string_view name) {
+  for (const FilterEntry& entry : table) {
+    if (entry.name == name) return Value(runtime.make<BuiltinFunction>(entry.function, object));
+  }
+  return std::nullopt;
+}
+
+template <size_t n>
+bool has_name(const std::string_view (&names)[n], std::string_view name) {
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
+}
+
+}  // namespace
+
+std::optional<Value> find_method(Runtime& runtime, const Value& object, std::string_view name) {
+  if (object.is(Type::string)) {
+    if (has_name(other_string_methods, name)) runtime.fail_unsupported("the string method '" + std::string(name) + "'");
+    return find_in(runtime, string_methods, object, name);
+  }
+  if (object.is(Type::dict)) {
+    if (has_name(changing_dict_methods, name)) {
+      runtime.fail("a template may not change a dict (method '" + std::string(name) + "')");
+    }
+    return find_in(runtime, dict_methods, object, name);
+  }
+  if (object.is(Type::sequence)) {
+    const auto kind = object.sequence().kind;
+    if (kind == Sequence::Kind::list && has_name(changing_list_methods, name)) {
+      runtime.fail("a template may not change a list (method '" + std::string(name) + "')");
+    }
+    if (kind == Sequence::Kind::list || kind == Sequence::Kind::tuple) {
+      return find_in(runtime, list_methods, object, name);
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace headroom::jinja

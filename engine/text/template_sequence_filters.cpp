@@ -1,0 +1,291 @@
+// Filters on lists and dicts. See template_builtins.h.
+#include <algorithm>
+#include <string>
+
+#include "engine/text/template_builtins.h"
+#include "engine/text/template_ops.h"
+
+namespace headroom::jinja {
+
+namespace {
+
+/// attribute="a.b.0": one item after the other, as Jinja's make_attrgetter.
+class AttributePath {
+ public:
+  AttributePath(Runtime& runtime, const Value& path) : runtime_(runtime) {
+    if (path.is(Type::none)) return;
+    if (path.is_integral()) {
+      keys_.push_back(path);
+      return;
+    }
+    if (!path.is(Type::string)) runtime.fail("an attribute is named by a string or a number, found " + type_name(path));
+    if (path.bytes().find(',') != std::string::npos) runtime.fail_unsupported("more than one attribute in a filter");
+    const std::string dot = ".";
+    for (Text& part : split(path.text(), &dot, -1)) {
+      const std::string& bytes = part.bytes();
+      const bool number = !bytes.empty() && bytes.size() < 10 && bytes.find_first_not_of("0123456789") == std::string::npos;
+      keys_.push_back(number ? Value::of(int64_t{std::stoi(bytes)}) : runtime.make_string(std::move(part)));
+    }
+  }
+  Value of(Value value) const {
+    for (const Value& key : keys_) value = get_item(runtime_, value, key);
+    return value;
+  }
+
+ private:
+  Runtime& runtime_;
+  std::vector<Value> keys_;
+};
+
+/// What sort, unique, min and max compare: an attribute, strings in lower case unless case_sensitive.
+Value sort_key(Runtime& runtime, const AttributePath& path, const Value& item, bool case_sensitive) {
+  const Value value = path.of(item);
+  return case_sensitive || !value.is(Type::string) ? value : apply_filter(runtime, "lower", value, {});
+}
+
+Value filter_default(Runtime& runtime, const Value& value, const CallArgs& args) {
+  const Bound bound(runtime, args, "default", {"default_value", "boolean"});
+  const bool missing = value.is(Type::undefined) || (bound.get_flag(1, false) && !truthy(value));
+  if (!missing) return value;
+  return bound.has(0) ? bound.get(0) : runtime.make_string("");
+}
+
+Value filter_length(Runtime& runtime, const Value& value, const CallArgs& args) {
+  const Bound bound(runtime, args, "length", {});
+  return Value::of(length_of(runtime, value));
+}
+
+Value filter_first(Runtime& runtime, const Value& value, const CallArgs& args) {
+  const Bound bound(runtime, args, "first", {});
+  if (value.is(Type::string)) return get_item(runtime, value, Value::of(int64_t{0}));
+  if (value.is(Type::sequence) && value.sequence().kind == Sequence::Kind::generator) {
+    auto& items = value.sequence().items;
+    if (items.empty()) return runtime.make_undefined("the first item of nothing");
+    const Value item = items.front();
+    runtime.charge_work(items.size() * sizeof(Value));
+    items.erase(items.begin());
+    return item;
+  }
+  const std::vector<Value> items = items_of(runtime, value);
+  return items.empty() ? runtime.make_undefined("the first item of nothing") : items.front();
+}
+
+Value filter_last(Runtime& runtime, const Value& value, const CallArgs& args) {
+  const Bound bound(runtime, args, "last", {});
+  if (value.is(Type::string)) return get_item(runtime, value, Value::of(int64_t{-1}));
+  if (type_name(value) == "generator") runtime.fail("a generator has no last item; |list makes a list of it");
+  const std::vector<Value> items = items_of(runtime, value);
+  return items.empty() ? runtime.make_undefined("the last item of nothing") : items.back();
+}
+
+Value filter_join(Runtime& runtime, const Value& value, const CallArgs& args) {
+  const Bound bound(runtime, args, "join", {"d", "attribute"});
+  const AttributePath path(runtime, bound.get(1));
+  const Text separator = bound.has(0) ? to_text(runtime, bound.get(0)) : Text();
+  Text out;
+  bool first = true;
+  for (const Value& item : items_of(runtime, value)) {
+    if (!first) out.append(separator);
+    first = false;
+    const Value part = to_string(runtime, path.of(item));
+    out.append(part.text());
+    runtime.check_memory(out.memory_bytes());
+    runtime.charge_work(separator.size() + part.text().size());
+  }
+  return runtime.make_string(std::move(out));
+}
+
+Value filter_list(Runtime& runtime, const Value& value, const CallArgs& args) {
+  const Bound bound(runtime, args, "list", {});
+  return runtime.make_list(items_of(runtime, value));
+}
+
+Value filter_reverse(Runtime& runtime, const Value& value, const CallArgs& args) {
+  const Bound bound(runtime, args, "reverse", {});
+  if (value.is(Type::string)) return runtime.make_string(reverse_chars(value.text()), value.string().markup);
+  std::vector<Value> items = items_of(runtime, value);
+  std::reverse(items.begin(), items.end());
+  return runtime.make_sequence(Sequence::Kind::generator, std::move(items));
+}
+
+Value filter_items(Runtime& runtime, const Value& value, const CallArgs& args) {
+  const Bound bound(runtime, args, "items", {});
+  std::vector<Value> items;
+  if (!value.is(Type::undefined)) {
+    if (!value.is(Type::dict)) runtime.fail("items takes a dict, found " + type_name(value));
+    for (const auto& [key, entry] : value.dict().entries) items.push_back(runtime.make_tuple({key, entry}));
+  }
+  return runtime.make_sequence(Sequence::Kind::generator, std::move(items));
+}
+
+struct Keyed {
+  Value key;
+  Value item;
+};
+
+void sort_keyed(Runtime& runtime, std::vector<Keyed>& items, bool reverse) {
+  runtime.charge_work(items.size() * sizeof(Keyed));
+  merge_sort(items, [&](const Keyed& a, const Keyed& b) {
+    return reverse ? less(runtime, b.key, a.key) : less(runtime, a.key, b.key);
+  });
+}
+
+Value list_of(Runtime& runtime, const std::vector<Keyed>& keyed) {
+  std::vector<Value> items;
+  for (const Keyed& k : keyed) items.push_back(k.item);
+  return runtime.make_list(std::move(items));
+}
+
+Value filter_dictsort(Runtime& runtime, const Value& value, const CallArgs& args) {
+  const Bound bound(runtime, args, "dictsort", {"case_sensitive", "by", "reverse"});
+  if (!value.is(Type::dict)) runtime.fail("dictsort takes a dict, found " + type_name(value));
+  const Text* by = bound.get_text(1);
+  const bool by_value = by != nullptr && by->bytes() == "value";
+  if (by != nullptr && !by_value && by->bytes() != "key") {
+    runtime.fail("dictsort sorts by 'key' or by 'value', found '" + by->bytes() + "'");
+  }
+  const AttributePath whole(runtime, Value::none());
+  std::vector<Keyed> keyed;
+  for (const auto& [key, entry] : value.dict().entries) {
+    keyed.push_back({sort_key(runtime, whole, by_value ? entry : key, bound.get_flag(0, false)),
+                     runtime.make_tuple({key, entry})});
+  }
+  sort_keyed(runtime, keyed, bound.get_flag(2, false));
+  return list_of(runtime, keyed);
+}
+
+Value filter_sort(Runtime& runtime, const Value& value, const CallArgs& args) {
+  const Bound bound(runtime, args, "sort", {"reverse", "case_sensitive", "attribute"});
+  const AttributePath path(runtime, bound.get(2));
+  std::vector<Keyed> keyed;
+  for (const Value& item : items_of(runtime, value)) {
+    keyed.push_back({sort_key(runtime, path, item, bound.get_flag(1, false)), item});
+  }
+  sort_keyed(runtime, keyed, bound.get_flag(0, false));
+  return list_of(runtime, keyed);
+}
+
+Value filter_unique(Runtime& runtime, const Value& value, const CallArgs& args) {
+  const Bound bound(runtime, args, "unique", {"case_sensitive", "attribute"});
+  const AttributePath path(runtime, bound.get(1));
+  std::vector<Value> seen;
+  std::vector<Value> items;
+  for (const Value& item : items_of(runtime, value)) {
+    const Value key = sort_key(runtime, path, item, bound.get_flag(0, false));
+    if (std::any_of(seen.begin(), seen.end(), [&](const Value& other) { return equal(runtime, other, key); })) continue;
+    seen.push_back(key);
+    items.push_back(item);
+  }
+  return runtime.make_sequence(Sequence::Kind::generator, std::move(items));
+}
+
+template <bool largest>
+Value filter_extreme(Runtime& runtime, const Value& value, const CallArgs& args) {
+  const Bound bound(runtime, args, largest ? "max" : "min", {"case_sensitive", "attribute"});
+  const AttributePath path(runtime, bound.get(1));
+  std::optional<Keyed> best;
+  for (const Value& item : items_of(runtime, value)) {
+    const Value key = sort_key(runtime, path, item, bound.get_flag(0, false));
+    if (!best || (largest ? less(runtime, best->key, key) : less(runtime, key, best->key))) best = Keyed{key, item};
+  }
+  return best ? best->item : runtime.make_undefined("the extreme item of nothing");
+}
+
+Value filter_sum(Runtime& runtime, const Value& value, const CallArgs& args) {
+  const Bound bound(runtime, args, "sum", {"attribute", "start"});
+  const AttributePath path(runtime, bound.get(0));
+  Value total = bound.has(1) ? bound.get(1) : Value::of(int64_t{0});
+  if (total.is(Type::string)) runtime.fail("sum does not take strings; |join does");
+  for (const Value& item : items_of(runtime, value)) {
+    total = arithmetic(runtime, Arithmetic::add, total, path.of(item));
+  }
+  return total;
+}
+
+Value filter_attr(Runtime& runtime, const Value& value, const CallArgs& args) {
+  const Bound bound(runtime, args, "attr", {"name"}, 1);
+  const Text* name = bound.get_text(0);
+  if (name == nullptr) runtime.fail("attr takes a name");
+  // Attributes only, never a dict's entries.
+  if (value.is(Type::dict)) {
+    const auto method = find_method(runtime, value, name->bytes());
+    return method ? *method : runtime.make_undefined(name->bytes());
+  }
+  return get_attribute(runtime, value, name->bytes());
+}
+
+/// The arguments from the n-th on, for a filter or a test that another filter applies.
+CallArgs rest_of(const CallArgs& args, size_t n) {
+  CallArgs rest = args;
+  rest.positional.erase(rest.positional.begin(), rest.positional.begin() + static_cast<std::ptrdiff_t>(n));
+  return rest;
+}
+
+Value filter_map(Runtime& runtime, const Value& value, const CallArgs& args) {
+  std::vector<Value> items;
+  if (args.positional.empty()) {
+    const Bound bound(runtime, args, "map", {"attribute", "default"});
+    if (!bound.has(0)) runtime.fail("map needs the name of a filter or attribute=…");
+    const AttributePath path(runtime, bound.get(0));
+    for (const Value& item : items_of(runtime, value)) {
+      Value mapped = path.of(item);
+      if (mapped.is(Type::undefined) && bound.has(1)) mapped = bound.get(1);
+      items.push_back(mapped);
+    }
+  } else {
+    if (!args.positional[0].is(Type::string)) runtime.fail("map needs the name of a filter");
+    const CallArgs rest = rest_of(args, 1);
+    for (const Value& item : items_of(runtime, value)) {
+      items.push_back(apply_filter(runtime, args.positional[0].bytes(), item, rest));
+    }
+  }
+  return runtime.make_sequence(Sequence::Kind::generator, std::move(items));
+}
+
+/// select, reject (by_attribute = false) and selectattr, rejectattr.
+template <bool keep, bool by_attribute>
+Value filter_select(Runtime& runtime, const Value& value, const CallArgs& args) {
+  constexpr size_t n_fixed = by_attribute ? 1 : 0;
+  if (args.positional.size() < n_fixed) runtime.fail("selectattr and rejectattr need the name of an attribute");
+  const AttributePath path(runtime, by_attribute ? args.positional[0] : Value::none());
+  const bool tested = args.positional.size() > n_fixed;
+  if (tested && !args.positional[n_fixed].is(Type::string)) runtime.fail("select and reject need the name of a test");
+  const CallArgs rest = tested ? rest_of(args, n_fixed + 1) : CallArgs();
+  std::vector<Value> items;
+  for (const Value& item : items_of(runtime, value)) {
+    const Value subject = path.of(item);
+    const bool yes = tested ? apply_test(runtime, args.positional[n_fixed].bytes(), subject, rest) : truthy(subject);
+    if (yes == keep) items.push_back(item);
+  }
+  return runtime.make_sequence(Sequence::Kind::generator, std::move(items));
+}
+
+}  // namespace
+
+const FilterEntry sequence_filters[] = {
+    {"default", filter_default},
+    {"d", filter_default},
+    {"length", filter_length},
+    {"count", filter_length},
+    {"first", filter_first},
+    {"last", filter_last},
+    {"join", filter_join},
+    {"list", filter_list},
+    {"reverse", filter_reverse},
+    {"items", filter_items},
+    {"dictsort", filter_dictsort},
+    {"sort", filter_sort},
+    {"unique", filter_unique},
+    {"min", filter_extreme<false>},
+    {"max", filter_extreme<true>},
+    {"sum", filter_sum},
+    {"attr", filter_attr},
+    {"map", filter_map},
+    {"select", filter_select<true, false>},
+    {"reject", filter_select<false, false>},
+    {"selectattr", filter_select<true, true>},
+    {"rejectattr", filter_select<false, true>},
+    {"", nullptr},
+};
+
+}  // namespace headroom::jinja

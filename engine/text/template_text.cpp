@@ -1,0 +1,351 @@
+// Marked strings: see template_text.h. Every function here moves bytes together with their marks; none invents a mark.
+#include "engine/text/template_text.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <cassert>
+#include <set>
+
+namespace headroom::jinja {
+
+void Text::mark(size_t begin, size_t end) {
+  if (begin == end) return;
+  if (!user_ranges_.empty() && user_ranges_.back().end == begin) {
+    user_ranges_.back().end = static_cast<uint32_t>(end);
+  } else {
+    user_ranges_.push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(end)});
+  }
+}
+
+void Text::append(std::string_view bytes, bool from_user) {
+  const size_t begin = bytes_.size();
+  assert(begin + bytes.size() <= UINT32_MAX);
+  bytes_.append(bytes);
+  if (from_user) mark(begin, bytes_.size());
+}
+
+void Text::append(const Text& other, size_t begin, size_t end) {
+  assert(begin <= end && end <= other.size() && this != &other);
+  const size_t start = bytes_.size();
+  bytes_.append(other.bytes_, begin, end - begin);
+  auto range = std::partition_point(other.user_ranges_.begin(), other.user_ranges_.end(),
+                                    [begin](const ByteRange& r) { return r.end <= begin; });
+  for (; range != other.user_ranges_.end() && range->begin < end; ++range) {
+    const size_t from = std::max<size_t>(range->begin, begin);
+    const size_t to = std::min<size_t>(range->end, end);
+    mark(start + from - begin, start + to - begin);
+  }
+}
+
+Text Text::slice(size_t begin, size_t end) const {
+  Text result;
+  result.append(*this, begin, end);
+  return result;
+}
+
+bool Text::has_user(size_t begin, size_t end) const {
+  const auto range = std::partition_point(user_ranges_.begin(), user_ranges_.end(),
+                                          [begin](const ByteRange& r) { return r.end <= begin; });
+  return range != user_ranges_.end() && range->begin < end;
+}
+
+Char char_at(std::string_view bytes, size_t position) {
+  const auto first = static_cast<unsigned char>(bytes[position]);
+  if (first < 0x80) return {first, 1};
+  utf8proc_int32_t code = -1;
+  const auto* data = reinterpret_cast<const utf8proc_uint8_t*>(bytes.data()) + position;
+  const auto length = utf8proc_iterate(data, static_cast<utf8proc_ssize_t>(bytes.size() - position), &code);
+  if (length <= 0) return {-1, 1};
+  return {code, static_cast<uint32_t>(length)};
+}
+
+void append_utf8(std::string& bytes, int32_t code) {
+  utf8proc_uint8_t buffer[4];
+  const auto length = utf8proc_encode_char(code, buffer);
+  bytes.append(reinterpret_cast<const char*>(buffer), static_cast<size_t>(length));
+}
+
+bool is_ascii(std::string_view bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+size_t count_chars(std::string_view bytes) {
+  size_t count = 0;
+  for (size_t i = 0; i < bytes.size(); i += char_at(bytes, i).length) ++count;
+  return count;
+}
+
+bool is_space(int32_t code) {
+  if (code < 0x80) return (code >= 9 && code <= 13) || (code >= 28 && code <= 32);
+  return code == 0x85 || utf8proc_category(code) == UTF8PROC_CATEGORY_ZS || code == 0x2028 || code == 0x2029;
+}
+
+bool is_letter(int32_t code) {
+  const auto category = utf8proc_category(code);
+  return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
+}
+
+bool is_digit(int32_t code) { return utf8proc_category(code) == UTF8PROC_CATEGORY_ND; }
+
+bool is_upper(int32_t code) { return utf8proc_category(code) == UTF8PROC_CATEGORY_LU; }
+
+bool is_lower(int32_t code) { return utf8proc_category(code) == UTF8PROC_CATEGORY_LL; }
+
+bool is_printable(int32_t code) {
+  if (code == ' ') return true;
+  const auto category = utf8proc_category(code);
+  const bool other = category >= UTF8PROC_CATEGORY_CC && category <= UTF8PROC_CATEGORY_CO;
+  const bool separator = category >= UTF8PROC_CATEGORY_ZS && category <= UTF8PROC_CATEGORY_ZP;
+  return !other && !separator && category != UTF8PROC_CATEGORY_CN;
+}
+
+size_t find_text(std::string_view bytes, std::string_view needle, size_t from) {
+  if (from > bytes.size()) return std::string_view::npos;
+  if (needle.size() <= 8) return bytes.find(needle, from);
+  // Knuth, Morris, Pratt: border[i] is the longest proper border of the needle's first i bytes.
+  std::vector<size_t> border(needle.size() + 1, 0);
+  for (size_t i = 1, k = 0; i < needle.size(); ++i) {
+    while (k > 0 && needle[i] != needle[k]) k = border[k];
+    if (needle[i] == needle[k]) ++k;
+    border[i + 1] = k;
+  }
+  for (size_t i = from, k = 0; i < bytes.size(); ++i) {
+    while (k > 0 && bytes[i] != needle[k]) k = border[k];
+    if (bytes[i] == needle[k]) ++k;
+    if (k == needle.size()) return i + 1 - k;
+  }
+  return std::string_view::npos;
+}
+
+size_t count_text(std::string_view bytes, std::string_view needle) {
+  if (needle.empty()) return count_chars(bytes) + 1;
+  size_t count = 0;
+  for (size_t at = find_text(bytes, needle); at != std::string_view::npos; at = find_text(bytes, needle, at)) {
+    ++count;
+    at += needle.size();
+  }
+  return count;
+}
+
+namespace {
+
+/// Where the character that ends at `end` begins.
+size_t char_before(std::string_view bytes, size_t end) {
+  for (size_t length = 1; length <= 4 && length <= end; ++length) {
+    const size_t begin = end - length;
+    if (char_at(bytes, begin).length == length) return begin;
+  }
+  return end - 1;
+}
+
+/// The characters that strip takes away: white space, or those of a string.
+class CharSet {
+ public:
+  explicit CharSet(const std::string* chars) : white_space_(chars == nullptr) {
+    if (chars == nullptr) return;
+    for (size_t i = 0; i < chars->size();) {
+      const Char c = char_at(*chars, i);
+      codes_.insert(key(*chars, i, c));
+      i += c.length;
+    }
+  }
+  bool has(std::string_view bytes, size_t position) const {
+    const Char c = char_at(bytes, position);
+    return white_space_ ? is_space(c.code) : codes_.count(key(bytes, position, c)) != 0;
+  }
+
+ private:
+  static int32_t key(std::string_view bytes, size_t position, Char c) {
+    return c.code >= 0 ? c.code : -1 - static_cast<unsigned char>(bytes[position]);
+  }
+  bool white_space_;
+  std::set<int32_t> codes_;
+};
+
+size_t skip_space(std::string_view bytes, size_t position, bool space) {
+  while (position < bytes.size()) {
+    const Char c = char_at(bytes, position);
+    if (is_space(c.code) != space) break;
+    position += c.length;
+  }
+  return position;
+}
+
+size_t skip_space_left(std::string_view bytes, size_t end, bool space) {
+  while (end > 0) {
+    const size_t begin = char_before(bytes, end);
+    if (is_space(char_at(bytes, begin).code) != space) break;
+    end = begin;
+  }
+  return end;
+}
+
+bool is_line_end(int32_t code) {
+  return (code >= 10 && code <= 13) || (code >= 28 && code <= 30) || code == 0x85 || code == 0x2028 || code == 0x2029;
+}
+
+}  // namespace
+
+Text strip(const Text& text, Side side, const std::string* chars) {
+  const CharSet set(chars);
+  const std::string& bytes = text.bytes();
+  size_t begin = 0;
+  size_t end = bytes.size();
+  if (side != Side::right) {
+    while (begin < end && set.has(bytes, begin)) begin += char_at(bytes, begin).length;
+  }
+  if (side != Side::left) {
+    while (end > begin) {
+      const size_t last = char_before(bytes, end);
+      if (!set.has(bytes, last)) break;
+      end = last;
+    }
+  }
+  return text.slice(begin, std::max(begin, end));
+}
+
+std::vector<Text> split(const Text& text, const std::string* separator, int64_t max_splits) {
+  const std::string& bytes = text.bytes();
+  std::vector<Text> parts;
+  const auto may_split = [&] { return max_splits < 0 || static_cast<int64_t>(parts.size()) < max_splits; };
+  if (separator == nullptr) {
+    size_t begin = skip_space(bytes, 0, true);
+    while (begin < bytes.size()) {
+      if (!may_split()) {
+        parts.push_back(text.slice(begin, bytes.size()));
+        break;
+      }
+      const size_t end = skip_space(bytes, begin, false);
+      parts.push_back(text.slice(begin, end));
+      begin = skip_space(bytes, end, true);
+    }
+    return parts;
+  }
+  size_t begin = 0;
+  while (may_split()) {
+    const size_t at = find_text(bytes, *separator, begin);
+    if (at == std::string::npos) break;
+    parts.push_back(text.slice(begin, at));
+    begin = at + separator->size();
+  }
+  parts.push_back(text.slice(begin, bytes.size()));
+  return parts;
+}
+
+std::vector<Text> split_from_right(const Text& text, const std::string* separator, int64_t max_splits) {
+  const std::string& bytes = text.bytes();
+  std::vector<Text> parts;
+  const auto may_split = [&] { return max_splits < 0 || static_cast<int64_t>(parts.size()) < max_splits; };
+  if (separator == nullptr) {
+    size_t end = skip_space_left(bytes, bytes.size(), true);
+    while (end > 0) {
+      if (!may_split()) {
+        parts.push_back(text.slice(0, end));
+        break;
+      }
+      const size_t begin = skip_space_left(bytes, end, false);
+      parts.push_back(text.slice(begin, end));
+      end = skip_space_left(bytes, begin, true);
+    }
+  } else {
+    // Occurrences that overlap are taken from the right, as Python does.
+    size_t end = bytes.size();
+    while (may_split() && end >= separator->size()) {
+      const size_t at = bytes.rfind(*separator, end - separator->size());
+      if (at == std::string::npos) break;
+      parts.push_back(text.slice(at + separator->size(), end));
+      end = at;
+    }
+    parts.push_back(text.slice(0, end));
+  }
+  std::reverse(parts.begin(), parts.end());
+  return parts;
+}
+
+std::vector<Line> split_lines(std::string_view bytes) {
+  std::vector<Line> lines;
+  size_t begin = 0;
+  for (size_t i = 0; i < bytes.size();) {
+    const Char c = char_at(bytes, i);
+    size_t next = i + c.length;
+    if (is_line_end(c.code)) {
+      if (c.code == '\r' && next < bytes.size() && bytes[next] == '\n') ++next;
+      lines.push_back({begin, i, next});
+      begin = next;
+    }
+    i = next;
+  }
+  if (begin < bytes.size()) lines.push_back({begin, bytes.size(), bytes.size()});
+  return lines;
+}
+
+Text replace(const Text& text, const std::string& old_bytes, const Text& new_text, int64_t max_count) {
+  const std::string& bytes = text.bytes();
+  Text result;
+  size_t begin = 0;
+  int64_t count = 0;
+  if (old_bytes.empty()) {
+    // Python puts the new text before every character and at the end.
+    while (max_count < 0 || count < max_count) {
+      result.append(new_text);
+      ++count;
+      if (begin == bytes.size()) return result;
+      const size_t next = begin + char_at(bytes, begin).length;
+      result.append(text, begin, next);
+      begin = next;
+    }
+  }
+  while (!old_bytes.empty() && (max_count < 0 || count < max_count)) {
+    const size_t at = find_text(bytes, old_bytes, begin);
+    if (at == std::string::npos) break;
+    result.append(text, begin, at);
+    result.append(new_text);
+    begin = at + old_bytes.size();
+    ++count;
+  }
+  result.append(text, begin, bytes.size());
+  return result;
+}
+
+Text change_case(const Text& text, LetterCase letter_case) {
+  const std::string& bytes = text.bytes();
+  Text result;
+  std::string mapped;
+  bool at_start = true;  // of a word; for capitalize, of the text
+  for (size_t i = 0; i < bytes.size();) {
+    const Char c = char_at(bytes, i);
+    const bool raise = letter_case == LetterCase::upper || (letter_case != LetterCase::lower && at_start);
+    mapped.clear();
+    if (c.code < 0) {
+      mapped.push_back(bytes[i]);
+    } else if (raise) {
+      const bool titled = letter_case == LetterCase::title || letter_case == LetterCase::capitalize;
+      append_utf8(mapped, titled ? utf8proc_totitle(c.code) : utf8proc_toupper(c.code));
+    } else {
+      append_utf8(mapped, utf8proc_tolower(c.code));
+    }
+    result.append(mapped, text.has_user(i, i + c.length));
+    if (letter_case == LetterCase::title) {
+      at_start = !(is_upper(c.code) || is_lower(c.code));
+    } else if (letter_case == LetterCase::filter_title) {
+      at_start = is_space(c.code) || (c.code > 0 && c.code < 0x80 && std::string_view("-({[<").find(bytes[i]) != std::string_view::npos);
+    } else {
+      at_start = false;
+    }
+    i += c.length;
+  }
+  return result;
+}
+
+Text reverse_chars(const Text& text) {
+  Text result;
+  for (size_t end = text.size(); end > 0;) {
+    const size_t begin = char_before(text.bytes(), end);
+    result.append(text, begin, end);
+    end = begin;
+  }
+  return result;
+}
+
+}  // namespace headroom::jinja

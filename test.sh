@@ -1,0 +1,150 @@
+#!/usr/bin/env bash
+# All tests, from nothing: packages, models, a release with asserts, the sanitizers, fuzzing, style.
+# Ends with the line "N passed, N failed", where a test case of either build, a check and a fuzzer each count as one;
+# the exit status is 0 only if nothing failed. Safe to repeat; what is there is not fetched or built again.
+#   --no-install      only say which packages are missing, and exit 1 if some are
+#   --all-models      also fetch the test models of tests/fetch_models.sh (0.75 GB)
+#   --fuzz-seconds N  time for each fuzzer (60)
+set -euo pipefail
+# shellcheck source=cmake/setup.sh
+source "$(dirname "$(readlink -f "$0")")/cmake/setup.sh"
+cd "$root"
+
+install=yes
+all_models=no
+fuzz_seconds=60
+while (($# > 0)); do
+  case $1 in
+    --no-install) install=no ;;
+    --all-models) all_models=yes ;;
+    --fuzz-seconds)
+      fuzz_seconds=${2-}
+      [[ $fuzz_seconds =~ ^[1-9][0-9]*$ ]] || { say "--fuzz-seconds expects a number, found '$fuzz_seconds'"; exit 2; }
+      shift
+      ;;
+    *) say "unknown option $1, expected --no-install, --all-models or --fuzz-seconds N"; exit 2 ;;
+  esac
+  shift
+done
+
+export HEADROOM_MODEL=$models/$default_model HEADROOM_MODELS=$models HEADROOM_VOCABS=$vocabs
+export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_init_order=1:allocator_may_return_null=1
+export UBSAN_OPTIONS=print_stacktrace=1
+logs=$root/build/test-logs
+mkdir -p "$logs"
+passed=0
+failed=0
+
+# step NAME COMMAND…: runs a command and prints its name and time; returns its status.
+step() {
+  local name=$1 start=$SECONDS status=0
+  shift
+  "$@" || status=$?
+  echo "== $name $((SECONDS - start)) s"
+  return "$status"
+}
+
+# check NAME COMMAND…: a step that counts as one; its output is shown if it fails.
+check() {
+  local name=$1
+  shift
+  if step "$name" "$@" >"$logs/check" 2>&1; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "  FAILED $name"
+  fi
+  tail -n 30 "$logs/check"
+}
+
+# needed NAME COMMAND…: a step that everything after it stands on; it counts only if it fails.
+needed() {
+  step "$@" && return
+  failed=$((failed + 1))
+  echo "  FAILED $1"
+  return 1
+}
+
+fetch_models() {
+  if [[ $all_models == yes ]]; then tests/fetch_models.sh; else fetch_default_model; fi
+}
+
+# run_programs PRESET: every test program of a build.
+run_programs() {
+  local counts=0\ 1 status=0
+  rm -f "$logs/counts"
+  python3 tests/run_programs.py --counts "$logs/counts" "build/$1"/tests/test_* || status=1
+  [[ ! -f $logs/counts ]] || counts=$(<"$logs/counts")
+  passed=$((passed + ${counts% *}))
+  failed=$((failed + ${counts#* }))
+  return "$status"
+}
+
+# fuzz_one PROGRAM: new inputs go to build/fuzz/corpus, beside what tests/fuzz holds for it as a start; an input that
+# breaks it is kept in build/fuzz/found. Memory is bounded, since a hostile length must be refused before it is allocated.
+fuzz_one() {
+  local name corpus
+  name=$(basename "$1")
+  corpus=build/fuzz/corpus/$name
+  mkdir -p "$corpus" build/fuzz/found
+  local options=(-max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=512
+    -print_final_stats=1 -artifact_prefix="build/fuzz/found/$name-")
+  [[ ! -f tests/fuzz/$name.dict ]] || options+=(-dict="tests/fuzz/$name.dict")
+  local folders=("$corpus")
+  [[ ! -d tests/fuzz/$name ]] || folders+=("tests/fuzz/$name")
+  "$1" "${options[@]}" "${folders[@]}" </dev/null >"$logs/$name" 2>&1
+}
+
+# fuzz: every target for $fuzz_seconds, two at a time.
+fuzz() {
+  local target name runs status=0
+  rm -f "$logs"/*.failed
+  for target in build/fuzz/tests/fuzz/*_fuzz; do
+    while (($(jobs -rp | wc -l) >= 2)); do wait -n || true; done
+    { fuzz_one "$target" || touch "$logs/$(basename "$target").failed"; } &
+  done
+  wait
+  for target in build/fuzz/tests/fuzz/*_fuzz; do
+    name=$(basename "$target")
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$logs/$name" 2>/dev/null || true)
+    if [[ -e $logs/$name.failed ]]; then
+      status=1
+      failed=$((failed + 1))
+      echo "  FAILED $name"
+      tail -n 40 "$logs/$name" 2>/dev/null | sed 's/^/    | /' || true
+    else
+      passed=$((passed + 1))
+      echo "  $name: ${runs:-no} inputs"
+    fi
+  done
+  return "$status"
+}
+
+# The C++ files that are ours: those that git knows or would add, or all of them where this is no checkout.
+sources() {
+  git -c safe.directory='*' ls-files --cached --others --exclude-standard -- '*.cpp' '*.h' 2>/dev/null ||
+    find . -path ./build -prune -o \( -name '*.cpp' -o -name '*.h' \) -print
+}
+format() {
+  local file files=()
+  while read -r file; do [[ ! -f $file ]] || files+=("$file"); done < <(sources)
+  clang-format-14 --dry-run --Werror "${files[@]}"
+}
+includes() { python3 tests/check_includes.py --self-test && python3 tests/check_includes.py; }
+
+step packages install_packages "$install" "${run_packages[@]}" "${test_packages[@]}"
+needed models fetch_models || true
+needed vocabularies tests/fetch_vocabs.sh || true
+check format format
+check includes includes
+if needed "release with asserts: build" build test; then
+  step "release with asserts: tests" run_programs test || true
+fi
+if needed "sanitize: build" build sanitize; then
+  step "sanitize: tests" run_programs sanitize || true
+fi
+if needed "fuzz: build" build fuzz; then
+  step "fuzz: $fuzz_seconds s each" fuzz || true
+fi
+echo "$passed passed, $failed failed"
+((failed == 0))

@@ -1,0 +1,25 @@
+// A slab owner without memory: which slabs are out, and refusals on demand. A slab given twice or returned without
+// having been given fails the test.
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <functional>
+#include <set>
+
+#include "engine/base/error.h"
+#include "engine/kv/page_pool.h"
+
+namespace headroom::test {
+
+struct FakeSlabOwner final : SlabOwner {
+  std::set<int32_t> slabs;
+  std::function<bool()> refuse;
+
+  void add_slab(int32_t slab) override {
+    if (refuse && refuse()) throw Error(ErrorKind::out_of_memory, "no slab for this test");
+    REQUIRE(slabs.insert(slab).second);
+  }
+  void remove_slab(int32_t slab) override { CHECK(slabs.erase(slab) == 1); }
+};
+
+}  // namespace headroom::test

@@ -1,0 +1,127 @@
+// The definitions of FastGen, one by one: budgets, kept sets, recovery over the attention maps, and their use in turns
+// and steps. Must not use the engine's own rules, budgets or column sums.
+#include "tests/support/fastgen_simulation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <utility>
+
+namespace headroom::test {
+namespace {
+
+constexpr size_t min_rows_to_choose_anew = 64;
+
+// Columns that the next token can still attend to: their number gives the budgets.
+int32_t n_reachable(int32_t n_tokens, int32_t window) {
+  return window > 0 && n_tokens > window - 1 ? window - 1 : n_tokens;
+}
+
+bool is_reachable(int32_t position, int32_t n_tokens, int32_t window) {
+  return window == 0 || position > n_tokens - window;
+}
+
+int32_t n_local(int32_t n_tokens, int32_t window, const CacheConfig& config) {
+  const auto w = static_cast<int32_t>(std::ceil(config.r_local * n_reachable(n_tokens, window)));
+  return w < 1 ? 1 : w;
+}
+
+}  // namespace
+
+std::set<int32_t> kept_positions(const SimulatedSlots& slots, Policy policy, int32_t n_tokens, int32_t window,
+                                 const CacheConfig& config, double* margin) {
+  std::set<int32_t> kept;
+  std::vector<std::pair<double, int32_t>> competing;  // (-score, position): sorts as the rule ranks
+  for (const auto& [position, slot] : slots) {
+    if (!is_reachable(position, n_tokens, window)) continue;
+    const bool is_protected =
+        policy == Policy{Policy::full} || (policy.has(Policy::special) && slot.token_class == TokenClass::special) ||
+        (policy.has(Policy::punctuation) && slot.token_class == TokenClass::punctuation) ||
+        (policy.has(Policy::first) && position <= 3) ||
+        (policy.has(Policy::local) && position > n_tokens - 1 - n_local(n_tokens, window, config));
+    if (is_protected)
+      kept.insert(position);
+    else
+      competing.emplace_back(-slot.score, position);
+  }
+  if (margin != nullptr) *margin = std::numeric_limits<double>::infinity();
+  if (!policy.has(Policy::frequent)) return kept;
+  std::sort(competing.begin(), competing.end());
+  const auto n_frequent = static_cast<size_t>(std::ceil(config.r_frequent * n_reachable(n_tokens, window)));
+  for (size_t i = 0; i < competing.size() && i < n_frequent; ++i) kept.insert(competing[i].second);
+  if (margin != nullptr && n_frequent > 0 && n_frequent < competing.size())
+    *margin = competing[n_frequent].first - competing[n_frequent - 1].first;
+  return kept;
+}
+
+double recovery(const SimulatedSlots& slots, const std::vector<AttentionMap>& maps, Policy policy, int32_t n_tokens,
+                int32_t window, const CacheConfig& config) {
+  const std::set<int32_t> kept = kept_positions(slots, policy, n_tokens, window, config);
+  const int32_t w = n_local(n_tokens, window, config);
+  double sum = 0, least = 0;
+  for (size_t q_head = 0; q_head < maps.size(); ++q_head) {
+    double kept_mass = 0, all_mass = 0;
+    for (size_t row = 0; row < maps[q_head].size(); ++row) {
+      const int32_t i = n_tokens - static_cast<int32_t>(maps[q_head].size() - row);
+      for (const auto& [j, slot] : slots) {
+        if (j > i || !is_reachable(j, n_tokens, window)) continue;
+        const double a = maps[q_head][row][static_cast<size_t>(j)];
+        all_mass += a;
+        if (kept.count(j) == 1 || (policy.has(Policy::local) && i - j < w)) kept_mass += a;
+      }
+    }
+    const double r = all_mass > 0 ? kept_mass / all_mass : 1;
+    sum += r;
+    least = q_head == 0 ? r : std::min(least, r);
+  }
+  return config.group == GroupReduce::min ? least : sum / static_cast<double>(maps.size());
+}
+
+std::set<int32_t> FastGenSimulation::turn(std::span<const TokenClass> classes, const std::vector<AttentionMap>& maps) {
+  const bool is_first_turn = n_tokens_ == 0;
+  for (const TokenClass token_class : classes) slots_[n_tokens_++] = {token_class, 0};
+  for (const AttentionMap& map : maps) {
+    if (map.size() != classes.size()) throw std::logic_error("a map has one row for each new token");
+    for (const std::vector<double>& row : map)
+      for (auto& [position, slot] : slots_)
+        if (static_cast<size_t>(position) < row.size()) slot.score += row[static_cast<size_t>(position)];
+  }
+  if (is_first_turn || classes.size() >= min_rows_to_choose_anew) {
+    policy_ = Policy{Policy::full};
+    for (const Policy candidate : config_.policy_set) {
+      const bool is_enough = config_.policy_set.size() == 1 || candidate == Policy{Policy::full} ||
+                             recovery(slots_, maps, candidate, n_tokens_, window_, config_) >= config_.threshold;
+      if (!is_enough) continue;
+      policy_ = candidate;
+      break;
+    }
+  }
+  apply_policy();
+  return held();
+}
+
+std::set<int32_t> FastGenSimulation::step(int32_t position, TokenClass token_class,
+                                          std::span<const double> probabilities) {
+  if (position != n_tokens_ || probabilities.size() != static_cast<size_t>(position) + 1)
+    throw std::logic_error("a step takes the next position, and a probability for each position up to it");
+  slots_[n_tokens_++] = {token_class, 0};
+  for (auto& [held_position, slot] : slots_) slot.score += probabilities[static_cast<size_t>(held_position)];
+  apply_policy();
+  return held();
+}
+
+std::set<int32_t> FastGenSimulation::held() const {
+  std::set<int32_t> positions;
+  for (const auto& [position, slot] : slots_) positions.insert(position);
+  return positions;
+}
+
+void FastGenSimulation::apply_policy() {
+  double margin = 0;
+  const std::set<int32_t> kept = kept_positions(slots_, policy_, n_tokens_, window_, config_, &margin);
+  margin_ = std::min(margin_, margin);
+  for (auto slot = slots_.begin(); slot != slots_.end();)
+    slot = kept.count(slot->first) == 1 ? std::next(slot) : slots_.erase(slot);
+}
+
+}  // namespace headroom::test
