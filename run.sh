@@ -9,6 +9,7 @@ source "$(dirname "$(readlink -f "$0")")/cmake/setup.sh"
 binary=$root/build/release/app/headroom
 install=yes
 wants_default_model=yes
+[[ -z ${HEADROOM_MODEL-} ]] || wants_default_model=no
 arguments=()
 for argument; do
   case $argument in

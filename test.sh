@@ -80,19 +80,21 @@ run_programs() {
   return "$status"
 }
 
-# fuzz_one PROGRAM: new inputs go to build/fuzz/corpus, beside what tests/fuzz holds for it as a start; an input that
-# breaks it is kept in build/fuzz/found. Memory is bounded, since a hostile length must be refused before it is allocated.
+# fuzz_one PROGRAM: starts from the seeds that its build made or that tests/fuzz holds; new inputs go to
+# build/fuzz/corpus, an input that breaks it to build/fuzz/found. Memory is bounded, since a hostile length must be
+# refused before it is allocated.
 fuzz_one() {
-  local name corpus
+  local name corpus seeds subject
   name=$(basename "$1")
-  corpus=build/fuzz/corpus/$name
+  subject=${name%_fuzz}
+  corpus=build/fuzz/corpus/$subject
   mkdir -p "$corpus" build/fuzz/found
-  local options=(-max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=512
-    -print_final_stats=1 -artifact_prefix="build/fuzz/found/$name-")
-  [[ ! -f tests/fuzz/$name.dict ]] || options+=(-dict="tests/fuzz/$name.dict")
   local folders=("$corpus")
-  [[ ! -d tests/fuzz/$name ]] || folders+=("tests/fuzz/$name")
-  "$1" "${options[@]}" "${folders[@]}" </dev/null >"$logs/$name" 2>&1
+  for seeds in "build/fuzz/tests/fuzz/seeds/$subject" "tests/fuzz/seeds/$subject"; do
+    [[ ! -d $seeds ]] || folders+=("$seeds")
+  done
+  "$1" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=512 -print_final_stats=1 \
+    -artifact_prefix="build/fuzz/found/$name-" "${folders[@]}" </dev/null >"$logs/$name" 2>&1
 }
 
 # fuzz: every target for $fuzz_seconds, two at a time.

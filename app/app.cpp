@@ -42,18 +42,18 @@ std::string main_help() {
          "  headroom run -m model.gguf --cache full    another model, nothing evicted\n";
 }
 
-void dispatch(const Arguments& args, Streams& io) {
+void dispatch(Arguments args, Streams& io) {
+  for (std::string& arg : args)
+    if (arg == "-sys") arg = "--system";  // a short option of several letters, which CLI11 does not know
   if (args.empty() || (args[0].size() > 1 && args[0][0] == '-')) {
     if (!args.empty() && (args[0] == "--help" || args[0] == "-h")) throw HelpRequested(main_help());
     if (!args.empty() && args[0] == "--version") {
       io.out << "headroom " HEADROOM_VERSION "\n";
       return;
     }
-    return chat_command(args, io);
+    return run_command(args, io);  // without a prompt: a chat
   }
-  Arguments rest(args.begin() + 1, args.end());
-  for (std::string& arg : rest)
-    if (arg == "-sys") arg = "--system";
+  const Arguments rest(args.begin() + 1, args.end());
   std::vector<std::string> names;
   for (const Command& command : commands) {
     if (args[0] == command.name) return command.function(rest, io);

@@ -46,19 +46,6 @@ struct BenchResult {
   double gb_per_s() const { return weight_bytes_per_token * median() / 1e9; }
 };
 
-/// Ends the benchmark at Ctrl+C, in the middle of a prompt too.
-class Stopper : public TurnObserver {
- public:
-  explicit Stopper(Streams& io) : io_(io) {}
-  bool stop_requested() override { return io_.interrupt.requested; }
-  void check() {
-    if (stop_requested()) throw Error("the benchmark was stopped");
-  }
-
- private:
-  Streams& io_;
-};
-
 /// Bytes of the weights that one pass reads: all matrices but the embedding table, unless that is the output too.
 double weight_bytes_of_a_pass(const ModelTensors& tensors) {
   size_t bytes = tensors.output.data.size() + tensors.output_norm.data.size();
@@ -76,12 +63,11 @@ double weight_bytes_of_a_pass(const ModelTensors& tensors) {
 
 class Bench {
  public:
-  Bench(const Model& model, Backend& backend, Session& session, int32_t reps, uint64_t seed, Streams& io)
+  Bench(const Model& model, Backend& backend, Session& session, int32_t reps, uint64_t seed)
       : backend_(backend),
         session_(session),
         reps_(reps),
         random_(seed),
-        stopper_(io),
         weight_bytes_(weight_bytes_of_a_pass(model.tensors())) {
     const Tokenizer& tokenizer = model.tokenizer();
     for (TokenId id = 0; id < std::min(tokenizer.size(), model.config().n_vocab); ++id)
@@ -92,8 +78,7 @@ class Bench {
   /// Maps the weights, starts the threads.
   void warm_up() {
     session_.clear();
-    session_.prefill(random_ids(std::min(64, session_.n_ctx() - 2)), stopper_);
-    stopper_.check();
+    session_.prefill(random_ids(std::min(64, session_.n_ctx() - 2)), observer_);
     for (int i = 0; i < 2; ++i) session_.feed(random_ids(1)[0]);
   }
 
@@ -103,7 +88,7 @@ class Bench {
     for (int32_t rep = 0; rep < reps_; ++rep) {
       go_to_depth(depth);
       const std::vector<TokenId> ids = random_ids(n_tokens);
-      time(result, [&] { session_.prefill(ids, stopper_); });
+      time(result, [&] { session_.prefill(ids, observer_); });
     }
     return finish(result);
   }
@@ -117,7 +102,6 @@ class Bench {
       time(result, [&] {
         for (const TokenId id : ids) {
           session_.feed(id);
-          stopper_.check();
         }
       });
     }
@@ -126,9 +110,6 @@ class Bench {
 
  private:
   BenchResult begin_test(const char* kind, int32_t n_tokens, int32_t depth) {
-    if (int64_t{n_tokens} + depth > session_.n_ctx())
-      throw Error(format("%s%d at depth %d needs %lld tokens, the context holds %d", kind, n_tokens, depth,
-                         static_cast<long long>(n_tokens) + depth, session_.n_ctx()));
     BenchResult result;
     result.test = kind + std::to_string(n_tokens);
     result.depth = depth;
@@ -145,8 +126,7 @@ class Bench {
 
   void go_to_depth(int32_t depth) {
     session_.clear();
-    if (depth > 0) session_.prefill(random_ids(depth), stopper_);
-    stopper_.check();
+    if (depth > 0) session_.prefill(random_ids(depth), observer_);
   }
 
   template <typename Work>
@@ -155,7 +135,6 @@ class Bench {
     const Clock::time_point begin = Clock::now();
     work();
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    stopper_.check();
     result.tokens_per_s.push_back(result.n_tokens / seconds);
     for (const StageTime& stage : backend_.stage_times()) {
       StageTime& sum = result.stages[stage.name];
@@ -174,7 +153,7 @@ class Bench {
   Session& session_;
   int32_t reps_;
   std::mt19937_64 random_;
-  Stopper stopper_;
+  TurnObserver observer_;
   double weight_bytes_;
   std::vector<TokenId> plain_ids_;
 };
@@ -221,6 +200,18 @@ void print_result(const BenchResult& result, int32_t reps, std::ostream& out) {
   out << std::flush;
 }
 
+/// Before anything is timed: the last test may be the one that does not fit.
+void check_context(const BenchOptions& options, int32_t n_ctx) {
+  const auto largest = [](const std::vector<int32_t>& values) {
+    return *std::max_element(values.begin(), values.end());
+  };
+  const int64_t depth = largest(options.depths);
+  const int64_t n_tokens = depth + std::max(largest(options.prompt_tokens), largest(options.generated_tokens));
+  if (n_tokens > n_ctx)
+    throw Error(format("the tests need %s tokens, the context holds %s", format_count(n_tokens).c_str(),
+                       format_count(n_ctx).c_str()));
+}
+
 }  // namespace
 
 void bench_command(const Arguments& args, Streams& io) {
@@ -251,10 +242,10 @@ void bench_command(const Arguments& args, Streams& io) {
   const Model model(common.model_path());
   const std::unique_ptr<Backend> backend = common.open_backend();
   Session session(model, *backend, make_session_options(common, config));
+  check_context(options, session.n_ctx());
   const int32_t reps = static_cast<int32_t>(options.reps.value_or(5));
-  Bench bench(model, *backend, session, reps, static_cast<uint64_t>(options.seed.value_or(1)), io);
+  Bench bench(model, *backend, session, reps, static_cast<uint64_t>(options.seed.value_or(1)));
 
-  const InterruptGuard guard(io.interrupt);
   bench.warm_up();
   if (!common.json)
     io.out << format("%s on %s (%s), %s, %d repetitions; stage times a repetition\n",

@@ -91,6 +91,7 @@ class Chat {
       const InterruptGuard guard(io_.interrupt);
       const TurnResult result = session_.run_turn(conversation(), turn_, printer);
       printer.finish(result, session_.cache_state(), session_.cache_config());
+      if (!result.stop_message.empty()) say(printable(result.stop_message));
       if (result.ids.empty() && result.stop_reason != StopReason::end_of_turn &&
           result.stop_reason != StopReason::max_tokens && result.stop_reason != StopReason::stop_string) {
         messages_.pop_back();

@@ -137,12 +137,12 @@ void CommandLine::add_number(const std::string& names, const std::string& what, 
 
 void CommandLine::add_ints(const std::string& names, const std::string& what, int64_t min, int64_t max,
                            std::vector<int32_t>& to) {
-  impl_->add(names, "N,…", what,
+  impl_->add(names, "N,N,...", what,
              [=, &to](const std::string& text) { to = parse_ints(first_name(names), text, min, max); });
 }
 
 void CommandLine::add_positional(const std::string& name, const std::string& what, std::optional<std::string>& to) {
-  impl_->add(name, "", what, [&to](const std::string& text) { to = text; })->group("");
+  impl_->add(name, "", what, [&to](const std::string& text) { to = text; })->group("Arguments");
 }
 
 void CommandLine::parse(const std::vector<std::string>& args) {

@@ -73,7 +73,8 @@ std::string policy_count_text(const CacheState& state, const CacheConfig& config
   for (const HeadState& head : state.heads) ++counts[policy_index(policies, head.policy)];
   std::string text;
   for (size_t i = 0; i < counts.size(); ++i)
-    if (counts[i] > 0) text += (text.empty() ? "" : ", ") + std::string(1, letters[i]) + " " + std::to_string(counts[i]);
+    if (counts[i] > 0)
+      text += (text.empty() ? "" : ", ") + std::string(1, letters[i]) + " " + std::to_string(counts[i]);
   return text;
 }
 

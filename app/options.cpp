@@ -99,8 +99,10 @@ std::unique_ptr<Backend> CommonOptions::open_backend() const {
 void CacheOptions::add_to(CommandLine& line) {
   line.begin_group("What a head keeps");
   line.add_text("--cache", "full|fastgen", "full keeps every token in every head (default: fastgen)", cache);
-  line.add_text("--config", "NAME", joined(cache_config_names()) + " (default: paper)", config);
-  line.add_text("--policy-set", "A,B+C,…",
+  line.add_text("--config", "NAME",
+                "paper (default), local, streaming, h2o, full, or an ablation of paper; /config in a chat lists them",
+                config);
+  line.add_text("--policy-set", "A,B+C,...",
                 "policies to choose from, cheapest first: unions of special, punct, frequent, first, local; full",
                 policy_set);
   line.add_number("--r-local", "share of the last tokens that `local` keeps (default: 0.3)", 0, 1, r_local);
@@ -156,7 +158,6 @@ void PromptOptions::add_to(CommandLine& line) {
   line.begin_group("Prompt");
   line.add_text("-p,--prompt", "TEXT", "the message", prompt);
   line.add_text("-f,--file", "FILE", "the message, the file's bytes as they are; - reads standard input", file);
-  // CLI11 knows no short option of several letters, so -sys arrives as --system.
   line.add_text("--system", "TEXT", "system prompt (also -sys)", system);
   line.add_flag("--raw", "the text as it is, without the chat template", raw);
   line.add_flag("--special", "with --raw: control-token text in it becomes control tokens", special);

@@ -54,7 +54,6 @@ void profile_command(const Arguments& args, Streams& io) {
   Session session(model, *backend, make_session_options(common, config));
   if (!prompt.raw && !model.template_note().empty()) io.err << printable(model.template_note()) << std::endl;
 
-  const InterruptGuard guard(io.interrupt);
   TurnResult result;
   {
     TurnPrinter printer(io, false);
@@ -63,7 +62,6 @@ void profile_command(const Arguments& args, Streams& io) {
     result = prompt.raw ? session.run_ids(encode_raw(model, text, prompt.special), turn, printer)
                         : session.run_turn(prompt.messages(text), turn, printer);
   }
-  if (result.stop_reason == StopReason::cancelled) throw Error("stopped before the prompt was read to its end");
   if (result.stop_reason == StopReason::out_of_memory) throw Error(ErrorKind::out_of_memory, result.stop_message);
   const CacheState state = session.cache_state();
   if (common.json)

@@ -7,6 +7,7 @@
 #include "app/json_report.h"
 #include "app/options.h"
 #include "app/turn_printer.h"
+#include "engine/base/error.h"
 #include "engine/run/prompt.h"
 
 namespace headroom {
@@ -45,6 +46,8 @@ void run_one_turn(const RunOptions& options, const CacheConfig& cache, const Tur
                                   .state = state,
                                   .result = result,
                                   .seed = turn.sampler.seed}));
+  if (result.stop_reason == StopReason::out_of_memory) throw Error(ErrorKind::out_of_memory, result.stop_message);
+  if (!result.stop_message.empty()) io.err << printable(result.stop_message) << std::endl;
 }
 
 void run_chat(const RunOptions& options, const CacheConfig& cache, const TurnOptions& turn, Streams& io) {

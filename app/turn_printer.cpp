@@ -10,7 +10,9 @@ namespace headroom {
 
 void TurnPrinter::on_prefill(const PrefillProgress& progress) {
   // A prompt that is read at once needs no progress that flickers.
-  if (!io_.err_is_terminal || std::chrono::steady_clock::now() - begin_ < std::chrono::milliseconds(200)) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (!io_.err_is_terminal || now < next_progress_) return;
+  next_progress_ = now + std::chrono::milliseconds(100);
   io_.err << format("\r\x1b[Kreading %d tokens: layer %d/%d, %.0f %%", progress.n_tokens, progress.layer,
                     progress.n_layers, 100 * progress.fraction)
           << std::flush;
@@ -52,7 +54,9 @@ std::string kv_share_text(const CacheState& state) {
   const double mib = 1024.0 * 1024.0;
   const double live = static_cast<double>(state.kv_live_bytes);
   const double full = static_cast<double>(state.kv_full_bytes);
-  return format("%.1f of %.1f MiB (%.0f %%)", live / mib, full / mib, full == 0 ? 0 : 100 * live / full);
+  const int n_decimals = full < 10 * mib ? 2 : 1;
+  return format("%.*f / %.*f MiB (%.0f %%)", n_decimals, live / mib, n_decimals, full / mib,
+                full == 0 ? 0 : 100 * live / full);
 }
 
 std::string turn_summary(const TurnResult& result, const CacheState& state, const CacheConfig& config) {
@@ -63,9 +67,7 @@ std::string turn_summary(const TurnResult& result, const CacheState& state, cons
   line += kv_share_text(state) + " | " + policy_count_text(state, config);
   if (result.action == CacheAction::re_encoded) line += " | encoded anew: " + printable(result.action_reason);
   if (result.stop_reason != StopReason::end_of_turn) line += " | " + std::string(stop_reason_name(result.stop_reason));
-  line += "]";
-  if (!result.stop_message.empty()) line += "\n" + printable(result.stop_message);
-  return line;
+  return line + "]";
 }
 
 }  // namespace headroom

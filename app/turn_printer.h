@@ -36,13 +36,14 @@ class TurnPrinter : public TurnObserver {
   bool stream_text_;
   bool progress_shown_ = false;
   bool at_line_start_ = true;
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point next_progress_ =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
 };
 
-/// "prompt 34 tokens, 152.1/s | answer 120 tokens, 57.3/s | KV 3.2 of 8.8 MiB (36 %) | S 3, P 10, A 5"
+/// "[prompt 34 tokens, 152.1/s | answer 120 tokens, 57.3/s | KV 3.20 / 8.80 MiB (36 %) | S 3, P 10, A 5]"
 std::string turn_summary(const TurnResult& result, const CacheState& state, const CacheConfig& config);
 
-/// "3.2 of 8.8 MiB (36 %)"
+/// Live and uncompressed bytes: "3.20 / 8.80 MiB (36 %)"
 std::string kv_share_text(const CacheState& state);
 
 }  // namespace headroom

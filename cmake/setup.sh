@@ -20,7 +20,7 @@ default_model=SmolLM2-135M-Instruct.Q4_1.gguf
 #   libcli11-dev          2.1        2.4
 #   clang-14 and friends  main       universe
 run_packages=(g++ cmake ninja-build ccache pkg-config python3-pip
-  libhwy-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev nlohmann-json3-dev libcli11-dev)
+  libhwy-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev libedit-dev nlohmann-json3-dev libcli11-dev)
 test_packages=(catch2 clang-14 libclang-rt-14-dev llvm-14 clang-format-14)
 
 say() { printf 'headroom: %s\n' "$*" >&2; }
@@ -151,5 +151,5 @@ build_locked() {
   fi
   # The time before the build counts: what is edited during it is built by the next start.
   touch "$folder/.started"
-  cmake --build "$folder" && mv "$folder/.started" "$folder/.built"
+  (cd "$root" && cmake --build --preset "$preset") && mv "$folder/.started" "$folder/.built"
 }

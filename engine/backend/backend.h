@@ -186,7 +186,7 @@ class Backend {
   virtual void store_kv(Matrix k, Matrix v, KvScratch kv, int32_t first_row) = 0;
   virtual void attend_prefill(const AttendPrefill& args) = 0;
 
-  // The paged cache. Pages live in slabs that come and go one by one.
+  // The paged cache of one conversation: a backend holds one at a time. Pages live in slabs that come and go one by one.
   virtual void set_page_layout(PageLayout layout) = 0;
   virtual void add_slab(int32_t slab) = 0;     // throws out_of_memory; nothing has changed then
   virtual void remove_slab(int32_t slab) = 0;  // its memory goes back to the system now

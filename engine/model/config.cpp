@@ -34,8 +34,7 @@ Architecture find_architecture(const GgufFile& file, const std::string& name) {
 std::string read_architecture_name(const GgufFile& file) {
   // Adapters and image encoders name the architecture of the model that they belong to.
   const std::string type = file.get_string("general.type").value_or("model");
-  if (type != "model")
-    refuse_unsupported(file.path(), "metadata key 'general.type'", quoted(type), "'model'");
+  if (type != "model") refuse_unsupported(file.path(), "metadata key 'general.type'", quoted(type), "'model'");
   const std::optional<std::string> name = file.get_string("general.architecture");
   if (!name) refuse(file.path(), "metadata key 'general.architecture'", "none", "a string");
   return *name;
@@ -101,8 +100,8 @@ void read_rope(const ModelKeys& keys, ModelConfig& config) {
   if (config.rope_style == RopeStyle::neighbours && config.n_rot != config.head_dim)
     refuse_unsupported(keys.path(), keys.field("rope.dimension_count"), std::to_string(config.n_rot),
                        "the head dimension " + std::to_string(config.head_dim));
-  const LayerConfig usual{
-      .rope_theta = keys.positive("rope.freq_base").value_or(10000.0f), .rope_scale = read_rope_scale(keys)};
+  const LayerConfig usual{.rope_theta = keys.positive("rope.freq_base").value_or(10000.0f),
+                          .rope_scale = read_rope_scale(keys)};
   config.layers.assign(static_cast<size_t>(config.n_layers), usual);
 }
 
@@ -191,8 +190,10 @@ void read_rope_factors(const ModelKeys& keys, ModelConfig& config) {
   if (tensor->ggml_type != static_cast<uint32_t>(TensorType::f32))
     refuse_unsupported(keys.path(), field, "type number " + std::to_string(tensor->ggml_type), "F32");
   if (tensor->dims != std::vector<int64_t>{n_factors})
-    refuse(keys.path(), field, std::to_string(tensor->bytes.size() / sizeof(float)) + " values in " +
-           std::to_string(tensor->dims.size()) + " dimensions", std::to_string(n_factors) + " in one");
+    refuse(keys.path(), field,
+           std::to_string(tensor->bytes.size() / sizeof(float)) + " values in " + std::to_string(tensor->dims.size()) +
+               " dimensions",
+           std::to_string(n_factors) + " in one");
   config.rope_factors.resize(static_cast<size_t>(n_factors));
   std::memcpy(config.rope_factors.data(), tensor->bytes.data(), tensor->bytes.size());
   for (const float factor : config.rope_factors)

@@ -17,7 +17,9 @@ namespace {
 constexpr uint64_t max_copied_strings = uint64_t{1} << 20;
 constexpr uint64_t max_copied_string_bytes = uint64_t{32} << 20;
 
-std::string key_field(std::string_view key) { return "metadata key " + quoted(key); }
+std::string key_field(std::string_view key) {
+  return "metadata key " + quoted(key);
+}
 
 std::string type_text(const GgufValue& value) {
   if (value.type != GgufType::array) return "type " + std::string(gguf_type_name(value.type));
@@ -35,19 +37,27 @@ T read_at(std::span<const std::byte> bytes, size_t index) {
 std::optional<int64_t> read_integer(GgufType type, std::span<const std::byte> bytes, size_t index) {
   switch (type) {
     case GgufType::u8:
-    case GgufType::boolean: return read_at<uint8_t>(bytes, index);
-    case GgufType::i8: return read_at<int8_t>(bytes, index);
-    case GgufType::u16: return read_at<uint16_t>(bytes, index);
-    case GgufType::i16: return read_at<int16_t>(bytes, index);
-    case GgufType::u32: return read_at<uint32_t>(bytes, index);
-    case GgufType::i32: return read_at<int32_t>(bytes, index);
-    case GgufType::i64: return read_at<int64_t>(bytes, index);
+    case GgufType::boolean:
+      return read_at<uint8_t>(bytes, index);
+    case GgufType::i8:
+      return read_at<int8_t>(bytes, index);
+    case GgufType::u16:
+      return read_at<uint16_t>(bytes, index);
+    case GgufType::i16:
+      return read_at<int16_t>(bytes, index);
+    case GgufType::u32:
+      return read_at<uint32_t>(bytes, index);
+    case GgufType::i32:
+      return read_at<int32_t>(bytes, index);
+    case GgufType::i64:
+      return read_at<int64_t>(bytes, index);
     case GgufType::u64: {
       const auto value = read_at<uint64_t>(bytes, index);
       if (value > static_cast<uint64_t>(INT64_MAX)) return std::nullopt;
       return static_cast<int64_t>(value);
     }
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -128,8 +138,9 @@ GgufFile GgufFile::open(const std::string& path) {
   impl->tensors = std::move(header.tensors);
   if (n_parts > 1) {
     if (n_parts > 65535 || part > n_parts)
-      refuse(path, key_field("split.count"), std::to_string(n_parts) + " parts with this as number " +
-             std::to_string(part), "at most 65535 parts and a number among them");
+      refuse(path, key_field("split.count"),
+             std::to_string(n_parts) + " parts with this as number " + std::to_string(part),
+             "at most 65535 parts and a number among them");
     const std::string suffix = split_suffix(part, n_parts);
     if (path.size() < suffix.size() || path.compare(path.size() - suffix.size(), suffix.size(), suffix) != 0)
       refuse(path, "file name", "one that does not end in '" + suffix + "'",
@@ -154,7 +165,8 @@ GgufFile GgufFile::from_bytes(std::span<const std::byte> bytes, const std::strin
   impl->path = name;
   GgufHeader header = read_gguf_header(bytes, name);
   if (impl->split_number(header, name, "split.count").value_or(1) > 1)
-    refuse(name, key_field("split.count"), "a part of a split file", "a whole one, since there is no folder to look in");
+    refuse(name, key_field("split.count"), "a part of a split file",
+           "a whole one, since there is no folder to look in");
   impl->version = header.version;
   impl->file_bytes = bytes.size();
   impl->metadata = std::move(header.metadata);
@@ -168,11 +180,21 @@ GgufFile::GgufFile(GgufFile&&) noexcept = default;
 GgufFile& GgufFile::operator=(GgufFile&&) noexcept = default;
 GgufFile::~GgufFile() = default;
 
-const std::string& GgufFile::path() const { return impl_->path; }
-uint32_t GgufFile::version() const { return impl_->version; }
-uint64_t GgufFile::file_bytes() const { return impl_->file_bytes; }
-const std::vector<GgufFile::Tensor>& GgufFile::tensors() const { return impl_->tensors; }
-const std::map<std::string, GgufValue, std::less<>>& GgufFile::metadata() const { return impl_->metadata; }
+const std::string& GgufFile::path() const {
+  return impl_->path;
+}
+uint32_t GgufFile::version() const {
+  return impl_->version;
+}
+uint64_t GgufFile::file_bytes() const {
+  return impl_->file_bytes;
+}
+const std::vector<GgufFile::Tensor>& GgufFile::tensors() const {
+  return impl_->tensors;
+}
+const std::map<std::string, GgufValue, std::less<>>& GgufFile::metadata() const {
+  return impl_->metadata;
+}
 
 const GgufFile::Tensor* GgufFile::find_tensor(std::string_view name) const {
   const auto found = impl_->tensor_index.find(name);

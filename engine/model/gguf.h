@@ -23,7 +23,18 @@ namespace headroom {
 
 /// GGUF's numbers.
 enum class GgufType : uint32_t {
-  u8 = 0, i8 = 1, u16 = 2, i16 = 3, u32 = 4, i32 = 5, f32 = 6, boolean = 7, string = 8, array = 9, u64 = 10, i64 = 11,
+  u8 = 0,
+  i8 = 1,
+  u16 = 2,
+  i16 = 3,
+  u32 = 4,
+  i32 = 5,
+  f32 = 6,
+  boolean = 7,
+  string = 8,
+  array = 9,
+  u64 = 10,
+  i64 = 11,
   f64 = 12
 };
 
@@ -39,8 +50,8 @@ struct GgufLimits {
 /// A metadata value. Arrays stay in the file as bytes until they are asked for.
 struct GgufValue {
   GgufType type = GgufType::u8;
-  GgufType element_type = GgufType::u8;  // of an array
-  uint64_t count = 1;                    // elements of an array
+  GgufType element_type = GgufType::u8;   // of an array
+  uint64_t count = 1;                     // elements of an array
   std::span<const std::byte> bytes = {};  // the value; a string's bytes without its length; an array's elements
 };
 
@@ -63,8 +74,8 @@ class GgufFile {
 
   struct Tensor {
     std::string name;
-    uint32_t ggml_type = 0;        // may be one that is not supported; then bytes is empty
-    std::vector<int64_t> dims;     // GGUF's order: the contiguous one first
+    uint32_t ggml_type = 0;     // may be one that is not supported; then bytes is empty
+    std::vector<int64_t> dims;  // GGUF's order: the contiguous one first
     std::span<const std::byte> bytes;
   };
   const std::vector<Tensor>& tensors() const;

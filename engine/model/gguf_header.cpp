@@ -16,13 +16,16 @@ static_assert(std::endian::native == std::endian::little, "GGUF is read as it li
 // Not in the format, but what keeps judging a header under a second and its names in little memory. Real headers
 // stay below 30 MB, real names below 100 bytes.
 constexpr uint64_t max_header_bytes = uint64_t{512} << 20;
+constexpr uint64_t max_all_array_strings = GgufLimits::max_array_elements;  // they have to be walked one by one
 constexpr uint64_t max_name_bytes = 65535;
 constexpr uint64_t max_all_name_bytes = uint64_t{64} << 20;
 constexpr uint32_t max_dims = 4;
 constexpr uint64_t max_dim = uint64_t{1} << 40;
 constexpr uint64_t default_alignment = 32, min_alignment = 8, max_alignment = 65536;
 
-std::string number(uint64_t value) { return std::to_string(value); }
+std::string number(uint64_t value) {
+  return std::to_string(value);
+}
 
 // Walks through the bytes; every step names the field it is for.
 class Cursor {
@@ -59,6 +62,16 @@ class Cursor {
     return take(length, field);
   }
 
+  // Steps over the strings of an array.
+  std::span<const std::byte> take_strings(uint64_t count, const std::string& field) {
+    n_array_strings_ += count;
+    if (n_array_strings_ > max_all_array_strings)
+      refuse(file_, field, "more than " + number(max_all_array_strings) + " strings in all arrays", "fewer");
+    const uint64_t begin = at_;
+    for (uint64_t i = 0; i < count; ++i) take_string(field);
+    return bytes_.subspan(static_cast<size_t>(begin), static_cast<size_t>(at_ - begin));
+  }
+
   // A name of a key or a tensor; all names together are bounded too, because they are copied.
   std::string take_name(const std::string& field) {
     const auto bytes = take_string(field);
@@ -75,6 +88,7 @@ class Cursor {
   const std::string& file_;
   uint64_t at_ = 0;
   uint64_t n_name_bytes_ = 0;
+  uint64_t n_array_strings_ = 0;
 };
 
 GgufType take_type(Cursor& cursor, const std::string& field) {
@@ -93,13 +107,9 @@ GgufValue take_array(Cursor& cursor, const std::string& field) {
   if (value.count > GgufLimits::max_array_elements)
     refuse(cursor.file(), field, "an array of " + number(value.count) + " elements",
            "at most " + number(GgufLimits::max_array_elements));
-  if (value.element_type != GgufType::string) {
-    value.bytes = cursor.take(value.count * gguf_type_bytes(value.element_type), field);
-    return value;
-  }
-  Cursor strings = cursor;
-  for (uint64_t i = 0; i < value.count; ++i) strings.take_string(field);
-  value.bytes = cursor.take(strings.at() - cursor.at(), field);
+  value.bytes = value.element_type == GgufType::string
+                    ? cursor.take_strings(value.count, field)
+                    : cursor.take(value.count * gguf_type_bytes(value.element_type), field);
   return value;
 }
 
@@ -107,8 +117,7 @@ GgufValue take_value(Cursor& cursor, const std::string& field) {
   const GgufType type = take_type(cursor, field);
   if (type == GgufType::array) return take_array(cursor, field);
   GgufValue value{.type = type};
-  value.bytes =
-      type == GgufType::string ? cursor.take_string(field) : cursor.take(gguf_type_bytes(type), field);
+  value.bytes = type == GgufType::string ? cursor.take_string(field) : cursor.take(gguf_type_bytes(type), field);
   if (type == GgufType::boolean && std::to_integer<int>(value.bytes[0]) > 1)
     refuse(cursor.file(), field, "byte " + number(std::to_integer<uint64_t>(value.bytes[0])), "a bool of 0 or 1");
   return value;
@@ -127,8 +136,7 @@ Counts read_start(Cursor& cursor, GgufHeader& header) {
   header.version = cursor.take_number<uint32_t>("version");
   if (header.version == 0x02000000 || header.version == 0x03000000)
     refuse_unsupported(file, "version", "a big-endian file", "a little-endian one");
-  if (header.version != 2 && header.version != 3)
-    refuse_unsupported(file, "version", number(header.version), "2 or 3");
+  if (header.version != 2 && header.version != 3) refuse_unsupported(file, "version", number(header.version), "2 or 3");
   Counts counts;
   counts.n_tensors = cursor.take_number<uint64_t>("tensor count");
   if (counts.n_tensors > GgufLimits::max_tensors)
@@ -197,8 +205,7 @@ void read_tensor_infos(Cursor& cursor, uint64_t n_tensors, uint64_t alignment, G
       refuse(file, field, number(n_dims) + " dimensions", "1 to " + number(max_dims));
     for (uint32_t d = 0; d < n_dims; ++d) {
       const auto dim = cursor.take_number<uint64_t>(field);
-      if (dim == 0 || dim > max_dim)
-        refuse(file, field, "dimension " + number(d) + " of " + number(dim), "1 to 2^40");
+      if (dim == 0 || dim > max_dim) refuse(file, field, "dimension " + number(d) + " of " + number(dim), "1 to 2^40");
       tensor.dims.push_back(static_cast<int64_t>(dim));
     }
     tensor.ggml_type = cursor.take_number<uint32_t>(field);

@@ -56,7 +56,7 @@ constexpr std::array harmless_groups{std::string_view("vision."), std::string_vi
 
 struct NeutralKey {
   std::string_view suffix;
-  double value;              // the number (false is 0) that leaves the mathematics as it is
+  double value;                // the number (false is 0) that leaves the mathematics as it is
   bool zero_is_unset = false;  // 0 then means the same
 };
 
@@ -110,7 +110,9 @@ double number_or_bool(const GgufFile& file, const std::string& key, GgufType typ
 
 }  // namespace
 
-std::string ModelKeys::field(std::string_view suffix) const { return "metadata key " + quoted(key(suffix)); }
+std::string ModelKeys::field(std::string_view suffix) const {
+  return "metadata key " + quoted(key(suffix));
+}
 
 int32_t ModelKeys::checked(std::string_view suffix, int64_t value, int64_t least, int64_t most) const {
   if (value < least || value > most)
@@ -150,7 +152,8 @@ std::optional<float> ModelKeys::positive(std::string_view suffix) const {
   const std::optional<double> value = file_.get_float(key(suffix));
   if (!value || *value == 0) return std::nullopt;
   const auto number = static_cast<float>(*value);
-  if (!std::isnormal(number) || number < 0) refuse(path(), field(suffix), plain_number(*value), "a finite number above 0");
+  if (!std::isnormal(number) || number < 0)
+    refuse(path(), field(suffix), plain_number(*value), "a finite number above 0");
   return number;
 }
 

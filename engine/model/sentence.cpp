@@ -34,7 +34,9 @@ std::string shown(std::string_view text) {
   return escaped(text.substr(0, max_shown_bytes), false) + (text.size() > max_shown_bytes ? "..." : "");
 }
 
-std::string quoted(std::string_view text) { return "'" + shown(text) + "'"; }
+std::string quoted(std::string_view text) {
+  return std::string(1, '\'').append(shown(text)).append(1, '\'');
+}
 
 void refuse(const std::string& file, const std::string& field, const std::string& found, const std::string& expected) {
   throw Error(ErrorKind::bad_input, sentence(file, field, found, expected));

@@ -62,11 +62,8 @@ class TensorPicker {
     if (must_be_f32 && type != TensorType::f32)
       refuse_unsupported(file_.path(), field, "type " + std::string(traits->name), "F32");
     used_.insert(name);
-    return {.name = name,
-            .type = type,
-            .n_cols = dims[0],
-            .n_rows = dims.size() > 1 ? dims[1] : 1,
-            .data = tensor->bytes};
+    return {
+        .name = name, .type = type, .n_cols = dims[0], .n_rows = dims.size() > 1 ? dims[1] : 1, .data = tensor->bytes};
   }
 
   const GgufFile& file_;
@@ -113,10 +110,9 @@ ModelTensors pick_tensors(const GgufFile& file, const ModelConfig& config) {
   ModelTensors tensors;
   tensors.token_embd = picker.matrix("token_embd.weight", config.n_vocab, config.n_embd);
   tensors.output_norm = picker.vector("output_norm.weight", config.n_embd);
-  tensors.output = picker.has("output.weight") ? picker.matrix("output.weight", config.n_vocab, config.n_embd)
-                                               : tensors.token_embd;
-  for (int32_t layer = 0; layer < config.n_layers; ++layer)
-    tensors.layers.push_back(pick_layer(picker, config, layer));
+  tensors.output =
+      picker.has("output.weight") ? picker.matrix("output.weight", config.n_vocab, config.n_embd) : tensors.token_embd;
+  for (int32_t layer = 0; layer < config.n_layers; ++layer) tensors.layers.push_back(pick_layer(picker, config, layer));
   if (!config.rope_factors.empty()) picker.mark_as_used("rope_freqs.weight");
   picker.refuse_leftovers(config.architecture);
   return tensors;
@@ -134,6 +130,8 @@ ModelFile load_model_file(GgufFile file) {
   return {std::move(file), std::move(config), std::move(vocab), std::move(tensors)};
 }
 
-ModelFile load_model_file(const std::string& path) { return load_model_file(GgufFile::open(path)); }
+ModelFile load_model_file(const std::string& path) {
+  return load_model_file(GgufFile::open(path));
+}
 
 }  // namespace headroom

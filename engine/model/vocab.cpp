@@ -9,7 +9,9 @@
 namespace headroom {
 namespace {
 
-std::string key_field(std::string_view key) { return "metadata key " + quoted(key); }
+std::string key_field(std::string_view key) {
+  return "metadata key " + quoted(key);
+}
 
 std::string read_tokenizer_model(const GgufFile& file) {
   const std::optional<std::string> model = file.get_string("tokenizer.ggml.model");
@@ -88,10 +90,11 @@ void read_ids(const GgufFile& file, Vocab& vocab) {
 
 // llama.cpp's rule for files without the flag.
 bool adds_bos_by_default(const Vocab& vocab) {
-  constexpr std::array<std::string_view, 11> pre_with_bos{
-      "llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral",
-      "midm-2.0", "lfm2", "jina-v5-nano", "tekken", "chameleon"};
-  if (vocab.model == "gpt2") return std::find(pre_with_bos.begin(), pre_with_bos.end(), vocab.pre) != pre_with_bos.end();
+  constexpr std::array<std::string_view, 11> pre_with_bos{"llama3",       "llama-v3", "llama-bpe", "falcon3",
+                                                          "falcon-h1",    "pixtral",  "midm-2.0",  "lfm2",
+                                                          "jina-v5-nano", "tekken",   "chameleon"};
+  if (vocab.model == "gpt2")
+    return std::find(pre_with_bos.begin(), pre_with_bos.end(), vocab.pre) != pre_with_bos.end();
   return vocab.model == "llama";
 }
 
@@ -126,8 +129,8 @@ std::string read_charsmap(const GgufFile& file) {
   constexpr std::string_view key = "tokenizer.ggml.precompiled_charsmap";
   const GgufValue* value = file.find(key);
   if (value == nullptr) return {};
-  const bool is_bytes = value->type == GgufType::array &&
-                        (value->element_type == GgufType::u8 || value->element_type == GgufType::i8);
+  const bool is_bytes =
+      value->type == GgufType::array && (value->element_type == GgufType::u8 || value->element_type == GgufType::i8);
   if (!is_bytes) refuse(file.path(), key_field(key), "another type", "an array of u8 or i8");
   return {reinterpret_cast<const char*>(value->bytes.data()), value->bytes.size()};
 }

@@ -18,7 +18,7 @@ uint64_t pair_key(TokenId left, TokenId right) {
 
 ByteLevelBpe::ByteLevelBpe(std::string_view pre, const std::vector<std::string>& merges, const TokenTable& table)
     : pretokenizer_(pre) {
-  ids_.reserve(static_cast<size_t>(table.size()));
+  ids_.reserve(2 * static_cast<size_t>(table.size()));
   for (TokenId id = 0; id < table.size(); ++id) {
     if (table.role(id) == TokenRole::ordinary) ids_.emplace(table.bytes(id), id);
   }

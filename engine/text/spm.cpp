@@ -70,7 +70,8 @@ std::string with_space_symbols(std::string_view bytes) {
 
 std::string model_proto(const TokenTable& table, const std::vector<float>& scores) {
   Wire model, part;
-  // A piece of no use to the library is a control piece, which it never finds in a text, under a name of its own.
+  // A piece of no use to the library is a control piece, which it never finds in a text, under a name of its own that
+  // is no UTF-8 and so no other piece's.
   const auto add_piece = [&](std::string_view piece, float score, PieceType type) {
     part.clear();
     part.add_bytes(1, piece);
@@ -89,11 +90,11 @@ std::string model_proto(const TokenTable& table, const std::vector<float>& score
       const char name[] = {'<', '0', 'x', hex[byte >> 4], hex[byte & 15], '>'};
       add_piece(std::string_view(name, sizeof name), score, piece_byte);
     } else {
-      add_piece("\x01" + std::to_string(id), 0, piece_control);
+      add_piece(std::string(1, '\xff').append(std::to_string(id)), 0, piece_control);
     }
   }
   // The library wants one unknown piece; with all bytes there it is never used, so it gets an id past the end.
-  add_piece("\x01unknown", 0, piece_unknown);
+  add_piece("\xffunknown", 0, piece_unknown);
   part.clear();
   constexpr auto none = static_cast<uint64_t>(int64_t{-1});
   part.add_varint(3, table.kind() == VocabKind::sentencepiece_unigram ? 1 : 2);

@@ -171,7 +171,7 @@ size_t char_offset(Runtime& runtime, const StringObject& string, int64_t n) {
   if (string.n_chars == bytes.size()) return static_cast<size_t>(n);
   size_t position = 0;
   for (int64_t i = 0; i < n; ++i) position += char_at(bytes, position).length;
-  runtime.charge_work(position);
+  runtime.charge_work(4 * position);  // decoding is slow, compared with other looking
   return position;
 }
 
@@ -268,6 +268,7 @@ Value get_slice(Runtime& runtime, const Value& object, const Value& start, const
     return runtime.make_sequence(object.sequence().kind, std::move(items));
   }
   std::vector<size_t> offsets;
+  runtime.charge_chars(object.text().size());
   const std::string& bytes = object.bytes();
   for (size_t i = 0; i < bytes.size(); i += char_at(bytes, i).length) offsets.push_back(i);
   offsets.push_back(bytes.size());

@@ -112,6 +112,7 @@ struct Statement {
   Kind kind = Kind::text;
   int line = 0;
   std::string text;
+  bool recursive = false;  // of a loop: loop(…) walks another iterable with the same body
   std::vector<ExpressionPtr> expressions;
   std::vector<Target> targets;
   std::vector<Suffix> suffixes;

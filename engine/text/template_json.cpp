@@ -55,7 +55,7 @@ class JsonWriter {
 
   void write_string(const Text& text) {
     const std::string& bytes = text.bytes();
-    runtime_.charge_work(text.memory_bytes());
+    runtime_.charge_chars(text.size());
     runtime_.check_memory(out_.memory_bytes() + 6 * text.memory_bytes());
     out_.append("\"");
     for (size_t i = 0; i < bytes.size();) {

@@ -214,11 +214,12 @@ class Lexer {
     }
     size_t end = skip_digits(position_);
     bool real = false;
-    if (at(end) == '.' && is_digit_char(at(end + 1))) {
+    const bool after_dot = position_ > 0 && source_[position_ - 1] == '.';  // x.0.1: two subscripts
+    if (!after_dot && at(end) == '.' && is_digit_char(at(end + 1))) {
       end = skip_digits(end + 1);
       real = true;
     }
-    if ((at(end) | 0x20) == 'e') {
+    if (!after_dot && (at(end) | 0x20) == 'e') {
       const size_t sign = at(end + 1) == '+' || at(end + 1) == '-' ? 1 : 0;
       if (is_digit_char(at(end + 1 + sign))) {
         end = skip_digits(end + 1 + sign);

@@ -25,7 +25,8 @@ template <Side side>
 Value strip_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, "strip", {"chars"});
   const Text* chars = bound.get_text(0);
-  runtime.charge_work(self.text().size() + (chars == nullptr ? 0 : 8 * chars->size()));
+  if (chars != nullptr) runtime.charge_chars(self.text().size() + chars->size());
+  runtime.charge_work(4 * self.text().size());
   return make_string_like(runtime, self, strip(self.text(), side, chars == nullptr ? nullptr : &chars->bytes()));
 }
 
@@ -37,7 +38,7 @@ Value split_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const int64_t max_splits = bound.get_integer(1, -1);
   const std::string* bytes = separator == nullptr ? nullptr : &separator->bytes();
   // The pieces stand in memory before they are charged: as many as there are separators.
-  runtime.charge_work(8 * self.text().size());
+  runtime.charge_work(4 * self.text().size());
   const size_t n_pieces = bytes == nullptr ? self.text().size() / 2 : count_text(self.bytes(), *bytes);
   const size_t limit = max_splits < 0 ? n_pieces : std::min(n_pieces, static_cast<size_t>(max_splits));
   runtime.check_memory(limit * sizeof(StringObject) + self.text().memory_bytes());
@@ -51,7 +52,7 @@ Value split_method(Runtime& runtime, const Value& self, const CallArgs& args) {
 Value splitlines_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, "splitlines", {"keepends"});
   const bool keep_ends = bound.get_flag(0, false);
-  runtime.charge_work(self.text().size());
+  runtime.charge_chars(self.text().size());
   std::vector<Value> items;
   for (const Line& line : split_lines(self.bytes())) {
     items.push_back(make_string_like(runtime, self, self.text().slice(line.begin, keep_ends ? line.next : line.end)));
@@ -97,6 +98,7 @@ Value remove_affix_method(Runtime& runtime, const Value& self, const CallArgs& a
 template <LetterCase letter_case>
 Value case_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, "upper", {});
+  runtime.charge_chars(self.text().size());
   runtime.check_memory(2 * self.text().memory_bytes());
   return make_string_like(runtime, self, change_case(self.text(), letter_case));
 }
@@ -107,10 +109,11 @@ Value replace_method(Runtime& runtime, const Value& self, const CallArgs& args) 
   const Text* new_text = bound.get_text(1);
   if (old_text == nullptr || new_text == nullptr) runtime.fail("replace takes two strings");
   const int64_t max_count = bound.get_integer(2, -1);
-  runtime.charge_work(8 * self.text().size());
+  runtime.charge_work(4 * self.text().size());
   const size_t count = count_text(self.bytes(), old_text->bytes());
   const size_t used = max_count < 0 ? count : std::min(count, static_cast<size_t>(max_count));
   const size_t unit = new_text->memory_bytes() + sizeof(ByteRange);
+  runtime.charge_work(64 * used);
   runtime.check_memory(used > (SIZE_MAX >> 1) / unit ? SIZE_MAX : used * unit + self.text().memory_bytes());
   return make_string_like(runtime, self, replace(self.text(), old_text->bytes(), *new_text, max_count));
 }
@@ -130,7 +133,7 @@ Value find_method_of(Runtime& runtime, const Value& self, const CallArgs& args) 
     subject = get_slice(runtime, self, Value::of(offset), bound.get(2), Value::none());
     if (!subject.is(Type::string)) runtime.fail("find takes whole numbers as positions");
   }
-  runtime.charge_work(8 * subject.text().size());
+  runtime.charge_work(4 * subject.text().size());
   size_t at = std::string::npos;
   if (from_right) {
     runtime.charge_work(subject.text().size() * std::min<size_t>(wanted->size(), 1024));
@@ -149,7 +152,7 @@ Value count_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, "count", {"sub"}, 1);
   const Text* wanted = bound.get_text(0);
   if (wanted == nullptr) runtime.fail("count takes a string");
-  runtime.charge_work(8 * self.text().size());
+  runtime.charge_work(4 * self.text().size());
   return Value::of(static_cast<int64_t>(count_text(self.bytes(), wanted->bytes())));
 }
 
@@ -176,7 +179,7 @@ template <bool (*predicate)(int32_t)>
 Value all_chars_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, "isdigit", {});
   const std::string& bytes = self.bytes();
-  runtime.charge_work(bytes.size());
+  runtime.charge_chars(bytes.size());
   for (size_t i = 0; i < bytes.size();) {
     const Char c = char_at(bytes, i);
     if (!predicate(c.code)) return Value::of(false);
@@ -192,7 +195,7 @@ template <bool (*wanted)(int32_t), bool (*other)(int32_t)>
 Value all_cased_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, "isupper", {});
   const std::string& bytes = self.bytes();
-  runtime.charge_work(bytes.size());
+  runtime.charge_chars(bytes.size());
   bool found = false;
   for (size_t i = 0; i < bytes.size();) {
     const Char c = char_at(bytes, i);

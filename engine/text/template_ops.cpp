@@ -127,7 +127,7 @@ void append_repr(Runtime& runtime, Text& out, const Value& value) {
     case Type::integer: out.append(std::to_string(value.integer), value.from_user); break;
     case Type::real: out.append(real_text(value.real), value.from_user); break;
     case Type::string:
-      runtime.charge_work(value.text().memory_bytes());
+      runtime.charge_chars(value.text().size());
       runtime.check_memory(out.memory_bytes() + 10 * value.text().memory_bytes());
       if (value.string().markup) out.append("Markup(");
       append_string_repr(out, value.text());
@@ -237,7 +237,7 @@ bool less(Runtime& runtime, const Value& a, const Value& b) {
 bool contains(Runtime& runtime, const Value& container, const Value& item) {
   if (container.is(Type::string)) {
     if (!item.is(Type::string)) runtime.fail("'in <string>' needs a string on its left, found " + type_name(item));
-    runtime.charge_work(8 * container.text().size());
+    runtime.charge_work(4 * container.text().size());
     return find_text(container.bytes(), item.bytes()) != std::string::npos;
   }
   if (container.is(Type::dict)) return find_entry(runtime, container.dict(), item) != nullptr;
@@ -318,6 +318,7 @@ int64_t length_of(Runtime& runtime, const Value& value) {
 Text escape(Runtime& runtime, const Value& value) {
   const Text text = to_text(runtime, value);
   if (value.is(Type::string) && value.string().markup) return text;
+  runtime.charge_chars(text.size());
   runtime.check_memory(6 * text.memory_bytes());
   Text out;
   for (size_t i = 0; i < text.size(); ++i) {

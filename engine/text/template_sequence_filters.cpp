@@ -102,6 +102,7 @@ Value filter_list(Runtime& runtime, const Value& value, const CallArgs& args) {
 
 Value filter_reverse(Runtime& runtime, const Value& value, const CallArgs& args) {
   const Bound bound(runtime, args, "reverse", {});
+  if (value.is(Type::string)) runtime.charge_chars(value.text().size());
   if (value.is(Type::string)) return runtime.make_string(reverse_chars(value.text()), value.string().markup);
   std::vector<Value> items = items_of(runtime, value);
   std::reverse(items.begin(), items.end());
@@ -221,13 +222,18 @@ CallArgs rest_of(const CallArgs& args, size_t n) {
   return rest;
 }
 
+/// map, select and reject take None and 0 for an empty list.
+std::vector<Value> items_or_nothing(Runtime& runtime, const Value& value) {
+  return truthy(value) ? items_of(runtime, value) : std::vector<Value>();
+}
+
 Value filter_map(Runtime& runtime, const Value& value, const CallArgs& args) {
   std::vector<Value> items;
   if (args.positional.empty()) {
     const Bound bound(runtime, args, "map", {"attribute", "default"});
     if (!bound.has(0)) runtime.fail("map needs the name of a filter or attribute=…");
     const AttributePath path(runtime, bound.get(0));
-    for (const Value& item : items_of(runtime, value)) {
+    for (const Value& item : items_or_nothing(runtime, value)) {
       Value mapped = path.of(item);
       if (mapped.is(Type::undefined) && bound.has(1)) mapped = bound.get(1);
       items.push_back(mapped);
@@ -235,7 +241,7 @@ Value filter_map(Runtime& runtime, const Value& value, const CallArgs& args) {
   } else {
     if (!args.positional[0].is(Type::string)) runtime.fail("map needs the name of a filter");
     const CallArgs rest = rest_of(args, 1);
-    for (const Value& item : items_of(runtime, value)) {
+    for (const Value& item : items_or_nothing(runtime, value)) {
       items.push_back(apply_filter(runtime, args.positional[0].bytes(), item, rest));
     }
   }
@@ -252,7 +258,7 @@ Value filter_select(Runtime& runtime, const Value& value, const CallArgs& args) 
   if (tested && !args.positional[n_fixed].is(Type::string)) runtime.fail("select and reject need the name of a test");
   const CallArgs rest = tested ? rest_of(args, n_fixed + 1) : CallArgs();
   std::vector<Value> items;
-  for (const Value& item : items_of(runtime, value)) {
+  for (const Value& item : items_or_nothing(runtime, value)) {
     const Value subject = path.of(item);
     const bool yes = tested ? apply_test(runtime, args.positional[n_fixed].bytes(), subject, rest) : truthy(subject);
     if (yes == keep) items.push_back(item);

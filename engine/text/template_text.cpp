@@ -132,9 +132,8 @@ namespace {
 
 /// Where the character that ends at `end` begins.
 size_t char_before(std::string_view bytes, size_t end) {
-  for (size_t length = 1; length <= 4 && length <= end; ++length) {
-    const size_t begin = end - length;
-    if (char_at(bytes, begin).length == length) return begin;
+  for (size_t length = std::min<size_t>(4, end); length > 1; --length) {
+    if (char_at(bytes, end - length).length == length) return end - length;
   }
   return end - 1;
 }
@@ -308,6 +307,27 @@ Text replace(const Text& text, const std::string& old_bytes, const Text& new_tex
   return result;
 }
 
+namespace {
+
+/// A character in upper case (ß and its like become several characters), or as a word's first letter.
+void append_upper(std::string& out, int32_t code, bool as_title) {
+  if (as_title) return append_utf8(out, utf8proc_totitle(code));
+  utf8proc_int32_t folded[8];
+  int last_boundclass = 0;
+  const auto n = is_lower(code) ? utf8proc_decompose_char(code, folded, 8, UTF8PROC_CASEFOLD, &last_boundclass) : 0;
+  if (n < 2 || n > 8) return append_utf8(out, utf8proc_toupper(code));
+  for (utf8proc_ssize_t i = 0; i < n; ++i) append_utf8(out, utf8proc_toupper(folded[i]));
+}
+
+/// Whether the next character begins a word.
+bool ends_word(LetterCase letter_case, int32_t code) {
+  if (letter_case == LetterCase::title) return !is_upper(code) && !is_lower(code);
+  if (letter_case != LetterCase::filter_title) return false;
+  return is_space(code) || code == '-' || code == '(' || code == '{' || code == '[' || code == '<';
+}
+
+}  // namespace
+
 Text change_case(const Text& text, LetterCase letter_case) {
   const std::string& bytes = text.bytes();
   Text result;
@@ -315,24 +335,16 @@ Text change_case(const Text& text, LetterCase letter_case) {
   bool at_start = true;  // of a word; for capitalize, of the text
   for (size_t i = 0; i < bytes.size();) {
     const Char c = char_at(bytes, i);
-    const bool raise = letter_case == LetterCase::upper || (letter_case != LetterCase::lower && at_start);
     mapped.clear();
     if (c.code < 0) {
       mapped.push_back(bytes[i]);
-    } else if (raise) {
-      const bool titled = letter_case == LetterCase::title || letter_case == LetterCase::capitalize;
-      append_utf8(mapped, titled ? utf8proc_totitle(c.code) : utf8proc_toupper(c.code));
+    } else if (letter_case == LetterCase::upper || (letter_case != LetterCase::lower && at_start)) {
+      append_upper(mapped, c.code, letter_case == LetterCase::title || letter_case == LetterCase::capitalize);
     } else {
       append_utf8(mapped, utf8proc_tolower(c.code));
     }
     result.append(mapped, text.has_user(i, i + c.length));
-    if (letter_case == LetterCase::title) {
-      at_start = !(is_upper(c.code) || is_lower(c.code));
-    } else if (letter_case == LetterCase::filter_title) {
-      at_start = is_space(c.code) || (c.code > 0 && c.code < 0x80 && std::string_view("-({[<").find(bytes[i]) != std::string_view::npos);
-    } else {
-      at_start = false;
-    }
+    at_start = ends_word(letter_case, c.code);
     i += c.length;
   }
   return result;

@@ -87,7 +87,8 @@ Text replace(const Text& text, const std::string& old_bytes, const Text& new_tex
 size_t count_text(std::string_view bytes, std::string_view needle);
 
 enum class LetterCase { upper, lower, title, capitalize, filter_title };
-/// str.upper, lower, title, capitalize and Jinja's own title filter, by simple case mapping (one character to one).
+/// str.upper, lower, title, capitalize and Jinja's own title filter; without the rules that look at the neighbours of
+/// a letter (the final sigma).
 Text change_case(const Text& text, LetterCase letter_case);
 Text reverse_chars(const Text& text);
 

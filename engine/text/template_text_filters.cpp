@@ -30,6 +30,7 @@ Value filter_capitalize(Runtime& runtime, const Value& value, const CallArgs& ar
 
 Value filter_title(Runtime& runtime, const Value& value, const CallArgs& args) {
   const Bound bound(runtime, args, "title", {});
+  if (value.is(Type::string)) runtime.charge_chars(value.text().size());
   return runtime.make_string(change_case(to_text(runtime, value), LetterCase::filter_title));
 }
 
@@ -77,7 +78,7 @@ Value filter_indent(Runtime& runtime, const Value& value, const CallArgs& args) 
   Text out;
   if (first) out.append(indent);
   std::vector<Line> lines = split_lines(text.bytes());
-  runtime.charge_work(text.size());
+  runtime.charge_chars(text.size());
   // Python adds a line end before it splits: a text that ends with one, or is empty, has one line more.
   if (lines.empty() || lines.back().end != lines.back().next) lines.push_back({text.size(), text.size(), text.size()});
   for (size_t i = 0; i < lines.size(); ++i) {
@@ -152,7 +153,7 @@ Value filter_int(Runtime& runtime, const Value& value, const CallArgs& args) {
   if (value.is(Type::real)) {
     number = value.real;
   } else if (value.is(Type::string)) {
-    runtime.charge_work(value.text().size());
+    runtime.charge_chars(value.text().size());
     if (const auto integer = parse_integer(runtime, value, static_cast<int>(base))) {
       return Value::of(*integer, from_user(value));
     }
@@ -173,7 +174,7 @@ Value filter_float(Runtime& runtime, const Value& value, const CallArgs& args) {
   if (value.is(Type::undefined)) return arithmetic(runtime, Arithmetic::add, value, fallback);  // fails by name
   if (value.is_number()) return Value::of(value.as_real(), value.from_user);
   if (!value.is(Type::string)) return fallback;
-  runtime.charge_work(value.text().size());
+  runtime.charge_chars(value.text().size());
   const auto number = parse_real(value);
   return number ? Value::of(*number, from_user(value)) : fallback;
 }

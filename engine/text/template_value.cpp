@@ -11,6 +11,7 @@ namespace {
 
 // Time is bounded by steps and by bytes looked at; this is under a second of scanning.
 constexpr size_t max_work_bytes = size_t{512} << 20;
+constexpr size_t work_per_char = 16;
 constexpr int frames_per_level = 16;
 
 }  // namespace
@@ -112,6 +113,10 @@ void Runtime::charge_work(size_t bytes) {
          " MiB of text and lists");
   }
   work_bytes_ += bytes;
+}
+
+void Runtime::charge_chars(size_t bytes) {
+  charge_work(bytes > max_work_bytes ? bytes : work_per_char * bytes);
 }
 
 Value Runtime::make_string(Text text, bool markup) {

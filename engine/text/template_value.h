@@ -97,7 +97,7 @@ struct Callable : Object {
 /// One rendering: owns every object made, counts what was made and done, and words the errors.
 class Runtime {
  public:
-  explicit Runtime(const TemplateLimits& limits) : limits(limits) {}
+  explicit Runtime(const TemplateLimits& l) : limits(l) {}
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
@@ -109,8 +109,10 @@ class Runtime {
   void charge_memory(size_t bytes);
   /// Fails where so much could not be charged, without charging it: before a temporary that may be huge is built.
   void check_memory(size_t bytes) const;
-  /// Bytes that are about to be looked at.
+  /// Bytes that are about to be scanned, copied or compared.
   void charge_work(size_t bytes);
+  /// Bytes of text that are about to be treated character by character, which takes longer.
+  void charge_chars(size_t bytes);
 
   template <class T, class... Args>
   T* make(Args&&... args) {

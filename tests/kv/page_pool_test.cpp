@@ -72,8 +72,10 @@ TEST_CASE("moves go out of the emptiest slabs into the others, lowest page first
   CHECK(moves[0].from == 9);
   CHECK(moves[0].to == 1);
   CHECK(moves[0].holder == PageHolder{0, 9});
+  pool.reset_peaks();
   pool.finish_moves(moves);
   CHECK(owner.slabs == std::set<int32_t>{0, 1});
+  CHECK(pool.peak_live_bytes() == 6 * page_bytes);  // a page that moves is one page
   CHECK(pool.holder(1) == PageHolder{0, 9});
   CHECK(pool.live_pages() == 6);
   CHECK(pool.plan_moves().empty());

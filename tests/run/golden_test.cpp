@@ -29,29 +29,25 @@ std::string read_text(const std::string& name) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// One model, loaded once a test program.
-struct Loaded {
-  Model model;
-  std::unique_ptr<Backend> backend;
-  explicit Loaded(const std::string& path) : model(path), backend(make_backend({})) {}
-
-  Session session(const std::string& config) const {
-    SessionOptions options;
-    options.cache = *find_cache_config(config);
-    return Session(model, *backend, options);
-  }
+/// A session on a backend of its own: a backend holds the pages of one cache.
+struct Chat {
+  std::unique_ptr<Backend> backend = make_backend({});
+  Session session;
+  Chat(const Model& model, const std::string& config)
+      : session(model, *backend, {.cache = *find_cache_config(config), .n_ctx = 0}) {}
 };
 
-Loaded* load(const char* file_name) {
-  static std::map<std::string, std::unique_ptr<Loaded>> models;
-  std::unique_ptr<Loaded>& loaded = models[file_name];
+/// One model, loaded once a test program.
+const Model* load(const char* file_name) {
+  static std::map<std::string, std::unique_ptr<Model>> models;
+  std::unique_ptr<Model>& loaded = models[file_name];
   if (loaded) return loaded.get();
   const std::optional<std::string> path = test::find_model(file_name);
   if (!path) {
     WARN(file_name << " is not here; tests/fetch_models.sh gets it");
     return nullptr;
   }
-  loaded = std::make_unique<Loaded>(*path);
+  loaded = std::make_unique<Model>(*path);
   return loaded.get();
 }
 
@@ -110,27 +106,28 @@ void check_top(std::span<const float> logits, const json& golden_top) {
 }
 
 /// Free running with the full cache: equal up to the first near tie.
-void check_greedy_text(const Loaded& loaded, const std::vector<TokenId>& ids, const json& golden) {
-  Session session = loaded.session("full");
+void check_greedy_text(const Model& model, const std::vector<TokenId>& ids, const json& golden) {
+  Chat chat(model, "full");
   TurnOptions options;
   options.sampler.temperature = 0;
   options.max_tokens = static_cast<int32_t>(golden["full_greedy_ids"].size());
   options.ignore_end_of_turn = true;
   TurnObserver silent;
-  const TurnResult result = session.run_ids(ids, options, silent);
+  const TurnResult result = chat.session.run_ids(ids, options, silent);
   for (size_t i = 0; i < result.ids.size() && golden["full_greedy_leads"][i] >= logit_tolerance; ++i) {
     CAPTURE(i);
     CHECK(result.ids[i] == golden["full_greedy_ids"][i].get<TokenId>());
   }
 }
 
-void check_golden(const Loaded& loaded, const std::string& name) {
+void check_golden(const Model& model, const std::string& name) {
   const json golden = read_json(name + ".golden.json");
   const auto ids = read_json(name + ".ids.json").get<std::vector<TokenId>>();
-  CHECK(encode_raw(loaded.model, read_text(name + ".prompt.txt"), true) == ids);
+  CHECK(encode_raw(model, read_text(name + ".prompt.txt"), true) == ids);
 
   TurnObserver silent;
-  Session full = loaded.session("full"), fastgen = loaded.session("paper");
+  Chat full_chat(model, "full"), fastgen_chat(model, "paper");
+  Session &full = full_chat.session, &fastgen = fastgen_chat.session;
   std::vector<float> full_logits, fastgen_logits;
   const auto keep = [](std::vector<float>& to, std::span<const float> from) { to.assign(from.begin(), from.end()); };
   keep(full_logits, full.prefill(ids, silent));
@@ -163,33 +160,33 @@ void check_golden(const Loaded& loaded, const std::string& name) {
     check_heads(fastgen.cache_state(), golden["turn2"]["heads"]);
     check_top(fastgen_logits, golden["turn2"]["first_top5"]);
   }
-  check_greedy_text(loaded, ids, golden);
+  check_greedy_text(model, ids, golden);
 }
 
 }  // namespace
 
 TEST_CASE("SmolLM2 agrees with the reference on a short question") {
-  if (const Loaded* loaded = load(test::smollm2_file)) check_golden(*loaded, "smollm2_qa_short");
+  if (const Model* model = load(test::smollm2_file)) check_golden(*model, "smollm2_qa_short");
 }
 
 TEST_CASE("SmolLM2 agrees with the reference on a chat and its second turn") {
-  if (const Loaded* loaded = load(test::smollm2_file)) check_golden(*loaded, "smollm2_chat_multi");
+  if (const Model* model = load(test::smollm2_file)) check_golden(*model, "smollm2_chat_multi");
 }
 
 TEST_CASE("SmolLM2 agrees with the reference on a document") {
-  if (const Loaded* loaded = load(test::smollm2_file)) check_golden(*loaded, "smollm2_doc_600");
+  if (const Model* model = load(test::smollm2_file)) check_golden(*model, "smollm2_doc_600");
 }
 
 TEST_CASE("Gemma 3 agrees with the reference beyond its sliding window") {
-  if (const Loaded* loaded = load(test::gemma3_file)) check_golden(*loaded, "gemma3_long");
+  if (const Model* model = load(test::gemma3_file)) check_golden(*model, "gemma3_long");
 }
 
 TEST_CASE("Qwen2.5 writes llama.cpp's greedy text") {
-  const Loaded* loaded = load(test::qwen2_file);
-  if (loaded == nullptr) return;
+  const Model* model = load(test::qwen2_file);
+  if (model == nullptr) return;
   for (const json& golden : read_json("qwen2_greedy.json")) {
     const auto ids = golden["ids"].get<std::vector<TokenId>>();
-    CHECK(encode_raw(loaded->model, golden["prompt"].get<std::string>(), true) == ids);
-    check_greedy_text(*loaded, ids, golden);
+    CHECK(encode_raw(*model, golden["prompt"].get<std::string>(), true) == ids);
+    check_greedy_text(*model, ids, golden);
   }
 }

@@ -59,8 +59,7 @@ GgufWriter& GgufWriter::set_tensor(const std::string& name, std::vector<uint64_t
   return set_tensor_raw(name, std::move(dims), 0, std::move(data));
 }
 
-GgufWriter& GgufWriter::set_tensor_raw(const std::string& name, std::vector<uint64_t> dims, uint32_t type,
-                                       Bytes data) {
+GgufWriter& GgufWriter::set_tensor_raw(const std::string& name, std::vector<uint64_t> dims, uint32_t type, Bytes data) {
   replace_or_add(tensors, Tensor{name, std::move(dims), type, std::move(data)});
   return *this;
 }
@@ -105,7 +104,9 @@ Bytes GgufWriter::bytes() const {
   return out;
 }
 
-void GgufWriter::write(const std::string& path) const { write_file(path, bytes()); }
+void GgufWriter::write(const std::string& path) const {
+  write_file(path, bytes());
+}
 
 std::string temporary_path(const std::string& name) {
   static int n_paths = 0;

@@ -187,8 +187,8 @@ class Weights {
     if (is_gemma) {
       gains(prefix + "attn_q_norm.weight", o.head_dim, 1.2);
       gains(prefix + "attn_k_norm.weight", o.head_dim, 1.2);
-      gains(prefix + "post_attention_norm.weight", o.n_embd, 0.4);
-      gains(prefix + "post_ffw_norm.weight", o.n_embd, 0.4);
+      gains(prefix + "post_attention_norm.weight", o.n_embd, 0.8);
+      gains(prefix + "post_ffw_norm.weight", o.n_embd, 0.8);
     }
   }
 
@@ -206,7 +206,8 @@ class Weights {
  private:
   static bool is_marked(const TokenList& list, int32_t token) {
     const std::string& text = list.tokens[token];
-    return list.types[token] == control_token || (text.size() == 1 && std::ispunct(static_cast<unsigned char>(text[0])));
+    return list.types[token] == control_token ||
+           (text.size() == 1 && std::ispunct(static_cast<unsigned char>(text[0])));
   }
 
   void biases(const std::string& name, int32_t n, double deviation) {
@@ -228,7 +229,7 @@ class Weights {
       // Query heads of a group share a liking, at different strengths.
       const double strength = is_key ? 1 : 0.8 + 0.4 * head / n_heads;
       if (kind == 1 && column == 0 && first_of_pair) return static_cast<float>(2 * strength);  // q . k falls with i - j
-      if (kind == 2 && column == (is_key ? 1 : 0) && first_of_pair && 2 * pair >= n_pairs)  // pairs that hardly turn
+      if (kind == 2 && column == (is_key ? 1 : 0) && first_of_pair && 2 * pair >= n_pairs)     // pairs that hardly turn
         return static_cast<float>(1.8 * strength);
       if (column < 2) return 0.0f;
       return random_.normal((kind == 0 ? 1.8 : 0.9) * strength / std::sqrt(options_.n_embd));

@@ -21,10 +21,10 @@ struct TinyModelOptions {
   int32_t head_dim = 16;  // gemma3 by default below: differs from n_embd / n_heads
   int32_t n_ff = 96;
   int32_t n_ctx = 4096;
-  int32_t window = 0;                       // gemma3: of the local layers
-  int32_t window_pattern = 0;               // gemma3: every n-th layer is global
+  int32_t window = 0;                        // gemma3: of the local layers
+  int32_t window_pattern = 0;                // gemma3: every n-th layer is global
   TensorType matrix_type = TensorType::f32;  // f32, f16 or q8_0
-  bool rope_factors = false;                // llama: with rope_freqs.weight
+  bool rope_factors = false;                 // llama: with rope_freqs.weight
   bool tied_output = false;
   bool chat_template = true;
   bool small_vocab = false;  // a few tokens only, for files of a few KB; no text can be tokenised with it

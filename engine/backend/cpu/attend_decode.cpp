@@ -11,6 +11,7 @@
 
 #include "engine/backend/cpu/operations.h"
 #include "engine/backend/cpu/vector_math-inl.h"
+#include "hwy/cache_control.h"
 
 #ifndef HEADROOM_ATTEND_DECODE_TYPES
 #define HEADROOM_ATTEND_DECODE_TYPES
@@ -147,24 +148,34 @@ HWY_INLINE void SoftmaxChunk(const DecodeChunk& chunk, int32_t g, int32_t n_padd
   chunk.sum[g] = hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
+/// Asks for the rows of the next page while this one is computed: pages lie scattered, the processor cannot guess.
+HWY_INLINE void PrefetchRows(const uint16_t* rows, int32_t head_dim) {
+  constexpr int32_t line_values = 32;
+  for (int32_t i = 0; i < page_tokens * head_dim; i += line_values) hwy::Prefetch(rows + i);
+}
+
 void AttendChunk(const DecodeChunk& chunk) {
   const int32_t n_pages = (chunk.n_slots + page_tokens - 1) / page_tokens;
   const auto slots_of_page = [&](int32_t page) { return HWY_MIN(page_tokens, chunk.n_slots - page * page_tokens); };
   // scores
-  for (int32_t p = 0; p < n_pages; ++p)
+  for (int32_t p = 0; p < n_pages; ++p) {
+    PrefetchRows(p + 1 < n_pages ? chunk.pages[p + 1].k : chunk.pages[0].v, chunk.head_dim);
     ForHeadsOfGroup(chunk.group, [&](auto n_heads, int32_t g) HWY_ATTR {
       ScorePage<n_heads()>(chunk, chunk.q + g * chunk.head_dim, chunk.pages[p].k, slots_of_page(p),
                            chunk.probabilities + g * chunk_slots + p * page_tokens);
     });
+  }
   // softmax within the chunk
   for (int32_t g = 0; g < chunk.group; ++g) SoftmaxChunk(chunk, g, n_pages * page_tokens);
   // mix of V
   for (int32_t i = 0; i < chunk.group * chunk.head_dim; ++i) chunk.out[i] = 0;
-  for (int32_t p = 0; p < n_pages; ++p)
+  for (int32_t p = 0; p < n_pages; ++p) {
+    if (p + 1 < n_pages) PrefetchRows(chunk.pages[p + 1].v, chunk.head_dim);
     ForHeadsOfGroup(chunk.group, [&](auto n_heads, int32_t g) HWY_ATTR {
       MixPage<n_heads()>(chunk, chunk.probabilities + g * chunk_slots + p * page_tokens, chunk.pages[p].v,
                          slots_of_page(p), chunk.out + g * chunk.head_dim);
     });
+  }
 }
 
 /// Merges one query head's states of all chunks in their order (Milakov & Gimelshein 2018). chunk.sum becomes the factor

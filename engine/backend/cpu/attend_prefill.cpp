@@ -13,6 +13,7 @@
 
 #include "engine/backend/cpu/operations.h"
 #include "engine/backend/cpu/vector_math-inl.h"
+#include "hwy/cache_control.h"
 
 #ifndef HEADROOM_ATTEND_PREFILL_TYPES
 #define HEADROOM_ATTEND_PREFILL_TYPES
@@ -20,6 +21,7 @@ namespace headroom {
 
 constexpr int32_t tile_rows = 64;     // query rows of a task; stride of everything transposed
 constexpr int32_t tile_columns = 64;  // of K or V in f32 at a time: small enough for the first-level cache
+constexpr int32_t score_steps = 128;  // values of head_dim at a time, so that q stays there too
 
 /// A slot of an earlier turn that some row of the block sees.
 struct HeldColumn {
@@ -52,7 +54,8 @@ struct PrefillTile {
   float* scores;      // (n_columns, tile_rows): scores, then 2^(score - max)
   float* q_columns;   // (head_dim, tile_rows): q transposed, times scale
   float* out_columns; // (head_dim, tile_rows): out transposed, before the division by the sum
-  float* kv;          // (tile_columns, head_dim): K or V of some columns
+  float* kv;          // (tile_columns, head_dim): K or V of some columns, in f32
+  int64_t kv_stride;
   float* max;         // (tile_rows)
   float* sum;         // (tile_rows); then its inverse, 0 for rows behind n_rows
   float* col;         // (n_columns rounded up to 4): column sums of this tile
@@ -136,20 +139,31 @@ void Multiply(const float* a, int64_t a_result, int64_t a_step, const float* x, 
   }
 }
 
-HWY_INLINE void LoadColumns(const PrefillTile& tile, bool values, int32_t first, int32_t count) {
-  for (int32_t i = 0; i < count; ++i) {
-    const int32_t c = first + i;
-    const uint16_t* row;
-    if (c < tile.n_held())
-      row = values ? tile.held[static_cast<size_t>(c)].v : tile.held[static_cast<size_t>(c)].k;
-    else
-      row = (values ? tile.turn_v : tile.turn_k) + (c - tile.n_held()) * tile.turn_stride;
-    HalvesToFloats(row, tile.head_dim, tile.kv + i * tile.head_dim);
+enum class Half { k, v };
+
+HWY_INLINE const uint16_t* ColumnRow(const PrefillTile& tile, Half half, int32_t c) {
+  if (c < tile.n_held())
+    return half == Half::k ? tile.held[static_cast<size_t>(c)].k : tile.held[static_cast<size_t>(c)].v;
+  return (half == Half::k ? tile.turn_k : tile.turn_v) + (c - tile.n_held()) * tile.turn_stride;
+}
+
+/// Columns first … as f32. Asks for the columns after them, which the product leaves time to fetch.
+HWY_INLINE void LoadColumns(const PrefillTile& tile, Half half, int32_t first, int32_t count) {
+  constexpr int32_t line_values = 32;
+  for (int32_t i = 0; i < count; ++i)
+    HalvesToFloats(ColumnRow(tile, half, first + i), tile.head_dim, tile.kv + i * tile.kv_stride);
+  const int32_t next_end = HWY_MIN(first + 2 * tile_columns, tile.n_columns());
+  for (int32_t c = first + tile_columns; c < next_end; ++c) {
+    const uint16_t* row = ColumnRow(tile, half, c);
+    for (int32_t k = 0; k < tile.head_dim; k += line_values) hwy::Prefetch(row + k);
   }
 }
 
 /// Takes the rows that do not see a column out of the softmax: rows above the diagonal, rows that the window has left.
 HWY_INLINE void MaskColumns(const PrefillTile& tile, int32_t first, int32_t count) {
+  // Positions of held columns are below every row's, those of turn columns ascend.
+  const bool below_diagonal = tile.column_position(first + count - 1) <= tile.position;
+  if (below_diagonal && tile.window == 0) return;
   for (int32_t c = first; c < first + count; ++c) {
     const int32_t distance = tile.position - tile.column_position(c);  // of row 0
     float* scores = tile.scores + int64_t{c} * tile_rows;
@@ -159,6 +173,58 @@ HWY_INLINE void MaskColumns(const PrefillTile& tile, int32_t first, int32_t coun
   }
 }
 
+#if HWY_TARGET != HWY_SCALAR && !HWY_HAVE_SCALABLE
+/// Stores each block of 4 floats of v, the next one `stride` floats after it.
+template <class D4>
+HWY_INLINE void StoreBlocks(D4 d, hn::Vec<D4> v, float* to, int64_t stride) {
+  if constexpr (hn::MaxLanes(D4()) == 4) {
+    hn::StoreU(v, d, to);
+  } else {
+    const hn::Half<D4> half;
+    StoreBlocks(half, hn::LowerHalf(half, v), to, stride);
+    StoreBlocks(half, hn::UpperHalf(half, v), to + static_cast<int64_t>(hn::MaxLanes(half)) / 4 * stride, stride);
+  }
+}
+#endif
+
+/// to[c][r] = from[r][c] * factors[c * factor_step]
+HWY_INLINE void Transpose(const float* HWY_RESTRICT from, int64_t from_stride, int32_t n_rows, int32_t n_cols,
+                          const float* HWY_RESTRICT factors, int32_t factor_step, float* HWY_RESTRICT to,
+                          int64_t to_stride) {
+  int32_t r = 0;
+#if HWY_TARGET != HWY_SCALAR && !HWY_HAVE_SCALABLE
+  const D d;
+  const hn::Repartition<uint64_t, D> d64;
+  const auto lanes = static_cast<int32_t>(hn::Lanes(d));
+  const auto pair_rows = [&](V a, V b, V* low, V* high) HWY_ATTR {
+    *low = hn::InterleaveLower(d, a, b);
+    *high = hn::InterleaveUpper(d, a, b);
+  };
+  for (; r + 4 <= n_rows; r += 4) {
+    int32_t c = 0;
+    for (; c + lanes <= n_cols; c += lanes) {
+      const V factor = factor_step == 0 ? hn::Set(d, factors[0]) : hn::LoadU(d, factors + c);
+      V rows[4], low01, high01, low23, high23;
+      for (int i = 0; i < 4; ++i) rows[i] = hn::Mul(hn::LoadU(d, from + (r + i) * from_stride + c), factor);
+      pair_rows(rows[0], rows[1], &low01, &high01);
+      pair_rows(rows[2], rows[3], &low23, &high23);
+      const auto merge = [&](V first, V second, bool upper) HWY_ATTR {
+        const auto a = hn::BitCast(d64, first), b = hn::BitCast(d64, second);
+        return hn::BitCast(d, upper ? hn::InterleaveUpper(d64, a, b) : hn::InterleaveLower(d64, a, b));
+      };
+      StoreBlocks(d, merge(low01, low23, false), to + c * to_stride + r, 4 * to_stride);
+      StoreBlocks(d, merge(low01, low23, true), to + (c + 1) * to_stride + r, 4 * to_stride);
+      StoreBlocks(d, merge(high01, high23, false), to + (c + 2) * to_stride + r, 4 * to_stride);
+      StoreBlocks(d, merge(high01, high23, true), to + (c + 3) * to_stride + r, 4 * to_stride);
+    }
+    for (; c < n_cols; ++c)
+      for (int32_t i = r; i < r + 4; ++i) to[c * to_stride + i] = from[i * from_stride + c] * factors[c * factor_step];
+  }
+#endif
+  for (; r < n_rows; ++r)
+    for (int32_t c = 0; c < n_cols; ++c) to[c * to_stride + r] = from[r * from_stride + c] * factors[c * factor_step];
+}
+
 HWY_INLINE void ScoreColumns(const PrefillTile& tile, int32_t n_vectors) {
   const D d;
   const auto lanes = static_cast<int32_t>(hn::Lanes(d));
@@ -166,8 +232,10 @@ HWY_INLINE void ScoreColumns(const PrefillTile& tile, int32_t n_vectors) {
   for (int32_t first = 0; first < tile.n_columns(); first += tile_columns) {
     const int32_t count = HWY_MIN(tile_columns, tile.n_columns() - first);
     float* scores = tile.scores + int64_t{first} * tile_rows;
-    LoadColumns(tile, false, first, count);
-    Multiply(tile.kv, tile.head_dim, 1, tile.q_columns, tile.head_dim, false, count, n_vectors, scores);
+    LoadColumns(tile, Half::k, first, count);
+    for (int32_t k = 0; k < tile.head_dim; k += score_steps)
+      Multiply(tile.kv + k, tile.kv_stride, 1, tile.q_columns + k * tile_rows, HWY_MIN(score_steps, tile.head_dim - k),
+               k > 0, count, n_vectors, scores);
     MaskColumns(tile, first, count);
     for (int32_t r = 0; r < n_vectors; ++r) {
       V largest0 = hn::Load(d, tile.max + r * lanes), largest1 = largest0;
@@ -201,34 +269,57 @@ HWY_INLINE void MixColumns(const PrefillTile& tile, int32_t n_vectors) {
       }
       hn::Store(hn::Add(sum, hn::Load(d, tile.sum + r * lanes)), d, tile.sum + r * lanes);
     }
-    LoadColumns(tile, true, first, count);
-    Multiply(tile.kv, 1, tile.head_dim, scores, count, first > 0, tile.head_dim, n_vectors, tile.out_columns);
+    LoadColumns(tile, Half::v, first, count);
+    Multiply(tile.kv, 1, tile.kv_stride, scores, count, first > 0, tile.head_dim, n_vectors, tile.out_columns);
   }
 }
 
-/// col and win of this tile, from the probabilities that are now final.
-HWY_INLINE void SumColumns(const PrefillTile& tile, int32_t n_vectors) {
+/// Sums of four columns over the rows, each times its row's factor, to four neighbouring floats.
+template <int n_vectors>
+HWY_INLINE void SumFourColumns(const float* HWY_RESTRICT columns, const float* HWY_RESTRICT factors, float* to) {
   const D d;
   const auto lanes = static_cast<int32_t>(hn::Lanes(d));
+  V sums[4];
+  for (int j = 0; j < 4; ++j) sums[j] = hn::Zero(d);
+  for (int r = 0; r < n_vectors; ++r) {
+    const V factor = hn::Load(d, factors + r * lanes);
+    for (int j = 0; j < 4; ++j) sums[j] = hn::MulAdd(hn::Load(d, columns + j * tile_rows + r * lanes), factor, sums[j]);
+  }
+  StoreFourSums(d, sums[0], sums[1], sums[2], sums[3], to);
+}
+
+/// col and win of this tile, from the probabilities that are now final. Behind the last column up to three more are
+/// summed, of whatever the scratch holds there.
+HWY_INLINE void SumColumns(const PrefillTile& tile, int32_t n_vectors) {
+  constexpr int all_vectors = tile_rows / static_cast<int>(hn::MaxLanes(D()));
+  const D d;
+  const auto lanes = static_cast<int32_t>(hn::Lanes(d));
+  for (int32_t r = n_vectors * lanes; r < tile_rows; ++r) tile.sum[r] = 0;
+  const auto near_rows = [&](int32_t c) {  // the first rows of the tile are near to a column
+    return HWY_MAX(0, HWY_MIN(tile.win_tokens + tile.column_position(c) - tile.position, tile.n_rows));
+  };
   for (int32_t first = 0; first < tile.n_columns(); first += 4) {
-    V all[4], near[4];
-    for (int32_t j = 0; j < 4; ++j) {
-      const int32_t c = HWY_MIN(first + j, tile.n_columns() - 1);
-      const float* column = tile.scores + int64_t{c} * tile_rows;
-      const int32_t n_near = tile.win_tokens + tile.column_position(c) - tile.position;  // the first rows are near
-      all[j] = hn::Zero(d);
-      for (int32_t r = 0; r < n_vectors; ++r)
-        all[j] = hn::MulAdd(hn::Load(d, column + r * lanes), hn::Load(d, tile.sum + r * lanes), all[j]);
-      near[j] = n_near >= tile.n_rows ? all[j] : hn::Zero(d);
-      if (n_near <= 0 || n_near >= tile.n_rows) continue;
+    const int32_t last = HWY_MIN(first + 3, tile.n_columns() - 1);
+    const float* columns = tile.scores + int64_t{first} * tile_rows;
+    SumFourColumns<all_vectors>(columns, tile.sum, tile.col + first);
+    if (first >= tile.n_held()) {
+      // Positions ascend here, so that the ends decide for all four.
+      const bool all_near = near_rows(first) == tile.n_rows, none_near = near_rows(last) == 0;
+      if (all_near || none_near) {
+        for (int32_t c = first; c <= last; ++c) tile.win[c] = all_near ? tile.col[c] : 0;
+        continue;
+      }
+    }
+    for (int32_t c = first; c <= last; ++c) {
+      const int32_t n_near = near_rows(c);
+      V sum = hn::Zero(d);
       for (int32_t r = 0; r * lanes < n_near; ++r) {
         const auto is_near = hn::FirstN(d, static_cast<size_t>(HWY_MIN(n_near - r * lanes, lanes)));
         const V factor = hn::IfThenElseZero(is_near, hn::Load(d, tile.sum + r * lanes));
-        near[j] = hn::MulAdd(hn::Load(d, column + r * lanes), factor, near[j]);
+        sum = hn::MulAdd(hn::Load(d, tile.scores + int64_t{c} * tile_rows + r * lanes), factor, sum);
       }
+      tile.win[c] = hn::GetLane(hn::SumOfLanes(d, sum));
     }
-    StoreFourSums(d, all[0], all[1], all[2], all[3], tile.col + first);
-    StoreFourSums(d, near[0], near[1], near[2], near[3], tile.win + first);
   }
 }
 
@@ -236,18 +327,16 @@ void AttendTile(const PrefillTile& tile) {
   const auto lanes = static_cast<int32_t>(hn::Lanes(D()));
   const int32_t n_vectors = (tile.n_rows + lanes - 1) / lanes;
   // q transposed
-  for (int32_t i = 0; i < tile_rows; ++i)
-    for (int32_t k = 0; k < tile.head_dim; ++k)
-      tile.q_columns[k * tile_rows + i] = i < tile.n_rows ? tile.q[i * tile.q_stride + k] * tile.scale : 0;
+  Transpose(tile.q, tile.q_stride, tile.n_rows, tile.head_dim, &tile.scale, 0, tile.q_columns, tile_rows);
+  for (int32_t k = 0; k < tile.head_dim; ++k)
+    for (int32_t i = tile.n_rows; i < n_vectors * lanes; ++i) tile.q_columns[k * tile_rows + i] = 0;
   // scores
   ScoreColumns(tile, n_vectors);
   // softmax and mix of V
   MixColumns(tile, n_vectors);
   for (int32_t i = 0; i < tile_rows; ++i) tile.sum[i] = i < tile.n_rows ? 1 / tile.sum[i] : 0;
   // out
-  for (int32_t i = 0; i < tile.n_rows; ++i)
-    for (int32_t k = 0; k < tile.head_dim; ++k)
-      tile.out[i * tile.out_stride + k] = tile.out_columns[k * tile_rows + i] * tile.sum[i];
+  Transpose(tile.out_columns, tile_rows, tile.head_dim, tile.n_rows, tile.sum, 1, tile.out, tile.out_stride);
   // column sums
   if (tile.statistics) SumColumns(tile, n_vectors);
 }
@@ -312,9 +401,12 @@ void add_column_sums(const AttendPrefill& args, const PrefillTile& tile, int32_t
 
 size_t round_up(size_t count, size_t multiple) { return (count + multiple - 1) / multiple * multiple; }
 
+/// Rows of K or V in f32: an odd number of cache lines apart, so that a column of them does not fall into few cache sets.
+size_t kv_stride_of(size_t head_dim) { return round_up(head_dim, 32) + 16; }
+
 /// Floats of scratch for a tile of up to n_columns.
 size_t tile_floats(size_t n_columns, size_t head_dim) {
-  return n_columns * tile_rows + 2 * head_dim * tile_rows + tile_columns * round_up(head_dim, 16) + 2 * tile_rows +
+  return n_columns * tile_rows + 2 * head_dim * tile_rows + tile_columns * kv_stride_of(head_dim) + 2 * tile_rows +
          2 * round_up(n_columns, 16);
 }
 
@@ -369,7 +461,8 @@ void attend_prefill(ThreadPool& pool, std::span<Scratch> scratch, const AttendPr
                            .scores = take(n_columns * tile_rows),
                            .q_columns = take(row_values * tile_rows),
                            .out_columns = take(row_values * tile_rows),
-                           .kv = take(tile_columns * round_up(row_values, 16)),
+                           .kv = take(tile_columns * kv_stride_of(row_values)),
+                           .kv_stride = static_cast<int64_t>(kv_stride_of(row_values)),
                            .max = take(tile_rows),
                            .sum = take(tile_rows),
                            .col = take(round_up(n_columns, 16)),

@@ -54,8 +54,8 @@ class MatmulWorkspace {
 };
 
 /// All products of one x. Results do not depend on the number of threads. Quantised weights see x rounded to 8 bits
-/// with one scale for each 32 values; a NaN or an infinity in x makes its row's results NaN.
-/// Throws Error(out_of_memory) before anything is written.
+/// with one scale for each 32 values (zero where all are below 1e-30); a NaN or an infinity in x makes its row's
+/// results NaN. Throws Error(out_of_memory) before anything is written.
 void matmul(ThreadPool& pool, MatmulWorkspace& workspace, CpuLevel level, const MatmulInput& input,
             std::span<const MatmulProduct> products);
 

@@ -8,15 +8,9 @@
 
 #include "engine/base/tensor.h"
 
-// The kernels are one loop each only if everything in them is inlined, lambdas included, and short loops over registers
-// are unrolled.
+// The kernels are one loop each only if everything in them is inlined, lambdas included.
 #define HEADROOM_INLINE inline __attribute__((always_inline))
 #define HEADROOM_LAMBDA __attribute__((always_inline))
-#if defined(__clang__)
-#define HEADROOM_UNROLL _Pragma("unroll")
-#else
-#define HEADROOM_UNROLL _Pragma("GCC unroll 16")
-#endif
 
 namespace headroom {
 

@@ -131,8 +131,8 @@ struct Simd {
     const __mmask64 is_set = _mm512_test_epi8_mask(_mm512_shuffle_epi8(bits, which), one_bit);
     return _mm512_maskz_mov_epi8(is_set, bytes_of(16));
   }
-  static HEADROOM_INLINE Bytes signed_to_unsigned(Bytes a) {
-    return _mm512_xor_si512(a, bytes_of(0x80));
+  static HEADROOM_INLINE Bytes signed_weights(Bytes a) {
+    return has_dot4 ? _mm512_xor_si512(a, bytes_of(0x80)) : a;
   }
 
   // Integer products.

@@ -9,13 +9,15 @@
 
 #include "engine/backend/cpu/matmul_kernels.h"
 
+#define HEADROOM_UNROLL  // nothing here is a register that a loop could keep
+
 namespace headroom {
 namespace {
 
 struct Simd {
   static constexpr int lanes = 4;       // 32-bit values in a register
   static constexpr int blocks = 1;      // 32-value blocks in a step: 4 lanes each
-  static constexpr int panel_vecs = 2;  // registers of weight rows in a panel
+  static constexpr int panel_vecs = 1;  // registers of weight rows in a panel
   static constexpr int tile_rows = 4;
   static constexpr bool has_dot4 = true;  // a product of unsigned and signed bytes that cannot saturate
   static constexpr int signed_offset_bits = 7;

@@ -2,11 +2,23 @@
 // Included into one .cpp only; everything has internal linkage.
 #pragma once
 
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12's own AVX-512 intrinsics start from a register that they leave undefined on purpose.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
 
 #include <cstdint>
 
 #include "engine/backend/cpu/matmul_kernels.h"
+
+// Arrays of registers stay in registers only where the loops over them are unrolled.
+#if defined(__clang__)
+#define HEADROOM_UNROLL _Pragma("unroll")
+#else
+#define HEADROOM_UNROLL _Pragma("GCC unroll 16")
+#endif
 
 namespace headroom {
 namespace {

@@ -1,6 +1,7 @@
 // Starting, waking and waiting of the CPU backend's threads.
-// A wait spins first, since the next run of a decode step mostly follows within microseconds, and then sleeps on a
-// futex (std::atomic::wait).
+// A run is open while the caller works on it; a started thread that comes in time enters and is waited for, one that
+// comes late finds the gate shut. A wait spins first, since the next run of a decode step mostly follows within
+// microseconds, and then sleeps on a futex (std::atomic::wait).
 #include "engine/backend/cpu/thread_pool.h"
 
 #include <cassert>
@@ -10,6 +11,7 @@ namespace headroom {
 namespace {
 
 constexpr std::chrono::microseconds spin_time{50};
+constexpr uint32_t gate_shut = 1u << 31;
 
 void pause_briefly() {
 #if defined(__x86_64__)
@@ -34,7 +36,7 @@ void wait_while_equal(const std::atomic<uint32_t>& value, uint32_t old) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int n_threads) : n_threads_(n_threads) {
+ThreadPool::ThreadPool(int n_threads) : n_threads_(n_threads), gate_(gate_shut) {
   assert(n_threads >= 1);
   threads_.reserve(static_cast<size_t>(n_threads - 1));
   for (int thread = 1; thread < n_threads; ++thread) threads_.emplace_back([this, thread] { work(thread); });
@@ -47,28 +49,34 @@ ThreadPool::~ThreadPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-void ThreadPool::run_job(Job job) {
+void ThreadPool::run(Job job) {
   job_ = job;
-  n_busy_.store(static_cast<uint32_t>(n_threads_ - 1), std::memory_order_relaxed);
+  gate_.store(0, std::memory_order_release);
   epoch_.fetch_add(1, std::memory_order_release);
   epoch_.notify_all();
-  job.call(job.context, 0, n_threads_);
-  for (;;) {
-    const uint32_t n_busy = n_busy_.load(std::memory_order_acquire);
-    if (n_busy == 0) return;
-    wait_while_equal(n_busy_, n_busy);
+  job.call(job.context, 0);
+  uint32_t gate = gate_.fetch_or(gate_shut, std::memory_order_acq_rel) | gate_shut;
+  while (gate != gate_shut) {
+    wait_while_equal(gate_, gate);
+    gate = gate_.load(std::memory_order_acquire);
   }
 }
 
 void ThreadPool::work(int thread) {
   uint32_t seen_epoch = 0;
   for (;;) {
-    // One run at a time: the epoch moves by one and not again before this thread has finished the run.
     wait_while_equal(epoch_, seen_epoch);
-    ++seen_epoch;
     if (stopping_.load(std::memory_order_relaxed)) return;
-    job_.call(job_.context, thread, n_threads_);
-    if (n_busy_.fetch_sub(1, std::memory_order_release) == 1) n_busy_.notify_one();
+    // Before the gate: whoever sees an epoch and then a shut gate has missed that run, not a later one.
+    seen_epoch = epoch_.load(std::memory_order_acquire);
+    uint32_t gate = gate_.load(std::memory_order_relaxed);
+    bool is_inside = false;
+    while (!is_inside && (gate & gate_shut) == 0) {
+      is_inside = gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acquire, std::memory_order_relaxed);
+    }
+    if (!is_inside) continue;
+    job_.call(job_.context, thread);
+    if (gate_.fetch_sub(1, std::memory_order_acq_rel) == (gate_shut | 1)) gate_.notify_one();
   }
 }
 

@@ -45,7 +45,8 @@ bool put_zero_page_at(uintptr_t address) {
 
 void handle_bus_error(int signal, siginfo_t* info, void* context) {
   const int saved_errno = errno;
-  const bool ours = put_zero_page_at(reinterpret_cast<uintptr_t>(info->si_addr));
+  // A signal that another process sent (si_code 0 or less) carries no address.
+  const bool ours = info->si_code > 0 && put_zero_page_at(reinterpret_cast<uintptr_t>(info->si_addr));
   errno = saved_errno;
   if (ours) return;
   if ((previous_action.sa_flags & SA_SIGINFO) != 0) {
@@ -93,7 +94,9 @@ void free_slot(MappingSlot* slot) {
   slot->end.store(0);
 }
 
-std::string system_reason() { return std::strerror(errno); }
+std::string system_reason() {
+  return std::strerror(errno);
+}
 
 }  // namespace
 
@@ -139,9 +142,13 @@ MappedFile::MappedFile(MappedFile&&) noexcept = default;
 MappedFile& MappedFile::operator=(MappedFile&&) noexcept = default;
 MappedFile::~MappedFile() = default;
 
-std::span<const std::byte> MappedFile::bytes() const { return {impl_->begin, impl_->size_bytes}; }
+std::span<const std::byte> MappedFile::bytes() const {
+  return {impl_->begin, impl_->size_bytes};
+}
 
-const std::string& MappedFile::path() const { return impl_->path; }
+const std::string& MappedFile::path() const {
+  return impl_->path;
+}
 
 bool MappedFile::damaged() const {
   if (impl_->slot == nullptr) return false;

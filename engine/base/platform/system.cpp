@@ -99,7 +99,8 @@ int control_group_cpus() {
     std::ifstream version_2(folder + "/cpu.max");
     int64_t quota = 0, period = 0;
     if (version_2 >> quota >> period) limit(quota, period);
-    limit(read_number(folder + "/cpu.cfs_quota_us").value_or(0), read_number(folder + "/cpu.cfs_period_us").value_or(0));
+    limit(read_number(folder + "/cpu.cfs_quota_us").value_or(0),
+          read_number(folder + "/cpu.cfs_period_us").value_or(0));
   }
   return static_cast<int>(cpus);
 }
@@ -139,7 +140,9 @@ int physical_cores() {
   return std::max(1, std::min(static_cast<int>(cores.size()), control_group_cpus()));
 }
 
-int64_t total_memory_bytes() { return std::min(physical_memory_bytes(), control_group_memory().limit_bytes); }
+int64_t total_memory_bytes() {
+  return std::min(physical_memory_bytes(), control_group_memory().limit_bytes);
+}
 
 int64_t available_memory_bytes() {
   const std::optional<int64_t> kib = read_field("/proc/meminfo", "MemAvailable");

@@ -1,0 +1,21 @@
+// Writes a few small valid files into a folder: where the fuzzer of the GGUF reader begins.
+#include <filesystem>
+
+#include "tests/support/tiny_model.h"
+
+using namespace headroom;
+using namespace headroom::test;
+
+int main(int, char** arguments) {
+  const std::string folder = arguments[1];
+  std::filesystem::create_directories(folder);
+  for (const Architecture architecture : {Architecture::llama, Architecture::qwen2, Architecture::gemma3}) {
+    TinyModelOptions options = smallest_model_options(architecture);
+    options.rope_factors = architecture == Architecture::llama;
+    GgufWriter writer = make_tiny_model(options);
+    const std::string name = folder + "/architecture" + std::to_string(static_cast<int>(architecture));
+    writer.write(name + ".gguf");
+    writer.tensors.clear();
+    writer.write(name + "-vocab.gguf");
+  }
+}

@@ -1,0 +1,130 @@
+// attend_decode: a new token's attention over heads of any length, and what it adds to the slots' scores.
+#include "engine/backend/cpu/half.h"
+#include "tests/ops/backend_fixture.h"
+
+namespace headroom::test {
+namespace {
+
+struct Case {
+  int32_t head_dim = 16;
+  int32_t group = 1;
+  std::vector<int32_t> lengths;  // of each KV head, before the token
+  float q_scale = 1;
+};
+
+struct Result {
+  Values out;
+  std::vector<Values> scores;              // by head
+  std::vector<std::vector<uint16_t>> rows;  // by head: K and V of every slot
+};
+
+Result attend(Backend& backend, const Case& c) {
+  Random random(3);
+  const auto n_kv_heads = static_cast<int32_t>(c.lengths.size());
+  TestCache cache(backend, c.head_dim);
+  for (const int32_t length : c.lengths)
+    cache.add_head(random_slots(random, length, 5000), random_halves(random, static_cast<size_t>(2 * length * c.head_dim)));
+  const std::vector<HeadView> views = cache.views();
+  const std::vector<KeepRule> rules(views.size());
+
+  const Values q = random_values(random, 1, n_kv_heads * c.group * c.head_dim, c.q_scale);
+  const Values k = random_values(random, 1, n_kv_heads * c.head_dim), v = random_values(random, 1, n_kv_heads * c.head_dim);
+  const DeviceMatrix out(backend, zeros(1, q.n_cols));
+  backend.begin_step({.position = 5000, .token_class = TokenClass::punctuation, .n_kv_heads = n_kv_heads,
+                      .heads = views, .rules = rules});
+  backend.attend_decode(0, DeviceMatrix(backend, q), DeviceMatrix(backend, k), DeviceMatrix(backend, v),
+                        1 / std::sqrt(static_cast<float>(c.head_dim)), out);
+  CHECK(backend.end_step().evictions.empty());
+
+  Result result{out.read(), {}, {}};
+  for (size_t h = 0; h < views.size(); ++h) {
+    cache.set_length(h, c.lengths[h] + 1);
+    const std::vector<float> scores = cache.scores(h);
+    result.scores.push_back({1, static_cast<int32_t>(scores.size()), scores});
+    result.rows.push_back(cache.rows(h));
+  }
+  return result;
+}
+
+void check_against_reference(const Case& c, double tolerance = 3e-6) {
+  const Result expected = attend(*reference(), c), found = attend(*cpu(1), c), threaded = attend(*cpu(2), c);
+  CAPTURE(c.head_dim, c.group, c.lengths);
+  CHECK(relative_error(found.out, expected.out) < tolerance);
+  CHECK(threaded.out.data == found.out.data);
+  for (size_t h = 0; h < c.lengths.size(); ++h) {
+    CHECK(relative_error(found.scores[h], expected.scores[h]) < tolerance);
+    CHECK(threaded.scores[h].data == found.scores[h].data);
+    CHECK(found.rows[h] == expected.rows[h]);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("decode by hand: one held slot and the token itself") {
+  for (const auto& backend : {cpu(), reference()}) {
+    TestCache cache(*backend, 2);
+    // K = (0, 0), V = (1, 0); score 0.25 so far.
+    cache.add_head({{.position = 4, .score = 0.25f}}, {0, 0, 0x3c00, 0});
+    const std::vector<HeadView> views = cache.views();
+    const std::vector<KeepRule> rules(1);
+    // Two query heads. The token's K is (1, 0), V is (0, 1). q = ln 3: weights 1/4 and 3/4; q = 0: a half each.
+    const DeviceMatrix q(*backend, {1, 4, {std::log(3.0f), 9, 0, 9}}), k(*backend, {1, 2, {1, 0}});
+    const DeviceMatrix v(*backend, {1, 2, {0, 1}}), out(*backend, zeros(1, 4));
+    backend->begin_step({.position = 9, .n_kv_heads = 1, .heads = views, .rules = rules});
+    backend->attend_decode(0, q, k, v, 1, out);
+    backend->end_step();
+    const Values found = out.read();
+    CHECK(found.at(0, 0) == Approx(0.25));
+    CHECK(found.at(0, 1) == Approx(0.75));
+    CHECK(found.at(0, 2) == Approx(0.5));
+    CHECK(found.at(0, 3) == Approx(0.5));
+    cache.set_length(0, 2);
+    CHECK(cache.scores(0)[0] == Approx(0.25 + 0.25 + 0.5));
+    CHECK(cache.scores(0)[1] == Approx(0.75 + 0.5));  // a new slot starts with its own probabilities
+    const std::vector<uint16_t> rows{0, 0, 0x3c00, 0, 0x3c00, 0, 0, 0x3c00};
+    CHECK(cache.rows(0) == rows);
+  }
+}
+
+TEST_CASE("decode agrees with the reference for every length around a page and a chunk") {
+  for (const int32_t length : {0, 1, 2, 3, 14, 15, 16, 17, 31, 254, 255, 256, 257, 511, 512})
+    for (const int32_t head_dim : {16, 64, 80, 256})
+      check_against_reference({.head_dim = head_dim, .group = 3, .lengths = {length}});
+}
+
+TEST_CASE("decode serves any query group and head size") {
+  for (const int32_t group : {1, 2, 3, 4, 5, 7, 8}) check_against_reference({.head_dim = 64, .group = group, .lengths = {100, 3}});
+  for (const int32_t head_dim : {2, 6, 30, 96, 128, 512})
+    check_against_reference({.head_dim = head_dim, .group = 2, .lengths = {45}});
+}
+
+TEST_CASE("decode serves heads of very different length in one layer") {
+  check_against_reference({.head_dim = 64, .group = 3, .lengths = {0, 4000, 1, 15, 16, 17, 257, 3}});
+  check_against_reference({.head_dim = 16, .group = 7, .lengths = {3000, 0}});
+}
+
+TEST_CASE("decode survives scores of large magnitude") {
+  check_against_reference({.head_dim = 64, .group = 3, .lengths = {300, 20}, .q_scale = 100}, 1e-3);
+}
+
+TEST_CASE("the probabilities of a step sum to the size of the query group") {
+  const auto backend = cpu();
+  Random random(5);
+  TestCache cache(*backend, 64);
+  std::vector<Slot> slots = random_slots(random, 1000, 1000);
+  for (Slot& slot : slots) slot.score = 0;
+  cache.add_head(slots, random_halves(random, 2 * 1000 * 64));
+  const std::vector<HeadView> views = cache.views();
+  const std::vector<KeepRule> rules(1);
+  const DeviceMatrix q(*backend, random_values(random, 1, 3 * 64)), kv(*backend, random_values(random, 1, 64));
+  const DeviceMatrix out(*backend, zeros(1, 3 * 64));
+  backend->begin_step({.position = 1000, .n_kv_heads = 1, .heads = views, .rules = rules});
+  backend->attend_decode(0, q, kv, kv, 0.125f, out);
+  backend->end_step();
+  cache.set_length(0, 1001);
+  double sum = 0;
+  for (const float score : cache.scores(0)) sum += double{score};
+  CHECK(sum == Approx(3).epsilon(1e-6));
+}
+
+}  // namespace headroom::test
