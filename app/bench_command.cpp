@@ -1,5 +1,6 @@
 // `headroom bench`: how fast prompts are read and answers are written, without a text. Random plain tokens stand in for
 // one; which ids they are does not change the work of a dense model.
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <nlohmann/json.hpp>

@@ -1,4 +1,5 @@
 // `headroom devices`: which backends this machine offers, which one would run, and why the others would not.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <ostream>
 

@@ -1,6 +1,7 @@
 // Formatting for people: bytes, counts, and text that came from outside made harmless for a terminal.
 #include "app/format.h"
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <numeric>
@@ -58,7 +59,7 @@ std::string format(const char* pattern, ...) {
 
 std::string format_bytes(int64_t bytes) {
   const double value = static_cast<double>(bytes);
-  if (value >= 1024.0 * 1024 * 1024 * 10) return format("%.1f GiB", value / (1024.0 * 1024 * 1024));
+  if (value >= 1024.0 * 1024 * 1024) return format("%.1f GiB", value / (1024.0 * 1024 * 1024));
   if (value >= 1024.0 * 1024) return format("%.1f MiB", value / (1024.0 * 1024));
   return format("%.1f KiB", value / 1024.0);
 }

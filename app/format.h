@@ -10,7 +10,7 @@ namespace headroom {
 /// As printf.
 [[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);
 
-/// "12.3 MiB"; below 1 MiB in KiB.
+/// "12.3 MiB"; below 1 MiB in KiB, from 1 GiB in GiB.
 std::string format_bytes(int64_t bytes);
 
 /// "12,345,678"

@@ -187,6 +187,9 @@ def main():
         if not path.is_file():
             sys.exit(f"compare_llamacpp: {path} is not there")
     print(f"{datetime.date.today()}, {machine()}, {options.threads} threads")
+    if os.getloadavg()[0] > 0.5:
+        print(f"compare_llamacpp: this machine is busy (load {os.getloadavg()[0]:.1f}): ratios will be off, above all "
+              "llama.cpp's, whose threads wait by spinning", file=sys.stderr)
     if not options.profile_cost:
         try:
             import llama_cpp

@@ -1,5 +1,5 @@
-// The list of backends in order of preference, and the choice among them. Everything above asks here; nothing else names a
-// concrete backend.
+// The list of backends in order of preference, and the choice among them. Everything above asks here; nothing else
+// names a concrete backend.
 #include "engine/backend/registry.h"
 
 #include <algorithm>
@@ -39,8 +39,7 @@ std::unique_ptr<Backend> make_backend(const BackendChoice& choice) {
   });
   if (entry == devices.end())
     throw Error(asked_by + " names \"" + name + "\"; expected cuda, vulkan, cpu or cpu-reference");
-  if (!entry->available)
-    throw Error(ErrorKind::unsupported, "the backend \"" + name + "\" is " + entry->skip_reason);
+  if (!entry->available) throw Error(ErrorKind::unsupported, "the backend \"" + name + "\" is " + entry->skip_reason);
   return make_cpu_backend({.n_threads = choice.n_threads});
 }
 

@@ -44,6 +44,14 @@ void put_bos(const Model& model, std::vector<TokenId>& ids) {
   if (ids.empty() || ids.front() != vocab.bos_id) ids.insert(ids.begin(), vocab.bos_id);
 }
 
+/// What a stream of the ids showed, and so what the message holds: broken characters replaced.
+std::string shown_text(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
+  StreamDecoder decoder(tokenizer);
+  std::string text;
+  for (const TokenId id : ids) text += decoder.push(id);
+  return text + decoder.finish();
+}
+
 /// Finds, span by span, the message that a stretch of user text is, so that an answer keeps the ids it was generated
 /// with: tokenising its text again may give others, and the cache would be lost.
 class AnswerFinder {
@@ -57,7 +65,7 @@ class AnswerFinder {
       const ChatMessage& message = messages_[i];
       if (message.content != text && trimmed(message.content) != text) continue;
       next_ = i + 1;
-      return !message.ids.empty() && tokenizer_.decode(message.ids) == text ? &message.ids : nullptr;
+      return !message.ids.empty() && shown_text(tokenizer_, message.ids) == text ? &message.ids : nullptr;
     }
     return nullptr;
   }

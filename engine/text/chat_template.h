@@ -28,7 +28,7 @@ struct TemplateLimits {
   int64_t max_steps = 200'000;
   int32_t max_depth = 64;  // of brackets and blocks in the source, and of macro calls
   size_t max_output_bytes = size_t{8} << 20;
-  size_t max_memory_bytes = size_t{128} << 20;  // all values of one rendering, temporary ones included
+  size_t max_memory_bytes = size_t{64} << 20;  // all values of one rendering, temporary ones included
   int64_t max_range = 10'000;
 };
 

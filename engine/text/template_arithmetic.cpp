@@ -13,13 +13,20 @@ namespace {
 
 const char* symbol(Arithmetic op) {
   switch (op) {
-    case Arithmetic::add: return "+";
-    case Arithmetic::subtract: return "-";
-    case Arithmetic::multiply: return "*";
-    case Arithmetic::divide: return "/";
-    case Arithmetic::floor_divide: return "//";
-    case Arithmetic::modulo: return "%";
-    case Arithmetic::power: return "**";
+    case Arithmetic::add:
+      return "+";
+    case Arithmetic::subtract:
+      return "-";
+    case Arithmetic::multiply:
+      return "*";
+    case Arithmetic::divide:
+      return "/";
+    case Arithmetic::floor_divide:
+      return "//";
+    case Arithmetic::modulo:
+      return "%";
+    case Arithmetic::power:
+      return "**";
   }
   return "?";
 }
@@ -42,9 +49,15 @@ int64_t integer_arithmetic(Runtime& runtime, Arithmetic op, int64_t a, int64_t b
   int64_t result = 0;
   bool overflow = false;
   switch (op) {
-    case Arithmetic::add: overflow = __builtin_add_overflow(a, b, &result); break;
-    case Arithmetic::subtract: overflow = __builtin_sub_overflow(a, b, &result); break;
-    case Arithmetic::multiply: overflow = __builtin_mul_overflow(a, b, &result); break;
+    case Arithmetic::add:
+      overflow = __builtin_add_overflow(a, b, &result);
+      break;
+    case Arithmetic::subtract:
+      overflow = __builtin_sub_overflow(a, b, &result);
+      break;
+    case Arithmetic::multiply:
+      overflow = __builtin_mul_overflow(a, b, &result);
+      break;
     case Arithmetic::floor_divide:
     case Arithmetic::modulo: {
       if (b == 0) runtime.fail("division by zero");
@@ -58,8 +71,10 @@ int64_t integer_arithmetic(Runtime& runtime, Arithmetic op, int64_t a, int64_t b
       result = op == Arithmetic::modulo ? remainder + (adjust ? b : 0) : a / b - (adjust ? 1 : 0);
       break;
     }
-    case Arithmetic::power: return integer_power(runtime, a, b);
-    case Arithmetic::divide: break;
+    case Arithmetic::power:
+      return integer_power(runtime, a, b);
+    case Arithmetic::divide:
+      break;
   }
   if (overflow) fail_overflow(runtime);
   return result;
@@ -69,16 +84,22 @@ double real_arithmetic(Runtime& runtime, Arithmetic op, double a, double b) {
   const bool divides = op == Arithmetic::divide || op == Arithmetic::floor_divide || op == Arithmetic::modulo;
   if (divides && b == 0) runtime.fail("division by zero");
   switch (op) {
-    case Arithmetic::add: return a + b;
-    case Arithmetic::subtract: return a - b;
-    case Arithmetic::multiply: return a * b;
-    case Arithmetic::divide: return a / b;
-    case Arithmetic::floor_divide: return std::floor(a / b);
+    case Arithmetic::add:
+      return a + b;
+    case Arithmetic::subtract:
+      return a - b;
+    case Arithmetic::multiply:
+      return a * b;
+    case Arithmetic::divide:
+      return a / b;
+    case Arithmetic::floor_divide:
+      return std::floor(a / b);
     case Arithmetic::modulo: {
       const double remainder = std::fmod(a, b);
       return remainder != 0 && (remainder < 0) != (b < 0) ? remainder + b : remainder;
     }
-    case Arithmetic::power: break;
+    case Arithmetic::power:
+      break;
   }
   if (a < 0 && b != std::floor(b)) runtime.fail_unsupported("a complex number");
   if (a == 0 && b < 0) runtime.fail("0.0 cannot be raised to a negative power");
@@ -203,9 +224,9 @@ std::optional<Value> find_item(Runtime& runtime, const Value& object, const Valu
     if (const Value* entry = find_entry(runtime, object.dict(), key)) return *entry;
     return std::nullopt;
   }
-  const bool indexed = object.is(Type::string) ||
-                       (object.is(Type::sequence) && object.sequence().kind != Sequence::Kind::generator &&
-                        object.sequence().kind != Sequence::Kind::view);
+  const bool indexed =
+      object.is(Type::string) || (object.is(Type::sequence) && object.sequence().kind != Sequence::Kind::generator &&
+                                  object.sequence().kind != Sequence::Kind::view);
   if (indexed && key.is_integral()) return item_at(runtime, object, key.as_integer());
   return std::nullopt;
 }
@@ -233,9 +254,11 @@ Value get_slice(Runtime& runtime, const Value& object, const Value& start, const
   const bool list = object.is(Type::sequence) && object.sequence().kind != Sequence::Kind::generator &&
                     object.sequence().kind != Sequence::Kind::view;
   for (const Value* part : {&start, &stop, &step}) {
-    if (!part->is(Type::none) && !part->is_integral()) return runtime.make_undefined("a slice");
+    if (!part->is(Type::none) && !part->is_integral()) {
+      runtime.fail("the ends of a slice are whole numbers, found " + type_name(*part));
+    }
   }
-  if (!text && !list) return runtime.make_undefined("a slice");
+  if (!text && !list) runtime.fail("a value of type " + type_name(object) + " cannot be sliced");
   const int64_t stride = step.is(Type::none) ? 1 : step.as_integer();
   if (stride == 0) runtime.fail("the step of a slice is zero");
   const auto n = static_cast<int64_t>(text ? object.string().n_chars : object.sequence().items.size());
@@ -256,9 +279,10 @@ Value get_slice(Runtime& runtime, const Value& object, const Value& start, const
     return runtime.make_string(object.text().slice(begin, end), object.string().markup);
   }
   std::vector<int64_t> picks;
+  runtime.check_memory(2 * static_cast<size_t>(n) * sizeof(int64_t));
   runtime.charge_work(static_cast<size_t>(n) * sizeof(int64_t));
   if (stride > 0) {
-    for (int64_t i = from; i < to; i = stride > to - i ? to : i + stride) picks.push_back(i);
+    for (int64_t i = from; i<to; i = stride> to - i ? to : i + stride) picks.push_back(i);
   } else {
     for (int64_t i = from; i > to; i = stride < to - i ? to : i + stride) picks.push_back(i);
   }

@@ -34,8 +34,21 @@ struct Suffix {
 };
 
 enum class Operator {
-  add, subtract, multiply, divide, floor_divide, modulo, power,  // as Arithmetic
-  equal, not_equal, less, less_equal, greater, greater_equal, in, not_in,
+  add,
+  subtract,
+  multiply,
+  divide,
+  floor_divide,
+  modulo,
+  power,  // as Arithmetic
+  equal,
+  not_equal,
+  less,
+  less_equal,
+  greater,
+  greater_equal,
+  in,
+  not_in,
 };
 
 struct Expression {

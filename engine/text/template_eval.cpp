@@ -64,11 +64,19 @@ Evaluator::Flow Evaluator::execute(const Statement& statement) {
   runtime_.step();
   Flow flow = Flow::normal;
   switch (statement.kind) {
-    case Statement::Kind::text: write(statement.text); break;
-    case Statement::Kind::output: write(to_text(runtime_, evaluate(*statement.expressions[0]))); break;
-    case Statement::Kind::condition: return execute_condition(statement);
-    case Statement::Kind::loop: return execute_loop(statement, evaluate(*statement.expressions[0]), 1);
-    case Statement::Kind::set: assign(statement.targets[0], evaluate(*statement.expressions[0])); break;
+    case Statement::Kind::text:
+      write(statement.text);
+      break;
+    case Statement::Kind::output:
+      write(to_text(runtime_, evaluate(*statement.expressions[0])));
+      break;
+    case Statement::Kind::condition:
+      return execute_condition(statement);
+    case Statement::Kind::loop:
+      return execute_loop(statement, evaluate(*statement.expressions[0]), 1);
+    case Statement::Kind::set:
+      assign(statement.targets[0], evaluate(*statement.expressions[0]));
+      break;
     case Statement::Kind::set_block: {
       const Value text = capture(statement.bodies[0], flow);
       if (flow == Flow::normal) assign(statement.targets[0], apply_filters(statement.suffixes, text));
@@ -88,9 +96,12 @@ Evaluator::Flow Evaluator::execute(const Statement& statement) {
       if (flow == Flow::normal) write(to_text(runtime_, apply_filters(statement.suffixes, text)));
       return flow;
     }
-    case Statement::Kind::scope: return execute_scope(statement);
-    case Statement::Kind::break_loop: return Flow::break_loop;
-    case Statement::Kind::continue_loop: return Flow::continue_loop;
+    case Statement::Kind::scope:
+      return execute_scope(statement);
+    case Statement::Kind::break_loop:
+      return Flow::break_loop;
+    case Statement::Kind::continue_loop:
+      return Flow::continue_loop;
   }
   return Flow::normal;
 }
@@ -253,7 +264,9 @@ Value Evaluator::call_loop(const Loop& loop, const Value& iterable) {
   return runtime_.make_string(std::move(text));
 }
 
-Value Macro::call(Runtime&, const CallArgs& args) const { return evaluator.call_macro(*this, args); }
+Value Macro::call(Runtime&, const CallArgs& args) const {
+  return evaluator.call_macro(*this, args);
+}
 
 std::optional<Value> Macro::attribute(Runtime& runtime, std::string_view name) const {
   if (name == "name") return runtime.make_string(definition.name);

@@ -12,14 +12,22 @@ Value Evaluator::evaluate(const Expression& expression) {
   runtime_.line = expression.line;
   runtime_.step();
   switch (expression.kind) {
-    case Expression::Kind::constant: return expression.constant;
-    case Expression::Kind::name: return evaluate_name(expression.name);
-    case Expression::Kind::list: return runtime_.make_list(evaluate_all(expression.operands));
-    case Expression::Kind::tuple: return runtime_.make_tuple(evaluate_all(expression.operands));
-    case Expression::Kind::dict: return evaluate_dict(expression);
-    case Expression::Kind::arithmetic: return evaluate_arithmetic(expression);
-    case Expression::Kind::concatenate: return evaluate_concatenation(expression);
-    case Expression::Kind::compare: return evaluate_comparison(expression);
+    case Expression::Kind::constant:
+      return expression.constant;
+    case Expression::Kind::name:
+      return evaluate_name(expression.name);
+    case Expression::Kind::list:
+      return runtime_.make_list(evaluate_all(expression.operands));
+    case Expression::Kind::tuple:
+      return runtime_.make_tuple(evaluate_all(expression.operands));
+    case Expression::Kind::dict:
+      return evaluate_dict(expression);
+    case Expression::Kind::arithmetic:
+      return evaluate_arithmetic(expression);
+    case Expression::Kind::concatenate:
+      return evaluate_concatenation(expression);
+    case Expression::Kind::compare:
+      return evaluate_comparison(expression);
     case Expression::Kind::all:
     case Expression::Kind::any: {
       const bool stop_at = expression.kind == Expression::Kind::any;
@@ -30,14 +38,18 @@ Value Evaluator::evaluate(const Expression& expression) {
       }
       return value;
     }
-    case Expression::Kind::negate: return negate(runtime_, evaluate(*expression.operands[0]));
+    case Expression::Kind::negate:
+      return negate(runtime_, evaluate(*expression.operands[0]));
     case Expression::Kind::plus: {
       const Value value = evaluate(*expression.operands[0]);
       return negate(runtime_, negate(runtime_, value));
     }
-    case Expression::Kind::logical_not: return Value::of(!truthy(evaluate(*expression.operands[0])));
-    case Expression::Kind::conditional: return evaluate_conditional(expression);
-    case Expression::Kind::suffixed: return evaluate_suffixed(expression, nullptr);
+    case Expression::Kind::logical_not:
+      return Value::of(!truthy(evaluate(*expression.operands[0])));
+    case Expression::Kind::conditional:
+      return evaluate_conditional(expression);
+    case Expression::Kind::suffixed:
+      return evaluate_suffixed(expression, nullptr);
   }
   return Value();
 }
@@ -77,15 +89,24 @@ Value Evaluator::evaluate_concatenation(const Expression& expression) {
 
 bool Evaluator::compare(Operator op, const Value& a, const Value& b) {
   switch (op) {
-    case Operator::equal: return equal(runtime_, a, b);
-    case Operator::not_equal: return !equal(runtime_, a, b);
-    case Operator::less: return less(runtime_, a, b);
-    case Operator::less_equal: return less(runtime_, a, b) || equal(runtime_, a, b);
-    case Operator::greater: return less(runtime_, b, a);
-    case Operator::greater_equal: return less(runtime_, b, a) || equal(runtime_, a, b);
-    case Operator::in: return contains(runtime_, b, a);
-    case Operator::not_in: return !contains(runtime_, b, a);
-    default: return false;
+    case Operator::equal:
+      return equal(runtime_, a, b);
+    case Operator::not_equal:
+      return !equal(runtime_, a, b);
+    case Operator::less:
+      return less(runtime_, a, b);
+    case Operator::less_equal:
+      return less(runtime_, a, b) || equal(runtime_, a, b);
+    case Operator::greater:
+      return less(runtime_, b, a);
+    case Operator::greater_equal:
+      return less(runtime_, b, a) || equal(runtime_, a, b);
+    case Operator::in:
+      return contains(runtime_, b, a);
+    case Operator::not_in:
+      return !contains(runtime_, b, a);
+    default:
+      return false;
   }
 }
 
@@ -130,8 +151,10 @@ Value Evaluator::apply_suffix(const Suffix& suffix, const Value& value, const Va
     return suffix.arguments[i].value ? evaluate(*suffix.arguments[i].value) : Value::none();
   };
   switch (suffix.kind) {
-    case Suffix::Kind::attribute: return get_attribute(runtime_, value, suffix.name);
-    case Suffix::Kind::item: return get_item(runtime_, value, part(0));
+    case Suffix::Kind::attribute:
+      return get_attribute(runtime_, value, suffix.name);
+    case Suffix::Kind::item:
+      return get_item(runtime_, value, part(0));
     case Suffix::Kind::slice: {
       const Value start = part(0);
       const Value stop = part(1);
@@ -164,8 +187,12 @@ CallArgs Evaluator::evaluate_arguments(const std::vector<Argument>& arguments) {
   for (const Argument& argument : arguments) {
     const Value value = evaluate(*argument.value);
     switch (argument.kind) {
-      case Argument::Kind::positional: args.positional.push_back(value); break;
-      case Argument::Kind::named: args.named.emplace_back(runtime_.make_string(argument.name), value); break;
+      case Argument::Kind::positional:
+        args.positional.push_back(value);
+        break;
+      case Argument::Kind::named:
+        args.named.emplace_back(runtime_.make_string(argument.name), value);
+        break;
       case Argument::Kind::spread_list: {
         const std::vector<Value> items = items_of(runtime_, value);
         args.positional.insert(args.positional.end(), items.begin(), items.end());

@@ -165,11 +165,15 @@ ExpressionPtr Parser::parse_signed(bool with_filters) {
 ExpressionPtr Parser::parse_primary() {
   const Token& token = current();
   switch (token.kind) {
-    case Token::Kind::name: return parse_name();
-    case Token::Kind::string: return parse_string();
+    case Token::Kind::name:
+      return parse_name();
+    case Token::Kind::string:
+      return parse_string();
     case Token::Kind::integer:
-    case Token::Kind::real: return parse_number();
-    default: break;
+    case Token::Kind::real:
+      return parse_number();
+    default:
+      break;
   }
   if (token.is_symbol("(")) {
     take();
@@ -265,7 +269,6 @@ ExpressionPtr Parser::parse_dict() {
   }
   return dict;
 }
-
 
 ExpressionPtr Parser::parse_tuple(bool in_parentheses, bool with_condition) {
   ExpressionPtr tuple = make(Expression::Kind::tuple);

@@ -26,7 +26,9 @@ struct Spec {
   char type = 0;
 };
 
-bool is_digit_char(char c) { return c >= '0' && c <= '9'; }
+bool is_digit_char(char c) {
+  return c >= '0' && c <= '9';
+}
 
 int64_t read_number(Runtime& runtime, const std::string& pattern, size_t& i) {
   int64_t number = 0;
@@ -57,10 +59,17 @@ std::string number_text(Runtime& runtime, const Spec& spec, const Value& value) 
                     static_cast<unsigned long long>(magnitude));
       return (n < 0 ? "-" : "") + std::string(buffer.data());
     }
-    case 'f': std::snprintf(buffer.data(), buffer.size(), "%.*f", precision, value.as_real()); break;
-    case 'e': std::snprintf(buffer.data(), buffer.size(), "%.*e", precision, value.as_real()); break;
-    case 'g': std::snprintf(buffer.data(), buffer.size(), "%.*g", precision, value.as_real()); break;
-    default: runtime.fail_unsupported(std::string("the format type '") + spec.type + "'");
+    case 'f':
+      std::snprintf(buffer.data(), buffer.size(), "%.*f", precision, value.as_real());
+      break;
+    case 'e':
+      std::snprintf(buffer.data(), buffer.size(), "%.*e", precision, value.as_real());
+      break;
+    case 'g':
+      std::snprintf(buffer.data(), buffer.size(), "%.*g", precision, value.as_real());
+      break;
+    default:
+      runtime.fail_unsupported(std::string("the format type '") + spec.type + "'");
   }
   return buffer.data();
 }
@@ -79,8 +88,8 @@ void append_formatted(Runtime& runtime, Text& out, const Spec& spec, const Value
   if (spec.type == 's' || spec.type == 0) {
     body = to_text(runtime, value);
     if (spec.precision >= 0) {
-      const Value cut = get_slice(runtime, runtime.make_string(body), Value::none(), Value::of(spec.precision),
-                                  Value::none());
+      const Value cut =
+          get_slice(runtime, runtime.make_string(body), Value::none(), Value::of(spec.precision), Value::none());
       body = cut.text();
     }
   } else if (spec.type == 'r') {
@@ -128,7 +137,8 @@ class PercentValues {
     return *entry;
   }
   void finish() const {
-    if (next_ < n_ && !values_.is(Type::dict)) runtime_.fail("a % pattern has fewer places than it was given values");
+    const bool may_be_left = values_.is(Type::dict) || (values_.is(Type::sequence) && !is_tuple_);  // Python's rule
+    if (next_ < n_ && !may_be_left) runtime_.fail("a % pattern has fewer places than it was given values");
   }
 
  private:
@@ -275,8 +285,9 @@ Value format_braces(Runtime& runtime, const Value& pattern_value, const CallArgs
 
 namespace {
 
-constexpr std::array<const char*, 12> month_names = {"January", "February", "March",     "April",   "May",      "June",
-                                                     "July",    "August",   "September", "October", "November", "December"};
+constexpr std::array<const char*, 12> month_names = {"January",   "February", "March",    "April",
+                                                     "May",       "June",     "July",     "August",
+                                                     "September", "October",  "November", "December"};
 constexpr std::array<const char*, 7> day_names = {"Sunday",   "Monday", "Tuesday", "Wednesday",
                                                   "Thursday", "Friday", "Saturday"};
 
@@ -290,7 +301,8 @@ std::tm parse_date(Runtime& runtime, std::string_view date) {
   for (size_t i = 0; i < month_names.size(); ++i) {
     if (std::string_view(month_names[i]).substr(0, 3) == month) tm.tm_mon = static_cast<int>(i);
   }
-  const std::chrono::year_month_day day{std::chrono::year{tm.tm_year}, std::chrono::month{static_cast<unsigned>(tm.tm_mon + 1)},
+  const std::chrono::year_month_day day{std::chrono::year{tm.tm_year},
+                                        std::chrono::month{static_cast<unsigned>(tm.tm_mon + 1)},
                                         std::chrono::day{static_cast<unsigned>(tm.tm_mday)}};
   if (fields != 3 || static_cast<size_t>(length) != copy.size() || !day.ok()) {
     runtime.fail("the date is '" + copy + "', expected the form '26 Jul 2024'");
@@ -312,32 +324,52 @@ std::tm today() {
 std::string date_field(Runtime& runtime, const std::tm& tm, char letter, bool no_padding) {
   const auto number = [no_padding](int value, int width) {
     std::string digits = std::to_string(value);
-    if (!no_padding && digits.size() < static_cast<size_t>(width)) digits.insert(0, static_cast<size_t>(width) - digits.size(), '0');
+    if (!no_padding && digits.size() < static_cast<size_t>(width))
+      digits.insert(0, static_cast<size_t>(width) - digits.size(), '0');
     return digits;
   };
   const std::string month = month_names[static_cast<size_t>(tm.tm_mon)];
   const std::string day = day_names[static_cast<size_t>(tm.tm_wday)];
   switch (letter) {
-    case 'd': return number(tm.tm_mday, 2);
-    case 'e': return (tm.tm_mday < 10 && !no_padding ? " " : "") + std::to_string(tm.tm_mday);
-    case 'm': return number(tm.tm_mon + 1, 2);
+    case 'd':
+      return number(tm.tm_mday, 2);
+    case 'e':
+      return (tm.tm_mday < 10 && !no_padding ? " " : "") + std::to_string(tm.tm_mday);
+    case 'm':
+      return number(tm.tm_mon + 1, 2);
     case 'b':
-    case 'h': return month.substr(0, 3);
-    case 'B': return month;
-    case 'Y': return std::to_string(tm.tm_year + 1900);
-    case 'y': return number(tm.tm_year % 100, 2);
-    case 'a': return day.substr(0, 3);
-    case 'A': return day;
-    case 'j': return number(tm.tm_yday + 1, 3);
-    case 'H': return number(tm.tm_hour, 2);
-    case 'I': return number((tm.tm_hour + 11) % 12 + 1, 2);
-    case 'M': return number(tm.tm_min, 2);
-    case 'S': return number(tm.tm_sec, 2);
-    case 'p': return tm.tm_hour < 12 ? "AM" : "PM";
-    case 'F': return std::to_string(tm.tm_year + 1900) + "-" + number(tm.tm_mon + 1, 2) + "-" + number(tm.tm_mday, 2);
-    case 'T': return number(tm.tm_hour, 2) + ":" + number(tm.tm_min, 2) + ":" + number(tm.tm_sec, 2);
-    case '%': return "%";
-    default: runtime.fail_unsupported(std::string("the date format '%") + letter + "'");
+    case 'h':
+      return month.substr(0, 3);
+    case 'B':
+      return month;
+    case 'Y':
+      return std::to_string(tm.tm_year + 1900);
+    case 'y':
+      return number(tm.tm_year % 100, 2);
+    case 'a':
+      return day.substr(0, 3);
+    case 'A':
+      return day;
+    case 'j':
+      return number(tm.tm_yday + 1, 3);
+    case 'H':
+      return number(tm.tm_hour, 2);
+    case 'I':
+      return number((tm.tm_hour + 11) % 12 + 1, 2);
+    case 'M':
+      return number(tm.tm_min, 2);
+    case 'S':
+      return number(tm.tm_sec, 2);
+    case 'p':
+      return tm.tm_hour < 12 ? "AM" : "PM";
+    case 'F':
+      return std::to_string(tm.tm_year + 1900) + "-" + number(tm.tm_mon + 1, 2) + "-" + number(tm.tm_mday, 2);
+    case 'T':
+      return number(tm.tm_hour, 2) + ":" + number(tm.tm_min, 2) + ":" + number(tm.tm_sec, 2);
+    case '%':
+      return "%";
+    default:
+      runtime.fail_unsupported(std::string("the date format '%") + letter + "'");
   }
 }
 

@@ -34,7 +34,9 @@ void Bound::fail_type(size_t i, const char* expected) const {
                 "', found " + type_name(*values_[i]));
 }
 
-bool Bound::get_flag(size_t i, bool fallback) const { return has(i) ? truthy(*values_[i]) : fallback; }
+bool Bound::get_flag(size_t i, bool fallback) const {
+  return has(i) ? truthy(*values_[i]) : fallback;
+}
 
 int64_t Bound::get_integer(size_t i, int64_t fallback) const {
   if (!has(i) || values_[i]->is(Type::none)) return fallback;
@@ -57,8 +59,8 @@ Value call_range(Runtime& runtime, const Value&, const CallArgs& args) {
   const int64_t stop = single ? bound.get_integer(0, 0) : bound.get_integer(1, 0);
   const int64_t step = bound.get_integer(2, 1);
   if (step == 0) runtime.fail("range got a step of zero");
-  const bool from_user = std::any_of(args.positional.begin(), args.positional.end(),
-                                     [](const Value& value) { return value.from_user; });
+  const bool from_user =
+      std::any_of(args.positional.begin(), args.positional.end(), [](const Value& value) { return value.from_user; });
   // Unsigned differences hold every distance between two 64-bit integers.
   const bool empty = step > 0 ? start >= stop : start <= stop;
   const uint64_t distance = step > 0 ? static_cast<uint64_t>(stop) - static_cast<uint64_t>(start)
@@ -70,8 +72,8 @@ Value call_range(Runtime& runtime, const Value&, const CallArgs& args) {
   }
   std::vector<Value> items;
   for (uint64_t i = 0; i < count; ++i) {
-    items.push_back(Value::of(static_cast<int64_t>(static_cast<uint64_t>(start) + i * static_cast<uint64_t>(step)),
-                              from_user));
+    items.push_back(
+        Value::of(static_cast<int64_t>(static_cast<uint64_t>(start) + i * static_cast<uint64_t>(step)), from_user));
   }
   return runtime.make_sequence(Sequence::Kind::range, std::move(items));
 }

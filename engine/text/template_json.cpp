@@ -28,19 +28,32 @@ class JsonWriter {
     const Nesting nesting(runtime_);
     runtime_.charge_work(sizeof(Value));
     switch (value.type) {
-      case Type::none: out_.append("null"); break;
-      case Type::boolean: out_.append(value.boolean ? "true" : "false"); break;
-      case Type::integer: out_.append(std::to_string(value.integer), value.from_user); break;
-      case Type::real: out_.append(real(value.real), value.from_user); break;
-      case Type::string: write_string(value.text()); break;
-      case Type::dict: write_dict(value.dict()); break;
+      case Type::none:
+        out_.append("null");
+        break;
+      case Type::boolean:
+        out_.append(value.boolean ? "true" : "false");
+        break;
+      case Type::integer:
+        out_.append(std::to_string(value.integer), value.from_user);
+        break;
+      case Type::real:
+        out_.append(real(value.real), value.from_user);
+        break;
+      case Type::string:
+        write_string(value.text());
+        break;
+      case Type::dict:
+        write_dict(value.dict());
+        break;
       case Type::sequence:
         if (value.sequence().kind == Sequence::Kind::list || value.sequence().kind == Sequence::Kind::tuple) {
           write_list(value.sequence());
           break;
         }
         [[fallthrough]];
-      default: runtime_.fail("a value of type " + type_name(value) + " cannot be written as JSON");
+      default:
+        runtime_.fail("a value of type " + type_name(value) + " cannot be written as JSON");
     }
     runtime_.check_memory(out_.memory_bytes());
   }
@@ -68,14 +81,22 @@ class JsonWriter {
 
   std::string escaped(std::string piece, int32_t code) const {
     switch (code) {
-      case '"': return "\\\"";
-      case '\\': return "\\\\";
-      case '\n': return "\\n";
-      case '\r': return "\\r";
-      case '\t': return "\\t";
-      case '\f': return "\\f";
-      case '\b': return "\\b";
-      default: break;
+      case '"':
+        return "\\\"";
+      case '\\':
+        return "\\\\";
+      case '\n':
+        return "\\n";
+      case '\r':
+        return "\\r";
+      case '\t':
+        return "\\t";
+      case '\f':
+        return "\\f";
+      case '\b':
+        return "\\b";
+      default:
+        break;
     }
     if (code >= 0x20 && (code < 0x7f || !options_.ensure_ascii)) return piece;
     if (code < 0) return piece;  // not UTF-8: goes through byte for byte

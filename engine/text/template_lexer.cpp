@@ -15,7 +15,8 @@ void fail_at_line(int line, const std::string& what) {
 }
 
 void fail_unsupported_at_line(int line, const std::string& what) {
-  throw Error(ErrorKind::unsupported, "chat template, line " + std::to_string(line) + ": " + what + " is not supported");
+  throw Error(ErrorKind::unsupported,
+              "chat template, line " + std::to_string(line) + ": " + what + " is not supported");
 }
 
 namespace {
@@ -36,7 +37,9 @@ std::string normalised(std::string_view source) {
   return text;
 }
 
-bool is_digit_char(char c) { return c >= '0' && c <= '9'; }
+bool is_digit_char(char c) {
+  return c >= '0' && c <= '9';
+}
 
 class Lexer {
  public:
@@ -208,7 +211,9 @@ class Lexer {
     const char base = static_cast<char>(at(position_ + 1) | 0x20);
     if (at(position_) == '0' && (base == 'x' || base == 'o' || base == 'b')) {
       size_t end = position_ + 2;
-      const auto is_part = [](char c) { return is_digit_char(c) || c == '_' || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f'); };
+      const auto is_part = [](char c) {
+        return is_digit_char(c) || c == '_' || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+      };
       while (is_part(at(end))) ++end;
       return push_number(Token::Kind::integer, end);
     }
@@ -283,8 +288,10 @@ class Lexer {
     uint32_t code = 0;
     for (size_t k = 0; k < n_digits; ++k) {
       const char c = i + 1 < raw.size() ? raw[i + 1] : '\0';
-      const size_t digit = std::string_view("0123456789abcdef").find(static_cast<char>(is_digit_char(c) ? c : c | 0x20));
-      if (c == '\0' || digit == std::string_view::npos) fail_at_line(line_, "an escape in a string lacks hexadecimal digits");
+      const size_t digit =
+          std::string_view("0123456789abcdef").find(static_cast<char>(is_digit_char(c) ? c : c | 0x20));
+      if (c == '\0' || digit == std::string_view::npos)
+        fail_at_line(line_, "an escape in a string lacks hexadecimal digits");
       code = code * 16 + static_cast<uint32_t>(digit);
       ++i;
     }
@@ -306,7 +313,8 @@ class Lexer {
     const char c = (*found)[0];
     if (c == '(' || c == '[' || c == '{') brackets_.push_back(c == '(' ? ')' : c == '[' ? ']' : '}');
     if (c == ')' || c == ']' || c == '}') {
-      if (brackets_.empty() || brackets_.back() != c) fail_at_line(line_, std::string("found '") + c + "' without its partner");
+      if (brackets_.empty() || brackets_.back() != c)
+        fail_at_line(line_, std::string("found '") + c + "' without its partner");
       brackets_.pop_back();
     }
     push(Token::Kind::symbol, std::string(*found));
@@ -323,6 +331,8 @@ class Lexer {
 
 }  // namespace
 
-std::vector<Token> tokenize_template(std::string_view source) { return Lexer(source).run(); }
+std::vector<Token> tokenize_template(std::string_view source) {
+  return Lexer(source).run();
+}
 
 }  // namespace headroom::jinja

@@ -10,23 +10,38 @@ namespace headroom::jinja {
 
 std::string type_name(const Value& value) {
   switch (value.type) {
-    case Type::undefined: return "undefined";
-    case Type::none: return "None";
-    case Type::boolean: return "bool";
-    case Type::integer: return "int";
-    case Type::real: return "float";
-    case Type::string: return "str";
-    case Type::dict: return "dict";
-    case Type::name_space: return "namespace";
-    case Type::callable: return "function";
-    case Type::sequence: break;
+    case Type::undefined:
+      return "undefined";
+    case Type::none:
+      return "None";
+    case Type::boolean:
+      return "bool";
+    case Type::integer:
+      return "int";
+    case Type::real:
+      return "float";
+    case Type::string:
+      return "str";
+    case Type::dict:
+      return "dict";
+    case Type::name_space:
+      return "namespace";
+    case Type::callable:
+      return "function";
+    case Type::sequence:
+      break;
   }
   switch (value.sequence().kind) {
-    case Sequence::Kind::list: return "list";
-    case Sequence::Kind::tuple: return "tuple";
-    case Sequence::Kind::range: return "range";
-    case Sequence::Kind::view: return "dict view";
-    case Sequence::Kind::generator: break;
+    case Sequence::Kind::list:
+      return "list";
+    case Sequence::Kind::tuple:
+      return "tuple";
+    case Sequence::Kind::range:
+      return "range";
+    case Sequence::Kind::view:
+      return "dict view";
+    case Sequence::Kind::generator:
+      break;
   }
   return "generator";
 }
@@ -34,15 +49,23 @@ std::string type_name(const Value& value) {
 bool truthy(const Value& value) {
   switch (value.type) {
     case Type::undefined:
-    case Type::none: return false;
-    case Type::boolean: return value.boolean;
-    case Type::integer: return value.integer != 0;
-    case Type::real: return value.real != 0;
-    case Type::string: return value.text().size() != 0;
-    case Type::sequence: return value.sequence().kind == Sequence::Kind::generator || !value.sequence().items.empty();
-    case Type::dict: return !value.dict().entries.empty();
+    case Type::none:
+      return false;
+    case Type::boolean:
+      return value.boolean;
+    case Type::integer:
+      return value.integer != 0;
+    case Type::real:
+      return value.real != 0;
+    case Type::string:
+      return value.text().size() != 0;
+    case Type::sequence:
+      return value.sequence().kind == Sequence::Kind::generator || !value.sequence().items.empty();
+    case Type::dict:
+      return !value.dict().entries.empty();
     case Type::name_space:
-    case Type::callable: return true;
+    case Type::callable:
+      return true;
   }
   return true;
 }
@@ -121,11 +144,21 @@ void append_repr(Runtime& runtime, Text& out, const Value& value) {
   const Nesting nesting(runtime);
   runtime.charge_work(sizeof(Value));
   switch (value.type) {
-    case Type::undefined: out.append("Undefined"); break;
-    case Type::none: out.append("None"); break;
-    case Type::boolean: out.append(value.boolean ? "True" : "False"); break;
-    case Type::integer: out.append(std::to_string(value.integer), value.from_user); break;
-    case Type::real: out.append(real_text(value.real), value.from_user); break;
+    case Type::undefined:
+      out.append("Undefined");
+      break;
+    case Type::none:
+      out.append("None");
+      break;
+    case Type::boolean:
+      out.append(value.boolean ? "True" : "False");
+      break;
+    case Type::integer:
+      out.append(std::to_string(value.integer), value.from_user);
+      break;
+    case Type::real:
+      out.append(real_text(value.real), value.from_user);
+      break;
     case Type::string:
       runtime.charge_chars(value.text().size());
       runtime.check_memory(out.memory_bytes() + 10 * value.text().memory_bytes());
@@ -133,14 +166,19 @@ void append_repr(Runtime& runtime, Text& out, const Value& value) {
       append_string_repr(out, value.text());
       if (value.string().markup) out.append(")");
       break;
-    case Type::sequence: append_sequence_repr(runtime, out, value.sequence()); break;
-    case Type::dict: append_dict_repr(runtime, out, value.dict()); break;
+    case Type::sequence:
+      append_sequence_repr(runtime, out, value.sequence());
+      break;
+    case Type::dict:
+      append_dict_repr(runtime, out, value.dict());
+      break;
     case Type::name_space:
       out.append("<Namespace ");
       append_dict_repr(runtime, out, value.dict());
       out.append(">");
       break;
-    case Type::callable: runtime.fail_unsupported("printing a function");
+    case Type::callable:
+      runtime.fail_unsupported("printing a function");
   }
   runtime.check_memory(out.memory_bytes());
 }
@@ -207,7 +245,8 @@ bool equal(Runtime& runtime, const Value& a, const Value& b) {
       const Nesting nesting(runtime);
       return equal_dicts(runtime, a.dict(), b.dict());
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -280,7 +319,8 @@ bool is_iterable(const Value& value) {
 std::vector<Value> items_of(Runtime& runtime, const Value& value) {
   std::vector<Value> items;
   switch (value.type) {
-    case Type::undefined: return items;
+    case Type::undefined:
+      return items;
     case Type::sequence: {
       Sequence& sequence = value.sequence();
       runtime.charge_work(sequence.items.size() * sizeof(Value));
@@ -301,7 +341,8 @@ std::vector<Value> items_of(Runtime& runtime, const Value& value) {
       }
       return items;
     }
-    default: runtime.fail("a value of type " + type_name(value) + " cannot be walked through");
+    default:
+      runtime.fail("a value of type " + type_name(value) + " cannot be walked through");
   }
 }
 
@@ -325,12 +366,23 @@ Text escape(Runtime& runtime, const Value& value) {
     const std::string_view piece = std::string_view(text.bytes()).substr(i, 1);
     const bool from_user = text.has_user(i, i + 1);
     switch (piece[0]) {
-      case '&': out.append("&amp;", from_user); break;
-      case '<': out.append("&lt;", from_user); break;
-      case '>': out.append("&gt;", from_user); break;
-      case '\'': out.append("&#39;", from_user); break;
-      case '"': out.append("&#34;", from_user); break;
-      default: out.append(piece, from_user);
+      case '&':
+        out.append("&amp;", from_user);
+        break;
+      case '<':
+        out.append("&lt;", from_user);
+        break;
+      case '>':
+        out.append("&gt;", from_user);
+        break;
+      case '\'':
+        out.append("&#39;", from_user);
+        break;
+      case '"':
+        out.append("&#34;", from_user);
+        break;
+      default:
+        out.append(piece, from_user);
     }
   }
   return out;

@@ -35,7 +35,8 @@ enum class Arithmetic { add, subtract, multiply, divide, floor_divide, modulo, p
 Value arithmetic(Runtime& runtime, Arithmetic op, const Value& a, const Value& b);
 Value negate(Runtime& runtime, const Value& value);
 
-/// obj.name, obj[key] and obj[start:stop:step] as Jinja's sandbox does them: undefined where there is nothing.
+/// obj.name, obj[key] and obj[start:stop:step] as Jinja's sandbox does them: undefined where there is nothing
+/// (a slice of what has none fails).
 Value get_attribute(Runtime& runtime, const Value& object, std::string_view name);
 Value get_item(Runtime& runtime, const Value& object, const Value& key);
 Value get_slice(Runtime& runtime, const Value& object, const Value& start, const Value& stop, const Value& step);

@@ -7,7 +7,9 @@
 
 namespace headroom::jinja {
 
-Template parse_template(std::string_view source, int max_depth) { return Parser(source, max_depth).run(); }
+Template parse_template(std::string_view source, int max_depth) {
+  return Parser(source, max_depth).run();
+}
 
 Parser::Parser(std::string_view source, int max_depth) : tokens_(tokenize_template(source)), max_depth_(max_depth) {
   template_.known = {name_id("loop"), name_id("caller"), name_id("varargs"), name_id("kwargs")};
@@ -20,8 +22,8 @@ Template Parser::run() {
 
 Parser::Level::Level(Parser& parser) : parser_(parser) {
   if (parser.depth_ >= parser.max_depth_) {
-    fail_at_line(parser.current().line, "the template is nested deeper than " + std::to_string(parser.max_depth_) +
-                                            " levels");
+    fail_at_line(parser.current().line,
+                 "the template is nested deeper than " + std::to_string(parser.max_depth_) + " levels");
   }
   ++parser.depth_;
 }
@@ -56,14 +58,30 @@ std::string Parser::expect_name(const char* what) {
 void Parser::fail_expected(const std::string& expected) const {
   std::string found;
   switch (current().kind) {
-    case Token::Kind::data: found = "text"; break;
-    case Token::Kind::output_begin: found = "'{{'"; break;
-    case Token::Kind::output_end: found = "'}}'"; break;
-    case Token::Kind::tag_begin: found = "'{%'"; break;
-    case Token::Kind::tag_end: found = "'%}'"; break;
-    case Token::Kind::end: found = "the end of the template"; break;
-    case Token::Kind::string: found = "a string"; break;
-    default: found = "'" + current().text.substr(0, 100) + "'"; break;
+    case Token::Kind::data:
+      found = "text";
+      break;
+    case Token::Kind::output_begin:
+      found = "'{{'";
+      break;
+    case Token::Kind::output_end:
+      found = "'}}'";
+      break;
+    case Token::Kind::tag_begin:
+      found = "'{%'";
+      break;
+    case Token::Kind::tag_end:
+      found = "'%}'";
+      break;
+    case Token::Kind::end:
+      found = "the end of the template";
+      break;
+    case Token::Kind::string:
+      found = "a string";
+      break;
+    default:
+      found = "'" + current().text.substr(0, 100) + "'";
+      break;
   }
   fail_at_line(current().line, "found " + found + ", expected " + expected);
 }
@@ -158,8 +176,8 @@ void Parser::parse_statement(Body& body) {
     if (loop_depth_ == 0) fail_at_line(statement.line, "found '" + keyword + "' outside of a loop");
     statement.kind = keyword == "break" ? Statement::Kind::break_loop : Statement::Kind::continue_loop;
   } else {
-    static constexpr std::string_view others[] = {"include", "import",     "from", "extends", "block",
-                                                  "do",      "autoescape", "trans"};
+    static constexpr std::string_view others[] = {"include", "import", "from",       "extends",
+                                                  "block",   "do",     "autoescape", "trans"};
     if (std::find(std::begin(others), std::end(others), keyword) != std::end(others)) {
       fail_unsupported_at_line(statement.line, "the statement '" + keyword + "'");
     }
@@ -267,7 +285,8 @@ void Parser::parse_signature(MacroDefinition& definition) {
     if (skip_symbol("=")) {
       parameter.default_value = parse_expression();
     } else if (!definition.parameters.empty() && definition.parameters.back().default_value) {
-      fail_at_line(current().line, "the parameter '" + parameter.text + "' needs a default, as the one before it has one");
+      fail_at_line(current().line,
+                   "the parameter '" + parameter.text + "' needs a default, as the one before it has one");
     }
     definition.parameters.push_back(std::move(parameter));
   }

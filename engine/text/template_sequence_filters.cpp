@@ -23,7 +23,8 @@ class AttributePath {
     const std::string dot = ".";
     for (Text& part : split(path.text(), &dot, -1)) {
       const std::string& bytes = part.bytes();
-      const bool number = !bytes.empty() && bytes.size() < 10 && bytes.find_first_not_of("0123456789") == std::string::npos;
+      const bool number =
+          !bytes.empty() && bytes.size() < 10 && bytes.find_first_not_of("0123456789") == std::string::npos;
       keys_.push_back(number ? Value::of(int64_t{std::stoi(bytes)}) : runtime.make_string(std::move(part)));
     }
   }
@@ -148,8 +149,8 @@ Value filter_dictsort(Runtime& runtime, const Value& value, const CallArgs& args
   const AttributePath whole(runtime, Value::none());
   std::vector<Keyed> keyed;
   for (const auto& [key, entry] : value.dict().entries) {
-    keyed.push_back({sort_key(runtime, whole, by_value ? entry : key, bound.get_flag(0, false)),
-                     runtime.make_tuple({key, entry})});
+    keyed.push_back(
+        {sort_key(runtime, whole, by_value ? entry : key, bound.get_flag(0, false)), runtime.make_tuple({key, entry})});
   }
   sort_keyed(runtime, keyed, bound.get_flag(2, false));
   return list_of(runtime, keyed);

@@ -14,11 +14,16 @@ using Predicate = bool (*)(Runtime& runtime, const Value& value, const Value& ar
 bool same_object(const Value& a, const Value& b) {
   if (a.type != b.type) return false;
   switch (a.type) {
-    case Type::none: return true;
-    case Type::boolean: return a.boolean == b.boolean;
-    case Type::integer: return a.integer == b.integer;
-    case Type::real: return a.real == b.real;
-    default: return a.object == b.object;
+    case Type::none:
+      return true;
+    case Type::boolean:
+      return a.boolean == b.boolean;
+    case Type::integer:
+      return a.integer == b.integer;
+    case Type::real:
+      return a.real == b.real;
+    default:
+      return a.object == b.object;
   }
 }
 
@@ -103,7 +108,9 @@ const TestEntry* find_test(std::string_view name) {
 
 }  // namespace
 
-bool has_test(std::string_view name) { return find_test(name) != nullptr; }
+bool has_test(std::string_view name) {
+  return find_test(name) != nullptr;
+}
 
 bool apply_test(Runtime& runtime, std::string_view name, const Value& value, const CallArgs& args) {
   runtime.step();

@@ -86,11 +86,17 @@ bool is_letter(int32_t code) {
   return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
 }
 
-bool is_digit(int32_t code) { return utf8proc_category(code) == UTF8PROC_CATEGORY_ND; }
+bool is_digit(int32_t code) {
+  return utf8proc_category(code) == UTF8PROC_CATEGORY_ND;
+}
 
-bool is_upper(int32_t code) { return utf8proc_category(code) == UTF8PROC_CATEGORY_LU; }
+bool is_upper(int32_t code) {
+  return utf8proc_category(code) == UTF8PROC_CATEGORY_LU;
+}
 
-bool is_lower(int32_t code) { return utf8proc_category(code) == UTF8PROC_CATEGORY_LL; }
+bool is_lower(int32_t code) {
+  return utf8proc_category(code) == UTF8PROC_CATEGORY_LL;
+}
 
 bool is_printable(int32_t code) {
   if (code == ' ') return true;

@@ -66,7 +66,8 @@ Value filter_indent(Runtime& runtime, const Value& value, const CallArgs& args) 
   const Bound bound(runtime, args, "indent", {"width", "first", "blank"});
   const bool first = bound.get_flag(1, false);
   const bool blank = bound.get_flag(2, false);
-  const Text text = to_text(runtime, value);
+  if (!value.is(Type::string)) runtime.fail("indent takes a string, found " + type_name(value));
+  const Text& text = value.text();
   Text indent;
   if (bound.has(0) && bound.get(0).is(Type::string)) {
     indent = bound.get(0).text();
@@ -77,8 +78,9 @@ Value filter_indent(Runtime& runtime, const Value& value, const CallArgs& args) 
   }
   Text out;
   if (first) out.append(indent);
-  std::vector<Line> lines = split_lines(text.bytes());
   runtime.charge_chars(text.size());
+  runtime.check_memory(text.size() * sizeof(Line));
+  std::vector<Line> lines = split_lines(text.bytes());
   // Python adds a line end before it splits: a text that ends with one, or is empty, has one line more.
   if (lines.empty() || lines.back().end != lines.back().next) lines.push_back({text.size(), text.size(), text.size()});
   for (size_t i = 0; i < lines.size(); ++i) {
@@ -90,10 +92,12 @@ Value filter_indent(Runtime& runtime, const Value& value, const CallArgs& args) 
     out.append(text, line.begin, line.end);
     runtime.check_memory(out.memory_bytes());
   }
-  return runtime.make_string(std::move(out), value.is(Type::string) && value.string().markup);
+  return runtime.make_string(std::move(out), value.string().markup);
 }
 
-bool is_hex(char c) { return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f'); }
+bool is_hex(char c) {
+  return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
 
 /// A number's text without white space around it, a plus sign, and underscores between digits.
 std::string trimmed(const Value& value) {
@@ -211,7 +215,8 @@ Value filter_round(Runtime& runtime, const Value& value, const CallArgs& args) {
 }
 
 Value filter_format(Runtime& runtime, const Value& value, const CallArgs& args) {
-  if (args.named.empty()) return format_percent(runtime, to_string(runtime, value), runtime.make_tuple(args.positional));
+  if (args.named.empty())
+    return format_percent(runtime, to_string(runtime, value), runtime.make_tuple(args.positional));
   if (!args.positional.empty()) runtime.fail("format takes values with names or without, not both");
   Dict* dict = runtime.make<Dict>();
   for (const auto& [key, entry] : args.named) set_entry(runtime, *dict, key, entry);
@@ -230,27 +235,17 @@ const FilterEntry* find_filter(std::string_view name) {
 }  // namespace
 
 const FilterEntry text_filters[] = {
-    {"upper", filter_upper},
-    {"lower", filter_lower},
-    {"capitalize", filter_capitalize},
-    {"title", filter_title},
-    {"trim", filter_trim},
-    {"replace", filter_replace},
-    {"string", filter_string},
-    {"safe", filter_safe},
-    {"escape", filter_escape},
-    {"e", filter_escape},
-    {"indent", filter_indent},
-    {"int", filter_int},
-    {"float", filter_float},
-    {"abs", filter_abs},
-    {"round", filter_round},
-    {"format", filter_format},
-    {"tojson", filter_tojson},
-    {"", nullptr},
+    {"upper", filter_upper},   {"lower", filter_lower},   {"capitalize", filter_capitalize},
+    {"title", filter_title},   {"trim", filter_trim},     {"replace", filter_replace},
+    {"string", filter_string}, {"safe", filter_safe},     {"escape", filter_escape},
+    {"e", filter_escape},      {"indent", filter_indent}, {"int", filter_int},
+    {"float", filter_float},   {"abs", filter_abs},       {"round", filter_round},
+    {"format", filter_format}, {"tojson", filter_tojson}, {"", nullptr},
 };
 
-bool has_filter(std::string_view name) { return find_filter(name) != nullptr; }
+bool has_filter(std::string_view name) {
+  return find_filter(name) != nullptr;
+}
 
 Value apply_filter(Runtime& runtime, std::string_view name, const Value& value, const CallArgs& args) {
   runtime.step();

@@ -55,9 +55,13 @@ const StringObject& Value::string() const {
   return *static_cast<const StringObject*>(object);
 }
 
-const Text& Value::text() const { return string().text; }
+const Text& Value::text() const {
+  return string().text;
+}
 
-const std::string& Value::bytes() const { return string().text.bytes(); }
+const std::string& Value::bytes() const {
+  return string().text.bytes();
+}
 
 // The two kinds of object that change after they were made: a generator as it is walked, a namespace as it is set.
 Sequence& Value::sequence() const {
@@ -78,14 +82,17 @@ const Callable& Value::callable() const {
 StringObject::StringObject(Text t, bool is_markup)
     : text(std::move(t)), n_chars(count_chars(text.bytes())), markup(is_markup) {}
 
-std::optional<Value> Callable::attribute(Runtime&, std::string_view) const { return std::nullopt; }
+std::optional<Value> Callable::attribute(Runtime&, std::string_view) const {
+  return std::nullopt;
+}
 
 void Runtime::fail(const std::string& what) const {
   throw Error(ErrorKind::bad_input, "chat template, line " + std::to_string(line) + ": " + what);
 }
 
 void Runtime::fail_unsupported(const std::string& what) const {
-  throw Error(ErrorKind::unsupported, "chat template, line " + std::to_string(line) + ": " + what + " is not supported");
+  throw Error(ErrorKind::unsupported,
+              "chat template, line " + std::to_string(line) + ": " + what + " is not supported");
 }
 
 void Runtime::step(int64_t n) {
@@ -97,8 +104,8 @@ void Runtime::step(int64_t n) {
 
 void Runtime::check_memory(size_t bytes) const {
   if (bytes > limits.max_memory_bytes - memory_bytes_) {
-    fail("the template was stopped when its values took more than " +
-         std::to_string(limits.max_memory_bytes >> 20) + " MiB");
+    fail("the template was stopped when its values took more than " + std::to_string(limits.max_memory_bytes >> 20) +
+         " MiB");
   }
 }
 

@@ -1,4 +1,5 @@
 // The commands on a tiny model: their outputs' keys, what goes where, and what they say about bad input.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdio>
 #include <fstream>

@@ -2,6 +2,7 @@
 // tests of the commands, with a small model file to run them on.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>

@@ -300,7 +300,6 @@ TEST_CASE("a header with as many keys and tensors as the limits allow is judged 
   for (int i = 0; i < 65535; ++i) writer.keys.push_back({"key" + std::to_string(i), 0, Bytes(1)});
   for (int i = 0; i < 65536; ++i) writer.tensors.push_back({"tensor" + std::to_string(i), {8}, 0, Bytes(32)});
   const Bytes bytes = writer.bytes();
-  CHECK(bytes.size() > size_t{38} << 20);
   const std::clock_t begin = std::clock();  // the process's own time: the machine may be busy with other tests
   const GgufFile file = read(bytes);
   CHECK(std::clock() - begin < CLOCKS_PER_SEC);

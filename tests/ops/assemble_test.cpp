@@ -43,8 +43,10 @@ TEST_CASE("assemble takes rows from the held slots, the scratch and the log, in 
     std::vector<SlotSource> sources;
     std::vector<uint16_t> expected;
     for (int32_t i = 0; i < 35; ++i) {
-      SlotSource source{.kind = SlotSource::Kind::held, .index = i * 7 % 20,
-                        .tag = make_tag(1000 + i, TokenClass::plain), .score = static_cast<float>(i)};
+      SlotSource source{.kind = SlotSource::Kind::held,
+                        .index = i * 7 % 20,
+                        .tag = make_tag(1000 + i, TokenClass::plain),
+                        .score = static_cast<float>(i)};
       const uint16_t* from = held.data() + static_cast<size_t>(source.index) * row;
       if (i % 5 == 1) {
         source.kind = SlotSource::Kind::log;
@@ -65,7 +67,8 @@ TEST_CASE("assemble takes rows from the held slots, the scratch and the log, in 
       sources.push_back(source);
     }
     const std::vector<PageId> pages{cache.take_page(), cache.take_page(), cache.take_page()};
-    backend->assemble({.kv_head = 1, .from = cache.views()[0], .kv = kv, .log_rows = log, .slots = sources, .pages = pages});
+    backend->assemble(
+        {.kv_head = 1, .from = cache.views()[0], .kv = kv, .log_rows = log, .slots = sources, .pages = pages});
 
     const HeadView head{pages, 35};
     std::vector<int32_t> all(35);

@@ -14,7 +14,7 @@ struct Case {
 
 struct Result {
   Values out;
-  std::vector<Values> scores;              // by head
+  std::vector<Values> scores;               // by head
   std::vector<std::vector<uint16_t>> rows;  // by head: K and V of every slot
 };
 
@@ -23,15 +23,20 @@ Result attend(Backend& backend, const Case& c) {
   const auto n_kv_heads = static_cast<int32_t>(c.lengths.size());
   TestCache cache(backend, c.head_dim);
   for (const int32_t length : c.lengths)
-    cache.add_head(random_slots(random, length, 5000), random_halves(random, static_cast<size_t>(2 * length * c.head_dim)));
+    cache.add_head(random_slots(random, length, 5000),
+                   random_halves(random, static_cast<size_t>(2 * length * c.head_dim)));
   const std::vector<HeadView> views = cache.views();
   const std::vector<KeepRule> rules(views.size());
 
   const Values q = random_values(random, 1, n_kv_heads * c.group * c.head_dim, c.q_scale);
-  const Values k = random_values(random, 1, n_kv_heads * c.head_dim), v = random_values(random, 1, n_kv_heads * c.head_dim);
+  const Values k = random_values(random, 1, n_kv_heads * c.head_dim),
+               v = random_values(random, 1, n_kv_heads * c.head_dim);
   const DeviceMatrix out(backend, zeros(1, q.n_cols));
-  backend.begin_step({.position = 5000, .token_class = TokenClass::punctuation, .n_kv_heads = n_kv_heads,
-                      .heads = views, .rules = rules});
+  backend.begin_step({.position = 5000,
+                      .token_class = TokenClass::punctuation,
+                      .n_kv_heads = n_kv_heads,
+                      .heads = views,
+                      .rules = rules});
   backend.attend_decode(0, DeviceMatrix(backend, q), DeviceMatrix(backend, k), DeviceMatrix(backend, v),
                         1 / std::sqrt(static_cast<float>(c.head_dim)), out);
   CHECK(backend.end_step().evictions.empty());
@@ -93,7 +98,8 @@ TEST_CASE("decode agrees with the reference for every length around a page and a
 }
 
 TEST_CASE("decode serves any query group and head size") {
-  for (const int32_t group : {1, 2, 3, 4, 5, 7, 8}) check_against_reference({.head_dim = 64, .group = group, .lengths = {100, 3}});
+  for (const int32_t group : {1, 2, 3, 4, 5, 7, 8})
+    check_against_reference({.head_dim = 64, .group = group, .lengths = {100, 3}});
   for (const int32_t head_dim : {2, 6, 30, 96, 128, 512})
     check_against_reference({.head_dim = head_dim, .group = 2, .lengths = {45}});
 }
@@ -101,6 +107,16 @@ TEST_CASE("decode serves any query group and head size") {
 TEST_CASE("decode serves heads of very different length in one layer") {
   check_against_reference({.head_dim = 64, .group = 3, .lengths = {0, 4000, 1, 15, 16, 17, 257, 3}});
   check_against_reference({.head_dim = 16, .group = 7, .lengths = {3000, 0}});
+}
+
+TEST_CASE("decode agrees with the reference with every instruction set") {
+  for (const CpuLevel level : cpu_levels()) {
+    const CpuLevelVariable variable(level);
+    INFO(cpu_level_name(level));
+    for (const int32_t head_dim : {6, 16, 80, 128})
+      for (const int32_t group : {1, 3, 7})
+        check_against_reference({.head_dim = head_dim, .group = group, .lengths = {0, 18, 300}});
+  }
 }
 
 TEST_CASE("decode survives scores of large magnitude") {

@@ -11,7 +11,7 @@ struct Case {
   int32_t group = 1;
   int32_t window = 0;
   int32_t win_tokens = 1;
-  int32_t block_rows = 1 << 20;  // rows of a call
+  int32_t block_rows = 1 << 20;    // rows of a call
   std::vector<int32_t> held = {};  // length of each KV head; empty: a first turn
   int32_t position0 = 0;
   float q_scale = 1;
@@ -92,8 +92,16 @@ Result attend_powers_of_two(Backend& backend, int32_t window, int32_t win_tokens
   const float ln2 = 0.69314718f;
   const DeviceMatrix q(backend, {3, 2, {ln2, 5, ln2, 6, ln2, 7}}), out(backend, zeros(3, 2));
   const DeviceMatrix col(backend, zeros(1, 3)), win(backend, zeros(1, 3));
-  backend.attend_prefill({.q = q, .kv = kv, .held = {}, .window = window, .head_dim = 2, .scale = 1, .out = out,
-                          .col = col, .win = win, .win_tokens = win_tokens});
+  backend.attend_prefill({.q = q,
+                          .kv = kv,
+                          .held = {},
+                          .window = window,
+                          .head_dim = 2,
+                          .scale = 1,
+                          .out = out,
+                          .col = col,
+                          .win = win,
+                          .win_tokens = win_tokens});
   return {out.read(), col.read(), win.read()};
 }
 
@@ -149,9 +157,26 @@ TEST_CASE("prefill attention keeps to a sliding window") {
 TEST_CASE("prefill attention sees the held slots of earlier turns first, in slot order") {
   for (const int32_t window : {0, 40, 300})
     for (const int32_t win_tokens : {1, 90, 400})
-      check_against_reference({.n_rows = 130, .head_dim = 64, .n_kv_heads = 4, .group = 3, .window = window,
-                               .win_tokens = win_tokens, .block_rows = 100, .held = {0, 1, 17, 257},
+      check_against_reference({.n_rows = 130,
+                               .head_dim = 64,
+                               .n_kv_heads = 4,
+                               .group = 3,
+                               .window = window,
+                               .win_tokens = win_tokens,
+                               .block_rows = 100,
+                               .held = {0, 1, 17, 257},
                                .position0 = 300});
+}
+
+TEST_CASE("prefill attention agrees with the reference with every instruction set") {
+  for (const CpuLevel level : cpu_levels()) {
+    const CpuLevelVariable variable(level);
+    INFO(cpu_level_name(level));
+    for (const int32_t n_rows : {1, 7, 20, 40, 65})
+      for (const int32_t head_dim : {6, 16, 80})
+        check_against_reference(
+            {.n_rows = n_rows, .head_dim = head_dim, .group = 3, .win_tokens = 9, .held = {0, 37}, .position0 = 50});
+  }
 }
 
 TEST_CASE("prefill attention survives scores of large magnitude") {

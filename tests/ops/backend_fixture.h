@@ -1,26 +1,60 @@
-// What the operation tests share: matrices and KV caches with known contents on any backend, guarded by sentinels, and the
-// comparison of a backend with the reference. Knows the seam only, no concrete backend.
+// What the operation tests share: matrices and KV caches with known contents on any backend, guarded by sentinels, and
+// the comparison of a backend with the reference. Backends come from the registry, by name.
 #pragma once
 
 #include <bit>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <numeric>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/backend/backend.h"
+#include "engine/backend/cpu/cpu_features.h"
 #include "engine/backend/registry.h"
 
 namespace headroom::test {
 
 using Random = std::mt19937;
 
-inline std::unique_ptr<Backend> cpu(int n_threads = 2) { return make_backend({.name = "cpu", .n_threads = n_threads}); }
-inline std::unique_ptr<Backend> reference() { return make_backend({.name = "cpu-reference"}); }
+inline std::unique_ptr<Backend> cpu(int n_threads = 2) {
+  return make_backend({.name = "cpu", .n_threads = n_threads});
+}
+inline std::unique_ptr<Backend> reference() {
+  return make_backend({.name = "cpu-reference"});
+}
+
+/// HEADROOM_CPU for a scope: backends that are made in it use this instruction set.
+class CpuLevelVariable {
+ public:
+  explicit CpuLevelVariable(CpuLevel level) {
+    if (const char* old = std::getenv(name)) old_ = old;
+    setenv(name, std::string(cpu_level_name(level)).c_str(), 1);
+  }
+  ~CpuLevelVariable() {
+    if (old_.empty())
+      unsetenv(name);
+    else
+      setenv(name, old_.c_str(), 1);
+  }
+
+ private:
+  static constexpr const char* name = "HEADROOM_CPU";
+  std::string old_;
+};
+
+/// The instruction sets that this machine can run.
+inline std::vector<CpuLevel> cpu_levels() {
+  std::vector<CpuLevel> levels;
+  for (const CpuLevel level : {CpuLevel::portable, CpuLevel::avx2, CpuLevel::avx512, CpuLevel::avx512vnni})
+    if (level <= best_cpu_level()) levels.push_back(level);
+  return levels;
+}
 
 /// Rows of floats on the host.
 struct Values {
@@ -28,7 +62,9 @@ struct Values {
   int32_t n_cols = 0;
   std::vector<float> data;  // (n_rows, n_cols), row-major
 
-  float& at(int32_t r, int32_t c) { return data[static_cast<size_t>(r) * static_cast<size_t>(n_cols) + static_cast<size_t>(c)]; }
+  float& at(int32_t r, int32_t c) {
+    return data[static_cast<size_t>(r) * static_cast<size_t>(n_cols) + static_cast<size_t>(c)];
+  }
   float at(int32_t r, int32_t c) const { return const_cast<Values*>(this)->at(r, c); }
 };
 
@@ -141,7 +177,11 @@ class TestCache {
                          .tag = make_tag(slots[i].position, slots[i].token_class),
                          .score = slots[i].score});
     const size_t n_used = (slots.size() + page_tokens - 1) / page_tokens;
-    backend_.assemble({.kv_head = 0, .from = {}, .kv = {}, .log_rows = kv, .slots = sources,
+    backend_.assemble({.kv_head = 0,
+                       .from = {},
+                       .kv = {},
+                       .log_rows = kv,
+                       .slots = sources,
                        .pages = std::span(pages).first(n_used)});
     pages_.push_back(std::move(pages));
     lengths_.push_back(static_cast<int32_t>(slots.size()));

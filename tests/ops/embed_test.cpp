@@ -19,8 +19,8 @@ TEST_CASE("embed reads a Q8_0 table") {
     bytes[34] = std::byte{0x00};
     bytes[35] = std::byte{0x38};
     for (int i = 0; i < 32; ++i) bytes[static_cast<size_t>(36 + i)] = static_cast<std::byte>(i - 16);
-    const auto table = backend->load_weight(
-        {.name = "table", .type = TensorType::q8_0, .n_cols = 32, .n_rows = 2, .data = bytes});
+    const auto table =
+        backend->load_weight({.name = "table", .type = TensorType::q8_0, .n_cols = 32, .n_rows = 2, .data = bytes});
     const DeviceMatrix out(*backend, zeros(1, 32));
     backend->embed(*table, std::vector<TokenId>{1}, 1, out);
     for (int32_t i = 0; i < 32; ++i) CHECK(out.read().at(0, i) == 0.5f * static_cast<float>(i - 16));

@@ -16,14 +16,14 @@ std::vector<uint16_t> read_halves(Backend& backend, const DeviceBuffer& buffer) 
 TEST_CASE("float_to_half rounds to nearest, ties to even, and half_to_float is its inverse") {
   CHECK(float_to_half(1.0f) == 0x3c00);
   CHECK(float_to_half(-2.0f) == 0xc000);
-  CHECK(float_to_half(1.0f + 0x1p-11f) == 0x3c00);           // a tie goes down to even
-  CHECK(float_to_half(1.0f + 3 * 0x1p-11f) == 0x3c02);       // a tie goes up to even
+  CHECK(float_to_half(1.0f + 0x1p-11f) == 0x3c00);      // a tie goes down to even
+  CHECK(float_to_half(1.0f + 3 * 0x1p-11f) == 0x3c02);  // a tie goes up to even
   CHECK(float_to_half(65504.0f) == 0x7bff);
   CHECK(float_to_half(65519.0f) == 0x7bff);
-  CHECK(float_to_half(65520.0f) == 0x7c00);                  // infinity
+  CHECK(float_to_half(65520.0f) == 0x7c00);  // infinity
   CHECK(float_to_half(1e30f) == 0x7c00);
-  CHECK(float_to_half(0x1p-24f) == 1);                       // the smallest subnormal
-  CHECK(float_to_half(0x1p-25f) == 0);                       // a tie
+  CHECK(float_to_half(0x1p-24f) == 1);  // the smallest subnormal
+  CHECK(float_to_half(0x1p-25f) == 0);  // a tie
   CHECK(float_to_half(-0.0f) == 0x8000);
   for (uint32_t half = 0; half < 0x10000; ++half) {
     const bool is_nan = (half & 0x7c00) == 0x7c00 && (half & 0x3ff) != 0;

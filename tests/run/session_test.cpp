@@ -23,6 +23,16 @@ Model tiny(Architecture architecture) {
   return Model(load_model_file(GgufFile::from_bytes(bytes, "tiny.gguf")));
 }
 
+/// Sixteen heads, so that one slab is full after some 1,800 tokens.
+Model many_heads() {
+  static std::vector<std::byte> bytes;
+  test::TinyModelOptions options = test::tiny_model_options(Architecture::llama);
+  options.n_layers = 4;
+  options.n_kv_heads = options.n_heads;
+  if (bytes.empty()) bytes = test::make_tiny_model(options).bytes();
+  return Model(load_model_file(GgufFile::from_bytes(bytes, "tiny.gguf")));
+}
+
 struct Fixture {
   Model model;
   std::unique_ptr<Backend> backend = make_backend({.name = "cpu", .n_threads = 2});
@@ -173,11 +183,11 @@ TEST_CASE("a full context ends the answer with a sentence") {
 
 TEST_CASE("running out of memory ends the turn, and the session goes on") {
   // Room for one slab: the conversation outgrows it during the answer.
-  Model model = tiny(Architecture::llama);
+  Model model = many_heads();
   const auto backend = make_cpu_backend({.n_threads = 2, .kv_limit_bytes = slab_bytes});
   Session session(model, *backend, {.cache = *find_cache_config("full"), .n_ctx = 0});
   TurnObserver silent;
-  const TurnResult result = session.run_ids(std::vector<TokenId>(3000, 9), Fixture::options(-1), silent);
+  const TurnResult result = session.run_ids(std::vector<TokenId>(1500, 9), Fixture::options(-1), silent);
   CHECK(result.stop_reason == StopReason::out_of_memory);
   CHECK_FALSE(result.stop_message.empty());
   const TurnResult next = session.run_ids(std::vector<TokenId>(100, 7), Fixture::options(5), silent);
@@ -186,7 +196,7 @@ TEST_CASE("running out of memory ends the turn, and the session goes on") {
 }
 
 TEST_CASE("memory that runs out during a prefill leaves the conversation usable") {
-  Model model = tiny(Architecture::llama);
+  Model model = many_heads();
   const auto backend = make_cpu_backend({.n_threads = 2, .kv_limit_bytes = slab_bytes});
   Session session(model, *backend, {.cache = *find_cache_config("full"), .n_ctx = 0});
   TurnObserver silent;

@@ -1,6 +1,7 @@
-// One token's attention over every slot of a layer's heads. Each head's slots are split into chunks of equal size, whatever
-// the heads' lengths; each chunk gives a state (max, sum, output) for every query head of its group, the states are merged
-// in order, and the final probabilities are added to the slots' scores. The result does not depend on the threads.
+// One token's attention over every slot of a layer's heads. Each head's slots are split into chunks of equal size,
+// whatever the heads' lengths; each chunk gives a state (max, sum, output) for every query head of its group, the
+// states are merged in order, and the final probabilities are added to the slots' scores. The result does not depend on
+// the threads.
 #include "engine/backend/cpu/simd_targets.h"
 //
 #undef HWY_TARGET_INCLUDE
@@ -119,13 +120,19 @@ HWY_INLINE void MixPage(const DecodeChunk& chunk, const float* probabilities, co
 template <class F>
 HWY_INLINE void ForHeadsOfGroup(int32_t group, F f) {
   int32_t g = 0;
-  for (; g + max_heads_at_once <= group; g += max_heads_at_once)
-    f(std::integral_constant<int, max_heads_at_once>(), g);
+  for (; g + max_heads_at_once <= group; g += max_heads_at_once) f(std::integral_constant<int, max_heads_at_once>(), g);
   switch (group - g) {
-    case 3: f(std::integral_constant<int, 3>(), g); break;
-    case 2: f(std::integral_constant<int, 2>(), g); break;
-    case 1: f(std::integral_constant<int, 1>(), g); break;
-    default: break;
+    case 3:
+      f(std::integral_constant<int, 3>(), g);
+      break;
+    case 2:
+      f(std::integral_constant<int, 2>(), g);
+      break;
+    case 1:
+      f(std::integral_constant<int, 1>(), g);
+      break;
+    default:
+      break;
   }
 }
 
@@ -178,8 +185,8 @@ void AttendChunk(const DecodeChunk& chunk) {
   }
 }
 
-/// Merges one query head's states of all chunks in their order (Milakov & Gimelshein 2018). chunk.sum becomes the factor
-/// of the chunk's probabilities.
+/// Merges one query head's states of all chunks in their order (Milakov & Gimelshein 2018). chunk.sum becomes the
+/// factor of the chunk's probabilities.
 void MergeChunks(const DecodeChunk* chunks, int32_t n_chunks, int32_t g, float* HWY_RESTRICT out) {
   const hn::CappedTag<float, 1> one;
   float largest = chunks[0].max[g];
@@ -236,7 +243,8 @@ void attend_decode(ThreadPool& pool, DecodeScratch& scratch, const AttendDecode&
   size_t n_chunks = 0;
   for (const HeadView& head : args.heads) {
     n_chunks += static_cast<size_t>((head.length + chunk_slots - 1) / chunk_slots);
-    for (int32_t p = 0; p * page_tokens < head.length; ++p) pages.push_back(slabs.page(head.pages[static_cast<size_t>(p)]));
+    for (int32_t p = 0; p * page_tokens < head.length; ++p)
+      pages.push_back(slabs.page(head.pages[static_cast<size_t>(p)]));
   }
   const size_t chunk_floats = group * chunk_slots + n_q + 2 * group;
   const size_t q_floats = args.heads.size() * n_q;

@@ -1,7 +1,7 @@
-// Causal attention of a block of prompt rows, with the column sums of the profile (FastGen's only input) as a by-product.
-// One task is one query head and up to 64 rows: all its scores at once, so that each row's softmax is final before the
-// columns are summed (Ge et al. 2024, Algorithm 1). Everything is kept transposed, rows across the vector's lanes: the
-// softmax then needs no sum across lanes, and K and V are read as they lie.
+// Causal attention of a block of prompt rows, with the column sums of the profile (FastGen's only input) as a
+// by-product. One task is one query head and up to 64 rows: all its scores at once, so that each row's softmax is final
+// before the columns are summed (Ge et al. 2024, Algorithm 1). Everything is kept transposed, rows across the vector's
+// lanes: the softmax then needs no sum across lanes, and K and V are read as they lie.
 #include "engine/backend/cpu/simd_targets.h"
 //
 #undef HWY_TARGET_INCLUDE
@@ -33,15 +33,15 @@ struct HeldColumn {
 
 /// One task. Its columns are the held ones, then turn rows turn_begin … turn_begin + n_turn - 1.
 struct PrefillTile {
-  int32_t n_rows;    // at most tile_rows
+  int32_t n_rows;  // at most tile_rows
   int32_t head_dim;
   int32_t position;  // of row 0
   float scale;       // of q . k, times log2(e)
   int32_t window;
   int32_t win_tokens;
-  const float* q;    // (n_rows, head_dim)
+  const float* q;  // (n_rows, head_dim)
   int64_t q_stride;
-  float* out;        // (n_rows, head_dim)
+  float* out;  // (n_rows, head_dim)
   int64_t out_stride;
   std::span<const HeldColumn> held;
   const uint16_t* turn_k;  // (n_turn, head_dim), f16
@@ -51,15 +51,15 @@ struct PrefillTile {
   int32_t n_turn;
   bool statistics;
   // Scratch and results.
-  float* scores;      // (n_columns, tile_rows): scores, then 2^(score - max)
-  float* q_columns;   // (head_dim, tile_rows): q transposed, times scale
-  float* out_columns; // (head_dim, tile_rows): out transposed, before the division by the sum
-  float* kv;          // (tile_columns, head_dim): K or V of some columns, in f32
+  float* scores;       // (n_columns, tile_rows): scores, then 2^(score - max)
+  float* q_columns;    // (head_dim, tile_rows): q transposed, times scale
+  float* out_columns;  // (head_dim, tile_rows): out transposed, before the division by the sum
+  float* kv;           // (tile_columns, head_dim): K or V of some columns, in f32
   int64_t kv_stride;
-  float* max;         // (tile_rows)
-  float* sum;         // (tile_rows); then its inverse, 0 for rows behind n_rows
-  float* col;         // (n_columns rounded up to 4): column sums of this tile
-  float* win;         // the same, of rows with position - column position < win_tokens
+  float* max;  // (tile_rows)
+  float* sum;  // (tile_rows); then its inverse, 0 for rows behind n_rows
+  float* col;  // (n_columns rounded up to 4): column sums of this tile
+  float* win;  // the same, of rows with position - column position < win_tokens
 
   int32_t n_held() const { return static_cast<int32_t>(held.size()); }
   int32_t n_columns() const { return n_held() + n_turn; }
@@ -83,7 +83,8 @@ using V = hn::Vec<D>;
 constexpr int max_row_vectors = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SCALAR ? 2 : 4;
 constexpr int max_results = 6;
 
-/// y[j][rows] (+)= sum over k of a[j * a_result + k * a_step] * x[k][rows], for n_results rows of y and n_vectors of rows.
+/// y[j][rows] (+)= sum over k of a[j * a_result + k * a_step] * x[k][rows], for n_results rows of y and n_vectors of
+/// rows.
 template <int n_results, int n_vectors>
 HWY_INLINE void MultiplyBlock(const float* HWY_RESTRICT a, int64_t a_result, int64_t a_step,
                               const float* HWY_RESTRICT x, int32_t n_steps, bool accumulate, float* HWY_RESTRICT y) {
@@ -128,13 +129,22 @@ void Multiply(const float* a, int64_t a_result, int64_t a_step, const float* x, 
     const float* x_part = x + r * lanes;
     float* y_part = y + r * lanes;
     switch (HWY_MIN(n_vectors - r, max_row_vectors)) {
-      case 1: MultiplyRows<1>(a, a_result, a_step, x_part, n_steps, accumulate, n_results, y_part); break;
-      case 2: MultiplyRows<2>(a, a_result, a_step, x_part, n_steps, accumulate, n_results, y_part); break;
+      case 1:
+        MultiplyRows<1>(a, a_result, a_step, x_part, n_steps, accumulate, n_results, y_part);
+        break;
+      case 2:
+        MultiplyRows<2>(a, a_result, a_step, x_part, n_steps, accumulate, n_results, y_part);
+        break;
 #if HWY_TARGET != HWY_AVX2 && HWY_TARGET != HWY_SCALAR
-      case 3: MultiplyRows<3>(a, a_result, a_step, x_part, n_steps, accumulate, n_results, y_part); break;
-      case 4: MultiplyRows<4>(a, a_result, a_step, x_part, n_steps, accumulate, n_results, y_part); break;
+      case 3:
+        MultiplyRows<3>(a, a_result, a_step, x_part, n_steps, accumulate, n_results, y_part);
+        break;
+      case 4:
+        MultiplyRows<4>(a, a_result, a_step, x_part, n_steps, accumulate, n_results, y_part);
+        break;
 #endif
-      default: break;
+      default:
+        break;
     }
   }
 }
@@ -274,14 +284,15 @@ HWY_INLINE void MixColumns(const PrefillTile& tile, int32_t n_vectors) {
   }
 }
 
-/// Sums of four columns over the rows, each times its row's factor, to four neighbouring floats.
-template <int n_vectors>
-HWY_INLINE void SumFourColumns(const float* HWY_RESTRICT columns, const float* HWY_RESTRICT factors, float* to) {
+/// Sums of four columns over the rows of the first n_vectors vectors, each times its row's factor, to four neighbouring
+/// floats. The vectors behind them hold whatever the scratch held before, even NaN: no factor makes that harmless.
+HWY_INLINE void SumFourColumns(const float* HWY_RESTRICT columns, const float* HWY_RESTRICT factors, int32_t n_vectors,
+                               float* to) {
   const D d;
   const auto lanes = static_cast<int32_t>(hn::Lanes(d));
   V sums[4];
   for (int j = 0; j < 4; ++j) sums[j] = hn::Zero(d);
-  for (int r = 0; r < n_vectors; ++r) {
+  for (int32_t r = 0; r < n_vectors; ++r) {
     const V factor = hn::Load(d, factors + r * lanes);
     for (int j = 0; j < 4; ++j) sums[j] = hn::MulAdd(hn::Load(d, columns + j * tile_rows + r * lanes), factor, sums[j]);
   }
@@ -291,17 +302,15 @@ HWY_INLINE void SumFourColumns(const float* HWY_RESTRICT columns, const float* H
 /// col and win of this tile, from the probabilities that are now final. Behind the last column up to three more are
 /// summed, of whatever the scratch holds there.
 HWY_INLINE void SumColumns(const PrefillTile& tile, int32_t n_vectors) {
-  constexpr int all_vectors = tile_rows / static_cast<int>(hn::MaxLanes(D()));
   const D d;
   const auto lanes = static_cast<int32_t>(hn::Lanes(d));
-  for (int32_t r = n_vectors * lanes; r < tile_rows; ++r) tile.sum[r] = 0;
   const auto near_rows = [&](int32_t c) {  // the first rows of the tile are near to a column
     return HWY_MAX(0, HWY_MIN(tile.win_tokens + tile.column_position(c) - tile.position, tile.n_rows));
   };
   for (int32_t first = 0; first < tile.n_columns(); first += 4) {
     const int32_t last = HWY_MIN(first + 3, tile.n_columns() - 1);
     const float* columns = tile.scores + int64_t{first} * tile_rows;
-    SumFourColumns<all_vectors>(columns, tile.sum, tile.col + first);
+    SumFourColumns(columns, tile.sum, n_vectors, tile.col + first);
     if (first >= tile.n_held()) {
       // Positions ascend here, so that the ends decide for all four.
       const bool all_near = near_rows(first) == tile.n_rows, none_near = near_rows(last) == 0;
@@ -399,10 +408,15 @@ void add_column_sums(const AttendPrefill& args, const PrefillTile& tile, int32_t
   add(args.win, tile.win);
 }
 
-size_t round_up(size_t count, size_t multiple) { return (count + multiple - 1) / multiple * multiple; }
+size_t round_up(size_t count, size_t multiple) {
+  return (count + multiple - 1) / multiple * multiple;
+}
 
-/// Rows of K or V in f32: an odd number of cache lines apart, so that a column of them does not fall into few cache sets.
-size_t kv_stride_of(size_t head_dim) { return round_up(head_dim, 32) + 16; }
+/// Rows of K or V in f32: an odd number of cache lines apart, so that a column of them does not fall into few cache
+/// sets.
+size_t kv_stride_of(size_t head_dim) {
+  return round_up(head_dim, 32) + 16;
+}
 
 /// Floats of scratch for a tile of up to n_columns.
 size_t tile_floats(size_t n_columns, size_t head_dim) {
@@ -423,7 +437,8 @@ void attend_prefill(ThreadPool& pool, std::span<Scratch> scratch, const AttendPr
   size_t n_held = 0;
   for (const std::vector<HeldColumn>& columns : held) n_held = std::max(n_held, columns.size());
   const size_t max_columns = n_held + static_cast<size_t>(args.first_row + args.q.n_rows);
-  for (Scratch& thread_scratch : scratch) thread_scratch.reserve(tile_floats(max_columns, static_cast<size_t>(head_dim)));
+  for (Scratch& thread_scratch : scratch)
+    thread_scratch.reserve(tile_floats(max_columns, static_cast<size_t>(head_dim)));
 
   OrderedCommit commit(static_cast<size_t>(n_heads));
   const auto attend = [&](int64_t task, float* free) {

@@ -5,12 +5,15 @@
 #include "engine/backend/cpu/host_memory.h"
 #include "engine/backend/cpu/matmul.h"
 #include "engine/backend/cpu/operations.h"
+#include "engine/backend/cpu/simd_targets.h"
 #include "engine/base/platform/platform.h"
 
 namespace headroom {
 namespace {
 
-double matrix_bytes(const Matrix& m) { return 4.0 * m.n_rows * m.n_cols; }
+double matrix_bytes(const Matrix& m) {
+  return 4.0 * m.n_rows * m.n_cols;
+}
 
 class CpuBackend final : public HostBackend {
  public:
@@ -19,6 +22,7 @@ class CpuBackend final : public HostBackend {
         level_(chosen_cpu_level()),
         pool_(n_threads),
         prefill_scratch_(static_cast<size_t>(n_threads)) {
+    limit_vector_instructions(level_);
     info_ = {.name = "cpu", .device = cpu_device_title(n_threads), .unified_memory = true};
   }
 
@@ -85,6 +89,7 @@ class CpuBackend final : public HostBackend {
     headroom::attend_prefill(pool_, prefill_scratch_, args, slabs_);
   }
 
+  void begin_step(const DecodeStep& step) override;
   void attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, float scale, Matrix out) override;
   void evict(int32_t layer) override;
 
@@ -99,6 +104,14 @@ class CpuBackend final : public HostBackend {
   std::vector<HeadView> layer_heads_;
   std::vector<int32_t> leaving_slots_;
 };
+
+// The first step after a prefill gives the prefill's scratch back: while a long answer is written it would lie idle.
+void CpuBackend::begin_step(const DecodeStep& step) {
+  constexpr size_t large_bytes = size_t{1} << 20;
+  for (Scratch& scratch : prefill_scratch_) scratch.release();
+  if (matmul_workspace_.size_bytes() > large_bytes) matmul_workspace_.release();
+  HostBackend::begin_step(step);
+}
 
 void CpuBackend::attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, float scale, Matrix out) {
   assert(q.n_rows == 1 && q.n_cols % k.n_cols == 0 && k.n_cols == step_.n_kv_heads * head_dim());

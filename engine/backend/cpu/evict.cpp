@@ -1,5 +1,6 @@
-// Applies a head's rule to the slots that it holds: who leaves, and in which order. Mostly nobody or one slot a token, so
-// one vectorised pass over tags and scores counts the contest and finds its lowest; only where more leave is it sorted.
+// Applies a head's rule to the slots that it holds: who leaves, and in which order. Mostly nobody or one slot a token,
+// so one vectorised pass over tags and scores counts the contest and finds its lowest; only where more leave is it
+// sorted.
 #include "engine/backend/cpu/simd_targets.h"
 //
 #undef HWY_TARGET_INCLUDE

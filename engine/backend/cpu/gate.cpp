@@ -17,8 +17,8 @@ template <class D>
 HWY_INLINE hn::Vec<D> LogisticArgument(D d, Activation activation, hn::Vec<D> x) {
   if (activation == Activation::silu) return x;
   constexpr float two_sqrt_2_over_pi = 1.59576912160573071f;
-  const auto cubic = hn::MulAdd(hn::Mul(x, x), hn::Set(d, 0.044715f * two_sqrt_2_over_pi),
-                                hn::Set(d, two_sqrt_2_over_pi));
+  const auto cubic =
+      hn::MulAdd(hn::Mul(x, x), hn::Set(d, 0.044715f * two_sqrt_2_over_pi), hn::Set(d, two_sqrt_2_over_pi));
   return hn::Mul(x, cubic);
 }
 

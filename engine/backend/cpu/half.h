@@ -1,5 +1,5 @@
-// One f16 value to f32 and back, in plain integer arithmetic: for single values and for the reference. Rows of values go
-// through the vector unit, whose rounding (to nearest, ties to even) this matches bit for bit.
+// One f16 value to f32 and back, in plain integer arithmetic: for single values and for the reference. Rows of values
+// go through the vector unit, whose rounding (to nearest, ties to even) this matches bit for bit.
 #pragma once
 
 #include <bit>

@@ -15,8 +15,8 @@ namespace {
 constexpr std::align_val_t buffer_alignment{64};
 
 constexpr std::array<const char*, static_cast<size_t>(Stage::count)> stage_names{
-    "embed", "rms_norm", "matmul", "rope", "store_kv", "attend_prefill", "attend_decode",
-    "evict", "assemble", "add",    "gate", "fill_zero", "copy_page",     "read_cache"};
+    "embed", "rms_norm", "matmul", "rope", "store_kv",  "attend_prefill", "attend_decode",
+    "evict", "assemble", "add",    "gate", "fill_zero", "copy_page",      "read_cache"};
 
 }  // namespace
 
@@ -26,7 +26,9 @@ HostBuffer::HostBuffer(size_t bytes)
     throw Error(ErrorKind::out_of_memory, "no memory for a buffer of " + std::to_string(bytes) + " bytes");
 }
 
-HostBuffer::~HostBuffer() { ::operator delete(data_, buffer_alignment); }
+HostBuffer::~HostBuffer() {
+  ::operator delete(data_, buffer_alignment);
+}
 
 float* Scratch::reserve(size_t count) {
   const size_t bytes = count * sizeof(float);
@@ -122,8 +124,8 @@ void HostBackend::assemble(const AssembleHead& args) {
       }
       case SlotSource::Kind::scratch: {
         assert(source.index < args.kv.capacity_rows);
-        const size_t first = index * static_cast<size_t>(args.kv.row_values) +
-                             static_cast<size_t>(args.kv_head) * row_values;
+        const size_t first =
+            index * static_cast<size_t>(args.kv.row_values) + static_cast<size_t>(args.kv_head) * row_values;
         k = host_scratch_k(args.kv) + first;
         v = host_scratch_v(args.kv) + first;
         break;

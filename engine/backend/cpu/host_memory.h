@@ -42,7 +42,9 @@ class Scratch {
   std::unique_ptr<HostBuffer> buffer_;
 };
 
-inline std::byte* host_bytes(const DeviceBuffer& buffer) { return static_cast<const HostBuffer&>(buffer).data(); }
+inline std::byte* host_bytes(const DeviceBuffer& buffer) {
+  return static_cast<const HostBuffer&>(buffer).data();
+}
 
 /// First value of row `row`; the row's n_cols values follow each other.
 inline float* host_row(const Matrix& m, int64_t row) {
@@ -59,17 +61,19 @@ inline const float* host_vector(const DeviceWeight& weight) {
 }
 
 /// Where a KvScratch keeps K and V of row 0; from row to row row_values halves.
-inline uint16_t* host_scratch_k(const KvScratch& kv) { return reinterpret_cast<uint16_t*>(host_bytes(*kv.buffer)); }
+inline uint16_t* host_scratch_k(const KvScratch& kv) {
+  return reinterpret_cast<uint16_t*>(host_bytes(*kv.buffer));
+}
 inline uint16_t* host_scratch_v(const KvScratch& kv) {
   return host_scratch_k(kv) + int64_t{kv.capacity_rows} * kv.row_values;
 }
 
 /// One page as its four parts (page_layout.h).
 struct PageView {
-  uint16_t* k;     // (page_tokens, head_dim), row-major, f16
-  uint16_t* v;     // (page_tokens, head_dim), row-major, f16
-  SlotTag* tags;   // (page_tokens)
-  float* scores;   // (page_tokens)
+  uint16_t* k;    // (page_tokens, head_dim), row-major, f16
+  uint16_t* v;    // (page_tokens, head_dim), row-major, f16
+  SlotTag* tags;  // (page_tokens)
+  float* scores;  // (page_tokens)
 };
 
 /// The slabs that are mapped now.
@@ -178,7 +182,7 @@ class HostBackend : public Backend {
   void read_scores(HeadView head, std::span<float> out) final;
   void read_rows(HeadView head, std::span<const int32_t> slots, std::span<uint16_t> out) final;
 
-  void begin_step(const DecodeStep& step) final;
+  void begin_step(const DecodeStep& step) override;
   StepReport end_step() final;
 
   std::vector<StageTime> stage_times() const final { return clock_.times(); }

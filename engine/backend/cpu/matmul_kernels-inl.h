@@ -199,7 +199,7 @@ struct PanelGroup {
   float d[F::n_scales][panel_rows];
   float m[F::has_mins ? panel_rows : 1];
 };
-constexpr size_t quantised_panel_bytes = size_t{panel_values} / 32 * (40 * panel_rows + 64);
+constexpr size_t quantised_scratch_bytes = size_t{chunk_panels} * panel_values / 32 * (40 * panel_rows + 64);
 
 /// Rows behind n_rows repeat the last one; nobody reads their sums.
 template <typename F, typename Pick>
@@ -357,26 +357,15 @@ void multiply_tile(const PanelGroup<F>* panel, const XTileGroup* x, int32_t n_gr
   write_sums<n_rows>(out, sums);
 }
 
-/// multiply_tile for a number of rows that is known at run time only.
+/// multiply_tile for a number of rows that is known at run time only. Equal shares of more than least_many_rows rows
+/// are never much smaller than a tile.
 template <typename F>
 void multiply_tile_of(int32_t n_rows, const PanelGroup<F>* panel, const XTileGroup* x, int32_t n_groups,
                       const PanelOutput& out) {
-  switch (n_rows) {
-    case 1:
-      return multiply_tile<F, 1>(panel, x, n_groups, out);
-    case 2:
-      return multiply_tile<F, 2>(panel, x, n_groups, out);
-    case 3:
-      return multiply_tile<F, 3>(panel, x, n_groups, out);
-    case 4:
-      return multiply_tile<F, 4>(panel, x, n_groups, out);
-    default:
-      break;
-  }
-  if constexpr (Simd::tile_rows == 6) {
-    if (n_rows == 5) return multiply_tile<F, 5>(panel, x, n_groups, out);
-    return multiply_tile<F, 6>(panel, x, n_groups, out);
-  }
+  constexpr int most = Simd::tile_rows;
+  if (n_rows == most) return multiply_tile<F, most>(panel, x, n_groups, out);
+  if (n_rows == most - 1) return multiply_tile<F, most - 1>(panel, x, n_groups, out);
+  if constexpr (most == 6) multiply_tile<F, most - 2>(panel, x, n_groups, out);
 }
 
 /// The output of one panel and one tile. part: of the row's values; the first one sets y, the others add to it.
@@ -388,21 +377,25 @@ HEADROOM_INLINE PanelOutput panel_output(const MatmulJob& job, int32_t panel_row
 
 template <typename F>
 void many_quantised(const MatmulJob& job, std::byte* scratch) {
-  PanelGroup<F>* panel = reinterpret_cast<PanelGroup<F>*>(scratch);
+  PanelGroup<F>* panels = reinterpret_cast<PanelGroup<F>*>(scratch);
   // Equal parts of a row, each of whole blocks of 256.
   const int32_t n_parts = (job.n_in + panel_values - 1) / panel_values;
   const int32_t part_values = ((job.n_in + n_parts - 1) / n_parts + 255) / 256 * 256;
-  for (int32_t row = 0; row < job.n_weight_rows; row += panel_rows) {
-    const int32_t n_panel_rows = job.n_weight_rows - row < panel_rows ? job.n_weight_rows - row : panel_rows;
-    for (int32_t first = 0; first < job.n_in; first += part_values) {
-      const int32_t n_groups = (job.n_in - first < part_values ? job.n_in - first : part_values) / 32;
-      unpack_panel<F>(job.weight + row * job.weight_row_bytes + first / F::block_values * F::block_bytes,
-                      job.weight_row_bytes, n_panel_rows, n_groups, panel);
-      for (int32_t tile = job.first_tile; tile < job.end_tile; ++tile) {
-        const TileRows rows = tile_rows_of(tile, job.n_tiles, job.n_rows);
-        const XTileGroup* x =
-            reinterpret_cast<const XTileGroup*>(job.x_quantised + tile * job.x_quantised_stride_bytes) + first / 32;
-        multiply_tile_of<F>(rows.count, panel, x, n_groups, panel_output(job, row, rows.first, first == 0));
+  for (int32_t first = 0; first < job.n_in; first += part_values) {
+    const int32_t n_groups = (job.n_in - first < part_values ? job.n_in - first : part_values) / 32;
+    const uint8_t* weight = job.weight + first / F::block_values * F::block_bytes;
+    for (int32_t row = 0; row < job.n_weight_rows; row += panel_rows) {
+      const int32_t n_panel_rows = job.n_weight_rows - row < panel_rows ? job.n_weight_rows - row : panel_rows;
+      unpack_panel<F>(weight + row * job.weight_row_bytes, job.weight_row_bytes, n_panel_rows, n_groups,
+                      panels + row / panel_rows * n_groups);
+    }
+    for (int32_t tile = job.first_tile; tile < job.end_tile; ++tile) {
+      const TileRows rows = tile_rows_of(tile, job.n_tiles, job.n_rows);
+      const XTileGroup* x =
+          reinterpret_cast<const XTileGroup*>(job.x_quantised + tile * job.x_quantised_stride_bytes) + first / 32;
+      for (int32_t row = 0; row < job.n_weight_rows; row += panel_rows) {
+        multiply_tile_of<F>(rows.count, panels + row / panel_rows * n_groups, x, n_groups,
+                            panel_output(job, row, rows.first, first == 0));
       }
     }
   }

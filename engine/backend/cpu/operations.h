@@ -16,7 +16,9 @@ namespace headroom {
 inline constexpr float log2_e = 1.44269504088896340736f;
 
 /// Chunk of rows that gives a thread enough to do to be worth waking, at most all rows.
-constexpr int64_t row_chunk(int64_t n_cols) { return 1 + 16384 / (n_cols + 1); }
+constexpr int64_t row_chunk(int64_t n_cols) {
+  return 1 + 16384 / (n_cols + 1);
+}
 
 void embed(ThreadPool& pool, const TensorView& table, std::span<const TokenId> ids, float scale, const Matrix& out);
 
@@ -29,7 +31,7 @@ class RopeTables {
     std::vector<float> frequencies;  // (n_rot / 2)
     int32_t position0 = 0;
     int32_t n_positions = 0;
-    std::vector<float> cos_sin;      // (n_positions, n_rot): n_rot / 2 cosines, then n_rot / 2 sines
+    std::vector<float> cos_sin;  // (n_positions, n_rot): n_rot / 2 cosines, then n_rot / 2 sines
 
     const float* row(int32_t position) const {
       return cos_sin.data() + static_cast<size_t>(position - position0) * 2 * frequencies.size();
@@ -58,8 +60,8 @@ struct AttendDecode {
   std::span<const HeadView> heads;  // (n_kv_heads), the new token included
   int32_t group = 0;                // query heads of a KV head
   float scale = 0;
-  const float* q = nullptr;         // (n_kv_heads * group, head_dim)
-  float* out = nullptr;             // (n_kv_heads * group, head_dim)
+  const float* q = nullptr;  // (n_kv_heads * group, head_dim)
+  float* out = nullptr;      // (n_kv_heads * group, head_dim)
 };
 
 struct DecodeScratch {

@@ -12,7 +12,9 @@ HWY_BEFORE_NAMESPACE();
 namespace headroom {
 namespace HWY_NAMESPACE {
 
-void StoreHalves(const float* from, int32_t n, uint16_t* to) { FloatsToHalves(from, n, to); }
+void StoreHalves(const float* from, int32_t n, uint16_t* to) {
+  FloatsToHalves(from, n, to);
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace headroom

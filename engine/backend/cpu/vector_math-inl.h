@@ -1,5 +1,5 @@
-// Vector functions that several operations share: 2^x, the logistic function, rows of f16 to f32 and back. Compiled once
-// an instruction set; accurate to about 1e-7 relative.
+// Vector functions that several operations share: 2^x, the logistic function, rows of f16 to f32 and back. Compiled
+// once an instruction set; accurate to about 1e-7 relative.
 #if defined(HEADROOM_VECTOR_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HEADROOM_VECTOR_MATH_INL_H_
 #undef HEADROOM_VECTOR_MATH_INL_H_
@@ -7,6 +7,7 @@
 #define HEADROOM_VECTOR_MATH_INL_H_
 #endif
 
+#include "engine/backend/cpu/half.h"
 #include "engine/backend/cpu/operations.h"
 #include "hwy/highway.h"
 
@@ -57,8 +58,8 @@ HWY_INLINE void StoreFourSums(D d, V a, V b, V c, V e, float* to) {
   const hn::Repartition<uint64_t, D> d64;
   const auto ab = hn::BitCast(d64, hn::Add(hn::InterleaveLower(d, a, b), hn::InterleaveUpper(d, a, b)));
   const auto ce = hn::BitCast(d64, hn::Add(hn::InterleaveLower(d, c, e), hn::InterleaveUpper(d, c, e)));
-  const auto sums = hn::Add(hn::BitCast(d, hn::InterleaveLower(d64, ab, ce)),
-                            hn::BitCast(d, hn::InterleaveUpper(d64, ab, ce)));
+  const auto sums =
+      hn::Add(hn::BitCast(d, hn::InterleaveLower(d64, ab, ce)), hn::BitCast(d, hn::InterleaveUpper(d64, ab, ce)));
   if constexpr (hn::MaxLanes(D()) == 4) {
     hn::StoreU(sums, d, to);
   } else {
@@ -77,9 +78,13 @@ HWY_INLINE void StoreFourSums(D d, V a, V b, V c, V e, float* to) {
 /// Lanes(d) f16 values as f32.
 template <class D>
 HWY_INLINE hn::Vec<D> LoadHalves(D d, const uint16_t* from) {
+#if HWY_TARGET == HWY_SCALAR
+  return hn::Set(d, half_to_float(*from));
+#else
   const hn::Rebind<uint16_t, D> du16;
   const hn::Rebind<hwy::float16_t, D> df16;
   return hn::PromoteTo(d, hn::BitCast(df16, hn::LoadU(du16, from)));
+#endif
 }
 
 /// A row of f16 values as f32.
@@ -94,16 +99,16 @@ HWY_INLINE void HalvesToFloats(const uint16_t* HWY_RESTRICT from, int32_t n, flo
 
 /// A row of f32 values rounded to f16.
 HWY_INLINE void FloatsToHalves(const float* HWY_RESTRICT from, int32_t n, uint16_t* HWY_RESTRICT to) {
-  const auto convert = [&](auto d, int32_t i) HWY_ATTR {
-    const hn::Rebind<uint16_t, decltype(d)> du16;
-    const hn::Rebind<hwy::float16_t, decltype(d)> df16;
-    hn::StoreU(hn::BitCast(du16, hn::DemoteTo(df16, hn::LoadU(d, from + i))), du16, to + i);
-  };
-  const hn::ScalableTag<float> d;
-  const auto lanes = static_cast<int32_t>(hn::Lanes(d));
   int32_t i = 0;
-  for (; i + lanes <= n; i += lanes) convert(d, i);
-  for (; i < n; ++i) convert(hn::CappedTag<float, 1>(), i);
+#if HWY_TARGET != HWY_SCALAR  // whose conversion truncates
+  const hn::ScalableTag<float> d;
+  const hn::Rebind<uint16_t, decltype(d)> du16;
+  const hn::Rebind<hwy::float16_t, decltype(d)> df16;
+  const auto lanes = static_cast<int32_t>(hn::Lanes(d));
+  for (; i + lanes <= n; i += lanes)
+    hn::StoreU(hn::BitCast(du16, hn::DemoteTo(df16, hn::LoadU(d, from + i))), du16, to + i);
+#endif
+  for (; i < n; ++i) to[i] = float_to_half(from[i]);
 }
 
 }  // namespace HWY_NAMESPACE

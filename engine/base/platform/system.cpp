@@ -53,9 +53,12 @@ std::vector<std::string> control_group_folders(const std::string& controller) {
     const size_t first_colon = line.find(':');
     const size_t second_colon = line.find(':', first_colon + 1);
     if (first_colon == std::string::npos || second_colon == std::string::npos) continue;
-    const std::string controllers = "," + line.substr(first_colon + 1, second_colon - first_colon - 1) + ",";
+    std::string controllers = ",";  // ",cpu,cpuacct,": each name between commas
+    controllers.append(line, first_colon + 1, second_colon - first_colon - 1).append(",");
     const bool is_version_2 = controllers == ",,";
-    if (!is_version_2 && controllers.find("," + controller + ",") == std::string::npos) continue;
+    std::string wanted = ",";
+    wanted.append(controller).append(",");
+    if (!is_version_2 && controllers.find(wanted) == std::string::npos) continue;
     const std::string root = is_version_2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/" + controller;
     std::string path = line.substr(second_colon + 1);
     while (path.size() > 1) {

@@ -6,7 +6,6 @@
 
 #include "engine/backend/cpu/half.h"
 
-
 namespace headroom {
 namespace {
 
@@ -39,8 +38,7 @@ std::vector<Column> columns_of_head(const AttendPrefill& args, const Slabs& slab
     for (int32_t s = 0; s < head.length; ++s) {
       const PageView page = slabs.page(head.pages[static_cast<size_t>(s / page_tokens)]);
       const int32_t at = s % page_tokens;
-      columns.push_back(
-          {page.k + at * args.head_dim, page.v + at * args.head_dim, tag_position(page.tags[at]), s});
+      columns.push_back({page.k + at * args.head_dim, page.v + at * args.head_dim, tag_position(page.tags[at]), s});
     }
   }
   for (int32_t t = 0; t < args.first_row + args.q.n_rows; ++t) {
@@ -66,8 +64,8 @@ void reference_attend_prefill(const AttendPrefill& args, const Slabs& slabs) {
       for (size_t c = 0; c < columns.size(); ++c) {
         const int32_t distance = position - columns[c].position;
         const bool seen = distance >= 0 && (args.window == 0 || distance < args.window);
-        a[c] = seen ? double{args.scale} * dot(q, columns[c].k, args.head_dim)
-                    : -std::numeric_limits<double>::infinity();
+        a[c] =
+            seen ? double{args.scale} * dot(q, columns[c].k, args.head_dim) : -std::numeric_limits<double>::infinity();
       }
       softmax(a);
       for (size_t c = 0; c < columns.size(); ++c) {

@@ -1,5 +1,5 @@
-// Attention of the oracle: the whole map A of one query head, in double, then its products and sums. O(n^2) memory, so for
-// tests only; section 2 of the design gives the definitions.
+// Attention of the oracle: the whole map A of one query head, in double, then its products and sums. O(n^2) memory, so
+// for tests only; section 2 of the design gives the definitions.
 #pragma once
 
 #include "engine/backend/backend.h"

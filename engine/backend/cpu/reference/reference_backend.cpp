@@ -173,8 +173,9 @@ void ReferenceBackend::evict(int32_t layer) {
 
     for (const Slot& slot : leaving) {
       int32_t s = 0;
-      while (tag_position(slabs_.page(step_head(head).pages[static_cast<size_t>(s / page_tokens)])
-                              .tags[s % page_tokens]) != slot.position)
+      while (tag_position(
+                 slabs_.page(step_head(head).pages[static_cast<size_t>(s / page_tokens)]).tags[s % page_tokens]) !=
+             slot.position)
         ++s;
       remove_slot(head, s);
     }

@@ -1,5 +1,5 @@
-// The oracle: every operation of class Backend once more, in the plainest form, one thread, sums in double. The tests of
-// each backend compare with it, so it shares nothing with the fast operations but the memory they work on.
+// The oracle: every operation of class Backend once more, in the plainest form, one thread, sums in double. The tests
+// of each backend compare with it, so it shares nothing with the fast operations but the memory they work on.
 #pragma once
 
 #include <memory>
