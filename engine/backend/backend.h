@@ -171,7 +171,7 @@ class Backend {
   /// out = x / sqrt(mean(x^2) + eps) * gain, row by row; out may be x. gain: (n_cols), F32
   virtual void rms_norm(Matrix x, const DeviceWeight& gain, float eps, Matrix out) = 0;
   /// Several products of the same x, so that it is quantised once and the terms run side by side.
-  /// x: (n_rows, n_in). Quantised weights take x in 8 bits a block; float weights take it as it is.
+  /// x: (n_rows, n_in). Quantised weights take x in 16 bits a block of 32; float weights take it as it is.
   virtual void matmul(Matrix x, std::span<const MatmulTerm> terms) = 0;
   /// Rotates the first n_rot values of every head of x in place; row r is at position0 + r.
   /// x: (n_rows, n * head_dim). frequencies: buffer of n_rot / 2 f32, radians a position.

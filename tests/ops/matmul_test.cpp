@@ -92,9 +92,9 @@ std::vector<float> random_input(int32_t n_rows, int32_t n_in, int64_t stride, st
   return x;
 }
 
-/// x as the quantised products see it: q * d for each 32 values, d = largest / 127; zero where the largest is below
-/// 1e-30. error: what a value may have changed by.
-void round_to_8_bits(const float* x, int32_t n_in, std::vector<double>& rounded, std::vector<double>& error) {
+/// x as the quantised products see it: q * d for each 32 values, d = largest / 32512, where a low byte of q of -128
+/// becomes -127; zero where the largest is below 1e-30. error: what a value may have changed by.
+void round_to_16_bits(const float* x, int32_t n_in, std::vector<double>& rounded, std::vector<double>& error) {
   rounded.assign(static_cast<size_t>(n_in), 0);
   error.assign(static_cast<size_t>(n_in), 0);
   for (int32_t first = 0; first < n_in; first += 32) {
@@ -105,9 +105,11 @@ void round_to_8_bits(const float* x, int32_t n_in, std::vector<double>& rounded,
       continue;
     }
     for (int32_t i = first; i < first + 32; ++i) {
-      const float d = largest / 127.0f;
-      rounded[static_cast<size_t>(i)] = static_cast<double>(d) * std::nearbyint(x[i] * (127.0f / largest));
-      error[static_cast<size_t>(i)] = 0.5001 * d;
+      const float d = largest / 32512.0f;
+      auto q = static_cast<int32_t>(std::nearbyint(x[i] * (32512.0f / largest)));
+      if ((q & 255) == 128) ++q;
+      rounded[static_cast<size_t>(i)] = static_cast<double>(d) * q;
+      error[static_cast<size_t>(i)] = 1.5001 * d;
     }
   }
 }
@@ -146,7 +148,7 @@ struct Case {
         seen[r].assign(row, row + n_in);
         error[r].assign(n_in, 0);
       } else {
-        round_to_8_bits(row, sizes.n_in, seen[r], error[r]);
+        round_to_16_bits(row, sizes.n_in, seen[r], error[r]);
       }
     }
     const size_t n_results = seen.size() * static_cast<size_t>(sizes.n_out);

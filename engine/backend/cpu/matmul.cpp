@@ -4,22 +4,16 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cstdlib>
-#include <string>
 
 #include "engine/backend/cpu/matmul_kernels.h"
 #include "engine/backend/cpu/thread_pool.h"
-#include "engine/base/error.h"
+#include "engine/base/platform/platform.h"
 
 namespace headroom {
 namespace {
 
-// Up to so many rows of x, unpacking a weight in registers again for each four rows is cheaper than laying out panels.
-constexpr int32_t most_few_rows = 8;
 // A chunk of weights a thread takes at a time: some microseconds, so that a late thread costs no more than that.
 constexpr int64_t few_rows_chunk_bytes = 32 << 10;
-// Weight rows a thread takes at a time when x has many rows; a multiple of every panel.
-constexpr int32_t many_rows_chunk = 32;
 // Where there are few weight rows for the threads, x is cut as well, but not finer than this: each cut unpacks anew.
 constexpr int32_t least_rows_of_a_cut = 96;
 
@@ -136,14 +130,14 @@ void multiply_many_rows(ThreadPool& pool, MatmulWorkspace& workspace, const Matm
     });
   }
   int64_t n_row_chunks = 0;
-  for (const MatmulProduct& product : products) n_row_chunks += divide_up(product.n_out, many_rows_chunk);
+  for (const MatmulProduct& product : products) n_row_chunks += divide_up(product.n_out, most_chunk_rows);
   const int64_t n_wanted_cuts = divide_up(4 * pool.n_threads(), n_row_chunks);
   const int64_t n_cuts = std::max<int64_t>(1, std::min<int64_t>(n_wanted_cuts, input.n_rows / least_rows_of_a_cut));
   for_each_chunk(
-      pool, products, [&](const MatmulProduct& product) { return n_cuts * divide_up(product.n_out, many_rows_chunk); },
+      pool, products, [&](const MatmulProduct& product) { return n_cuts * divide_up(product.n_out, most_chunk_rows); },
       [&](const MatmulProduct& product, int64_t chunk, int thread) {
-        const int64_t begin = chunk / n_cuts * many_rows_chunk, cut = chunk % n_cuts;
-        MatmulJob job = make_job(input, product, begin, std::min<int64_t>(begin + many_rows_chunk, product.n_out));
+        const int64_t begin = chunk / n_cuts * most_chunk_rows, cut = chunk % n_cuts;
+        MatmulJob job = make_job(input, product, begin, std::min<int64_t>(begin + most_chunk_rows, product.n_out));
         job.x_quantised = memory;
         job.x_quantised_stride_bytes = static_cast<int64_t>(tile_bytes);
         job.n_tiles = n_tiles;
@@ -158,18 +152,13 @@ void multiply_many_rows(ThreadPool& pool, MatmulWorkspace& workspace, const Matm
 std::byte* MatmulWorkspace::reserve(size_t bytes) {
   if (bytes <= size_bytes_) return memory_;
   release();
-  const size_t rounded = round_up_to_line(bytes);
-  memory_ = static_cast<std::byte*>(std::aligned_alloc(64, rounded));
-  if (memory_ == nullptr) {
-    throw Error(ErrorKind::out_of_memory,
-                "The system has no " + std::to_string(rounded) + " bytes for a matrix product's scratch.");
-  }
-  size_bytes_ = rounded;
+  memory_ = map_memory(bytes);
+  size_bytes_ = bytes;
   return memory_;
 }
 
 void MatmulWorkspace::release() {
-  std::free(memory_);
+  if (memory_ != nullptr) unmap_memory(memory_, size_bytes_);
   memory_ = nullptr;
   size_bytes_ = 0;
 }
@@ -183,7 +172,7 @@ void matmul(ThreadPool& pool, MatmulWorkspace& workspace, CpuLevel level, const 
     assert(product.y_stride >= product.n_out && input.n_in % type_traits(product.type).block_values == 0);
     any_quantised = any_quantised || is_quantised(product.type);
   }
-  const auto multiply = input.n_rows <= most_few_rows ? multiply_few_rows : multiply_many_rows;
+  const auto multiply = input.n_rows < least_many_rows ? multiply_few_rows : multiply_many_rows;
   multiply(pool, workspace, kernels_of(level), input, products, any_quantised);
 }
 

@@ -1,5 +1,5 @@
 // The matrix product of the CPU backend: activations times one or more weight matrices, straight from the file's
-// bytes. x is quantised to 8 bits once and shared by all quantised weights; float weights take x as it is.
+// bytes. x is quantised to 16 bits once and shared by all quantised weights; float weights take x as it is.
 // Knows pointers and strides, no buffers and no models.
 #pragma once
 
@@ -34,7 +34,7 @@ struct MatmulProduct {
   bool accumulate = false;      // add to what y holds
 };
 
-/// Scratch that is reused from call to call: x in 8 bits, and each thread's panel of unpacked weights.
+/// Scratch that is reused from call to call: x in 16 bits, and each thread's panel of unpacked weights.
 class MatmulWorkspace {
  public:
   MatmulWorkspace() = default;
@@ -44,7 +44,7 @@ class MatmulWorkspace {
 
   /// At least this many bytes, 64-byte aligned, contents undefined. Throws Error(out_of_memory).
   std::byte* reserve(size_t bytes);
-  /// Gives the memory back; the next call takes it anew. Worth doing after a prefill.
+  /// Gives the memory back to the system; the next call takes it anew. Worth doing after a prefill.
   void release();
   size_t size_bytes() const { return size_bytes_; }
 
@@ -53,7 +53,7 @@ class MatmulWorkspace {
   size_t size_bytes_ = 0;
 };
 
-/// All products of one x. Results do not depend on the number of threads. Quantised weights see x rounded to 8 bits
+/// All products of one x. Results do not depend on the number of threads. Quantised weights see x rounded to 16 bits
 /// with one scale for each 32 values (zero where all are below 1e-30); a NaN or an infinity in x makes its row's
 /// results NaN. Throws Error(out_of_memory) before anything is written.
 void matmul(ThreadPool& pool, MatmulWorkspace& workspace, CpuLevel level, const MatmulInput& input,

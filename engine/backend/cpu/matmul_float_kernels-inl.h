@@ -9,7 +9,7 @@ namespace headroom {
 namespace {
 
 constexpr int float_panel_values = 256;
-constexpr size_t float_panel_bytes = sizeof(float) * float_panel_values * panel_rows;
+constexpr size_t float_scratch_bytes = sizeof(float) * float_panel_values * most_chunk_rows;
 
 template <typename F, int n_rows>
 void multiply_few_floats(const MatmulJob& job, int32_t first_row) {
@@ -111,37 +111,27 @@ void multiply_float_tile(const float* panel, const float* x, int64_t x_stride, i
 
 void multiply_float_tile_of(int32_t n_rows, const float* panel, const float* x, int64_t x_stride, int32_t n_values,
                             const PanelOutput& out) {
-  switch (n_rows) {
-    case 1:
-      return multiply_float_tile<1>(panel, x, x_stride, n_values, out);
-    case 2:
-      return multiply_float_tile<2>(panel, x, x_stride, n_values, out);
-    case 3:
-      return multiply_float_tile<3>(panel, x, x_stride, n_values, out);
-    case 4:
-      return multiply_float_tile<4>(panel, x, x_stride, n_values, out);
-    default:
-      break;
-  }
-  if constexpr (Simd::tile_rows == 6) {
-    if (n_rows == 5) return multiply_float_tile<5>(panel, x, x_stride, n_values, out);
-    return multiply_float_tile<6>(panel, x, x_stride, n_values, out);
-  }
+  constexpr int most = Simd::tile_rows;
+  if (n_rows == most) return multiply_float_tile<most>(panel, x, x_stride, n_values, out);
+  if (n_rows == most - 1) return multiply_float_tile<most - 1>(panel, x, x_stride, n_values, out);
+  if constexpr (most == 6) multiply_float_tile<most - 2>(panel, x, x_stride, n_values, out);
 }
 
 template <typename F>
 void many_floats(const MatmulJob& job, std::byte* scratch) {
-  float* panel = reinterpret_cast<float*>(scratch);
-  for (int32_t row = 0; row < job.n_weight_rows; row += panel_rows) {
-    const int32_t n_panel_rows = job.n_weight_rows - row < panel_rows ? job.n_weight_rows - row : panel_rows;
-    for (int32_t first = 0; first < job.n_in; first += float_panel_values) {
-      const int32_t n_values = job.n_in - first < float_panel_values ? job.n_in - first : float_panel_values;
+  float* panels = reinterpret_cast<float*>(scratch);
+  for (int32_t first = 0; first < job.n_in; first += float_panel_values) {
+    const int32_t n_values = job.n_in - first < float_panel_values ? job.n_in - first : float_panel_values;
+    for (int32_t row = 0; row < job.n_weight_rows; row += panel_rows) {
+      const int32_t n_panel_rows = job.n_weight_rows - row < panel_rows ? job.n_weight_rows - row : panel_rows;
       unpack_float_panel<F>(job.weight + row * job.weight_row_bytes + first * F::value_bytes, job.weight_row_bytes,
-                            n_panel_rows, n_values, panel);
-      for (int32_t tile = job.first_tile; tile < job.end_tile; ++tile) {
-        const TileRows rows = tile_rows_of(tile, job.n_tiles, job.n_rows);
-        multiply_float_tile_of(rows.count, panel, job.x + rows.first * job.x_stride + first, job.x_stride, n_values,
-                               panel_output(job, row, rows.first, first == 0));
+                            n_panel_rows, n_values, panels + row * n_values);
+    }
+    for (int32_t tile = job.first_tile; tile < job.end_tile; ++tile) {
+      const TileRows rows = tile_rows_of(tile, job.n_tiles, job.n_rows);
+      for (int32_t row = 0; row < job.n_weight_rows; row += panel_rows) {
+        multiply_float_tile_of(rows.count, panels + row * n_values, job.x + rows.first * job.x_stride + first,
+                               job.x_stride, n_values, panel_output(job, row, rows.first, first == 0));
       }
     }
   }
@@ -203,7 +193,7 @@ void many_rows(const MatmulJob& job, std::byte* scratch) {
 
 constexpr MatmulKernels kernels = {
     Simd::tile_rows,
-    quantised_panel_bytes > float_panel_bytes ? quantised_panel_bytes : float_panel_bytes,
+    quantised_scratch_bytes > float_scratch_bytes ? quantised_scratch_bytes : float_scratch_bytes,
     quantised_row_bytes,
     quantised_tile_bytes,
     quantise_row,

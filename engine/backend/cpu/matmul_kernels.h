@@ -45,6 +45,11 @@ static inline TileRows tile_rows_of(int32_t tile, int32_t n_tiles, int32_t n_row
   return {first, static_cast<int32_t>(static_cast<int64_t>(tile + 1) * n_rows / n_tiles) - first};
 }
 
+// many_rows takes at least so many rows of x (below, unpacking weights anew for each four rows costs less than laying
+// out panels), and at most so many weight rows in one call.
+constexpr int32_t least_many_rows = 9;
+constexpr int32_t most_chunk_rows = 32;
+
 /// The kernels of one instruction set.
 struct MatmulKernels {
   int32_t tile_rows;     // rows of x that the inner loop of many_rows takes at once

@@ -227,8 +227,8 @@ struct Simd {
     for (int i = 0; i < lanes; ++i) rows[i] = _mm512_castsi512_ps(bytes[i]);
   }
 
-  static HEADROOM_INLINE float quantise32(const float* x, int8_t* q, int32_t* neg_sums) {
-    return quantise32_x86(x, q, neg_sums);
+  static HEADROOM_INLINE float quantise32(const float* x, int8_t* high, int8_t* low, int32_t* neg_sums) {
+    return quantise32_x86(x, high, low, neg_sums);
   }
 
  private:

@@ -228,9 +228,10 @@ struct Simd {
     }
   }
 
-  /// 32 values to 8 bits: x is about d * q, q in -127 … 127, rounded to nearest. neg_sums: minus the sums of four
-  /// neighbouring q. Where a value is not finite, q is 0 and d is not a number. Returns d.
-  static HEADROOM_INLINE float quantise32(const float* x, int8_t* q, int32_t* neg_sums) {
+  /// 32 values to 16 bits: x is about d * q with q = 256 * high + low, rounded to nearest; high and low in -127 … 127.
+  /// neg_sums: minus the sums of four neighbouring q. Where a value is not finite, q is 0 and d is not a number.
+  /// Returns d.
+  static HEADROOM_INLINE float quantise32(const float* x, int8_t* high, int8_t* low, int32_t* neg_sums) {
     uint32_t largest_bits = 0;  // as integers, so that a NaN is the largest
     for (int i = 0; i < 32; ++i) {
       uint32_t bits;
@@ -239,16 +240,22 @@ struct Simd {
       if (bits > largest_bits) largest_bits = bits;
     }
     const float largest = float_of(largest_bits);
-    std::memset(q, 0, 32);
+    std::memset(high, 0, 32);
+    std::memset(low, 0, 32);
     std::memset(neg_sums, 0, 8 * sizeof *neg_sums);
     if (largest_bits >= 0x7f800000u) return float_of(0x7fc00000u);
     if (largest < 1e-30f) return 0;
-    const float inverse = 127.0f / largest;
+    const float inverse = 32512.0f / largest;
     for (int i = 0; i < 32; ++i) {
-      q[i] = static_cast<int8_t>(std::lrint(x[i] * inverse));
-      neg_sums[i / 4] -= q[i];
+      const int32_t q = static_cast<int32_t>(std::lrint(x[i] * inverse));
+      const int32_t rounded = (q + 128) >> 8;
+      // A byte of -128 has no counterpart of the other sign, which some instruction sets need.
+      const int32_t rest = q - 256 * rounded < -127 ? -127 : q - 256 * rounded;
+      high[i] = static_cast<int8_t>(rounded);
+      low[i] = static_cast<int8_t>(rest);
+      neg_sums[i / 4] -= 256 * rounded + rest;
     }
-    return largest / 127.0f;
+    return largest / 32512.0f;
   }
 
  private:

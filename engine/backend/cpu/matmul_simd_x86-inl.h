@@ -43,8 +43,17 @@ HEADROOM_INLINE float float_of_x86(int bits) {
   return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(bits)));
 }
 
+/// 32 integers from -128 to 127 as bytes, and minus the sums of four.
+HEADROOM_INLINE __m256i store_bytes_of_ints(const __m256i (&i)[4], int8_t* bytes) {
+  // Packing works within 128-bit lanes; the permutation puts the groups of four back in order.
+  const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(i[0], i[1]), _mm256_packs_epi32(i[2], i[3]));
+  const __m256i in_order = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+  store256(bytes, in_order);
+  return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), in_order), _mm256_set1_epi16(-1));
+}
+
 /// See matmul_simd_portable-inl.h.
-HEADROOM_INLINE float quantise32_x86(const float* x, int8_t* q, int32_t* neg_sums) {
+HEADROOM_INLINE float quantise32_x86(const float* x, int8_t* high, int8_t* low, int32_t* neg_sums) {
   const __m256i magnitude_bits = _mm256_set1_epi32(0x7fffffff);
   const __m256 v0 = _mm256_loadu_ps(x), v1 = _mm256_loadu_ps(x + 8);
   const __m256 v2 = _mm256_loadu_ps(x + 16), v3 = _mm256_loadu_ps(x + 24);
@@ -60,22 +69,23 @@ HEADROOM_INLINE float quantise32_x86(const float* x, int8_t* q, int32_t* neg_sum
   const int largest_bits = _mm_cvtsi128_si32(h);
   const float largest = float_of_x86(largest_bits);
   if (largest_bits >= 0x7f800000 || largest < 1e-30f) {
-    store256(q, _mm256_setzero_si256());
+    store256(high, _mm256_setzero_si256());
+    store256(low, _mm256_setzero_si256());
     store256(neg_sums, _mm256_setzero_si256());
     return largest_bits >= 0x7f800000 ? float_of_x86(0x7fc00000) : 0.0f;
   }
-  const __m256 inverse = _mm256_set1_ps(127.0f / largest);
-  const __m256i i0 = _mm256_cvtps_epi32(_mm256_mul_ps(v0, inverse)),
-                i1 = _mm256_cvtps_epi32(_mm256_mul_ps(v1, inverse));
-  const __m256i i2 = _mm256_cvtps_epi32(_mm256_mul_ps(v2, inverse)),
-                i3 = _mm256_cvtps_epi32(_mm256_mul_ps(v3, inverse));
-  // Packing works within 128-bit lanes; the permutation puts the groups of four back in order.
-  const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(i0, i1), _mm256_packs_epi32(i2, i3));
-  const __m256i in_order = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-  store256(q, in_order);
-  const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), in_order);
-  store256(neg_sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(-1)));
-  return largest / 127.0f;
+  const __m256 inverse = _mm256_set1_ps(32512.0f / largest);
+  const __m256 values[4] = {v0, v1, v2, v3};
+  __m256i highs[4], lows[4];
+  HEADROOM_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    const __m256i q = _mm256_cvtps_epi32(_mm256_mul_ps(values[i], inverse));
+    highs[i] = _mm256_srai_epi32(_mm256_add_epi32(q, _mm256_set1_epi32(128)), 8);
+    lows[i] = _mm256_max_epi32(_mm256_sub_epi32(q, _mm256_slli_epi32(highs[i], 8)), _mm256_set1_epi32(-127));
+  }
+  const __m256i neg_high = store_bytes_of_ints(highs, high), neg_low = store_bytes_of_ints(lows, low);
+  store256(neg_sums, _mm256_add_epi32(_mm256_slli_epi32(neg_high, 8), neg_low));
+  return largest / 32512.0f;
 }
 
 }  // namespace

@@ -100,7 +100,7 @@ HWY_INLINE void HalvesToFloats(const uint16_t* HWY_RESTRICT from, int32_t n, flo
 /// A row of f32 values rounded to f16.
 HWY_INLINE void FloatsToHalves(const float* HWY_RESTRICT from, int32_t n, uint16_t* HWY_RESTRICT to) {
   int32_t i = 0;
-#if HWY_TARGET != HWY_SCALAR  // whose conversion truncates
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128  // whose conversions truncate
   const hn::ScalableTag<float> d;
   const hn::Rebind<uint16_t, decltype(d)> du16;
   const hn::Rebind<hwy::float16_t, decltype(d)> df16;
