@@ -42,15 +42,18 @@ struct TemplateInput {
 
 class ChatTemplate {
  public:
-  /// Parses. Throws Error(bad_input) with line and what was expected, Error(unsupported) for a Jinja feature that is
-  /// not offered.
+  /// Parses. Throws Error(bad_input) with line and what was expected, Error(unsupported) for a statement of Jinja that
+  /// is not offered. Filters, tests and methods are looked up when render() reaches them, as Jinja does in a branch.
   explicit ChatTemplate(std::string_view source, TemplateLimits limits = {});
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
   ~ChatTemplate();
 
-  /// Neighbouring stretches of the same origin are joined. Throws Error where a limit is reached or the template
-  /// itself raises an exception.
+  /// The text that transformers' apply_chat_template gives (tools and documents are None), in stretches; neighbouring
+  /// ones of the same origin are joined. Marked as the user's are the characters of every message's content, of a role
+  /// other than system, user, assistant and tool, and of numbers read from them; what a template derives from them
+  /// otherwise (a length, a comparison) is its own. Throws Error where a limit is reached, the template itself raises
+  /// an exception, or something is not offered.
   std::vector<TextSpan> render(const TemplateInput& input) const;
 
  private:

@@ -99,8 +99,7 @@ Value call_dict(Runtime& runtime, const Value&, const CallArgs& args) {
 
 Value call_raise_exception(Runtime& runtime, const Value&, const CallArgs& args) {
   const Bound bound(runtime, args, "raise_exception", {"message"}, 1);
-  constexpr size_t max_message_bytes = 500;
-  runtime.fail("the template says: " + to_text(runtime, bound.get(0)).bytes().substr(0, max_message_bytes));
+  runtime.fail("the template says: " + to_text(runtime, bound.get(0)).bytes());
 }
 
 Value call_strftime_now(Runtime& runtime, const Value& date, const CallArgs& args) {

@@ -5,19 +5,10 @@
 #include <algorithm>
 #include <array>
 
-#include "engine/base/error.h"
+#include "engine/text/template_error.h"
 #include "engine/text/template_text.h"
 
 namespace headroom::jinja {
-
-void fail_at_line(int line, const std::string& what) {
-  throw Error(ErrorKind::bad_input, "chat template, line " + std::to_string(line) + ": " + what);
-}
-
-void fail_unsupported_at_line(int line, const std::string& what) {
-  throw Error(ErrorKind::unsupported,
-              "chat template, line " + std::to_string(line) + ": " + what + " is not supported");
-}
 
 namespace {
 

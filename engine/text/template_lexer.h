@@ -21,8 +21,4 @@ struct Token {
 /// The last token is `end`. Comments are left out. Throws Error(bad_input) with the line.
 std::vector<Token> tokenize_template(std::string_view source);
 
-/// For errors that have no place in a rendering.
-[[noreturn]] void fail_at_line(int line, const std::string& what);
-[[noreturn]] void fail_unsupported_at_line(int line, const std::string& what);
-
 }  // namespace headroom::jinja

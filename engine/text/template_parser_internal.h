@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/text/template_ast.h"
+#include "engine/text/template_error.h"
 #include "engine/text/template_lexer.h"
 
 namespace headroom::jinja {

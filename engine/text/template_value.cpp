@@ -3,7 +3,7 @@
 
 #include <cassert>
 
-#include "engine/base/error.h"
+#include "engine/text/template_error.h"
 
 namespace headroom::jinja {
 
@@ -87,12 +87,11 @@ std::optional<Value> Callable::attribute(Runtime&, std::string_view) const {
 }
 
 void Runtime::fail(const std::string& what) const {
-  throw Error(ErrorKind::bad_input, "chat template, line " + std::to_string(line) + ": " + what);
+  fail_at_line(line, what);
 }
 
 void Runtime::fail_unsupported(const std::string& what) const {
-  throw Error(ErrorKind::unsupported,
-              "chat template, line " + std::to_string(line) + ": " + what + " is not supported");
+  fail_unsupported_at_line(line, what);
 }
 
 void Runtime::step(int64_t n) {

@@ -125,6 +125,14 @@ TEST_CASE("an error is one sentence with the line, what was found and what was e
   CHECK(failure_of("{% set a, b = [1] %}").sentence == "chat template, line 1: found 1 values to unpack, expected 2");
 }
 
+TEST_CASE("an error stays one line of bounded length, whatever a template puts into it") {
+  CHECK(failure_of("{{ raise_exception('a\\nb\\x00c') }}").sentence ==
+        "chat template, line 1: the template says: a b c");
+  CHECK(failure_of("{{ raise_exception('é' * 100000) }}").sentence.size() < 560);
+  CHECK(failure_of("{{ range(**{'a\\nb': 1}) }}").sentence == "chat template, line 1: 'range' has no parameter 'a b'");
+  CHECK(failure_of("{% " + std::string(100'000, 'x') + " %}").sentence.size() < 560);
+}
+
 TEST_CASE("what is not offered is named, with its line, as unsupported") {
   const std::pair<const char*, const char*> cases[] = {
       {"\n{% include 'x' %}", "line 2: the statement 'include' is not supported"},
