@@ -80,35 +80,35 @@ struct AttendPrefill {
   std::span<const HeadView> held;  // one for each KV head; empty in a first turn
   int32_t n_held_columns = 0;      // at least the longest held length
   int32_t first_row = 0;
-  int32_t position0 = 0;           // position of turn row 0
-  int32_t window = 0;              // row at position i sees columns j with i - j < window; 0: all j <= i
+  int32_t position0 = 0;  // position of turn row 0
+  int32_t window = 0;     // row at position i sees columns j with i - j < window; 0: all j <= i
   int32_t head_dim = 0;
   float scale = 0;
-  Matrix out;                      // (n_rows, n_heads * head_dim)
+  Matrix out;  // (n_rows, n_heads * head_dim)
   // Statistics of the profile; buffers may be null, then nothing is summed.
-  Matrix col;                      // (n_heads, n_held_columns + turn rows): col[j] += sum over rows of A[i][j]
-  Matrix win;                      // the same, of rows with i - j < win_tokens
+  Matrix col;  // (n_heads, n_held_columns + turn rows): col[j] += sum over rows of A[i][j]
+  Matrix win;  // the same, of rows with i - j < win_tokens
   int32_t win_tokens = 0;
 };
 
 /// What a decode step knows before it starts; given once a token for all layers, so that a backend with a recorded
 /// command list only has to upload it.
 struct DecodeStep {
-  int32_t position = 0;                // of the token that is computed
+  int32_t position = 0;  // of the token that is computed
   TokenClass token_class = TokenClass::plain;
-  int32_t n_kv_heads = 0;              // heads of a layer; heads and rules are layer-major
-  std::span<const HeadView> heads;     // every head has room for one slot more than its length
-  std::span<const KeepRule> rules;     // as of position + 1 tokens
-  int32_t log_before = 0;              // evicted slots at positions below it are handed out with K and V
+  int32_t n_kv_heads = 0;           // heads of a layer; heads and rules are layer-major
+  std::span<const HeadView> heads;  // every head has room for one slot more than its length
+  std::span<const KeepRule> rules;  // as of position + 1 tokens
+  int32_t log_before = 0;           // evicted slots at positions below it are handed out with K and V
 };
 
 /// One slot that a head let go, in the order in which it happened. The last slot of the head took its place.
 struct Eviction {
-  int32_t head = 0;      // layer * n_kv_heads + kv_head
-  int32_t slot = 0;      // where it was
+  int32_t head = 0;  // layer * n_kv_heads + kv_head
+  int32_t slot = 0;  // where it was
   int32_t position = 0;
-  float score = 0;       // at the moment of leaving
-  int64_t row = -1;      // index into StepReport::rows; -1: not logged
+  float score = 0;   // at the moment of leaving
+  int64_t row = -1;  // index into StepReport::rows; -1: not logged
 };
 
 struct StepReport {
@@ -131,12 +131,12 @@ struct SlotSource {
 
 /// Writes one head's cache from its parts into new pages (they share none with `from`).
 struct AssembleHead {
-  int32_t kv_head = 0;                      // selects the columns of the scratch
-  HeadView from;                            // may be empty
-  KvScratch kv;                             // may be null
-  std::span<const uint16_t> log_rows;       // host: (n, 2 * head_dim) f16, K then V; may be empty
-  std::span<const SlotSource> slots;        // in order of the new slots
-  std::span<const PageId> pages;            // ceil(slots / page_tokens) pages
+  int32_t kv_head = 0;                 // selects the columns of the scratch
+  HeadView from;                       // may be empty
+  KvScratch kv;                        // may be null
+  std::span<const uint16_t> log_rows;  // host: (n, 2 * head_dim) f16, K then V; may be empty
+  std::span<const SlotSource> slots;   // in order of the new slots
+  std::span<const PageId> pages;       // ceil(slots / page_tokens) pages
 };
 
 struct StageTime {
@@ -186,7 +186,8 @@ class Backend {
   virtual void store_kv(Matrix k, Matrix v, KvScratch kv, int32_t first_row) = 0;
   virtual void attend_prefill(const AttendPrefill& args) = 0;
 
-  // The paged cache of one conversation: a backend holds one at a time. Pages live in slabs that come and go one by one.
+  // The paged cache of one conversation: a backend holds one at a time. Pages live in slabs that come and go one by
+  // one.
   virtual void set_page_layout(PageLayout layout) = 0;
   virtual void add_slab(int32_t slab) = 0;     // throws out_of_memory; nothing has changed then
   virtual void remove_slab(int32_t slab) = 0;  // its memory goes back to the system now

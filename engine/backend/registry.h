@@ -11,8 +11,8 @@
 namespace headroom {
 
 struct DeviceEntry {
-  std::string backend;      // "cuda", "vulkan", "cpu"
-  std::string device;       // what it would run on; empty if not available
+  std::string backend;  // "cuda", "vulkan", "cpu"
+  std::string device;   // what it would run on; empty if not available
   bool available = false;
   std::string skip_reason;  // a sentence where not available or not preferred
 };

@@ -1,5 +1,5 @@
 // FastGen's policies as values: what a head may keep, the sets to choose from, and the rule that follows from a
-// policy for a conversation of n tokens (Ge et al. 2024, section 3; DESIGN: policies are data, not code).
+// policy for a conversation of n tokens (Ge et al. 2024, section 3). Policies are data, not code.
 #pragma once
 
 #include <cstdint>

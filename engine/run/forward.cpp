@@ -8,7 +8,9 @@
 namespace headroom {
 namespace {
 
-std::unique_ptr<DeviceWeight> load(Backend& backend, const TensorView& view) { return backend.load_weight(view); }
+std::unique_ptr<DeviceWeight> load(Backend& backend, const TensorView& view) {
+  return backend.load_weight(view);
+}
 std::unique_ptr<DeviceWeight> load(Backend& backend, const std::optional<TensorView>& view) {
   return view ? backend.load_weight(*view) : nullptr;
 }
@@ -70,23 +72,13 @@ Forward::Forward(const Model& model, Backend& backend) : model_(model), backend_
       rope_tables_.push_back(make_rope_table(backend, config(), layer_config.rope_theta, layer_config.rope_scale));
       rope = rope_tables_.back().get();
     }
-    layers_.push_back({load(backend, from.attn_norm),
-                       load(backend, from.attn_q),
-                       load(backend, from.attn_k),
-                       load(backend, from.attn_v),
-                       load(backend, from.attn_q_bias),
-                       load(backend, from.attn_k_bias),
-                       load(backend, from.attn_v_bias),
-                       load(backend, from.attn_q_norm),
-                       load(backend, from.attn_k_norm),
-                       load(backend, from.attn_output),
-                       load(backend, from.post_attention_norm),
-                       load(backend, from.ffn_norm),
-                       load(backend, from.ffn_gate),
-                       load(backend, from.ffn_up),
-                       load(backend, from.ffn_down),
-                       load(backend, from.post_ffw_norm),
-                       rope});
+    layers_.push_back({load(backend, from.attn_norm), load(backend, from.attn_q), load(backend, from.attn_k),
+                       load(backend, from.attn_v), load(backend, from.attn_q_bias), load(backend, from.attn_k_bias),
+                       load(backend, from.attn_v_bias), load(backend, from.attn_q_norm),
+                       load(backend, from.attn_k_norm), load(backend, from.attn_output),
+                       load(backend, from.post_attention_norm), load(backend, from.ffn_norm),
+                       load(backend, from.ffn_gate), load(backend, from.ffn_up), load(backend, from.ffn_down),
+                       load(backend, from.post_ffw_norm), rope});
   }
 }
 
@@ -112,8 +104,7 @@ void Forward::embed(std::span<const TokenId> ids, Matrix x) const {
 void Forward::project(int32_t layer, Matrix x, int32_t position0, const Activations& block) const {
   const LayerWeights& w = layers_[static_cast<size_t>(layer)];
   const int32_t n = x.n_rows;
-  const Matrix hidden = block.hidden.rows(0, n), q = block.q.rows(0, n), k = block.k.rows(0, n),
-               v = block.v.rows(0, n);
+  const Matrix hidden = block.hidden.rows(0, n), q = block.q.rows(0, n), k = block.k.rows(0, n), v = block.v.rows(0, n);
   backend_.rms_norm(x, *w.attn_norm, config().rms_eps, hidden);
   const MatmulTerm terms[] = {{w.attn_q.get(), w.attn_q_bias.get(), q, false},
                               {w.attn_k.get(), w.attn_k_bias.get(), k, false},

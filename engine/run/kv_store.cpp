@@ -2,6 +2,7 @@
 #include "engine/run/kv_store.h"
 
 #include <algorithm>
+#include <new>
 
 #include "engine/base/error.h"
 
@@ -75,7 +76,9 @@ void KvStore::mark() {
   log_.mark(caches_, n_tokens_, std::move(all_scores));
 }
 
-bool KvStore::can_undo(Mark to) const { return log_.n_marks() > static_cast<size_t>(to); }
+bool KvStore::can_undo(Mark to) const {
+  return log_.n_marks() > static_cast<size_t>(to);
+}
 
 bool KvStore::undo(Mark to) {
   scratch_bytes_ = 0;
@@ -84,7 +87,8 @@ bool KvStore::undo(Mark to) {
     for (int32_t head = 0; head < caches_.n_heads(); ++head) {
       std::vector<SlotSource> slots;
       for (const RestoredSlot& slot : log_.plan_undo(mark, head, caches_.head(head)))
-        slots.push_back({slot.from_log ? SlotSource::Kind::log : SlotSource::Kind::held, slot.index, slot.tag, slot.score});
+        slots.push_back(
+            {slot.from_log ? SlotSource::Kind::log : SlotSource::Kind::held, slot.index, slot.tag, slot.score});
       rebuild(head, {}, log_.rows(head), slots);
       caches_.head(head).policy = log_.policy(mark, head);
       caches_.head(head).profile = log_.profile(mark, head);
@@ -201,7 +205,8 @@ void KvStore::compact_head(const LayerPrefill& layer, int32_t kv_head, std::span
   const std::vector<uint16_t> lost_rows = rows(head, lost);
   const size_t row_values = 2 * static_cast<size_t>(model_.head_dim);
   for (size_t i = 0; i < lost.size(); ++i)
-    log_.add(head, tag_position(tags[static_cast<size_t>(lost[i])]), std::span(lost_rows).subspan(i * row_values, row_values));
+    log_.add(head, tag_position(tags[static_cast<size_t>(lost[i])]),
+             std::span(lost_rows).subspan(i * row_values, row_values));
 
   std::vector<SlotSource> slots;
   slots.reserve(kept.size());
@@ -224,7 +229,9 @@ void KvStore::count_scratch(int64_t bytes) {
   note_peak();
 }
 
-void KvStore::note_peak() { peak_bytes_ = std::max(peak_bytes_, caches_.pool().live_bytes() + scratch_bytes_); }
+void KvStore::note_peak() {
+  peak_bytes_ = std::max(peak_bytes_, caches_.pool().live_bytes() + scratch_bytes_);
+}
 
 void KvStore::move_pages() {
   const std::vector<PageMove> moves = caches_.pool().plan_moves();
@@ -259,9 +266,14 @@ void KvStore::finish_step() {
   const size_t row_values = 2 * static_cast<size_t>(model_.head_dim);
   caches_.append(step_tag_);
   for (const Eviction& eviction : report.evictions) {
-    if (eviction.row >= 0)
-      log_.add(eviction.head, eviction.position,
-               std::span(report.rows).subspan(static_cast<size_t>(eviction.row) * row_values, row_values));
+    if (eviction.row >= 0 && log_.n_marks() > 0) {
+      try {
+        log_.add(eviction.head, eviction.position,
+                 std::span(report.rows).subspan(static_cast<size_t>(eviction.row) * row_values, row_values));
+      } catch (const std::bad_alloc&) {
+        log_.clear();  // undo is given up rather than the turn: the device has evicted already
+      }
+    }
     caches_.evict(eviction.head, eviction.slot);
   }
   ++n_tokens_;

@@ -1,5 +1,5 @@
-// The cache of a conversation: the plain bookkeeping of engine/kv joined with the pages that a backend holds. Everything
-// that changes what a head keeps goes through here, so that the two never differ.
+// The cache of a conversation: the plain bookkeeping of engine/kv joined with the pages that a backend holds.
+// Everything that changes what a head keeps goes through here, so that the two never differ.
 #pragma once
 
 #include <memory>
@@ -18,10 +18,10 @@ namespace headroom {
 /// One layer's prefill as it stands before anything was thrown away.
 struct LayerPrefill {
   int32_t layer = 0;
-  KvScratch kv;                      // rows 0 … n_new - 1 are the turn's tokens
-  std::span<const SlotTag> new_tags; // (n_new)
-  int32_t n_held_columns = 0;        // of col and win before the turn's own columns
-  Matrix col, win;                   // (n_heads, n_held_columns + n_new); null buffer: nothing was measured
+  KvScratch kv;                       // rows 0 … n_new - 1 are the turn's tokens
+  std::span<const SlotTag> new_tags;  // (n_new)
+  int32_t n_held_columns = 0;         // of col and win before the turn's own columns
+  Matrix col, win;                    // (n_heads, n_held_columns + n_new); null buffer: nothing was measured
 };
 
 class KvStore final : private SlabOwner {
@@ -46,7 +46,8 @@ class KvStore final : private SlabOwner {
   // A turn: begin_turn, then for each layer compact_layer, then end_prefill; steps; undo goes back to a mark.
   enum class Mark { turn, answer };
   void begin_turn();
-  /// Chooses each head's policy (in a first turn, and with at least 64 new tokens), keeps what it keeps, frees the rest.
+  /// Chooses each head's policy (in a first turn, and with at least 64 new tokens), keeps what it keeps, frees the
+  /// rest.
   void compact_layer(const LayerPrefill& layer);
   void end_prefill(int32_t n_new);
   void begin_answer() { mark(); }

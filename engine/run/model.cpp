@@ -16,8 +16,8 @@ Model::Model(ModelFile file) : file_(std::move(file)), tokenizer_(file_.vocab) {
   try {
     template_.emplace(source);
   } catch (const Error& error) {
-    template_note_ = std::string("the model's chat template cannot be used, so texts are continued as they are: ") +
-                     error.what();
+    template_note_ =
+        std::string("the model's chat template cannot be used, so texts are continued as they are: ") + error.what();
   }
 }
 

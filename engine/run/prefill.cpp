@@ -87,7 +87,8 @@ struct Prefill {
     const LayerConfig& layer_config = config.layers[static_cast<size_t>(layer)];
     const int32_t n_held_columns = store.longest_head(layer);
     const int32_t n_columns = n_held_columns + n_new;
-    LayerPrefill result{.layer = layer, .kv = scratch, .new_tags = tags, .n_held_columns = n_held_columns, .col = {}, .win = {}};
+    LayerPrefill result{
+        .layer = layer, .kv = scratch, .new_tags = tags, .n_held_columns = n_held_columns, .col = {}, .win = {}};
     if (statistics.buffer) {
       result.col = statistics.col(n_columns);
       result.win = statistics.win(n_columns);

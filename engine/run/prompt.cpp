@@ -115,7 +115,8 @@ std::vector<TokenId> encode_raw(const Model& model, std::string_view text, bool 
 std::vector<TokenId> encode_chat(const Model& model, const std::vector<ChatMessage>& messages) {
   if (messages.empty()) throw Error("the conversation is empty; at least one message was expected");
   for (const ChatMessage& message : messages)
-    if (message.ids.empty() && message.role != "assistant") check_prompt_text(message.content, "the " + message.role + " message");
+    if (message.ids.empty() && message.role != "assistant")
+      check_prompt_text(message.content, "the " + message.role + " message");
   const Tokenizer& tokenizer = model.tokenizer();
   AnswerFinder answers(tokenizer, messages);
   std::vector<TokenId> ids;

@@ -51,8 +51,8 @@ TokenId Sampler::sample(std::span<const float> logits, std::span<const TokenId> 
   const auto better = [](const Candidate& a, const Candidate& b) {
     return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
   };
-  const size_t n_top = options_.top_k == 0 ? candidates_.size()
-                                           : std::min(candidates_.size(), static_cast<size_t>(options_.top_k));
+  const size_t n_top =
+      options_.top_k == 0 ? candidates_.size() : std::min(candidates_.size(), static_cast<size_t>(options_.top_k));
   std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(n_top), candidates_.end(),
                     better);
   candidates_.resize(n_top);
@@ -65,7 +65,8 @@ TokenId Sampler::sample(std::span<const float> logits, std::span<const TokenId> 
   size_t n_kept = 0;
   while (n_kept < candidates_.size()) {
     const double weight = std::exp(static_cast<double>(candidates_[n_kept].logit - largest));
-    if (n_kept > 0 && (mass >= static_cast<double>(options_.top_p) * total || weight < static_cast<double>(options_.min_p)))
+    if (n_kept > 0 &&
+        (mass >= static_cast<double>(options_.top_p) * total || weight < static_cast<double>(options_.min_p)))
       break;
     mass += weight;
     ++n_kept;

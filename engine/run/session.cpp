@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cassert>
 #include <chrono>
+#include <new>
 
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
@@ -20,16 +21,34 @@ double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-double per_second(size_t count, double ms) { return ms > 0 ? 1000.0 * static_cast<double>(count) / ms : 0; }
+double per_second(size_t count, double ms) {
+  return ms > 0 ? 1000.0 * static_cast<double>(count) / ms : 0;
+}
 
 std::vector<TopLogit> top_logits(std::span<const float> logits, size_t count) {
   std::vector<TopLogit> all;
   for (size_t i = 0; i < logits.size(); ++i) all.push_back({static_cast<TokenId>(i), logits[i]});
   count = std::min(count, all.size());
-  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(count), all.end(),
-                    [](const TopLogit& a, const TopLogit& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; });
+  std::partial_sort(
+      all.begin(), all.begin() + static_cast<std::ptrdiff_t>(count), all.end(),
+      [](const TopLogit& a, const TopLogit& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; });
   all.resize(count);
   return all;
+}
+
+/// Runs a part of a turn; where memory runs out, that ends the turn with a sentence and not the session.
+template <typename Part>
+void end_turn_without_memory(TurnResult& result, Part part) {
+  try {
+    part();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::out_of_memory) throw;
+    result.stop_reason = StopReason::out_of_memory;
+    result.stop_message = error.what();
+  } catch (const std::bad_alloc&) {
+    result.stop_reason = StopReason::out_of_memory;
+    result.stop_message = "the system has no memory left for this turn";
+  }
 }
 
 void check_cache_config(const CacheConfig& config) {
@@ -40,7 +59,8 @@ void check_cache_config(const CacheConfig& config) {
   check_share(config.r_local, "r_local");
   check_share(config.r_frequent, "r_frequent");
   if (!(config.threshold >= 0 && config.threshold <= 2))
-    throw Error("the threshold is " + std::to_string(config.threshold) + "; expected 0 to 1, or more for `full` everywhere");
+    throw Error("the threshold is " + std::to_string(config.threshold) +
+                "; expected 0 to 1, or more for `full` everywhere");
   if (config.policy_set.empty()) throw Error("the policy set is empty; at least one policy was expected");
 }
 
@@ -48,22 +68,32 @@ void check_cache_config(const CacheConfig& config) {
 
 std::string_view stop_reason_name(StopReason reason) {
   switch (reason) {
-    case StopReason::end_of_turn: return "end_of_turn";
-    case StopReason::max_tokens: return "max_tokens";
-    case StopReason::stop_string: return "stop_string";
-    case StopReason::cancelled: return "cancelled";
-    case StopReason::context_full: return "context_full";
-    case StopReason::out_of_memory: return "out_of_memory";
+    case StopReason::end_of_turn:
+      return "end_of_turn";
+    case StopReason::max_tokens:
+      return "max_tokens";
+    case StopReason::stop_string:
+      return "stop_string";
+    case StopReason::cancelled:
+      return "cancelled";
+    case StopReason::context_full:
+      return "context_full";
+    case StopReason::out_of_memory:
+      return "out_of_memory";
   }
   return "";
 }
 
 std::string_view cache_action_name(CacheAction action) {
   switch (action) {
-    case CacheAction::first_turn: return "first_turn";
-    case CacheAction::appended: return "appended";
-    case CacheAction::undone: return "undone";
-    case CacheAction::re_encoded: return "re_encoded";
+    case CacheAction::first_turn:
+      return "first_turn";
+    case CacheAction::appended:
+      return "appended";
+    case CacheAction::undone:
+      return "undone";
+    case CacheAction::re_encoded:
+      return "re_encoded";
   }
   return "";
 }
@@ -86,9 +116,9 @@ struct Session::Impl {
   KvStore store;
   Activations row;  // of one token
   std::unique_ptr<DeviceBuffer> stream_buffer;
-  Matrix stream;    // (1, n_embd)
-  std::vector<TokenId> ids;    // what the cache holds
-  std::vector<float> logits;   // that follow ids
+  Matrix stream;                    // (1, n_embd)
+  std::vector<TokenId> ids;         // what the cache holds
+  std::vector<float> logits;        // that follow ids
   std::vector<float> first_logits;  // that followed the last prompt, for another answer to it
   bool config_changed = false;
 
@@ -135,11 +165,13 @@ struct Session::Impl {
     if (ids.empty()) return {CacheAction::first_turn, "the cache was empty"};
     const size_t n_common =
         static_cast<size_t>(std::mismatch(ids.begin(), ids.end(), wanted.begin(), wanted.end()).first - ids.begin());
-    if (n_common == ids.size() && wanted.size() > ids.size()) return {CacheAction::appended, "the conversation goes on"};
+    if (n_common == ids.size() && wanted.size() > ids.size())
+      return {CacheAction::appended, "the conversation goes on"};
     const auto reaches = [&](KvStore::Mark mark) {
       return store.can_undo(mark) && static_cast<size_t>(store.n_tokens_at(mark)) <= n_common;
     };
-    if (reaches(KvStore::Mark::answer) && static_cast<size_t>(store.n_tokens_at(KvStore::Mark::answer)) == wanted.size()) {
+    if (reaches(KvStore::Mark::answer) &&
+        static_cast<size_t>(store.n_tokens_at(KvStore::Mark::answer)) == wanted.size()) {
       undo(KvStore::Mark::answer);
       if (!ids.empty()) return {CacheAction::undone, "another answer to the same message"};
     } else if (reaches(KvStore::Mark::turn) && store.n_tokens_at(KvStore::Mark::turn) > 0) {
@@ -147,16 +179,15 @@ struct Session::Impl {
       if (!ids.empty()) return {CacheAction::undone, "the last message has changed"};
     }
     clear();
-    return {CacheAction::re_encoded, "the conversation differs from what the cache holds from token " +
-                                         std::to_string(n_common) + " on"};
+    return {CacheAction::re_encoded,
+            "the conversation differs from what the cache holds from token " + std::to_string(n_common) + " on"};
   }
 
   /// Prefills what the cache does not hold yet. On a throw the cache is as before.
   PrefillTimes prefill_rest(std::span<const TokenId> wanted, TurnObserver& observer) {
     store.begin_turn();
     try {
-      const PrefillTimes times =
-          headroom::prefill(model, forward, store, wanted.subspan(ids.size()), observer, logits);
+      const PrefillTimes times = headroom::prefill(model, forward, store, wanted.subspan(ids.size()), observer, logits);
       ids.assign(wanted.begin(), wanted.end());
       return times;
     } catch (...) {
@@ -189,18 +220,16 @@ TurnResult Session::Impl::run(const std::vector<TokenId>& wanted, const TurnOpti
   if (ids.size() < wanted.size()) {
     result.n_prefilled_tokens = static_cast<int32_t>(wanted.size() - ids.size());
     try {
-      const PrefillTimes times = prefill_rest(wanted, observer);
-      result.prefill_ms = times.total_ms;
-      result.profile_ms = times.profile_ms;
+      end_turn_without_memory(result, [&] {
+        const PrefillTimes times = prefill_rest(wanted, observer);
+        result.prefill_ms = times.total_ms;
+        result.profile_ms = times.profile_ms;
+      });
     } catch (const Cancelled&) {
       result.stop_reason = StopReason::cancelled;
       return result;
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::out_of_memory) throw;
-      result.stop_reason = StopReason::out_of_memory;
-      result.stop_message = error.what();
-      return result;
     }
+    if (result.stop_reason == StopReason::out_of_memory) return result;
     first_logits = logits;
     store.begin_answer();
   } else {
@@ -226,7 +255,7 @@ void Session::Impl::generate(const TurnOptions& options, TurnObserver& observer,
   const auto start = Clock::now();
   size_t n_fed = 0;
   result.stop_reason = StopReason::max_tokens;
-  try {
+  end_turn_without_memory(result, [&] {
     while (options.max_tokens < 0 || result.ids.size() < static_cast<size_t>(options.max_tokens)) {
       if (observer.stop_requested()) {
         result.stop_reason = StopReason::cancelled;
@@ -255,11 +284,7 @@ void Session::Impl::generate(const TurnOptions& options, TurnObserver& observer,
         break;
       }
     }
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::out_of_memory) throw;
-    result.stop_reason = StopReason::out_of_memory;
-    result.stop_message = error.what();
-  }
+  });
   if (!text.stopped()) emit(text.push(decoder.finish()));
   if (!text.stopped()) emit(text.finish());
   result.generate_ms = ms_since(start);
@@ -272,8 +297,8 @@ Session::Session(const Model& model, Backend& backend, const SessionOptions& opt
     throw Error("a context of " + std::to_string(options.n_ctx) + " tokens was asked for; the model's is " +
                 std::to_string(model.config().n_ctx_train));
   if (PageLayout{model.config().head_dim}.pages_per_slab() == 0)
-    throw Error(ErrorKind::unsupported, "a head of " + std::to_string(model.config().head_dim) +
-                                            " values does not fit a page of the cache");
+    throw Error(ErrorKind::unsupported,
+                "a head of " + std::to_string(model.config().head_dim) + " values does not fit a page of the cache");
   impl_ = std::make_unique<Impl>(model, backend, options);
 }
 Session::~Session() = default;
@@ -299,7 +324,9 @@ void Session::set_cache_config(const CacheConfig& config) {
   impl_->config_changed = true;
 }
 
-void Session::clear() { impl_->clear(); }
+void Session::clear() {
+  impl_->clear();
+}
 
 std::span<const float> Session::feed(TokenId id) {
   impl_->feed(id);
@@ -309,13 +336,23 @@ std::span<const float> Session::feed(TokenId id) {
 std::span<const float> Session::prefill(std::span<const TokenId> ids, TurnObserver& observer) {
   std::vector<TokenId> wanted = impl_->ids;
   wanted.insert(wanted.end(), ids.begin(), ids.end());
-  impl_->prefill_rest(wanted, observer);
+  try {
+    impl_->prefill_rest(wanted, observer);
+  } catch (const Cancelled&) {
+    throw Error("the prefill was stopped before its end");
+  }
   return impl_->logits;
 }
 
-const std::vector<TokenId>& Session::ids() const { return impl_->ids; }
-int32_t Session::n_ctx() const { return impl_->n_ctx; }
-const CacheConfig& Session::cache_config() const { return impl_->cache_config; }
+const std::vector<TokenId>& Session::ids() const {
+  return impl_->ids;
+}
+int32_t Session::n_ctx() const {
+  return impl_->n_ctx;
+}
+const CacheConfig& Session::cache_config() const {
+  return impl_->cache_config;
+}
 
 CacheState Session::cache_state() const {
   const KvStore& store = impl_->store;

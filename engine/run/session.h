@@ -19,8 +19,8 @@
 namespace headroom {
 
 struct SessionOptions {
-  CacheConfig cache;      // find_cache_config("paper") with changes
-  int32_t n_ctx = 0;      // 0: the model's, at most what memory allows
+  CacheConfig cache;  // find_cache_config("paper") with changes
+  int32_t n_ctx = 0;  // 0: the model's, at most what memory allows
 };
 
 struct TurnOptions {
@@ -31,10 +31,10 @@ struct TurnOptions {
 };
 
 struct PrefillProgress {
-  int32_t layer = 0;      // layers done
+  int32_t layer = 0;  // layers done
   int32_t n_layers = 0;
-  int32_t n_tokens = 0;   // that are prefilled
-  double fraction = 0;    // 0 … 1, of the whole prefill
+  int32_t n_tokens = 0;  // that are prefilled
+  double fraction = 0;   // 0 … 1, of the whole prefill
 };
 
 /// Called from the thread that runs the turn.
@@ -42,8 +42,8 @@ class TurnObserver {
  public:
   virtual ~TurnObserver() = default;
   virtual void on_prefill(const PrefillProgress&) {}
-  virtual void on_text(std::string_view) {}         // whole characters only
-  virtual bool stop_requested() { return false; }   // asked between blocks and between tokens
+  virtual void on_text(std::string_view) {}        // whole characters only
+  virtual bool stop_requested() { return false; }  // asked between blocks and between tokens
 };
 
 enum class StopReason { end_of_turn, max_tokens, stop_string, cancelled, context_full, out_of_memory };
@@ -62,14 +62,14 @@ struct TurnResult {
   int32_t n_prompt_tokens = 0;     // tokens in the conversation before the answer
   int32_t n_prefilled_tokens = 0;  // of them computed in this turn
   CacheAction action = CacheAction::first_turn;
-  std::string action_reason;       // why, in a sentence
-  std::vector<TokenId> ids;        // generated, without the end-of-turn token
-  std::string text;                // of ids; without the stop string
+  std::string action_reason;  // why, in a sentence
+  std::vector<TokenId> ids;   // generated, without the end-of-turn token
+  std::string text;           // of ids; without the stop string
   StopReason stop_reason = StopReason::end_of_turn;
-  std::string stop_message;        // a sentence, for context_full and out_of_memory
+  std::string stop_message;               // a sentence, for context_full and out_of_memory
   std::vector<TopLogit> first_token_top;  // the ten largest logits after the prompt
   double prefill_ms = 0;
-  double profile_ms = 0;           // of it: profiling, choosing, compacting
+  double profile_ms = 0;  // of it: profiling, choosing, compacting
   double generate_ms = 0;
   double prompt_tokens_per_s = 0;
   double generate_tokens_per_s = 0;
@@ -81,7 +81,7 @@ struct HeadState {
   std::vector<double> recovery;  // one for each policy of the set, reduced over the group
   Policy policy;
   int32_t kept_tokens = 0;
-  int64_t bytes = 0;             // of its pages
+  int64_t bytes = 0;  // of its pages
 };
 
 struct CacheState {
@@ -90,7 +90,7 @@ struct CacheState {
   int64_t kv_live_bytes = 0;
   int64_t kv_full_bytes = 0;
   int64_t kv_pool_bytes = 0;
-  int64_t kv_peak_bytes = 0;        // most of pages and prefill scratch together, ever
+  int64_t kv_peak_bytes = 0;  // most of pages and prefill scratch together, ever
   int64_t turn_log_bytes = 0;
   std::vector<int32_t> policy_counts;  // heads by policy of the set; one more at the end for `full` as fallback
                                        // where the set does not name it
@@ -121,6 +121,7 @@ class Session {
   /// Feeds one token and gives the logits that follow it.  (n_vocab)
   std::span<const float> feed(TokenId id);
   /// Prefills ids behind what the cache holds, as a turn's first half, and gives the logits after the last.
+  /// Throws Error where the observer stops it; the cache is then as before.
   std::span<const float> prefill(std::span<const TokenId> ids, TurnObserver& observer);
 
   const std::vector<TokenId>& ids() const;  // in the cache

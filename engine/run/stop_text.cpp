@@ -34,6 +34,8 @@ std::string StopText::push(const std::string& piece) {
   return shown;
 }
 
-std::string StopText::finish() { return std::exchange(held_, {}); }
+std::string StopText::finish() {
+  return std::exchange(held_, {});
+}
 
 }  // namespace headroom

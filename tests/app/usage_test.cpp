@@ -61,7 +61,7 @@ TEST_CASE("what belongs to no option is refused") {
 }
 
 TEST_CASE("numbers are taken whole and within their range, or not at all") {
-  check_refused({"run", "-n", "12x"}, "-n is '12x', expected a whole number from 0 to ");
+  check_refused({"run", "-n", "12x"}, "-n is '12x', expected a whole number from -1 to ");
   check_refused({"run", "-n", "-5"}, "-n is '-5'");
   check_refused({"run", "-n", ""}, "-n is ''");
   check_refused({"run", "-n", "0x10"}, "-n is '0x10'");

@@ -146,7 +146,8 @@ std::vector<std::vector<double>> dense_logits(const ModelFile& file, const std::
   for (size_t i = 0; i < file.tensors.layers.size(); ++i)
     run_layer(config, config.layers[i], file.tensors.layers[i], x);
   Rows logits;
-  for (const Row& row : x) logits.push_back(product(file.tensors.output, normed(row, file.tensors.output_norm, config.rms_eps)));
+  for (const Row& row : x)
+    logits.push_back(product(file.tensors.output, normed(row, file.tensors.output_norm, config.rms_eps)));
   return logits;
 }
 

@@ -1,4 +1,6 @@
 // With the full cache the engine computes what a dense transformer computes, on every architecture.
+#include "tests/run/dense_oracle.h"
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -6,7 +8,6 @@
 
 #include "engine/backend/registry.h"
 #include "engine/run/session.h"
-#include "tests/run/dense_oracle.h"
 #include "tests/support/tiny_model.h"
 
 using namespace headroom;

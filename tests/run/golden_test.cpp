@@ -1,7 +1,7 @@
 // Real models against an independent reference: profiles, policies, kept sets, greedy text, fidelity, a second turn.
 // What must agree, and how closely, is in tests/data/goldens/README.md.
-#include <catch2/catch.hpp>
 #include <algorithm>
+#include <catch2/catch.hpp>
 #include <cmath>
 #include <fstream>
 #include <map>

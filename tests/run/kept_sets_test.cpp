@@ -15,7 +15,9 @@ namespace {
 using Row = std::vector<float>;
 
 /// f16 keeps these values exactly, so that the simulation sees the keys that the cache holds.
-float exact_in_f16(float x) { return std::round(x * 64) / 64; }
+float exact_in_f16(float x) {
+  return std::round(x * 64) / 64;
+}
 
 /// One KV head and its query group on random q and k, side by side in a KvStore and in the simulation.
 class Conversation {
@@ -75,7 +77,8 @@ class Conversation {
                                 .win = win,
                                 .win_tokens = n_total - local.local_from});
     }
-    store_.compact_layer({.layer = 0, .kv = scratch, .new_tags = tags, .n_held_columns = n_held, .col = col, .win = win});
+    store_.compact_layer(
+        {.layer = 0, .kv = scratch, .new_tags = tags, .n_held_columns = n_held, .col = col, .win = win});
     store_.end_prefill(n_new);
     store_.begin_answer();
 

@@ -1,9 +1,10 @@
 // From messages to ids: user text stays user text, answers keep their ids, bad text is refused with a sentence.
+#include "engine/run/prompt.h"
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "engine/base/error.h"
-#include "engine/run/prompt.h"
 #include "tests/support/tiny_model.h"
 
 using namespace headroom;
@@ -69,7 +70,8 @@ TEST_CASE("a base model continues the text as it is, and says so") {
 TEST_CASE("empty text, NUL bytes and invalid UTF-8 are refused with the place") {
   CHECK_THROWS_WITH(check_prompt_text("", "the prompt"), Contains("the prompt is empty"));
   CHECK_THROWS_WITH(check_prompt_text(std::string("ab\0c", 4), "the prompt"), Contains("NUL") && Contains("byte 2"));
-  for (const std::string bad : {"ab\xff", "ab\xc0\x80", "ab\xed\xa0\x80", "ab\xe2\x82", "ab\xf4\x90\x80\x80", "ab\x80"}) {
+  for (const std::string bad :
+       {"ab\xff", "ab\xc0\x80", "ab\xed\xa0\x80", "ab\xe2\x82", "ab\xf4\x90\x80\x80", "ab\x80"}) {
     CAPTURE(bad);
     CHECK_THROWS_WITH(check_prompt_text(bad, "the prompt"), Contains("UTF-8") && Contains("byte 2"));
   }

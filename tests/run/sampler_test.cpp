@@ -1,11 +1,12 @@
 // The sampler by hand-computed cases: what each option cuts, and that a seed decides everything.
+#include "engine/run/sampler.h"
+
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
 #include <map>
 
 #include "engine/base/error.h"
-#include "engine/run/sampler.h"
 #include "engine/run/stop_text.h"
 
 using namespace headroom;

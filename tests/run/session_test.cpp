@@ -1,4 +1,6 @@
 // A conversation as its users meet it: turns, undo, another answer, cancelling, running out of memory or context.
+#include "engine/run/session.h"
+
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
@@ -7,7 +9,6 @@
 #include "engine/backend/cpu/cpu_backend.h"
 #include "engine/backend/registry.h"
 #include "engine/base/error.h"
-#include "engine/run/session.h"
 #include "tests/support/tiny_model.h"
 
 using namespace headroom;
@@ -155,6 +156,14 @@ TEST_CASE("a cancelled prefill leaves the cache as it was") {
   CHECK(f.session.run_turn(messages, Fixture::options(4), f.silent).action == CacheAction::appended);
 }
 
+TEST_CASE("a prefill on its own that is stopped is an error, and leaves the cache as it was") {
+  Fixture f;
+  StopAfter in_second_layer(1);
+  CHECK_THROWS_WITH(f.session.prefill(std::vector<TokenId>(40, 9), in_second_layer), Contains("stopped"));
+  CHECK(f.session.ids().empty());
+  CHECK(f.session.cache_state().kv_live_bytes == 0);
+}
+
 TEST_CASE("a cancelled answer keeps what was written, and the chat goes on") {
   Fixture f;
   std::vector<ChatMessage> messages{{"user", long_text, {}}};
@@ -253,7 +262,8 @@ TEST_CASE("a model file that shrinks while it is used is an error, not a crash")
   const auto path = std::filesystem::temp_directory_path() / "headroom-shrinking.gguf";
   {
     const auto bytes = test::make_tiny_model(Architecture::llama).bytes();
-    std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    std::ofstream(path, std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   }
   Model model(path.string());
   const auto backend = make_backend({.name = "cpu", .n_threads = 2});
