@@ -17,7 +17,7 @@ std::string one_line(int line, const std::string& what) {
   for (char& c : text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
   }
-  return "chat template, line " + std::to_string(line) + ": " + text;
+  return std::string("chat template, line ") + std::to_string(line) + ": " + text;
 }
 
 }  // namespace

@@ -177,6 +177,9 @@ TEST_CASE("SmolLM2 agrees with the reference on a document") {
   if (const Model* model = load(test::smollm2_file)) check_golden(*model, "smollm2_doc_600");
 }
 
+// The larger models take too long where every access is checked; SmolLM2 goes the same ways.
+#ifndef __SANITIZE_ADDRESS__
+
 TEST_CASE("Gemma 3 agrees with the reference beyond its sliding window") {
   if (const Model* model = load(test::gemma3_file)) check_golden(*model, "gemma3_long");
 }
@@ -190,3 +193,5 @@ TEST_CASE("Qwen2.5 writes llama.cpp's greedy text") {
     check_greedy_text(*model, ids, golden);
   }
 }
+
+#endif
