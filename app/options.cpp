@@ -190,7 +190,8 @@ std::vector<ChatMessage> PromptOptions::messages(const std::string& text) const 
 
 void SamplingOptions::add_to(CommandLine& line) {
   line.begin_group("Answer");
-  line.add_int("-n,--predict", "tokens at most; -1, the default: to the end of the turn", -1, max_tokens_limit, max_tokens);
+  line.add_int("-n,--predict", "tokens at most; -1, the default: to the end of the turn", -1, max_tokens_limit,
+               max_tokens);
   line.add_number("--temp", "temperature; 0 takes the likeliest token (default: 0.7)", 0, 100, temperature);
   line.add_int("--top-k", "of the k likeliest tokens; 0: all (default: 40)", 0, std::numeric_limits<int32_t>::max(),
                top_k);

@@ -18,7 +18,11 @@ inline constexpr int32_t max_position = (1 << 30) - 1;
 constexpr SlotTag make_tag(int32_t position, TokenClass token_class) {
   return static_cast<SlotTag>(position) | (static_cast<SlotTag>(token_class) << 30);
 }
-constexpr int32_t tag_position(SlotTag tag) { return static_cast<int32_t>(tag & 0x3fffffffu); }
-constexpr TokenClass tag_class(SlotTag tag) { return static_cast<TokenClass>(tag >> 30); }
+constexpr int32_t tag_position(SlotTag tag) {
+  return static_cast<int32_t>(tag & 0x3fffffffu);
+}
+constexpr TokenClass tag_class(SlotTag tag) {
+  return static_cast<TokenClass>(tag >> 30);
+}
 
 }  // namespace headroom

@@ -1,6 +1,6 @@
 // The kernels of the matrix product for quantised weights, written once over the vector operations (Simd) and the
-// formats: x to 16 bits, the product of a few rows of x, the product of many. matmul.cpp calls them by function pointer.
-// Included into one .cpp only, after one of the matmul_simd files; everything has internal linkage.
+// formats: x to 16 bits, the product of a few rows of x, the product of many. matmul.cpp calls them by function
+// pointer. Included into one .cpp only, after one of the matmul_simd files; everything has internal linkage.
 #pragma once
 
 #include "engine/backend/cpu/matmul_formats-inl.h"
@@ -18,8 +18,8 @@ constexpr int panel_values = 768;
 static_assert(chunk_panels * panel_rows == most_chunk_rows);
 
 // x = d * q, 32 values at a time, with q of 16 bits: 256 * high + low, each a signed byte, so that the 8-bit products
-// serve twice. With 8 bits alone the attention that a profile measures is off by up to 0.02; the second pass over weights
-// that are in registers already costs far less than it gives.
+// serve twice. With 8 bits alone the attention that a profile measures is off by up to 0.02; the second pass over
+// weights that are in registers already costs far less than it gives.
 
 /// x against a Step: the same order of values.
 struct XStep {

@@ -29,11 +29,11 @@ class MappedFile {
   std::unique_ptr<Impl> impl_;
 };
 
-int physical_cores();                  // at most what this process may run on; at least 1
-int64_t total_memory_bytes();          // of the machine, or of the control group where that is less
+int physical_cores();          // at most what this process may run on; at least 1
+int64_t total_memory_bytes();  // of the machine, or of the control group where that is less
 int64_t available_memory_bytes();
-int64_t resident_bytes();              // of this process, now
-std::string cache_folder();            // $XDG_CACHE_HOME/headroom or ~/.cache/headroom
+int64_t resident_bytes();    // of this process, now
+std::string cache_folder();  // $XDG_CACHE_HOME/headroom or ~/.cache/headroom
 std::string home_folder();
 
 /// Anonymous memory straight from the system; throws Error(out_of_memory). unmap gives it back at once.
