@@ -49,6 +49,7 @@ void KvStore::clear() {
   log_.clear();
   n_tokens_ = 0;
   scratch_bytes_ = 0;
+  is_step_open_ = false;
 }
 
 std::vector<float> KvStore::scores(int32_t head) const {
@@ -259,6 +260,7 @@ void KvStore::begin_step(TokenClass token_class) {
                        .heads = step_views_,
                        .rules = step_rules_,
                        .log_before = log_.n_marks() > 0 ? log_.n_tokens(log_.n_marks() - 1) : 0});
+  is_step_open_ = true;
 }
 
 void KvStore::finish_step() {
@@ -277,6 +279,7 @@ void KvStore::finish_step() {
     caches_.evict(eviction.head, eviction.slot);
   }
   ++n_tokens_;
+  is_step_open_ = false;
 }
 
 }  // namespace headroom

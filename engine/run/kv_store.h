@@ -62,6 +62,8 @@ class KvStore final : private SlabOwner {
   /// takes the backend's report over.
   void begin_step(TokenClass token_class);
   void finish_step();
+  /// A step began and did not finish: some layers may have evicted what others still hold, so only clear() is left.
+  bool is_step_open() const { return is_step_open_; }
 
   std::vector<float> scores(int32_t head) const;
   std::vector<uint16_t> rows(int32_t head, std::span<const int32_t> slots) const;
@@ -86,6 +88,7 @@ class KvStore final : private SlabOwner {
   int64_t scratch_bytes_ = 0;
   int64_t peak_bytes_ = 0;
   SlotTag step_tag_ = 0;
+  bool is_step_open_ = false;
   std::vector<HeadView> step_views_;
   std::vector<KeepRule> step_rules_;
 };

@@ -196,9 +196,17 @@ struct Session::Impl {
     }
   }
 
+  /// A step that fails half-way leaves layers that differ from one another: the cache is emptied then, and the next
+  /// turn builds it anew.
   void feed(TokenId id) {
-    decode(model, forward, store, row, stream, id, logits);
     ids.push_back(id);
+    try {
+      decode(model, forward, store, row, stream, id, logits);
+    } catch (...) {
+      ids.pop_back();
+      if (store.is_step_open() || static_cast<size_t>(store.n_tokens()) != ids.size()) clear();
+      throw;
+    }
   }
 
   TurnResult run(const std::vector<TokenId>& wanted, const TurnOptions& options, TurnObserver& observer);

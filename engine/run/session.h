@@ -105,7 +105,8 @@ class Session {
 
   /// One turn: the conversation as it should stand (the last message is the user's), then the model's answer.
   /// The cache is continued, undone to the last turn's start, or rebuilt, as the ids demand. A turn that is
-  /// cancelled or fails during its prefill leaves the cache as it was before. Throws Error for input that is refused.
+  /// cancelled or fails during its prefill leaves the cache as the prefill found it. Throws Error for input that is
+  /// refused.
   TurnResult run_turn(const std::vector<ChatMessage>& messages, const TurnOptions& options, TurnObserver& observer);
   /// The same for ids that the caller made (raw prompts).
   TurnResult run_ids(std::vector<TokenId> ids, const TurnOptions& options, TurnObserver& observer);

@@ -268,9 +268,14 @@ TEST_CASE("a model file that shrinks while it is used is an error, not a crash")
   Model model(path.string());
   const auto backend = make_backend({.name = "cpu", .n_threads = 2});
   Session session(model, *backend, {.cache = *find_cache_config("paper"), .n_ctx = 0});
-  std::filesystem::resize_file(path, 5000);
   TurnObserver silent;
-  CHECK_THROWS_WITH(session.run_ids(std::vector<TokenId>(40, 9), Fixture::options(4), silent),
+  const TurnResult whole = session.run_ids(std::vector<TokenId>(40, 9), Fixture::options(4), silent);
+  CHECK(whole.stop_reason == StopReason::max_tokens);
+  std::filesystem::resize_file(path, 5000);
+  CHECK_THROWS_WITH(session.feed(9), Contains("headroom-shrinking.gguf"));
+  CHECK(session.ids().size() == static_cast<size_t>(session.cache_state().n_tokens));
+  CHECK_THROWS_WITH(session.run_ids(std::vector<TokenId>(30, 8), Fixture::options(4), silent),
                     Contains("headroom-shrinking.gguf"));
+  CHECK(session.ids().size() == static_cast<size_t>(session.cache_state().n_tokens));
   std::filesystem::remove(path);
 }
