@@ -4,27 +4,10 @@
 #include <algorithm>
 
 #include "engine/base/error.h"
+#include "engine/text/utf8.h"
 
 namespace headroom {
 namespace {
-
-/// Length of the valid UTF-8 character that starts at text[at]; 0 if there is none (RFC 3629).
-size_t utf8_length(std::string_view text, size_t at) {
-  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const unsigned first = byte(at);
-  const auto follows = [&](size_t i, unsigned low, unsigned high) { return byte(i) >= low && byte(i) <= high; };
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return follows(at + 1, 0x80, 0xBF) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    const unsigned low = first == 0xE0 ? 0xA0 : 0x80, high = first == 0xED ? 0x9F : 0xBF;
-    return follows(at + 1, low, high) && follows(at + 2, 0x80, 0xBF) ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    const unsigned low = first == 0xF0 ? 0x90 : 0x80, high = first == 0xF4 ? 0x8F : 0xBF;
-    return follows(at + 1, low, high) && follows(at + 2, 0x80, 0xBF) && follows(at + 3, 0x80, 0xBF) ? 4 : 0;
-  }
-  return 0;
-}
 
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view blanks = " \t\r\n\f\v";
@@ -98,7 +81,7 @@ void check_prompt_text(std::string_view text, std::string_view what) {
   for (size_t at = 0; at < text.size();) {
     if (text[at] == '\0')
       throw Error(std::string(what) + " has a NUL byte at byte " + std::to_string(at) + "; text was expected");
-    const size_t length = utf8_length(text, at);
+    const size_t length = utf8_char_at(text, at).n_bytes;
     if (length == 0)
       throw Error(std::string(what) + " is not valid UTF-8 at byte " + std::to_string(at) + "; UTF-8 was expected");
     at += length;
