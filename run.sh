@@ -33,6 +33,7 @@ install_packages "$install" "${run_packages[@]}"
 if [[ $wants_default_model == yes ]]; then
   fetch_default_model || fail "there is no default model; with -m FILE another one can be used"
 fi
+fetch_imgui || fail "the window's toolkit is missing, and the program cannot be built without it"
 if ! release_is_built; then
   [[ -x $binary ]] || say "building, for the first time (some minutes)"
   build release || exit 1

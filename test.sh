@@ -136,6 +136,7 @@ includes() { python3 tests/check_includes.py --self-test && python3 tests/check_
 
 step packages install_packages "$install" "${run_packages[@]}" "${test_packages[@]}"
 needed models fetch_models || true
+needed toolkit fetch_imgui || true
 needed vocabularies tests/fetch_vocabs.sh || true
 check format format
 check includes includes

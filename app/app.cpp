@@ -1,6 +1,7 @@
 // Finds the command, runs it, turns whatever it throws into one line and an exit code.
 #include "app/app.h"
 
+#include <algorithm>
 #include <new>
 #include <ostream>
 
@@ -19,13 +20,15 @@ struct Command {
 };
 
 constexpr Command commands[] = {
-    {"chat", chat_command, "chat in the terminal; also what `headroom` alone does"},
-    {"run", run_command, "one answer (-p, -f), or a chat"},
+    {"chat", chat_command, "chat in the window; also what `headroom` alone does"},
+    {"run", run_command, "one answer (-p, -f), or a chat in the terminal"},
     {"profile", profile_command, "read a prompt and show what each head keeps of it"},
     {"tokenize", tokenize_command, "text on standard input to token ids"},
     {"bench", bench_command, "speed of prompts and answers"},
     {"inspect", inspect_command, "what is in a GGUF file, and whether it would run here"},
     {"devices", devices_command, "backends and devices of this machine"},
+    {"replay", replay_command, "a recording in the window, or a picture of it (--png)"},
+    {"engine", engine_command, "the engine without a window, on the standard streams"},
 };
 
 std::string main_help() {
@@ -36,7 +39,7 @@ std::string main_help() {
   for (const Command& command : commands) text += format("  %-10s %s\n", command.name, command.what);
   return text +
          "\n`headroom COMMAND --help` explains a command; --version prints the version.\n\nExamples:\n"
-         "  headroom                                   chat with the default model\n"
+         "  headroom                                   the window, with the default model\n"
          "  headroom run -p \"What is gravity?\"         one answer\n"
          "  headroom profile -f notes.txt              the head map of a text\n"
          "  headroom run -m model.gguf --cache full    another model, nothing evicted\n";
@@ -51,7 +54,11 @@ void dispatch(Arguments args, Streams& io) {
       io.out << "headroom " HEADROOM_VERSION "\n";
       return;
     }
-    return run_command(args, io);  // without a prompt: a chat
+    const bool has_prompt = std::any_of(args.begin(), args.end(), [](const std::string& arg) {
+      return arg == "-p" || arg == "-f" || arg == "--prompt" || arg == "--file" || arg.starts_with("--prompt=") ||
+             arg.starts_with("--file=");
+    });
+    return has_prompt ? run_command(args, io) : chat_command(args, io);
   }
   const Arguments rest(args.begin() + 1, args.end());
   std::vector<std::string> names;

@@ -17,9 +17,10 @@ namespace {
 
 class Chat {
  public:
-  Chat(const Model& model, Session& session, TurnOptions turn, std::string system, Streams& io)
+  Chat(const Model& model, Session& session, Recording& recording, TurnOptions turn, std::string system, Streams& io)
       : model_(model),
         session_(session),
+        recording_(recording),
         turn_(std::move(turn)),
         system_(std::move(system)),
         io_(io),
@@ -89,7 +90,7 @@ class Chat {
         return;
       }
       const InterruptGuard guard(io_.interrupt);
-      const TurnResult result = session_.run_turn(conversation(), turn_, printer);
+      const TurnResult result = recording_.run_turn(conversation(), turn_, printer);
       printer.finish(result, session_.cache_state(), session_.cache_config());
       if (!result.stop_message.empty()) say(printable(result.stop_message));
       if (result.ids.empty() && result.stop_reason != StopReason::end_of_turn &&
@@ -185,7 +186,7 @@ class Chat {
 
   void reset() {
     messages_.clear();
-    session_.clear();
+    recording_.clear();
     say("new chat");
   }
 
@@ -201,7 +202,7 @@ class Chat {
   void undo() {
     if (!take_back_last_answer()) return;
     messages_.pop_back();
-    say(session_.undo_turn() ? "the last turn was taken back"
+    say(recording_.undo_turn() ? "the last turn was taken back"
                              : "the last turn was taken back; the rest is encoded anew with the next message");
   }
 
@@ -242,6 +243,7 @@ class Chat {
 
   const Model& model_;
   Session& session_;
+  Recording& recording_;
   TurnOptions turn_;
   std::string system_;
   Streams& io_;
@@ -251,8 +253,9 @@ class Chat {
 
 }  // namespace
 
-void chat(const Model& model, Session& session, const TurnOptions& turn, const std::string& system, Streams& io) {
-  Chat(model, session, turn, system, io).run();
+void chat(const Model& model, Session& session, Recording& recording, const TurnOptions& turn,
+          const std::string& system, Streams& io) {
+  Chat(model, session, recording, turn, system, io).run();
 }
 
 }  // namespace headroom

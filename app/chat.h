@@ -6,13 +6,21 @@
 #include <vector>
 
 #include "app/line_reader.h"
+#include "app/recording.h"
+#include "app/options.h"
 #include "app/streams.h"
 #include "engine/run/model.h"
 #include "engine/run/session.h"
 
 namespace headroom {
 
+/// Opens model and backend, then chats.
+void chat_in_terminal(const CommonOptions& common, const std::string& system, const CacheConfig& cache,
+                      const TurnOptions& turn, Streams& io);
+
 /// Runs until the input ends or /quit. Errors of a turn are shown; the conversation goes on without that turn.
-void chat(const Model& model, Session& session, const TurnOptions& turn, const std::string& system, Streams& io);
+/// recording: of this session; its turns go through it.
+void chat(const Model& model, Session& session, Recording& recording, const TurnOptions& turn,
+          const std::string& system, Streams& io);
 
 }  // namespace headroom

@@ -18,5 +18,7 @@ void tokenize_command(const Arguments& args, Streams& io);
 void bench_command(const Arguments& args, Streams& io);
 void inspect_command(const Arguments& args, Streams& io);
 void devices_command(const Arguments& args, Streams& io);
+void replay_command(const Arguments& args, Streams& io);
+void engine_command(const Arguments& args, Streams& io);
 
 }  // namespace headroom

@@ -1,4 +1,4 @@
-// `headroom run` and `headroom chat`: a prompt or a conversation ─► answers.
+// `headroom run`: a prompt, or a conversation in the terminal ─► answers.
 #include <ostream>
 
 #include "app/chat.h"
@@ -50,16 +50,16 @@ void run_one_turn(const RunOptions& options, const CacheConfig& cache, const Tur
   if (!result.stop_message.empty()) io.err << printable(result.stop_message) << std::endl;
 }
 
-void run_chat(const RunOptions& options, const CacheConfig& cache, const TurnOptions& turn, Streams& io) {
-  if (options.common.json) throw UsageError("--json needs one prompt: -p TEXT or -f FILE");
-  const Model model(options.common.model_path());
-  const std::unique_ptr<Backend> backend = options.common.open_backend();
-  Session session(model, *backend, make_session_options(options.common, cache));
-  print_template_note(model, io);
-  chat(model, session, turn, options.prompt.system.value_or(""), io);
-}
-
 }  // namespace
+
+void chat_in_terminal(const CommonOptions& common, const std::string& system, const CacheConfig& cache,
+                      const TurnOptions& turn, Streams& io) {
+  const Model model(common.model_path());
+  const std::unique_ptr<Backend> backend = common.open_backend();
+  Session session(model, *backend, make_session_options(common, cache));
+  print_template_note(model, io);
+  chat(model, session, turn, system, io);
+}
 
 void run_command(const Arguments& args, Streams& io) {
   RunOptions options;
@@ -77,25 +77,9 @@ void run_command(const Arguments& args, Streams& io) {
   options.prompt.check();
   const CacheConfig cache = options.cache.make_config();
   const TurnOptions turn = options.sampling.make_turn_options();
-  if (options.prompt.given())
-    run_one_turn(options, cache, turn, io);
-  else
-    run_chat(options, cache, turn, io);
-}
-
-void chat_command(const Arguments& args, Streams& io) {
-  RunOptions options;
-  CommandLine line("chat", "Chat in the terminal; /help there lists its commands.",
-                   "  headroom\n"
-                   "  headroom chat -m model.gguf --system \"You are a patient teacher.\"\n"
-                   "  headroom chat --threshold 0.9 --temp 0");
-  line.begin_group("Prompt");
-  line.add_text("--system", "TEXT", "system prompt (also -sys)", options.prompt.system);
-  options.sampling.add_to(line);
-  options.cache.add_to(line);
-  options.common.add_to(line);
-  line.parse(args);
-  run_chat(options, options.cache.make_config(), options.sampling.make_turn_options(), io);
+  if (options.prompt.given()) return run_one_turn(options, cache, turn, io);
+  if (options.common.json) throw UsageError("--json needs one prompt: -p TEXT or -f FILE");
+  chat_in_terminal(options.common, options.prompt.system.value_or(""), cache, turn, io);
 }
 
 }  // namespace headroom

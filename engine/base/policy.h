@@ -2,6 +2,7 @@
 // policy for a conversation of n tokens (Ge et al. 2024, section 3). Policies are data, not code.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -51,6 +52,18 @@ struct CacheConfig {
 /// paper-punct-last …). Nothing for an unknown name.
 std::optional<CacheConfig> find_cache_config(std::string_view name);
 std::vector<std::string> cache_config_names();
+
+/// Recovery of all unions of the five parts special, punctuation, frequent, local, first, indexed by the parts' bits
+/// (Policy::parts < 32), reduced over the query group. Enough for any what-if with the same budgets.
+struct HeadProfile {
+  std::array<double, 32> recoveries{};
+
+  double recovery(Policy policy) const { return policy.has(Policy::full) ? 1.0 : recoveries[policy.parts]; }
+};
+
+/// The first policy of the set whose recovery is at least the threshold; `full` if none is. A set of one policy is
+/// taken as it is.
+Policy choose_policy(const HeadProfile& profile, const CacheConfig& config);
 
 /// What one head keeps when n tokens are in the conversation, by its policy. Shared by every backend's evict.
 ///   dropped:  position < reach_from (the sliding window has passed it), whatever its class

@@ -159,13 +159,6 @@ HeadProfile profile_head(const ColumnStats& stats, int32_t n_tokens, int32_t win
   return profile;
 }
 
-Policy choose_policy(const HeadProfile& profile, const CacheConfig& config) {
-  if (config.policy_set.size() == 1) return config.policy_set.front();
-  for (const Policy policy : config.policy_set)
-    if (profile.recovery(policy) >= config.threshold) return policy;
-  return Policy{Policy::full};
-}
-
 std::vector<int32_t> select_kept(std::span<const SlotTag> tags, std::span<const float> scores, const KeepRule& rule) {
   assert(scores.size() == tags.size());
   struct Candidate {

@@ -2,7 +2,6 @@
 // 2024, Algorithm 1 and Equation 1). Plain numbers only: no tensor, no backend.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -24,21 +23,9 @@ struct ColumnStats {
   std::span<const float> scores;  // (n_columns): accumulated attention summed over the group, all turns
 };
 
-/// Recovery of all unions of the five parts special, punctuation, frequent, local, first, indexed by the parts' bits
-/// (Policy::parts < 32), reduced over the query group. Enough for any what-if with the same budgets.
-struct HeadProfile {
-  std::array<double, 32> recoveries{};
-
-  double recovery(Policy policy) const { return policy.has(Policy::full) ? 1.0 : recoveries[policy.parts]; }
-};
-
 /// n_tokens: tokens in the conversation after this prefill; window: the layer's, 0 for none. A union that loses nothing
 /// has a recovery of exactly 1, whatever the rounding. O(columns log columns).
 HeadProfile profile_head(const ColumnStats& stats, int32_t n_tokens, int32_t window, const CacheConfig& config);
-
-/// The first policy of the set whose recovery is at least the threshold; `full` if none is. A set of one policy is
-/// taken as it is.
-Policy choose_policy(const HeadProfile& profile, const CacheConfig& config);
 
 /// Columns that a rule keeps, ascending. Also the rule of later turns and of the oracle in the tests of evict.
 /// tags, scores: (n_columns)

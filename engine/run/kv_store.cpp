@@ -263,8 +263,8 @@ void KvStore::begin_step(TokenClass token_class) {
   is_step_open_ = true;
 }
 
-void KvStore::finish_step() {
-  const StepReport report = backend_.end_step();
+StepReport KvStore::finish_step() {
+  StepReport report = backend_.end_step();
   const size_t row_values = 2 * static_cast<size_t>(model_.head_dim);
   caches_.append(step_tag_);
   for (const Eviction& eviction : report.evictions) {
@@ -280,6 +280,7 @@ void KvStore::finish_step() {
   }
   ++n_tokens_;
   is_step_open_ = false;
+  return report;
 }
 
 }  // namespace headroom

@@ -51,6 +51,8 @@ class KvStore final : private SlabOwner {
   void compact_layer(const LayerPrefill& layer);
   void end_prefill(int32_t n_new);
   void begin_answer() { mark(); }
+  /// From now on nothing can be undone.
+  void forget_marks() { log_.clear(); }
   bool can_undo(Mark to) const;
   int32_t n_tokens_at(Mark at) const { return log_.n_tokens(static_cast<size_t>(at)); }
   /// The cache as it stood at the mark, slot by slot, bit for bit. If memory runs out on the way, the cache is empty
@@ -61,7 +63,7 @@ class KvStore final : private SlabOwner {
   /// One token at position n_tokens: begin gives every head room (throws out_of_memory with nothing changed), finish
   /// takes the backend's report over.
   void begin_step(TokenClass token_class);
-  void finish_step();
+  StepReport finish_step();
   /// A step began and did not finish: some layers may have evicted what others still hold, so only clear() is left.
   bool is_step_open() const { return is_step_open_; }
 

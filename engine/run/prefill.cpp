@@ -151,8 +151,8 @@ PrefillTimes prefill(const Model& model, const Forward& forward, KvStore& store,
   return {ms_since(start), run.profile_ms};
 }
 
-void decode(const Model& model, const Forward& forward, KvStore& store, const Activations& row, Matrix x, TokenId id,
-            std::vector<float>& logits) {
+std::vector<Eviction> decode(const Model& model, const Forward& forward, KvStore& store, const Activations& row,
+                             Matrix x, TokenId id, std::vector<float>& logits) {
   const ModelConfig& config = model.config();
   const int32_t position = store.n_tokens();
   store.begin_step(class_at(model.tokenizer(), id, position));
@@ -164,8 +164,9 @@ void decode(const Model& model, const Forward& forward, KvStore& store, const Ac
     forward.finish_layer(layer, x, row.attended, row);
   }
   forward.logits(x, row, logits);
-  store.finish_step();
+  StepReport report = store.finish_step();
   model.file().check_still_whole();
+  return std::move(report.evictions);
 }
 
 }  // namespace headroom

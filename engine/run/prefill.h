@@ -27,8 +27,8 @@ TokenClass class_at(const Tokenizer& tokenizer, TokenId id, int32_t position);
 PrefillTimes prefill(const Model& model, const Forward& forward, KvStore& store, std::span<const TokenId> ids,
                      TurnObserver& observer, std::vector<float>& logits);
 
-/// One token through the compressed caches.  logits: (n_vocab), after it
-void decode(const Model& model, const Forward& forward, KvStore& store, const Activations& row, Matrix x, TokenId id,
-            std::vector<float>& logits);
+/// One token through the compressed caches; gives what the heads let go.  logits: (n_vocab), after it
+std::vector<Eviction> decode(const Model& model, const Forward& forward, KvStore& store, const Activations& row,
+                             Matrix x, TokenId id, std::vector<float>& logits);
 
 }  // namespace headroom

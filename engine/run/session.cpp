@@ -138,6 +138,8 @@ struct Session::Impl {
     ids.clear();
     logits.clear();
     first_logits.clear();
+    store.set_config(cache_config);
+    config_changed = false;
   }
 
   /// The store as it stood at the mark, or empty where memory ran out on the way.
@@ -156,11 +158,8 @@ struct Session::Impl {
   /// Brings the cache to a prefix of the wanted ids: continued, undone, or emptied.
   Plan make_room_for(std::span<const TokenId> wanted) {
     if (config_changed) {
-      const bool had_tokens = !ids.empty();
       clear();
-      store.set_config(cache_config);
-      config_changed = false;
-      if (had_tokens) return {CacheAction::re_encoded, "the configuration of the cache has changed"};
+      return {CacheAction::re_encoded, "the configuration of the cache has changed"};
     }
     if (ids.empty()) return {CacheAction::first_turn, "the cache was empty"};
     const size_t n_common =
@@ -196,19 +195,49 @@ struct Session::Impl {
     }
   }
 
-  /// A step that fails half-way leaves layers that differ from one another: the cache is emptied then, and the next
-  /// turn builds it anew.
-  void feed(TokenId id) {
-    ids.push_back(id);
+  /// The same for a turn. False where it was cancelled or memory ran out; the result says so, and whatever happens the
+  /// observer hears what the cache holds now.
+  bool read_prompt(std::span<const TokenId> wanted, TurnObserver& observer, TurnResult& result) {
+    bool is_read = false;
+    result.n_prefilled_tokens = static_cast<int32_t>(wanted.size() - ids.size());
     try {
-      decode(model, forward, store, row, stream, id, logits);
+      end_turn_without_memory(result, [&] {
+        const PrefillTimes times = prefill_rest(wanted, observer);
+        result.prefill_ms = times.total_ms;
+        result.profile_ms = times.profile_ms;
+        is_read = true;
+      });
+    } catch (const Cancelled&) {
+      result.stop_reason = StopReason::cancelled;
     } catch (...) {
-      ids.pop_back();
-      if (store.is_step_open() || static_cast<size_t>(store.n_tokens()) != ids.size()) clear();
+      observer.on_cache_rebuilt();
       throw;
     }
+    observer.on_cache_rebuilt();
+    if (is_read)
+      result.prompt_tokens_per_s = per_second(static_cast<size_t>(result.n_prefilled_tokens), result.prefill_ms);
+    return is_read;
   }
 
+  /// A step that fails half-way leaves layers that differ from one another: the cache is emptied then, and the next
+  /// turn builds it anew.
+  void feed(TokenId id, TurnObserver& observer) {
+    ids.push_back(id);
+    std::vector<Eviction> evictions;
+    try {
+      evictions = decode(model, forward, store, row, stream, id, logits);
+    } catch (...) {
+      ids.pop_back();
+      if (store.is_step_open() || static_cast<size_t>(store.n_tokens()) != ids.size()) {
+        clear();
+        observer.on_cache_rebuilt();
+      }
+      throw;
+    }
+    observer.on_step({static_cast<int32_t>(ids.size()) - 1, id, evictions});
+  }
+
+  TurnResult re_encode(TurnObserver& observer);
   TurnResult run(const std::vector<TokenId>& wanted, const TurnOptions& options, TurnObserver& observer);
   void generate(const TurnOptions& options, TurnObserver& observer, TurnResult& result);
 };
@@ -225,27 +254,33 @@ TurnResult Session::Impl::run(const std::vector<TokenId>& wanted, const TurnOpti
   Plan plan = make_room_for(wanted);
   result.action = plan.action;
   result.action_reason = std::move(plan.reason);
+  observer.on_turn_start({result.action, result.action_reason, wanted, static_cast<int32_t>(ids.size())});
+  if (result.action == CacheAction::undone || result.action == CacheAction::re_encoded) observer.on_cache_rebuilt();
   if (ids.size() < wanted.size()) {
-    result.n_prefilled_tokens = static_cast<int32_t>(wanted.size() - ids.size());
-    try {
-      end_turn_without_memory(result, [&] {
-        const PrefillTimes times = prefill_rest(wanted, observer);
-        result.prefill_ms = times.total_ms;
-        result.profile_ms = times.profile_ms;
-      });
-    } catch (const Cancelled&) {
-      result.stop_reason = StopReason::cancelled;
-      return result;
-    }
-    if (result.stop_reason == StopReason::out_of_memory) return result;
+    if (!read_prompt(wanted, observer, result)) return result;
     first_logits = logits;
     store.begin_answer();
   } else {
     logits = first_logits;
   }
-  result.prompt_tokens_per_s = per_second(static_cast<size_t>(result.n_prefilled_tokens), result.prefill_ms);
   result.first_token_top = top_logits(logits, 10);
   generate(options, observer, result);
+  return result;
+}
+
+TurnResult Session::Impl::re_encode(TurnObserver& observer) {
+  const std::vector<TokenId> wanted = ids;
+  TurnResult result;
+  result.n_prompt_tokens = static_cast<int32_t>(wanted.size());
+  result.action = CacheAction::re_encoded;
+  result.action_reason = config_changed ? "the configuration of the cache has changed" : "it was asked for";
+  result.stop_reason = StopReason::max_tokens;
+  clear();
+  observer.on_turn_start({result.action, result.action_reason, wanted, 0});
+  observer.on_cache_rebuilt();
+  if (wanted.empty() || !read_prompt(wanted, observer, result)) return result;
+  store.forget_marks();  // of what is left only its own beginning could be gone back to
+  result.first_token_top = top_logits(logits, 10);
   return result;
 }
 
@@ -276,7 +311,7 @@ void Session::Impl::generate(const TurnOptions& options, TurnObserver& observer,
                                 " tokens is full; drop the oldest turns and re-encode, or start a new chat";
           break;
         }
-        feed(result.ids.back());
+        feed(result.ids.back(), observer);
         ++n_fed;
       }
       const TokenId id = sampler.sample(logits, recent);
@@ -286,7 +321,9 @@ void Session::Impl::generate(const TurnOptions& options, TurnObserver& observer,
       }
       recent.push_back(id);
       result.ids.push_back(id);
-      emit(text.push(decoder.push(id)));
+      const std::string piece = text.push(decoder.push(id));
+      observer.on_token(id, piece);
+      emit(piece);
       if (text.stopped()) {
         result.stop_reason = StopReason::stop_string;
         break;
@@ -320,6 +357,10 @@ TurnResult Session::run_ids(std::vector<TokenId> ids, const TurnOptions& options
   return impl_->run(ids, options, observer);
 }
 
+TurnResult Session::re_encode(TurnObserver& observer) {
+  return impl_->re_encode(observer);
+}
+
 bool Session::undo_turn() {
   if (!impl_->store.can_undo(KvStore::Mark::turn)) return false;
   impl_->undo(KvStore::Mark::turn);
@@ -329,7 +370,8 @@ bool Session::undo_turn() {
 void Session::set_cache_config(const CacheConfig& config) {
   check_cache_config(config);
   impl_->cache_config = config;
-  impl_->config_changed = true;
+  impl_->config_changed = !impl_->ids.empty();
+  if (impl_->ids.empty()) impl_->store.set_config(config);
 }
 
 void Session::clear() {
@@ -337,7 +379,8 @@ void Session::clear() {
 }
 
 std::span<const float> Session::feed(TokenId id) {
-  impl_->feed(id);
+  TurnObserver nobody;
+  impl_->feed(id, nobody);
   return impl_->logits;
 }
 
@@ -368,14 +411,18 @@ CacheState Session::cache_state() const {
   const std::vector<Policy>& set = store.config().policy_set;
   CacheState state;
   state.n_tokens = store.n_tokens();
+  state.config = store.config();
+  state.has_profile = store.n_tokens() > 0 && store.needs_statistics();
   state.policy_counts.assign(set.size() + 1, 0);
   for (int32_t index = 0; index < caches.n_heads(); ++index) {
     const HeadCache& cache = caches.head(index);
     HeadState head{.layer = index / caches.n_kv_heads(),
                    .kv_head = index % caches.n_kv_heads(),
                    .recovery = {},
+                   .profile = cache.profile,
                    .policy = cache.policy,
                    .kept_tokens = cache.length(),
+                   .pages = static_cast<int32_t>(cache.pages.size()),
                    .bytes = static_cast<int64_t>(cache.pages.size() * caches.pool().layout().page_bytes())};
     for (const Policy policy : set) head.recovery.push_back(cache.profile.recovery(policy));
     ++state.policy_counts[static_cast<size_t>(std::find(set.begin(), set.end(), cache.policy) - set.begin())];
@@ -388,6 +435,18 @@ CacheState Session::cache_state() const {
   state.kv_peak_bytes = store.peak_bytes();
   state.turn_log_bytes = store.turn_log_bytes();
   return state;
+}
+
+std::vector<uint8_t> Session::kept_bits() const {
+  const HeadCaches& caches = impl_->store.caches();
+  const size_t row_bytes = (static_cast<size_t>(impl_->store.n_tokens()) + 7) / 8;
+  std::vector<uint8_t> bits(static_cast<size_t>(caches.n_heads()) * row_bytes);
+  for (int32_t head = 0; head < caches.n_heads(); ++head)
+    for (const SlotTag tag : caches.head(head).tags) {
+      const auto position = static_cast<size_t>(tag_position(tag));
+      bits[static_cast<size_t>(head) * row_bytes + position / 8] |= static_cast<uint8_t>(1 << position % 8);
+    }
+  return bits;
 }
 
 std::vector<int32_t> Session::kept_positions(int32_t layer, int32_t kv_head) const {

@@ -37,21 +37,39 @@ struct PrefillProgress {
   double fraction = 0;   // 0 … 1, of the whole prefill
 };
 
-/// Called from the thread that runs the turn.
+/// What became of the cache when a turn began.
+enum class CacheAction { first_turn, appended, undone, re_encoded };
+std::string_view cache_action_name(CacheAction action);
+
+struct TurnStart {
+  CacheAction action = CacheAction::first_turn;
+  std::string_view reason;       // a sentence
+  std::span<const TokenId> ids;  // of the conversation before the answer
+  int32_t n_cached = 0;          // of them in the cache; the others are read now
+};
+
+/// One token that went through the model: every head took its position in, then some let positions go.
+struct TokenStep {
+  int32_t position = 0;
+  TokenId id = 0;
+  std::span<const Eviction> evictions;  // maybe of the same position
+};
+
+/// Called from the thread that runs the turn; the session may be looked at from every call.
 class TurnObserver {
  public:
   virtual ~TurnObserver() = default;
+  virtual void on_turn_start(const TurnStart&) {}  // before anything is read
   virtual void on_prefill(const PrefillProgress&) {}
-  virtual void on_text(std::string_view) {}        // whole characters only
-  virtual bool stop_requested() { return false; }  // asked between blocks and between tokens
+  virtual void on_cache_rebuilt() {}  // by anything but single tokens: undone, emptied, prefilled
+  virtual void on_step(const TokenStep&) {}
+  virtual void on_token(TokenId, std::string_view) {}  // drawn; and the text that is complete with it, as in on_text
+  virtual void on_text(std::string_view) {}            // whole characters only
+  virtual bool stop_requested() { return false; }      // asked between blocks and between tokens
 };
 
 enum class StopReason { end_of_turn, max_tokens, stop_string, cancelled, context_full, out_of_memory };
 std::string_view stop_reason_name(StopReason reason);  // "end_of_turn", …
-
-/// What became of the cache when a turn began.
-enum class CacheAction { first_turn, appended, undone, re_encoded };
-std::string_view cache_action_name(CacheAction action);
 
 struct TopLogit {
   TokenId id = 0;
@@ -79,13 +97,17 @@ struct HeadState {
   int32_t layer = 0;
   int32_t kv_head = 0;
   std::vector<double> recovery;  // one for each policy of the set, reduced over the group
+  HeadProfile profile;           // of every union of parts; zeros where CacheState::has_profile is false
   Policy policy;
   int32_t kept_tokens = 0;
+  int32_t pages = 0;
   int64_t bytes = 0;  // of its pages
 };
 
 struct CacheState {
   int32_t n_tokens = 0;
+  CacheConfig config;            // under which it was built
+  bool has_profile = false;      // the heads' recoveries were measured
   std::vector<HeadState> heads;  // layer-major
   int64_t kv_live_bytes = 0;
   int64_t kv_full_bytes = 0;
@@ -111,10 +133,15 @@ class Session {
   /// The same for ids that the caller made (raw prompts).
   TurnResult run_ids(std::vector<TokenId> ids, const TurnOptions& options, TurnObserver& observer);
 
+  /// Builds the cache anew from its own ids under the present configuration, exactly as a first turn does; the result
+  /// has no answer. Where it is cancelled or memory runs out the cache is empty, and the next turn builds it.
+  TurnResult re_encode(TurnObserver& observer);
+
   /// Takes the last turn back, exactly: the cache is what it was before run_turn. False where nothing can be undone.
   bool undo_turn();
 
-  /// Another configuration for the turns to come; the cache is rebuilt when the next turn begins.
+  /// Another configuration for the turns to come; what the cache holds is rebuilt when the next turn begins, or by
+  /// re_encode.
   void set_cache_config(const CacheConfig& config);
   void clear();
 
@@ -129,6 +156,8 @@ class Session {
   int32_t n_ctx() const;
   const CacheConfig& cache_config() const;
   CacheState cache_state() const;
+  /// Which positions each head holds.  (heads, ceil(n_tokens / 8)), bit p % 8 of byte p / 8
+  std::vector<uint8_t> kept_bits() const;
   /// Positions that a head holds, ascending.
   std::vector<int32_t> kept_positions(int32_t layer, int32_t kv_head) const;
   /// Everything that a head holds, for tests of exactness: tags, scores, K and V, in slot order.

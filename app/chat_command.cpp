@@ -1,0 +1,70 @@
+// `headroom` and `headroom chat`: a conversation in the window, or in the terminal where there is no display.
+#include <ostream>
+
+#include "app/chat.h"
+#include "app/commands.h"
+#include "app/desktop_window.h"
+#include "app/format.h"
+#include "app/options.h"
+#include "engine/base/error.h"
+
+namespace headroom {
+namespace {
+
+struct ChatOptions {
+  CommonOptions common;
+  PromptOptions prompt;
+  SamplingOptions sampling;
+  CacheOptions cache;
+  std::optional<std::string> engine;
+  bool terminal = false;
+};
+
+ControllerOptions controller_options(const ChatOptions& options, const CacheConfig& cache, const TurnOptions& turn) {
+  ControllerOptions result;
+  // With an engine elsewhere the path is a path there.
+  result.model_path = options.engine ? options.common.model.value_or("") : options.common.model_path();
+  result.backend = options.common.backend.value_or("");
+  result.n_threads = static_cast<int32_t>(options.common.n_threads.value_or(0));
+  result.n_ctx = static_cast<int32_t>(options.common.n_ctx.value_or(0));
+  result.config = cache;
+  result.sampler = turn.sampler;
+  result.max_tokens = turn.max_tokens;
+  result.stop_strings = turn.stop_strings;
+  result.system_prompt = options.prompt.system.value_or("");
+  result.engine_command = options.engine.value_or("");
+  return result;
+}
+
+}  // namespace
+
+void chat_command(const Arguments& args, Streams& io) {
+  ChatOptions options;
+  CommandLine line("chat", "Chat in the window; without a display in the terminal, where /help lists the commands.",
+                   "  headroom\n"
+                   "  headroom chat -m model.gguf --system \"You are a patient teacher.\"\n"
+                   "  headroom chat --threshold 0.9 --temp 0\n"
+                   "  headroom chat --engine \"ssh gpubox headroom engine\" -m /models/there.gguf");
+  line.begin_group("Chat");
+  line.add_text("--system", "TEXT", "system prompt (also -sys)", options.prompt.system);
+  line.add_text("--engine", "COMMAND", "what runs the engine (default: this program); its standard streams carry it",
+                options.engine);
+  line.add_flag("--terminal", "in the terminal, also where there is a display", options.terminal);
+  options.sampling.add_to(line);
+  options.cache.add_to(line);
+  options.common.add_to(line);
+  line.parse(args);
+  if (options.common.json) throw UsageError("--json is for single answers: headroom run -p TEXT --json");
+  if (options.terminal && options.engine) throw UsageError("--engine is for the window; --terminal runs in this process");
+  const CacheConfig cache = options.cache.make_config();
+  const TurnOptions turn = options.sampling.make_turn_options();
+  if (!options.terminal) {
+    const std::string no_window = show_chat_window(controller_options(options, cache, turn));
+    if (no_window.empty()) return;
+    if (options.engine) throw Error(ErrorKind::device, no_window);
+    io.err << "headroom: " << printable(no_window) << "; the chat is in the terminal" << std::endl;
+  }
+  chat_in_terminal(options.common, options.prompt.system.value_or(""), cache, turn, io);
+}
+
+}  // namespace headroom

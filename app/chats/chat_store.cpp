@@ -1,0 +1,241 @@
+// Each function is one transaction. An answer arrives as rows of `pieces`, written at once without waiting for the
+// disk: a kill takes nothing that was appended, there is no timer and no second thread, and the next wait for the disk
+// (its end, or the next user message) covers it against a power failure too.
+#include "app/chats/chat_store.h"
+
+#include <bit>
+#include <cassert>
+#include <chrono>
+#include <cstring>
+
+#include "app/chats/file_lock.h"
+#include "app/chats/sqlite.h"
+
+namespace headroom {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "token ids are stored as they lie in memory");
+
+int64_t now_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+std::string_view bytes_of(const std::vector<int32_t>& ids) {
+  return {reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int32_t)};
+}
+
+// A blob of another length than whole ids was damaged: the answer is shown without them.
+std::vector<int32_t> ids_in(const std::string& bytes) {
+  if (bytes.size() % sizeof(int32_t) != 0) return {};
+  std::vector<int32_t> ids(bytes.size() / sizeof(int32_t));
+  if (!ids.empty()) std::memcpy(ids.data(), bytes.data(), bytes.size());
+  return ids;
+}
+
+void expect_one_changed(Database& database, const char* what, int64_t id) {
+  if (database.n_changed() != 1) {
+    throw Error(ErrorKind::io, "the chat database has no " + std::string(what) + " " + std::to_string(id));
+  }
+}
+
+void touch(Database& database, int64_t chat) {
+  Statement(database, "UPDATE chats SET updated_ms = ?1 WHERE id = ?2", now_ms(), chat).step();
+  expect_one_changed(database, "chat", chat);
+}
+
+}  // namespace
+
+ChatStore::ChatStore(std::unique_ptr<FileLock> lock, std::unique_ptr<Database> database, Access access,
+                     std::string note)
+    : lock_(std::move(lock)), database_(std::move(database)), access_(access), note_(std::move(note)) {}
+ChatStore::ChatStore(ChatStore&&) noexcept = default;
+ChatStore::~ChatStore() = default;
+
+Database& ChatStore::writable() {
+  if (read_only()) throw Error(ErrorKind::io, note_);
+  return *database_;
+}
+
+// --- Chats ---
+
+std::vector<ChatSummary> ChatStore::list() {
+  Statement rows(*database_,
+                 "SELECT id, title, updated_ms, (SELECT count(*) FROM messages WHERE chat = chats.id) "
+                 "FROM chats WHERE deleted_ms IS NULL ORDER BY updated_ms DESC, id DESC");
+  std::vector<ChatSummary> chats;
+  while (rows.step()) {
+    chats.push_back({rows.number(0), rows.bytes(1), rows.number(2), static_cast<int32_t>(rows.number(3))});
+  }
+  return chats;
+}
+
+int64_t ChatStore::create_chat(std::string_view title) {
+  Transaction transaction(writable(), Sync::disk);
+  Statement(*database_, "INSERT INTO chats(title, updated_ms) VALUES (?1, ?2)", title, now_ms()).step();
+  const int64_t chat = database_->last_id();
+  transaction.commit();
+  return chat;
+}
+
+void ChatStore::rename_chat(int64_t chat, std::string_view title) {
+  Transaction transaction(writable(), Sync::disk);
+  Statement(*database_, "UPDATE chats SET title = ?1 WHERE id = ?2", title, chat).step();
+  expect_one_changed(*database_, "chat", chat);
+  transaction.commit();
+}
+
+void ChatStore::delete_chat(int64_t chat) {
+  Transaction transaction(writable(), Sync::disk);
+  Statement(*database_, "UPDATE chats SET deleted_ms = ?1 WHERE id = ?2", now_ms(), chat).step();
+  expect_one_changed(*database_, "chat", chat);
+  transaction.commit();
+}
+
+bool ChatStore::undo_delete(int64_t chat) {
+  Transaction transaction(writable(), Sync::disk);
+  Statement(*database_, "UPDATE chats SET deleted_ms = NULL WHERE id = ?1", chat).step();
+  const bool found = database_->n_changed() == 1;
+  transaction.commit();
+  return found;
+}
+
+void ChatStore::purge_deleted(int64_t min_age_ms) {
+  Transaction transaction(writable(), Sync::disk);
+  Statement(*database_, "DELETE FROM chats WHERE deleted_ms <= ?1", now_ms() - min_age_ms).step();
+  transaction.commit();
+}
+
+// --- Messages ---
+
+ChatStore::Piece ChatStore::stored_pieces(int64_t message) {
+  Statement rows(*database_, "SELECT content, ids FROM pieces WHERE message = ?1 ORDER BY id", message);
+  Piece all;
+  while (rows.step()) {
+    all.text += rows.bytes(0);
+    all.ids += rows.bytes(1);
+  }
+  return all;
+}
+
+std::vector<StoredMessage> ChatStore::messages(int64_t chat) {
+  // One moment of the file for the messages and their pieces, while another window writes.
+  database_->run("BEGIN");
+  const auto end = [](Database* database) { sqlite3_exec(database->handle(), "ROLLBACK", nullptr, nullptr, nullptr); };
+  const std::unique_ptr<Database, decltype(end)> reading(database_.get(), end);
+  Statement rows(*database_,
+                 "SELECT id, role, content, ids, state, numbers, created_ms FROM messages WHERE chat = ?1 ORDER BY id",
+                 chat);
+  std::vector<StoredMessage> messages;
+  while (rows.step()) {
+    StoredMessage message{rows.number(0),       rows.bytes(1), rows.bytes(2), {},
+                          MessageState::failed, rows.bytes(5), rows.number(6)};
+    std::string ids = rows.bytes(3);
+    // CHECKs keep other numbers out, but a damaged page does not ask them.
+    const int64_t state = rows.number(4);
+    if (state >= 0 && state <= 3) message.state = static_cast<MessageState>(state);
+    if (message.state == MessageState::streaming) {
+      const Piece stored = stored_pieces(message.id);
+      message.content += stored.text;
+      ids += stored.ids;
+      if (const auto unsaved = unsaved_.find(message.id); unsaved != unsaved_.end()) {
+        message.content += unsaved->second.text;
+        ids += unsaved->second.ids;
+      }
+      if (access_ == Access::read) message.state = MessageState::stopped;
+    }
+    message.ids = ids_in(ids);
+    messages.push_back(std::move(message));
+  }
+  return messages;
+}
+
+int64_t ChatStore::add_message(int64_t chat, std::string_view content, bool is_answer, int64_t replace_from) {
+  Transaction transaction(writable(), is_answer ? Sync::system : Sync::disk);
+  if (replace_from > 0) {
+    Statement(*database_, "DELETE FROM messages WHERE chat = ?1 AND id >= ?2", chat, replace_from).step();
+  }
+  touch(*database_, chat);
+  const MessageState state = is_answer ? MessageState::streaming : MessageState::complete;
+  Statement(*database_,
+            "INSERT INTO messages(chat, role, content, ids, state, numbers, created_ms) "
+            "VALUES (?1, CASE ?2 WHEN 0 THEN 'user' ELSE 'assistant' END, ?3, x'', ?4, x'', ?5)",
+            chat, int64_t{is_answer}, content, static_cast<int64_t>(state), now_ms())
+      .step();
+  const int64_t message = database_->last_id();
+  transaction.commit();
+  return message;
+}
+
+int64_t ChatStore::add_user_message(int64_t chat, std::string_view content, int64_t replace_from) {
+  return add_message(chat, content, false, replace_from);
+}
+
+int64_t ChatStore::begin_answer(int64_t chat, int64_t replace_from) {
+  return add_message(chat, "", true, replace_from);
+}
+
+void ChatStore::append_answer(int64_t message, std::string_view text, const std::vector<int32_t>& ids) {
+  writable();
+  Piece& piece = unsaved_[message];
+  piece.text += text;
+  piece.ids += bytes_of(ids);
+  Transaction transaction(*database_, Sync::system);
+  Statement(*database_,
+            "INSERT INTO pieces(message, content, ids) "
+            "SELECT id, ?2, ?3 FROM messages WHERE id = ?1 AND state = 1",
+            message, std::string_view(piece.text), std::string_view(piece.ids))
+      .step();
+  if (database_->n_changed() == 0) unsaved_.erase(message);  // removed or finished: nothing will ever take it
+  expect_one_changed(*database_, "unfinished answer", message);
+  transaction.commit();
+  unsaved_.erase(message);
+}
+
+// The pieces and what is unsaved become the message's content.
+void ChatStore::store_answer(int64_t message, MessageState state, std::string_view numbers_json) {
+  Piece all = stored_pieces(message);
+  if (const auto unsaved = unsaved_.find(message); unsaved != unsaved_.end()) {
+    all.text += unsaved->second.text;
+    all.ids += unsaved->second.ids;
+  }
+  Statement(*database_,
+            "UPDATE messages SET content = ?2, ids = ?3, state = ?4, numbers = ?5 WHERE id = ?1 AND state = 1", message,
+            std::string_view(all.text), std::string_view(all.ids), static_cast<int64_t>(state), numbers_json)
+      .step();
+  expect_one_changed(*database_, "unfinished answer", message);
+  Statement(*database_, "DELETE FROM pieces WHERE message = ?1", message).step();
+}
+
+void ChatStore::finish_answer(int64_t message, MessageState state, std::string_view numbers_json) {
+  assert(state != MessageState::streaming);
+  Transaction transaction(writable(), Sync::disk);
+  store_answer(message, state, numbers_json);
+  Statement(*database_, "UPDATE chats SET updated_ms = ?1 WHERE id = (SELECT chat FROM messages WHERE id = ?2)",
+            now_ms(), message)
+      .step();
+  transaction.commit();
+  unsaved_.erase(message);
+  // Here a wait for the disk hurts nobody; while tokens arrive it would. Everything is safe in the log if it fails.
+  sqlite3_wal_checkpoint_v2(database_->handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+}
+
+void ChatStore::stop_answers_cut_off() {
+  std::vector<int64_t> cut_off;
+  {
+    Statement rows(*database_, "SELECT id FROM messages WHERE state = 1");
+    while (rows.step()) cut_off.push_back(rows.number(0));
+  }
+  if (cut_off.empty()) return;
+  Transaction transaction(*database_, Sync::disk);
+  for (const int64_t message : cut_off) store_answer(message, MessageState::stopped, "");
+  transaction.commit();
+}
+
+void ChatStore::remove_messages_from(int64_t chat, int64_t message) {
+  Transaction transaction(writable(), Sync::disk);
+  Statement(*database_, "DELETE FROM messages WHERE chat = ?1 AND id >= ?2", chat, message).step();
+  transaction.commit();
+}
+
+}  // namespace headroom

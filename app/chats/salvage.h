@@ -1,0 +1,13 @@
+// A damaged database ─► the same file under another name, and a new one with every row that can still be read. Called
+// by the chat store when it finds the damage, with the lock held and no connection open.
+#pragma once
+
+#include <string>
+
+namespace headroom {
+
+/// Nothing of the damaged file is changed or deleted. Throws Error (a full disk, say) with everything in its old place.
+/// Returns what to tell the user.
+std::string set_aside_and_salvage(const std::string& path, const std::string& damage);
+
+}  // namespace headroom

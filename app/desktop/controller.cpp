@@ -1,0 +1,395 @@
+// A person's actions ─► the chats and the engine. The other direction, what the engine says ─► chats and banners, is in
+// controller_engine.cpp.
+#include "app/desktop/controller.h"
+
+#include <algorithm>
+#include <ctime>
+#include <filesystem>
+
+#include "app/format.h"
+#include "engine/base/error.h"
+#include "engine/run/prompt.h"
+#include "engine/telemetry/mirror_events.h"
+
+namespace headroom {
+namespace {
+
+constexpr size_t max_made_title_bytes = 60, max_given_title_bytes = 300;
+constexpr int piece_ms = 200;  // of an answer: at most so much of it is lost with this process
+const std::string deleted_sentence = "The chat was deleted.";
+
+std::string first_line_of(const std::string& text, size_t max_bytes) {
+  const size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin == std::string::npos) return "New chat";
+  const size_t end = text.find_first_of("\r\n", begin);
+  return shortened(text.substr(begin, end == std::string::npos ? end : end - begin), max_bytes);
+}
+
+/// The store keeps one text beside an answer: its numbers, then a line feed and its note.
+std::string stored_caption(const std::string& numbers, const std::string& note) {
+  return note.empty() ? numbers : numbers + "\n" + note;
+}
+
+}  // namespace
+
+Controller::Controller(ControllerOptions options) : options_(std::move(options)) {
+  open_store();
+  start_engine();
+  refresh();
+}
+
+Controller::~Controller() {
+  close();
+}
+
+void Controller::close() {
+  if (is_closed_) return;
+  is_closed_ = true;
+  if (turn_) break_off_turn("stopped: the window was closed", MessageState::stopped);
+  store_messages("save the chat");
+  stop_recording();
+  engine_.reset();
+  with_store("remove the deleted chats", [&] { store_->purge_deleted(); });
+  store_.reset();
+  refresh();
+}
+
+bool Controller::poll() {
+  if (engine_) {
+    for (const ReceivedEvent& event : engine_->take()) {
+      if (!engine_) break;  // an event that cannot be used ended it
+      take_in(event);
+    }
+  }
+  if (engine_) {
+    const std::string how = engine_->how_it_ended();
+    if (!how.empty()) engine_ended(how);
+  }
+  append_what_arrived(piece_ms);
+  begin_waiting_work();
+  refresh();
+  const bool changed = view_.version != reported_view_ || mirror_.version() != reported_mirror_;
+  reported_view_ = view_.version;
+  reported_mirror_ = mirror_.version();
+  return changed;
+}
+
+int Controller::engine_process_id() const {
+  return engine_ ? engine_->process_id() : 0;
+}
+
+// --- chats
+
+void Controller::open_store() {
+  store_.emplace(ChatStore::open(options_.chats_path));
+  view_.is_read_only = store_->is_held_by_another_window();
+  if (!store_->note().empty())
+    add_banner(view_.is_read_only ? Banner::Kind::information : Banner::Kind::warning, store_->note());
+  show_chats();
+}
+
+/// Runs something with the store; an error becomes a banner and false. Where nothing can be saved at all, the store's
+/// note has said so.
+bool Controller::with_store(const char* what, const std::function<void()>& work) {
+  if (!store_ || store_->read_only()) return false;
+  try {
+    work();
+    store_trouble_.clear();
+    return true;
+  } catch (const Error& error) {
+    const std::string trouble = format("Could not %s: %s. What is on screen stays.", what, error.what());
+    if (trouble != store_trouble_) add_banner(Banner::Kind::failure, trouble);
+    store_trouble_ = trouble;
+    return false;
+  }
+}
+
+/// Everything of the open chat that is not in the store yet, in order: what came now, and what was refused before.
+bool Controller::store_messages(const char* what) {
+  return with_store(what, [&] {
+    for (Message& message : messages_) {
+      if (message.id == 0) {
+        if (view_.open_chat == 0)
+          view_.open_chat = store_->create_chat(first_line_of(message.content, max_made_title_bytes));
+        if (message.role == "user") {
+          message.id = store_->add_user_message(view_.open_chat, message.content);
+        } else {
+          message.id = store_->begin_answer(view_.open_chat, message.replaces);
+          message.is_finished_in_store = false;
+          if (!message.content.empty()) store_->append_answer(message.id, message.content, message.ids);
+        }
+      }
+      if (message.is_finished_in_store || message.state == MessageState::streaming) continue;
+      store_->finish_answer(message.id, message.state, stored_caption(message.numbers, message.note));
+      message.is_finished_in_store = true;
+    }
+  });
+}
+
+/// min_age_ms: since the last time. Pieces go to the store together, because each costs it a page.
+void Controller::append_what_arrived(int min_age_ms) {
+  if (arrived_ids_.empty() && arrived_text_.empty()) return;
+  const Clock::time_point now = Clock::now();
+  if (now - appended_at_ < std::chrono::milliseconds(min_age_ms)) return;
+  appended_at_ = now;
+  const int64_t answer = messages_.back().id;
+  // An answer that is not in the store yet goes there whole. What append_answer refuses, the store keeps for later.
+  if (answer != 0) with_store("save the answer", [&] { store_->append_answer(answer, arrived_text_, arrived_ids_); });
+  arrived_text_.clear();
+  arrived_ids_.clear();
+}
+
+void Controller::show_chats() {
+  view_.chats.clear();
+  ++view_.version;
+  if (!store_) return;
+  try {
+    for (const ChatSummary& chat : store_->list()) view_.chats.push_back({chat.id, chat.title, chat.updated_ms});
+  } catch (const Error& error) {
+    add_banner(Banner::Kind::failure, std::string("Could not list the chats: ") + error.what());
+  }
+}
+
+void Controller::show_messages(int64_t chat) {
+  view_.open_chat = chat;
+  messages_.clear();
+  view_.messages.clear();
+  view_.input_history.clear();
+  if (chat != 0 && store_) {
+    try {
+      for (StoredMessage& stored : store_->messages(chat)) {
+        Message& message = messages_.emplace_back();
+        message.id = stored.id;
+        message.role = std::move(stored.role);
+        message.content = std::move(stored.content);
+        message.ids = std::move(stored.ids);
+        message.state = stored.state;
+        const size_t end = std::min(stored.numbers_json.find('\n'), stored.numbers_json.size());
+        message.numbers = stored.numbers_json.substr(0, end);
+        message.note = stored.numbers_json.substr(std::min(end + 1, stored.numbers_json.size()));
+        if (message.state == MessageState::stopped && message.note.empty()) message.note = "cut off";
+        if (message.state == MessageState::streaming) message.note = "being written in the other window";
+      }
+    } catch (const Error& error) {
+      add_banner(Banner::Kind::failure, std::string("Could not read the chat: ") + error.what());
+    }
+  }
+  for (size_t i = 0; i < messages_.size(); ++i) {
+    view_.messages.push_back(shown(messages_[i], i));
+    if (messages_[i].role == "user") view_.input_history.push_back(messages_[i].content);
+  }
+  join_with_mirror();
+}
+
+TranscriptMessage Controller::shown(const Message& message, size_t index) const {
+  return {.id = message.id != 0 ? message.id : -1 - static_cast<int64_t>(index),
+          .role = message.role,
+          .content = message.content,
+          .is_streaming = false,
+          .note = message.note,
+          .numbers = message.numbers,
+          .mirror_index = -1};
+}
+
+/// Compares contents: called when messages begin, end or change places, not with every token.
+void Controller::join_with_mirror() {
+  const std::vector<MirrorMessage>& known = mirror_.messages();
+  // A system prompt is in the engine's conversation, not among the chat's messages.
+  const size_t first = !known.empty() && known[0].role == "system" ? 1 : 0;
+  bool all_equal = true;
+  for (size_t i = 0; i < view_.messages.size(); ++i) {
+    TranscriptMessage& message = view_.messages[i];
+    const size_t index = first + i;
+    all_equal = all_equal && index < known.size() && known[index].role == message.role &&
+                (message.is_streaming || known[index].content == message.content);
+    message.mirror_index = all_equal ? static_cast<int32_t>(index) : -1;
+  }
+  ++view_.version;
+}
+
+// --- banners, and what can be done now
+
+void Controller::add_banner(Banner::Kind kind, const std::string& text, bool offers_restart, bool offers_undo) {
+  // The same trouble again replaces its banner.
+  std::erase_if(view_.banners, [&](const Banner& banner) { return banner.text == text; });
+  view_.banners.push_back({kind, text, offers_restart, offers_undo});
+  ++view_.version;
+}
+
+void Controller::remove_banner(const std::string& text) {
+  if (std::erase_if(view_.banners, [&](const Banner& banner) { return banner.text == text; }) > 0) ++view_.version;
+}
+
+bool Controller::is_busy() const {
+  return turn_ || !unfinished_turns_.empty() || clear_is_unanswered_ || mirror_.turn();
+}
+
+void Controller::refresh() {
+  const bool busy = is_busy();
+  std::string why;
+  if (view_.is_read_only)
+    why = "Another window has these chats open; here they can only be read.";
+  else if (!engine_)
+    why = "The engine is not running.";
+  else if (is_loading_ || load_is_due_)
+    why = "The model is being opened.";
+  else if (!is_loaded_)
+    why = "No model is open.";
+  else if (busy)
+    why = turn_ && !turn_->only_reads ? "An answer is being written." : "The engine is busy with the conversation.";
+  if (busy == view_.is_busy && (engine_ != nullptr) == view_.engine_is_running && why == view_.cannot_send_why &&
+      why.empty() == view_.can_send)
+    return;
+  view_.is_busy = busy;
+  view_.engine_is_running = engine_ != nullptr;
+  view_.can_send = why.empty();
+  view_.cannot_send_why = std::move(why);
+  ++view_.version;
+}
+
+// --- actions: chat
+
+void Controller::send(const std::string& text) {
+  refresh();
+  if (!view_.can_send || text.find_first_not_of(" \t\r\n") == std::string::npos) return;
+  try {
+    check_prompt_text(text, "the message");
+  } catch (const Error& error) {
+    add_banner(Banner::Kind::warning, error.what());
+    return;
+  }
+  Message& message = messages_.emplace_back();
+  message.role = "user";
+  message.content = text;
+  // On disk before it is sent. Where it cannot be saved the chat goes on unsaved, and a banner says so.
+  store_messages("save the message");
+  view_.messages.push_back(shown(messages_.back(), messages_.size() - 1));
+  view_.input_history.push_back(text);
+  n_regenerated_ = 0;
+  show_chats();
+  begin_turn(options_.max_tokens);
+  refresh();
+}
+
+void Controller::regenerate() {
+  refresh();
+  if (!view_.can_send || messages_.empty()) return;
+  ++n_regenerated_;
+  // The old answer goes when the new one's first token is there.
+  begin_turn(options_.max_tokens, messages_.back().role == "assistant");
+  refresh();
+}
+
+void Controller::new_chat() {
+  open_chat(0);
+}
+
+void Controller::open_chat(int64_t chat) {
+  if (chat != 0) {
+    const auto listed = [&](const ChatEntry& entry) { return entry.id == chat; };
+    if (chat == view_.open_chat || std::none_of(view_.chats.begin(), view_.chats.end(), listed)) return;
+  }
+  leave_turn("stopped: another chat was opened");
+  store_messages("save the chat");
+  clear_is_due_ = is_loaded_;
+  read_is_due_ = false;
+  n_regenerated_ = 0;
+  show_messages(chat);
+  begin_waiting_work();
+  refresh();
+}
+
+void Controller::rename_chat(int64_t chat, const std::string& title) {
+  with_store("rename the chat", [&] { store_->rename_chat(chat, first_line_of(title, max_given_title_bytes)); });
+  show_chats();
+}
+
+void Controller::delete_chat(int64_t chat) {
+  if (chat == view_.open_chat) new_chat();
+  if (!with_store("delete the chat", [&] { store_->delete_chat(chat); })) return;
+  last_deleted_ = chat;
+  remove_banner(deleted_sentence);
+  add_banner(Banner::Kind::information, deleted_sentence, false, true);
+  show_chats();
+}
+
+void Controller::undo_delete() {
+  if (last_deleted_ == 0) return;
+  if (!with_store("bring the chat back", [&] { store_->undo_delete(last_deleted_); })) return;
+  last_deleted_ = 0;
+  remove_banner(deleted_sentence);
+  show_chats();
+}
+
+// --- actions: recording, settings, program
+
+void Controller::start_recording() {
+  if (recording_ || !mirror_.model()) return;
+  const std::time_t now = std::time(nullptr);
+  char stamp[32];
+  std::tm local{};
+  localtime_r(&now, &local);
+  std::strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &local);
+  try {
+    std::filesystem::create_directories(options_.recordings_folder);
+    const std::string base = options_.recordings_folder + "/headroom-" + stamp;
+    std::string path = base + ".hrtrace";
+    for (int n = 2; std::filesystem::exists(path); ++n) path = format("%s-%d.hrtrace", base.c_str(), n);
+    recording_ = std::make_unique<TraceWriter>(path);
+    view_.recording_path = path;
+    view_.is_recording = true;
+    recording_sequence_ = 0;
+    for (stream::EventT& event : describe(mirror_)) record(event);
+  } catch (const std::exception& error) {  // filesystem_error too
+    add_banner(Banner::Kind::failure, std::string("Could not record: ") + error.what());
+  }
+  ++view_.version;
+}
+
+/// Adds an event under the recording's own numbering. A refusal ends the recording, and nothing else.
+void Controller::record(stream::EventT& event) {
+  if (!recording_) return;
+  event.sequence = recording_sequence_++;
+  try {
+    const std::vector<std::byte> packed = pack(event);
+    const ReceivedEvent whole({packed.begin() + sizeof(uint32_t), packed.end()});
+    recording_->write(*whole, whole.bytes());
+  } catch (const Error& error) {
+    recording_.reset();
+    view_.is_recording = false;
+    add_banner(Banner::Kind::failure, std::string("The recording ended: ") + error.what());
+  }
+}
+
+void Controller::stop_recording() {
+  if (!recording_) return;
+  try {
+    recording_->close();
+    add_banner(Banner::Kind::information, "The recording is in " + view_.recording_path);
+  } catch (const Error& error) {
+    add_banner(Banner::Kind::failure, std::string("The recording could not be closed: ") + error.what());
+  }
+  recording_.reset();
+  view_.is_recording = false;
+  ++view_.version;
+}
+
+void Controller::set_clipboard(const std::string& text) {
+  if (on_set_clipboard) on_set_clipboard(text);
+}
+
+void Controller::dismiss_banner() {
+  if (view_.banners.empty()) return;
+  view_.banners.erase(view_.banners.begin());
+  ++view_.version;
+}
+
+void Controller::settings_changed() {
+  if (on_settings_changed) on_settings_changed();
+}
+
+void Controller::quit() {
+  wants_to_quit_ = true;
+}
+
+}  // namespace headroom

@@ -1,0 +1,348 @@
+// The engine's life and what it says ─► turns, answers and banners. The other half of controller.cpp.
+#include <algorithm>
+
+#include "app/desktop/controller.h"
+#include "app/desktop/numbers_line.h"
+#include "app/format.h"
+#include "engine/base/error.h"
+
+namespace headroom {
+namespace {
+
+constexpr size_t max_failures_a_minute = 3;
+
+}  // namespace
+
+/// False where there is no engine or the command is too long to be sent, which a banner then says.
+template <typename Body>
+bool Controller::tell(Body body) {
+  if (!engine_) return false;
+  stream::CommandT command;
+  command.body.Set(std::move(body));
+  try {
+    engine_->send(command);
+    return true;
+  } catch (const Error& error) {
+    add_banner(Banner::Kind::failure, std::string("The engine could not be told: ") + error.what());
+    return false;
+  }
+}
+
+// --- start and end
+
+void Controller::start_engine() {
+  is_loaded_ = is_loading_ = false;
+  mirror_.stream_restarted();
+  try {
+    engine_ = std::make_unique<EngineLink>(options_.engine_command, options_.wake);
+  } catch (const Error& error) {
+    engine_ended(error.what());
+    return;
+  }
+  load_is_due_ = !options_.model_path.empty();
+  begin_waiting_work();
+}
+
+void Controller::engine_ended(const std::string& how) {
+  engine_.reset();
+  is_loaded_ = is_loading_ = false;
+  load_is_due_ = clear_is_due_ = config_is_due_ = read_is_due_ = clear_is_unanswered_ = false;
+  unfinished_turns_.clear();
+  if (turn_) break_off_turn("cut off: " + how, MessageState::failed);
+  stop_recording();
+
+  const Clock::time_point now = Clock::now();
+  failures_.push_back(now);
+  while (now - failures_.front() > std::chrono::minutes(1)) failures_.pop_front();
+  remove_banner(engine_banner_);
+  if (failures_.size() < max_failures_a_minute) {
+    engine_banner_ = "The engine ended (" + how + ") and was started again; the conversation is read again.";
+    add_banner(Banner::Kind::warning, engine_banner_);
+    start_engine();
+    return;
+  }
+  engine_banner_ = format("The engine ended %zu times within a minute (%s). Try a smaller context (-c), another model "
+                          "or another backend, then start it again.",
+                          failures_.size(), how.c_str());
+  add_banner(Banner::Kind::failure, engine_banner_, true);
+  mirror_.stream_restarted();
+}
+
+void Controller::restart_engine() {
+  leave_turn("stopped: the engine was started again");
+  failures_.clear();
+  remove_banner(engine_banner_);
+  stop_recording();
+  engine_.reset();
+  unfinished_turns_.clear();
+  clear_is_due_ = config_is_due_ = clear_is_unanswered_ = false;
+  start_engine();
+  refresh();
+}
+
+// --- actions: model and policy
+
+void Controller::open_model(const std::string& path) {
+  leave_turn("stopped: another model was opened");
+  options_.model_path = path;
+  if (!engine_) {
+    restart_engine();
+    return;
+  }
+  load_is_due_ = true;
+  cancel_load();
+  begin_waiting_work();
+  refresh();
+}
+
+void Controller::choose_model() {
+  if (on_choose_model) on_choose_model();
+}
+
+void Controller::cancel_load() {
+  if (is_loading_) tell(stream::CancelLoadT{});
+}
+
+void Controller::apply_config(const CacheConfig& config) {
+  options_.config = config;
+  config_is_due_ = engine_ && !load_is_due_;
+  begin_waiting_work();
+  refresh();
+}
+
+/// What was asked for while the engine was busy.
+void Controller::begin_waiting_work() {
+  if (!engine_ || is_loading_ || is_busy()) return;
+  if (load_is_due_) {
+    load_is_due_ = clear_is_due_ = config_is_due_ = is_loaded_ = false;
+    is_loading_ = true;
+    stream::LoadT load;
+    load.model_path = options_.model_path;
+    load.backend = options_.backend;
+    load.n_threads = options_.n_threads;
+    load.n_ctx = options_.n_ctx;
+    load.config = std::make_unique<stream::CacheConfigT>(to_stream(options_.config));
+    tell(std::move(load));
+    return;
+  }
+  if (!is_loaded_) return;
+  if (clear_is_due_) {
+    clear_is_due_ = false;
+    clear_is_unanswered_ = tell(stream::ClearT{});
+  } else if (config_is_due_) {
+    config_is_due_ = false;
+    stream::SetConfigT set;
+    set.turn_id = next_turn_id_++;
+    set.config = std::make_unique<stream::CacheConfigT>(to_stream(options_.config));
+    // An empty cache only takes note.
+    if (mirror_.n_cached() > 0) unfinished_turns_.insert(set.turn_id);
+    tell(std::move(set));
+  } else if (read_is_due_) {
+    read_is_due_ = false;
+    begin_turn(0);
+  }
+}
+
+// --- turns
+
+void Controller::stop() {
+  if (view_.is_busy) tell(stream::StopT{});
+}
+
+/// Asks for a turn over the chat's messages up to the last one of the user. max_tokens 0: they are only read.
+void Controller::begin_turn(int32_t max_tokens, bool replaces_answer) {
+  size_t n = messages_.size();
+  while (n > 0 && messages_[n - 1].role != "user") --n;
+  if (n == 0) return;
+  stream::PromptT prompt;
+  prompt.turn_id = next_turn_id_++;
+  const auto add = [&](const std::string& role, const std::string& content, const std::vector<TokenId>& ids) {
+    prompt.messages.push_back(std::make_unique<stream::MessageT>());
+    prompt.messages.back()->role = role;
+    prompt.messages.back()->content = content;
+    prompt.messages.back()->ids = ids;
+  };
+  if (!options_.system_prompt.empty()) add("system", options_.system_prompt, {});
+  for (size_t i = 0; i < n; ++i) add(messages_[i].role, messages_[i].content, messages_[i].ids);
+  const SamplerOptions& sampler = options_.sampler;
+  prompt.sampler = std::make_unique<stream::SamplerT>();
+  prompt.sampler->temperature = sampler.temperature;
+  prompt.sampler->top_k = sampler.top_k;
+  prompt.sampler->top_p = sampler.top_p;
+  prompt.sampler->min_p = sampler.min_p;
+  prompt.sampler->repeat_penalty = sampler.repeat_penalty;
+  prompt.sampler->seed = sampler.seed + n_regenerated_;  // or another answer would be the same one
+  prompt.max_tokens = max_tokens;
+  prompt.stop_strings = options_.stop_strings;
+  const Turn turn{.id = prompt.turn_id, .only_reads = max_tokens == 0, .replaces_answer = replaces_answer};
+  if (!tell(std::move(prompt))) return;
+  turn_ = turn;
+  unfinished_turns_.insert(turn.id);
+}
+
+/// What is on screen no longer belongs to the running turn; whatever the engine still says of it is ignored.
+void Controller::leave_turn(const std::string& note) {
+  if (!turn_) return;
+  tell(stream::StopT{});
+  break_off_turn(note, MessageState::stopped);
+}
+
+/// The answer stays as far as it was written.
+void Controller::break_off_turn(const std::string& note, MessageState state) {
+  const Turn turn = *turn_;
+  turn_.reset();
+  if (turn.has_answer)
+    finish_answer(state, note, "");
+  else if (!turn.only_reads)
+    note_without_answer(turn, note);
+}
+
+/// A turn that came to no answer. An old answer that it would have replaced is still there.
+void Controller::note_without_answer(const Turn& turn, const std::string& note) {
+  if (turn.replaces_answer)
+    add_banner(Banner::Kind::warning, "There is no other answer: " + note);
+  else
+    view_.messages.back().note = note;
+  ++view_.version;
+}
+
+void Controller::take_in(const ReceivedEvent& event) {
+  try {
+    mirror_.apply(*event);
+  } catch (const Error& error) {
+    engine_ended(std::string("it sent something that cannot be used: ") + error.what());
+    return;
+  }
+  if (recording_) {
+    const std::unique_ptr<stream::EventT> copy(event->UnPack());
+    record(*copy);
+  }
+  switch (event->body_type()) {
+    case stream::EventBody::LoadProgress:
+      is_loading_ = true;
+      break;
+    case stream::EventBody::Loaded:
+      is_loading_ = false;
+      is_loaded_ = true;
+      clear_is_due_ = false;
+      read_is_due_ = !messages_.empty();
+      if (!mirror_.model()->template_note.empty())
+        add_banner(Banner::Kind::information, mirror_.model()->template_note);
+      break;
+    case stream::EventBody::LoadFailed:
+      load_failed(*event->body_as_LoadFailed());
+      break;
+    case stream::EventBody::TurnStarted:
+      join_with_mirror();
+      break;
+    case stream::EventBody::CacheRebuilt:
+      if (!event->body_as_CacheRebuilt()->forgets()) break;
+      clear_is_unanswered_ = false;
+      join_with_mirror();
+      break;
+    case stream::EventBody::Token:
+      token_drawn(*event->body_as_Token());
+      break;
+    case stream::EventBody::TurnFinished:
+      turn_finished(*event->body_as_TurnFinished());
+      break;
+    case stream::EventBody::Failure:
+      add_banner(Banner::Kind::failure, shown_text(event->body_as_Failure()->message()));
+      break;
+    default:
+      break;
+  }
+}
+
+void Controller::load_failed(const stream::LoadFailed& event) {
+  is_loading_ = is_loaded_ = false;
+  if (load_is_due_) return;  // it made way for another model
+  if (event.cancelled())
+    add_banner(Banner::Kind::information, "Opening the model was cancelled.");
+  else
+    add_banner(Banner::Kind::failure, "The model was not opened: " + shown_text(event.message()));
+}
+
+void Controller::token_drawn(const stream::Token& event) {
+  if (turn_ && turn_->id == event.turn_id()) add_to_answer(shown_text(event.text()), {event.id()});
+}
+
+void Controller::turn_finished(const stream::TurnFinished& event) {
+  unfinished_turns_.erase(event.turn_id());
+  const std::string reason = shown_text(event.stop_reason());
+  const std::string message = shown_text(event.message());
+  if (!turn_ || turn_->id != event.turn_id()) return join_with_mirror();
+  if (!turn_->only_reads) {
+    // Of a text the end may have been held back until now, and it may have come without Tokens.
+    const std::string text = shown_text(event.text());
+    std::vector<TokenId> ids;
+    if (event.ids() != nullptr) ids.assign(event.ids()->begin(), event.ids()->end());
+    const size_t n_text = turn_->has_answer ? messages_.back().content.size() : 0;
+    const size_t n_ids = turn_->has_answer ? messages_.back().ids.size() : 0;
+    if (text.size() > n_text || ids.size() > n_ids)
+      add_to_answer(text.substr(std::min(n_text, text.size())),
+                    {ids.begin() + static_cast<std::ptrdiff_t>(std::min(n_ids, ids.size())), ids.end()});
+  }
+  const Turn turn = *turn_;
+  turn_.reset();
+  if (turn.has_answer) {
+    const bool is_failure = reason == "error" || reason == "out_of_memory";
+    finish_answer(reason == "cancelled" ? MessageState::stopped
+                  : is_failure          ? MessageState::failed
+                                        : MessageState::complete,
+                  stop_note(reason, message), mirror_.last_turn() ? numbers_line(*mirror_.last_turn()) : "");
+  } else if (!turn.only_reads) {
+    note_without_answer(turn, reason == "cancelled" ? "stopped before an answer began"
+                              : message.empty()     ? "the model ended its answer at once"
+                                                    : "not answered: " + message);
+  }
+  if (!message.empty()) add_banner(Banner::Kind::warning, message);
+  join_with_mirror();
+}
+
+// --- answers
+
+void Controller::begin_answer() {
+  int64_t replaced = 0;
+  if (turn_->replaces_answer) {
+    replaced = messages_.back().id;
+    messages_.pop_back();
+    view_.messages.pop_back();
+  }
+  view_.messages.back().note.clear();  // "not answered", of an earlier try
+  Message& answer = messages_.emplace_back();
+  answer.role = "assistant";
+  answer.state = MessageState::streaming;
+  answer.replaces = replaced;
+  store_messages("save the answer");
+  appended_at_ = Clock::now();
+  turn_->has_answer = true;
+  view_.messages.push_back(shown(messages_.back(), messages_.size() - 1));
+  view_.messages.back().is_streaming = true;
+  join_with_mirror();
+}
+
+void Controller::add_to_answer(const std::string& text, const std::vector<TokenId>& ids) {
+  if (!turn_->has_answer) begin_answer();
+  Message& answer = messages_.back();
+  answer.content += text;
+  answer.ids.insert(answer.ids.end(), ids.begin(), ids.end());
+  view_.messages.back().content += text;
+  arrived_text_ += text;
+  arrived_ids_.insert(arrived_ids_.end(), ids.begin(), ids.end());
+  ++view_.version;
+}
+
+void Controller::finish_answer(MessageState state, const std::string& note, const std::string& numbers) {
+  append_what_arrived(0);
+  Message& answer = messages_.back();
+  answer.state = state;
+  answer.note = note;
+  answer.numbers = numbers;
+  store_messages("save the answer");
+  view_.messages.back() = shown(answer, messages_.size() - 1);
+  join_with_mirror();
+  show_chats();
+}
+
+}  // namespace headroom

@@ -1,0 +1,166 @@
+// Plays a trace. See replay.h.
+#include "app/desktop/replay.h"
+
+#include <algorithm>
+
+#include "app/desktop/numbers_line.h"
+#include "engine/base/error.h"
+#include "engine/telemetry/trace.h"
+
+namespace headroom {
+namespace {
+
+constexpr size_t n_checkpoints = 20;
+
+}  // namespace
+
+Replay::Replay(const std::string& path) {
+  view_.replay = ReplayView{.path = path};
+  view_.cannot_send_why = "This is a recording; there is no engine behind it.";
+  read(path);
+  view_.replay->n_moments = n_moments();
+  go_to_end();
+}
+
+void Replay::read(const std::string& path) {
+  std::string damage;
+  {
+    TraceReader reader(path);
+    try {
+      while (const stream::Event* event = reader.next()) {
+        const std::span<const std::byte> bytes = reader.bytes();
+        ReceivedEvent received(std::vector<std::byte>(bytes.begin(), bytes.end()));
+        mirror_.apply(*event);
+        events_.push_back(std::move(received));
+        const stream::EventBody type = event->body_type();
+        const bool is_moment = type == stream::EventBody::Step || type == stream::EventBody::CacheRebuilt ||
+                               type == stream::EventBody::TurnFinished;
+        if (is_moment) moments_.push_back({events_.size(), event->time_ms(), mirror_.n_cached()});
+        // Counters follow what they count.
+        if (type == stream::EventBody::Snapshot && !moments_.empty()) moments_.back().n_events = events_.size();
+      }
+    } catch (const Error& error) {
+      damage = error.what();
+    }
+  }
+  if (moments_.empty())
+    throw Error(damage.empty() ? path + " holds no conversation: nothing was read by a model in it" : damage);
+  if (!damage.empty())
+    view_.banners.push_back({Banner::Kind::warning, damage + "; what came before is shown", false, false});
+  // What follows the last change of the cache (the end of the trace, say) belongs to that moment.
+  moments_.back().n_events = events_.size();
+
+  const size_t step = std::max<size_t>(events_.size() / n_checkpoints, 200);
+  mirror_ = Mirror();
+  for (size_t i = 0; i < events_.size(); ++i) {
+    if (i % step == 0) checkpoints_.emplace_back(i, mirror_);
+    mirror_.apply(*events_[i]);
+  }
+  n_applied_ = events_.size();
+}
+
+void Replay::go_to_end() {
+  replay_seek(n_moments() - 1);
+}
+
+void Replay::go_to_token(int32_t n_tokens) {
+  const auto found = std::find_if(moments_.begin(), moments_.end(),
+                                  [&](const Moment& moment) { return moment.n_tokens >= n_tokens; });
+  if (found == moments_.end()) {
+    int32_t most = 0;
+    for (const Moment& moment : moments_) most = std::max(most, moment.n_tokens);
+    throw Error("token " + std::to_string(n_tokens) + " was asked for; the cache of this trace never holds more than " +
+                std::to_string(most) + " tokens");
+  }
+  replay_seek(static_cast<int32_t>(found - moments_.begin()));
+}
+
+void Replay::replay_seek(int32_t index) {
+  index = std::clamp(index, 0, n_moments() - 1);
+  const size_t wanted = moments_[static_cast<size_t>(index)].n_events;
+  if (wanted < n_applied_) {
+    const auto after = std::upper_bound(checkpoints_.begin(), checkpoints_.end(), wanted,
+                                        [](size_t n, const auto& checkpoint) { return n < checkpoint.first; });
+    n_applied_ = std::prev(after)->first;
+    mirror_ = std::prev(after)->second;
+  }
+  while (n_applied_ < wanted) mirror_.apply(*events_[n_applied_++]);
+  view_.replay->moment = index;
+  if (view_.replay->is_playing) {
+    playing_since_ = std::chrono::steady_clock::now();
+    playing_from_ms_ = moments_[static_cast<size_t>(index)].time_ms;
+  }
+  show();
+}
+
+/// The transcript of a trace is the conversation as the stream told it.
+void Replay::show() {
+  view_.messages.clear();
+  int32_t index = 0;
+  for (const MirrorMessage& message : mirror_.messages()) {
+    TranscriptMessage shown;
+    shown.id = index + 1;
+    shown.role = message.role;
+    shown.content = message.content;
+    shown.mirror_index = index;
+    if (message.numbers) {
+      shown.numbers = numbers_line(*message.numbers);
+      shown.note = stop_note(message.numbers->stop_reason, message.numbers->message);
+    }
+    shown.is_streaming = mirror_.turn() && message.role == "assistant" &&
+                         index + 1 == static_cast<int32_t>(mirror_.messages().size()) && !message.numbers;
+    view_.messages.push_back(std::move(shown));
+    ++index;
+  }
+  view_.is_busy = mirror_.turn().has_value();
+  ++view_.version;
+}
+
+void Replay::replay_play_or_pause() {
+  ReplayView& replay = *view_.replay;
+  if (!replay.is_playing && replay.moment + 1 == replay.n_moments) replay_seek(0);
+  replay.is_playing = !replay.is_playing;
+  playing_since_ = std::chrono::steady_clock::now();
+  playing_from_ms_ = moments_[static_cast<size_t>(replay.moment)].time_ms;
+  ++view_.version;
+}
+
+void Replay::replay_speed(double factor) {
+  view_.replay->speed = std::clamp(factor, 0.1, 100.0);
+  playing_since_ = std::chrono::steady_clock::now();
+  playing_from_ms_ = moments_[static_cast<size_t>(view_.replay->moment)].time_ms;
+  ++view_.version;
+}
+
+bool Replay::poll() {
+  ReplayView& replay = *view_.replay;
+  if (!replay.is_playing) return false;
+  const double elapsed_ms =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - playing_since_).count();
+  const double now_ms = playing_from_ms_ + elapsed_ms * replay.speed;
+  int32_t moment = replay.moment;
+  while (moment + 1 < replay.n_moments && moments_[static_cast<size_t>(moment) + 1].time_ms <= now_ms) ++moment;
+  if (moment == replay.moment) return false;
+  const auto since = playing_since_;
+  const double from_ms = playing_from_ms_;
+  replay_seek(moment);
+  playing_since_ = since;
+  playing_from_ms_ = from_ms;
+  if (moment + 1 == replay.n_moments) replay.is_playing = false;
+  return true;
+}
+
+void Replay::dismiss_banner() {
+  if (!view_.banners.empty()) view_.banners.erase(view_.banners.begin());
+  ++view_.version;
+}
+
+void Replay::set_clipboard(const std::string& text) {
+  if (on_set_clipboard) on_set_clipboard(text);
+}
+
+void Replay::settings_changed() {
+  if (on_settings_changed) on_settings_changed();
+}
+
+}  // namespace headroom

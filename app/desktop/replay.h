@@ -1,0 +1,78 @@
+// A trace file ─► the same Mirror and ChatView that a live engine fills, at any moment of it. What a person could do to
+// an engine does nothing here.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "app/desktop/engine_link.h"
+#include "engine/telemetry/mirror.h"
+#include "ui/ui.h"
+
+namespace headroom {
+
+class Replay : public Actions {
+ public:
+  /// Reads the whole trace. Throws Error where nothing of it can be shown; damage further on becomes a banner, and what
+  /// came before it is there.
+  explicit Replay(const std::string& path);
+
+  const Mirror& mirror() const { return mirror_; }
+  const ChatView& view() const { return view_; }
+  bool wants_to_quit() const { return wants_to_quit_; }
+  bool poll();  // lets time pass while playing; true where something changed
+
+  int32_t n_moments() const { return static_cast<int32_t>(moments_.size()); }
+  /// Goes to the first moment at which the cache holds at least n tokens; throws Error where the trace has none.
+  void go_to_token(int32_t n_tokens);
+  void go_to_end();
+  std::function<void(const std::string&)> on_set_clipboard;
+  std::function<void()> on_settings_changed;
+
+  void replay_seek(int32_t moment) override;
+  void replay_play_or_pause() override;
+  void replay_speed(double factor) override;
+  void dismiss_banner() override;
+  void set_clipboard(const std::string& text) override;
+  void settings_changed() override;
+  void quit() override { wants_to_quit_ = true; }
+
+  void send(const std::string&) override {}
+  void stop() override {}
+  void regenerate() override {}
+  void new_chat() override {}
+  void open_chat(int64_t) override {}
+  void rename_chat(int64_t, const std::string&) override {}
+  void delete_chat(int64_t) override {}
+  void undo_delete() override {}
+  void open_model(const std::string&) override {}
+  void choose_model() override {}
+  void cancel_load() override {}
+  void restart_engine() override {}
+  void apply_config(const CacheConfig&) override {}
+  void start_recording() override {}
+  void stop_recording() override {}
+
+ private:
+  struct Moment {
+    size_t n_events = 0;  // taken in at this moment
+    double time_ms = 0;
+    int32_t n_tokens = 0;
+  };
+  void read(const std::string& path);
+  void show();
+
+  std::vector<ReceivedEvent> events_;
+  std::vector<Moment> moments_;
+  std::vector<std::pair<size_t, Mirror>> checkpoints_;  // after so many events, for going back
+  Mirror mirror_;
+  size_t n_applied_ = 0;
+  ChatView view_;
+  std::chrono::steady_clock::time_point playing_since_;
+  double playing_from_ms_ = 0;
+  bool wants_to_quit_ = false;
+};
+
+}  // namespace headroom

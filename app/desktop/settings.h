@@ -1,0 +1,25 @@
+// What a person has set in the window ◄─► settings.json in the configuration folder. A damaged file gives the defaults
+// and is kept beside the new one.
+#pragma once
+
+#include <string>
+
+#include "ui/ui.h"
+
+namespace headroom {
+
+struct WindowSettings {
+  int width = 1280, height = 800;
+};
+
+/// $XDG_CONFIG_HOME/headroom or ~/.config/headroom
+std::string config_folder();
+/// $XDG_DATA_HOME/headroom or ~/.local/share/headroom
+std::string data_folder();
+
+/// Fills the settings of `state`; returns a sentence where the file could not be used, else an empty string.
+std::string load_settings(const std::string& path, UiState& state, WindowSettings& window);
+/// Returns a sentence where the file could not be written, else an empty string.
+std::string save_settings(const std::string& path, const UiState& state, const WindowSettings& window);
+
+}  // namespace headroom

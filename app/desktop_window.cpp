@@ -1,0 +1,169 @@
+// Joins controller, Ui and host. See desktop_window.h.
+#include "app/desktop_window.h"
+
+#include <imgui.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "app/desktop/replay.h"
+#include "app/desktop/settings.h"
+#include "app/window/client.h"
+#include "app/window/file_dialog.h"
+#include "app/window/offscreen_host.h"
+#include "app/window/window_host.h"
+#include "engine/base/error.h"
+#include "ui/ui.h"
+
+namespace headroom {
+namespace {
+
+/// What a live chat and a recording have in common as programs in a window. Source: Controller or Replay.
+template <typename Source>
+class Program : public WindowClient {
+ public:
+  /// panel: as for Ui::draw.
+  Program(Source& source, UiState& state, std::string panel = "")
+      : source_(source), state_(state), panel_(std::move(panel)) {}
+
+  Redraw poll() override {
+    const bool changed = source_.poll();
+    const bool is_playing = source_.view().replay && source_.view().replay->is_playing;
+    return changed || is_playing ? Redraw::soon : Redraw::none;
+  }
+  void draw_frame() override { ui_.draw(source_.mirror(), source_.view(), state_, source_, panel_); }
+  void files_dropped(const std::vector<std::string>& paths) override {
+    if (!paths.empty()) source_.open_model(paths.front());
+  }
+  void closing() override {
+    if constexpr (requires { source_.close(); }) source_.close();
+  }
+  bool wants_to_quit() const override { return source_.wants_to_quit(); }
+  std::string title() const override {
+    const ChatView& view = source_.view();
+    if (view.replay) return std::filesystem::path(view.replay->path).filename().string() + " – Headroom";
+    for (const ChatEntry& chat : view.chats)
+      if (chat.id == view.open_chat) return chat.title + " – Headroom";
+    return "Headroom";
+  }
+
+ private:
+  Source& source_;
+  UiState& state_;
+  std::string panel_;
+  Ui ui_;
+};
+
+/// A controller with the desktop's file dialog.
+class LiveChat : public Controller {
+ public:
+  explicit LiveChat(ControllerOptions options) : Controller(std::move(options)) {}
+
+  bool poll() {
+    const std::string path = dialog_.take();
+    if (!path.empty()) open_model(path);
+    return Controller::poll();
+  }
+  void choose_model() override {
+    if (!dialog_.open())
+      add_note("This desktop has no file dialog (zenity, kdialog …): drop a model file on the window, or start with -m FILE.");
+  }
+
+ private:
+  FileDialog dialog_;
+};
+
+/// The settings of a person, read when the window opens and written whenever one of them changes.
+class KeptSettings {
+ public:
+  KeptSettings() { problem_ = load_settings(path_, state, window); }
+  void save() { save_settings(path_, state, window); }
+  const std::string& problem() const { return problem_; }
+
+  UiState state;
+  WindowSettings window;
+
+ private:
+  std::string path_ = config_folder() + "/settings.json";
+  std::string problem_;
+};
+
+/// Shows the program until its window is closed; a sentence where there never was one. Throws Error where it broke.
+template <typename Source>
+std::string show(Source& source, KeptSettings& settings) {
+  source.on_set_clipboard = [](const std::string& text) { ImGui::SetClipboardText(text.c_str()); };
+  source.on_settings_changed = [&] { settings.save(); };
+  Program<Source> program(source, settings.state);
+  const WindowResult result = run_window(program, {settings.window.width, settings.window.height});
+  if (!result.was_open) return result.problem;
+  if (result.width > 0) settings.window = {result.width, result.height};
+  settings.save();
+  if (!result.problem.empty()) throw Error(ErrorKind::device, result.problem);
+  return "";
+}
+
+/// Known before anything is started.
+std::string why_no_display() {
+  const auto is_set = [](const char* name) {
+    const char* value = std::getenv(name);
+    return value != nullptr && *value != '\0';
+  };
+  return is_set("DISPLAY") || is_set("WAYLAND_DISPLAY") ? "" : "there is no display (DISPLAY and WAYLAND_DISPLAY are not set)";
+}
+
+// Frames until the layout of panels, text and plots has settled.
+constexpr int n_settling_frames = 12;
+
+}  // namespace
+
+std::string panel_list() {
+  std::string list;
+  for (const std::string& name : Ui::panel_names()) list += (list.empty() ? "" : ", ") + name;
+  return list;
+}
+
+std::string show_chat_window(ControllerOptions options) {
+  const std::string no_display = why_no_display();
+  if (!no_display.empty()) return no_display;
+  KeptSettings settings;
+  options.wake = wake_window;
+  if (options.chats_path.empty()) options.chats_path = data_folder() + "/chats.sqlite";
+  if (options.recordings_folder.empty()) options.recordings_folder = data_folder() + "/recordings";
+  LiveChat chat(std::move(options));
+  if (!settings.problem().empty()) chat.add_note(settings.problem());
+  return show(chat, settings);
+}
+
+void show_replay_window(const std::string& trace_path) {
+  Replay replay(trace_path);
+  KeptSettings settings;
+  const std::string no_window = show(replay, settings);
+  if (!no_window.empty())
+    throw Error(ErrorKind::device, no_window + "; --png FILE makes a picture of the recording instead");
+}
+
+void draw_replay_picture(const std::string& trace_path, const PictureOptions& options) {
+  const std::vector<std::string> panels = Ui::panel_names();
+  if (!options.panel.empty() && std::find(panels.begin(), panels.end(), options.panel) == panels.end())
+    throw Error("there is no panel '" + options.panel + "'; there are " + panel_list());
+  Replay replay(trace_path);
+  if (options.at_token >= 0) replay.go_to_token(options.at_token);
+  UiState state;
+  state.dark = options.dark;
+  if (options.pinned) {
+    const LoadedModel& model = *replay.mirror().model();
+    const auto [layer, kv_head] = *options.pinned;
+    if (layer >= model.n_layers || kv_head >= model.n_kv_heads)
+      throw Error("layer " + std::to_string(layer) + ", KV head " + std::to_string(kv_head) +
+                  " was asked for; the model has " + std::to_string(model.n_layers) + " layers of " +
+                  std::to_string(model.n_kv_heads) + " KV heads");
+    state.pinned_head = layer * model.n_kv_heads + kv_head;
+  }
+  OffscreenHost host(options.width, options.height, options.scale);
+  Program<Replay> program(replay, state, options.panel);
+  for (int i = 0; i < n_settling_frames; ++i) host.frame(program);
+  write_png(options.png_path, host.width(), host.height(), host.read_rgba());
+}
+
+}  // namespace headroom

@@ -1,0 +1,295 @@
+// Opens models and runs turns as commands ask for them. See model_thread.h.
+#include "engine/serve/model_thread.h"
+
+#include <limits>
+#include <new>
+
+#include "engine/backend/registry.h"
+#include "engine/base/error.h"
+
+namespace headroom {
+namespace {
+
+constexpr size_t max_messages = 65536;
+constexpr size_t max_stop_strings = 64;
+constexpr int max_threads = 1024;
+constexpr uint64_t all = std::numeric_limits<uint64_t>::max();
+
+struct LoadCancelled {};
+
+/// Bytes as they came; whoever uses them checks them.
+std::string bytes_of(const flatbuffers::String* text) {
+  return text == nullptr ? std::string() : text->str();
+}
+
+CacheConfig config_of(const stream::CacheConfig* config) {
+  return config == nullptr ? *find_cache_config("paper") : from_stream(*config);
+}
+
+ChatMessage read_message(const stream::Message& message, const std::string& name, int32_t n_vocab) {
+  ChatMessage out{.role = bytes_of(message.role()), .content = bytes_of(message.content()), .ids = {}};
+  if (out.role != "system" && out.role != "user" && out.role != "assistant")
+    throw Error(name + " is of the role '" + shown_text(message.role()) + "'; expected system, user or assistant");
+  if (!out.content.empty()) check_prompt_text(out.content, name);
+  if (message.ids() == nullptr) return out;
+  if (message.ids()->size() > 0 && out.role != "assistant")
+    throw Error(name + " is of the role '" + out.role + "' and has token ids; only an answer has them");
+  for (const TokenId id : *message.ids()) {
+    if (id < 0 || id >= n_vocab)
+      throw Error(name + " has the token id " + std::to_string(id) + "; expected 0 to " + std::to_string(n_vocab - 1));
+    out.ids.push_back(id);
+  }
+  return out;
+}
+
+std::vector<ChatMessage> read_messages(const stream::Prompt& prompt, int32_t n_vocab) {
+  const size_t n_messages = prompt.messages() == nullptr ? 0 : prompt.messages()->size();
+  if (n_messages == 0) throw Error("the conversation is empty; at least one message was expected");
+  if (n_messages > max_messages)
+    throw Error("a conversation of " + std::to_string(n_messages) + " messages; expected at most " +
+                std::to_string(max_messages));
+  std::vector<ChatMessage> messages;
+  for (const stream::Message* message : *prompt.messages())
+    messages.push_back(read_message(*message, "message " + std::to_string(messages.size() + 1), n_vocab));
+  if (messages.back().role != "user")
+    throw Error("the last message is of the role '" + messages.back().role + "'; expected user");
+  return messages;
+}
+
+TurnOptions read_options(const stream::Prompt& prompt) {
+  TurnOptions options;
+  options.max_tokens = prompt.max_tokens();
+  if (const stream::Sampler* sampler = prompt.sampler()) {
+    options.sampler.temperature = sampler->temperature();
+    options.sampler.top_k = sampler->top_k();
+    options.sampler.top_p = sampler->top_p();
+    options.sampler.min_p = sampler->min_p();
+    options.sampler.repeat_penalty = sampler->repeat_penalty();
+    options.sampler.seed = sampler->seed();
+  }
+  if (prompt.stop_strings() != nullptr) {
+    if (prompt.stop_strings()->size() > max_stop_strings)
+      throw Error(std::to_string(prompt.stop_strings()->size()) + " stop strings; expected at most " +
+                  std::to_string(max_stop_strings));
+    for (const flatbuffers::String* text : *prompt.stop_strings()) options.stop_strings.push_back(bytes_of(text));
+  }
+  return options;
+}
+
+std::vector<std::pair<std::string, std::string>> skipped_before(const std::string& backend) {
+  std::vector<std::pair<std::string, std::string>> skipped;
+  for (const DeviceEntry& device : list_devices()) {
+    if (device.backend == backend) break;
+    if (!device.available) skipped.emplace_back(device.backend, device.skip_reason);
+  }
+  return skipped;
+}
+
+template <typename Body>
+stream::EventBodyUnion as_event(Body body) {
+  stream::EventBodyUnion event;
+  event.Set(std::move(body));
+  return event;
+}
+
+/// A turn's silence, but for the word to stop.
+struct StopFlag final : TurnObserver {
+  const std::atomic<uint64_t>& stopped_turns;
+  const uint64_t turn;
+  StopFlag(const std::atomic<uint64_t>& stopped_turns_, uint64_t turn_) : stopped_turns(stopped_turns_), turn(turn_) {}
+  bool stop_requested() override { return stopped_turns >= turn; }
+};
+
+}  // namespace
+
+ModelThread::ModelThread(SendEvent send) : send_(std::move(send)), thread_([this] { run(); }) {}
+
+ModelThread::~ModelThread() {
+  stopped_turns_ = all;
+  cancelled_loads_ = all;
+  {
+    const std::lock_guard lock(mutex_);
+    is_closing_ = true;
+    changed_.notify_all();
+  }
+  thread_.join();
+}
+
+void ModelThread::take(ReceivedCommand command) {
+  switch (command->body_type()) {
+    case stream::CommandBody::Stop:
+      // The turn that runs, or the one that is about to; a turn that came later is not meant.
+      if (finished_turns_ < n_turns_) stopped_turns_ = std::max<uint64_t>(stopped_turns_, finished_turns_ + 1);
+      return;
+    case stream::CommandBody::CancelLoad:
+      cancelled_loads_ = n_loads_;
+      return;
+    case stream::CommandBody::Load:
+      stopped_turns_ = n_turns_;
+      cancelled_loads_ = n_loads_++;  // those before it
+      break;
+    case stream::CommandBody::Clear:
+      stopped_turns_ = n_turns_;
+      break;
+    case stream::CommandBody::Prompt:
+      if (finished_turns_ < last_prompt_)
+        return send_(refused_turn_event(command->body_as_Prompt()->turn_id(),
+                                        "another turn is running; stop it or wait for its end"));
+      last_prompt_ = ++n_turns_;
+      break;
+    case stream::CommandBody::SetConfig:
+      ++n_turns_;
+      break;
+    default:
+      return;
+  }
+  const std::lock_guard lock(mutex_);
+  waiting_.push_back({std::move(command), n_turns_, n_loads_});
+  changed_.notify_all();
+}
+
+std::optional<ModelThread::Work> ModelThread::next_work() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return is_closing_ || !waiting_.empty(); });
+  if (is_closing_) return std::nullopt;
+  Work work = std::move(waiting_.front());
+  waiting_.pop_front();
+  return work;
+}
+
+void ModelThread::run() {
+  while (const std::optional<Work> work = next_work()) {
+    try {
+      execute(*work);
+    } catch (const std::exception& error) {
+      const bool is_memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
+      stream::FailureT failure;
+      failure.message = is_memory ? "the system has no memory left for this command" : error.what();
+      send_(as_event(std::move(failure)));
+    }
+    finished_turns_ = work->turn;
+  }
+  close_model();
+}
+
+void ModelThread::execute(const Work& work) {
+  running_turn_ = work.turn;
+  switch (work.command->body_type()) {
+    case stream::CommandBody::Load:
+      return load(*work.command->body_as_Load(), work.load);
+    case stream::CommandBody::Prompt:
+      return prompt(*work.command->body_as_Prompt());
+    case stream::CommandBody::SetConfig:
+      return set_config(*work.command->body_as_SetConfig());
+    case stream::CommandBody::Clear:
+      if (!events_) throw Error("no model is open, so there is nothing to clear");
+      return events_->clear();
+    default:
+      return;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------- the model
+
+void ModelThread::close_model() {
+  events_.reset();
+  session_.reset();
+  backend_.reset();
+  model_.reset();
+}
+
+void ModelThread::load(const stream::Load& command, uint64_t number) {
+  close_model();
+  stream::LoadFailedT failed;
+  try {
+    return open(command, number);
+  } catch (const LoadCancelled&) {
+    failed.message = "opening the model was cancelled";
+    failed.cancelled = true;
+  } catch (const std::bad_alloc&) {
+    failed.message = "the system has no memory left to open this model";
+  } catch (const std::exception& error) {
+    failed.message = error.what();
+  }
+  close_model();
+  send_(as_event(std::move(failed)));
+}
+
+void ModelThread::open(const stream::Load& command, uint64_t number) {
+  const auto check_cancelled = [&] {
+    if (cancelled_loads_ >= number) throw LoadCancelled{};
+  };
+  const auto begin_stage = [&](const char* stage, double fraction) {
+    check_cancelled();
+    stream::LoadProgressT progress;
+    progress.stage = stage;
+    progress.fraction = fraction;
+    send_(as_event(std::move(progress)));
+  };
+  const std::string path = bytes_of(command.model_path());
+  if (path.empty() || path.find('\0') != std::string::npos)
+    throw Error(path.empty() ? "no model file was named" : "the model's path has a NUL byte; a path was expected");
+  if (command.n_threads() < 0 || command.n_threads() > max_threads)
+    throw Error(std::to_string(command.n_threads()) + " threads were asked for; expected 0 (physical cores) to " +
+                std::to_string(max_threads));
+  const CacheConfig config = config_of(command.config());
+
+  begin_stage("opening the file", 0);
+  GgufFile file = GgufFile::open(path);
+  begin_stage("reading the vocabulary and the list of tensors", 0.1);
+  ModelFile parts = load_model_file(std::move(file));
+  begin_stage("building the tokenizer", 0.5);
+  model_.emplace(std::move(parts));
+  begin_stage("starting the backend", 0.9);
+  backend_ = make_backend({.name = bytes_of(command.backend()), .n_threads = command.n_threads()});
+  begin_stage("handing the weights to the backend", 0.95);
+  session_.emplace(*model_, *backend_, SessionOptions{.cache = config, .n_ctx = command.n_ctx()});
+  check_cancelled();
+  events_.emplace(*model_, *backend_, *session_,
+                  [this](stream::EventBodyUnion body) { finish_turn_with(std::move(body)); });
+  events_->tell_loaded(skipped_before(backend_->info().name));
+}
+
+// --------------------------------------------------------------------------------------------------------------- turns
+
+/// Sends; a turn's end counts before the other side can hear of it and send the next one.
+void ModelThread::finish_turn_with(stream::EventBodyUnion body) {
+  if (body.type == stream::EventBody::TurnFinished) finished_turns_ = running_turn_;
+  send_(std::move(body));
+}
+
+void ModelThread::prompt(const stream::Prompt& command) {
+  std::vector<ChatMessage> messages;
+  TurnOptions options;
+  try {
+    if (!events_) throw Error("no model is open; a turn needs one");
+    messages = read_messages(command, model_->tokenizer().size());
+    options = read_options(command);
+  } catch (const Error& error) {
+    return finish_turn_with(refused_turn_event(command.turn_id(), error.what()));
+  }
+  try {
+    StopFlag stop(stopped_turns_, running_turn_);
+    events_->run_turn(command.turn_id(), messages, options, stop);
+  } catch (const std::exception&) {
+    // Its TurnFinished told of it.
+  }
+}
+
+void ModelThread::set_config(const stream::SetConfig& command) {
+  try {
+    if (!events_) throw Error("no model is open; a configuration needs one");
+    if (command.config() == nullptr) throw Error("the configuration is missing");
+    session_->set_cache_config(config_of(command.config()));
+  } catch (const Error& error) {
+    return finish_turn_with(refused_turn_event(command.turn_id(), error.what()));
+  }
+  try {
+    StopFlag stop(stopped_turns_, running_turn_);
+    events_->re_encode(command.turn_id(), stop);
+  } catch (const std::exception&) {
+    // Its TurnFinished told of it.
+  }
+}
+
+}  // namespace headroom

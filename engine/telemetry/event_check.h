@@ -1,0 +1,72 @@
+// What events are checked by: limits, and sentences for what is beyond them. For the Mirror's own files; knows no
+// state. Everything here is a helper of one line or two.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "engine/base/error.h"
+#include "engine/telemetry/stream.h"
+
+namespace headroom::event_check {
+
+inline constexpr int64_t max_heads = 65536;
+inline constexpr int32_t max_tokens = 1 << 24;
+inline constexpr size_t max_messages = 65536;
+inline constexpr size_t max_text_bytes = size_t{1} << 30;
+inline constexpr size_t max_samples = size_t{1} << 20;
+inline constexpr int64_t max_bytes = int64_t{1} << 60;
+inline constexpr int32_t n_unions = 32;
+
+inline std::string number(int64_t value) {
+  return std::to_string(value);
+}
+
+template <typename T>
+std::span<const T> span_of(const flatbuffers::Vector<T>* vector) {
+  return vector == nullptr ? std::span<const T>() : std::span<const T>(vector->data(), vector->size());
+}
+
+inline std::string_view bytes_of(const flatbuffers::Vector<uint8_t>* vector) {
+  const auto bytes = span_of(vector);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+inline void check_range(int64_t value, int64_t least, int64_t most, const char* name) {
+  if (value < least || value > most)
+    throw Error(std::string(name) + " is " + number(value) + "; expected " + number(least) + " to " + number(most));
+}
+
+inline void check_size(size_t found, size_t expected, const char* name) {
+  if (found != expected)
+    throw Error(std::string(name) + " has " + std::to_string(found) + " entries; expected " + std::to_string(expected));
+}
+
+inline std::string number_text(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%g", value);
+  return text;
+}
+
+/// Of a number that is shown: milliseconds, shares, speeds.
+inline void check_number(double value, double most, const char* name) {
+  if (!(std::isfinite(value) && value >= 0 && value <= most))
+    throw Error(std::string(name) + " is " + number_text(value) + "; expected 0 to " + number_text(most));
+}
+inline constexpr double any = 1e15;  // far over what a clock or a counter shows
+
+inline void check_class(uint8_t token_class) {
+  check_range(token_class, 0, static_cast<int64_t>(TokenClass::punctuation), "the token class");
+}
+
+template <typename T>
+const T& there(const T* table, const char* name) {
+  if (table == nullptr) throw Error(std::string(name) + " is missing");
+  return *table;
+}
+
+}  // namespace headroom::event_check

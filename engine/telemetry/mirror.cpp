@@ -1,0 +1,362 @@
+// Events ─► the Mirror's state, one function a kind of event: first everything that an event says is checked against
+// itself and what came before, then it is taken in. Tokens and cache: mirror_cache.cpp; where text and tokens meet:
+// mirror_text.cpp.
+#include "engine/telemetry/mirror.h"
+
+#include <algorithm>
+
+#include "engine/telemetry/event_check.h"
+
+namespace headroom {
+
+using namespace event_check;
+
+namespace {
+
+LoadedModel read_model(const stream::Loaded& loaded) {
+  check_range(loaded.n_layers(), 1, max_heads, "n_layers");
+  check_range(loaded.n_kv_heads(), 1, max_heads, "n_kv_heads");
+  check_range(int64_t{loaded.n_layers()} * loaded.n_kv_heads(), 1, max_heads, "the number of KV heads of all layers");
+  check_range(loaded.n_heads(), loaded.n_kv_heads(), 1 << 20, "n_heads");
+  if (loaded.n_heads() % loaded.n_kv_heads() != 0)
+    throw Error("n_heads is " + number(loaded.n_heads()) + "; expected a multiple of the " +
+                number(loaded.n_kv_heads()) + " KV heads");
+  check_range(loaded.head_dim(), 1, 1 << 20, "head_dim");
+  check_range(loaded.n_vocab(), 1, 1 << 30, "n_vocab");
+  check_range(loaded.n_ctx(), 1, max_tokens, "n_ctx");
+  check_range(loaded.n_ctx_train(), 1, 1 << 30, "n_ctx_train");
+  check_range(loaded.page_tokens(), 1, 1 << 20, "page_tokens");
+  check_range(loaded.page_bytes(), 1, int64_t{1} << 40, "page_bytes");
+  check_range(loaded.file_bytes(), 0, max_bytes, "file_bytes");
+  const auto windows = span_of(loaded.windows());
+  check_size(windows.size(), static_cast<size_t>(loaded.n_layers()), "windows");
+  for (const int32_t window : windows) check_range(window, 0, 1 << 30, "a sliding window");
+
+  LoadedModel model;
+  model.path = shown_text(loaded.model_path());
+  model.name = shown_text(loaded.model_name());
+  model.architecture = shown_text(loaded.architecture());
+  model.backend = shown_text(loaded.backend());
+  model.device = shown_text(loaded.device());
+  model.template_note = shown_text(loaded.template_note());
+  if (loaded.skipped() != nullptr)
+    for (const stream::Skipped* skipped : *loaded.skipped())
+      model.skipped.emplace_back(shown_text(skipped->name()), shown_text(skipped->reason()));
+  model.file_bytes = loaded.file_bytes();
+  model.n_layers = loaded.n_layers();
+  model.n_heads = loaded.n_heads();
+  model.n_kv_heads = loaded.n_kv_heads();
+  model.head_dim = loaded.head_dim();
+  model.n_vocab = loaded.n_vocab();
+  model.n_ctx = loaded.n_ctx();
+  model.n_ctx_train = loaded.n_ctx_train();
+  model.windows.assign(windows.begin(), windows.end());
+  model.page_tokens = loaded.page_tokens();
+  model.page_bytes = loaded.page_bytes();
+  model.has_template = loaded.has_template();
+  return model;
+}
+
+TurnNumbers read_numbers(const stream::TurnFinished& finished) {
+  TurnNumbers numbers;
+  numbers.stop_reason = shown_text(finished.stop_reason());
+  numbers.message = shown_text(finished.message());
+  numbers.n_prompt_tokens = finished.n_prompt_tokens();
+  numbers.n_prefilled_tokens = finished.n_prefilled_tokens();
+  numbers.n_answer_tokens = static_cast<int32_t>(span_of(finished.ids()).size());
+  check_range(numbers.n_prompt_tokens, 0, max_tokens, "n_prompt_tokens");
+  check_range(numbers.n_prefilled_tokens, 0, numbers.n_prompt_tokens, "n_prefilled_tokens");
+  const auto take = [](double& to, double value, const char* name) {
+    check_number(value, any, name);
+    to = value;
+  };
+  take(numbers.prefill_ms, finished.prefill_ms(), "prefill_ms");
+  take(numbers.profile_ms, finished.profile_ms(), "profile_ms");
+  take(numbers.generate_ms, finished.generate_ms(), "generate_ms");
+  take(numbers.first_token_ms, finished.first_token_ms(), "first_token_ms");
+  take(numbers.prompt_tokens_per_s, finished.prompt_tokens_per_s(), "prompt_tokens_per_s");
+  take(numbers.generate_tokens_per_s, finished.generate_tokens_per_s(), "generate_tokens_per_s");
+  return numbers;
+}
+
+}  // namespace
+
+void Mirror::apply(const stream::Event& event) {
+  try {
+    if (is_closed_) throw Error("the trace has ended; no event was expected");
+    if (event.sequence() != n_events_) {
+      throw Error(event.sequence() > n_events_
+                      ? "event " + std::to_string(n_events_) + " is missing"
+                      : "this event came already; expected event " + std::to_string(n_events_));
+    }
+    check_number(event.time_ms(), any, "time_ms");
+    if ((n_events_ == 0) != (event.body_type() == stream::EventBody::Hello))
+      throw Error(n_events_ == 0 ? "a stream begins with Hello" : "a stream says Hello only once");
+    take(event);
+  } catch (const Error& error) {
+    throw Error(error.kind(), "event " + std::to_string(event.sequence()) + " (" +
+                                  stream::EnumNameEventBody(event.body_type()) + "): " + error.what());
+  }
+  time_ms_ = std::max(time_ms_, event.time_ms());
+  ++n_events_;
+  ++version_;
+}
+
+void Mirror::take(const stream::Event& event) {
+  const double time_ms = std::max(time_ms_, event.time_ms());
+  switch (event.body_type()) {
+    case stream::EventBody::Hello:
+      return take(*event.body_as_Hello());
+    case stream::EventBody::LoadProgress:
+      return take(*event.body_as_LoadProgress());
+    case stream::EventBody::Loaded:
+      return take(*event.body_as_Loaded());
+    case stream::EventBody::LoadFailed:
+      return load_failed(shown_text(event.body_as_LoadFailed()->message()));
+    case stream::EventBody::TurnStarted:
+      return take(*event.body_as_TurnStarted(), time_ms);
+    case stream::EventBody::Tokens:
+      return take(*event.body_as_Tokens());
+    case stream::EventBody::PrefillProgress:
+      return take(*event.body_as_PrefillProgress());
+    case stream::EventBody::Snapshot: {
+      std::vector<int32_t> n_kept;
+      for (const MirrorHead& head : heads_) n_kept.push_back(head.kept_tokens);
+      check_range(event.body_as_Snapshot()->n_tokens(), n_cached_, n_cached_, "n_tokens");
+      check(*event.body_as_Snapshot(), n_kept);
+      return change(*event.body_as_Snapshot(), time_ms);
+    }
+    case stream::EventBody::CacheRebuilt:
+      return take(*event.body_as_CacheRebuilt(), time_ms);
+    case stream::EventBody::Step:
+      return take(*event.body_as_Step());
+    case stream::EventBody::Token:
+      return take(*event.body_as_Token(), time_ms);
+    case stream::EventBody::TurnFinished:
+      return take(*event.body_as_TurnFinished());
+    case stream::EventBody::Failure:
+      failure_ = shown_text(event.body_as_Failure()->message());
+      return;
+    case stream::EventBody::TraceEnd:
+      return take(*event.body_as_TraceEnd());
+    case stream::EventBody::NONE:
+      break;
+  }
+  throw Error("an unknown kind of event");
+}
+
+void Mirror::stream_restarted() {
+  turn_.reset();
+  has_answer_ = false;
+  is_loading_ = false;
+  is_open_ = false;
+  is_stale_ = true;
+  is_closed_ = false;
+  time_ms_ = 0;
+  n_events_ = 0;
+  ++version_;
+}
+
+// ------------------------------------------------------------------------------------------------ model and loading
+
+void Mirror::take(const stream::Hello& hello) {
+  if (hello.protocol() != stream_protocol)
+    throw Error("the engine speaks protocol " + std::to_string(hello.protocol()) + " (version " +
+                shown_text(hello.version()) + "); this program knows " + std::to_string(stream_protocol));
+}
+
+void Mirror::take(const stream::LoadProgress& progress) {
+  check_number(progress.fraction(), 1, "the fraction");
+  is_loading_ = true;
+  load_stage_ = shown_text(progress.stage());
+  load_fraction_ = progress.fraction();
+  load_error_.clear();
+}
+
+void Mirror::take(const stream::Loaded& loaded) {
+  if (turn_) throw Error("a model was opened while a turn runs");
+  LoadedModel model = read_model(loaded);
+  CacheConfig config = from_stream(there(loaded.config(), "the configuration"));
+  is_loading_ = false;
+  load_error_.clear();
+  is_open_ = true;
+  is_stale_ = true;
+  n_cached_ = 0;
+  heads_.assign(static_cast<size_t>(model.n_kv_heads_total()), {});
+  kept_.reset(model.n_kv_heads_total());
+  has_profile_ = false;
+  now_ = {};
+  kv_peak_bytes_ = turn_log_bytes_ = resident_bytes_ = 0;
+  history_.clear();
+  model_ = std::move(model);
+  config_ = std::move(config);
+}
+
+void Mirror::load_failed(std::string message) {
+  if (turn_) throw Error("a model was closed while a turn runs");
+  is_loading_ = false;
+  load_error_ = message.empty() ? "the model could not be opened" : std::move(message);
+  is_open_ = false;
+  is_stale_ = true;
+  n_cached_ = 0;
+  heads_.clear();
+  kept_.reset(0);
+  has_profile_ = false;
+  now_ = {};
+  model_.reset();
+}
+
+void Mirror::check_open(const char* what) const {
+  if (!is_open_) throw Error(std::string(what) + " without an open model");
+}
+
+// ----------------------------------------------------------------------------------------------------- conversation
+
+void Mirror::check_running(uint64_t turn_id) const {
+  if (!turn_) throw Error("of turn " + std::to_string(turn_id) + ", but no turn runs");
+  if (turn_->turn_id != turn_id)
+    throw Error("of turn " + std::to_string(turn_id) + ", but turn " + std::to_string(turn_->turn_id) + " runs");
+}
+
+void Mirror::check_id(TokenId id) const {
+  check_range(id, 0, model_->n_vocab - 1, "the token id");
+}
+
+void Mirror::take(const stream::TurnStarted& started, double time_ms) {
+  check_open("a turn");
+  if (turn_) throw Error("turn " + std::to_string(turn_->turn_id) + " has not finished");
+  check_range(started.n_messages_kept(), 0, n_known_messages(), "n_messages_kept");
+  check_range(started.n_prompt_tokens(), 0, max_tokens, "n_prompt_tokens");
+  check_range(started.n_cached_tokens(), 0, started.n_prompt_tokens(), "n_cached_tokens");
+  const auto n_kept = static_cast<size_t>(started.n_messages_kept());
+  std::vector<MirrorMessage> added;
+  if (started.messages() != nullptr) {
+    if (n_kept + started.messages()->size() > max_messages)
+      throw Error("a conversation of more than " + std::to_string(max_messages) + " messages");
+    for (const stream::Message* message : *started.messages()) {
+      MirrorMessage& last = added.emplace_back();
+      last.role = shown_text(message->role());
+      last.content = shown_text(message->content());
+      const auto ids = span_of(message->ids());
+      for (const TokenId id : ids) check_id(id);
+      last.ids.assign(ids.begin(), ids.end());
+    }
+  }
+
+  forget_if_stale();
+  messages_.resize(n_kept);
+  std::move(added.begin(), added.end(), std::back_inserter(messages_));
+  cut_tokens(started.n_prompt_tokens());
+  locate_messages(n_kept);
+  turn_ = RunningTurn{.turn_id = started.turn_id(),
+                      .action = shown_text(started.action()),
+                      .reason = shown_text(started.reason()),
+                      .n_prompt_tokens = started.n_prompt_tokens(),
+                      .n_cached_tokens = started.n_cached_tokens(),
+                      .is_generating = started.n_cached_tokens() == started.n_prompt_tokens(),
+                      .started_ms = time_ms};
+  if (turn_->is_generating) turn_->generating_since_ms = time_ms;
+  has_answer_ = false;
+  last_action_ = turn_->action;
+  last_action_reason_ = turn_->reason;
+}
+
+void Mirror::take(const stream::PrefillProgress& progress) {
+  check_running(progress.turn_id());
+  check_range(progress.n_layers(), 0, max_heads, "n_layers");
+  check_range(progress.layer(), 0, progress.n_layers(), "layer");
+  check_range(progress.n_tokens(), 0, max_tokens, "n_tokens");
+  check_number(progress.fraction(), 1, "the fraction");
+  turn_->prefill_fraction = progress.fraction();
+  turn_->prefill_layer = progress.layer();
+  turn_->n_prefill_layers = progress.n_layers();
+  turn_->n_prefill_tokens = progress.n_tokens();
+}
+
+/// The message that the running turn's tokens go to.
+void Mirror::begin_answer() {
+  if (has_answer_) return;
+  has_answer_ = true;
+  MirrorMessage& answer = messages_.emplace_back();
+  answer.role = "assistant";
+  answer.drawn_at = turn_->n_prompt_tokens;
+}
+
+void Mirror::take(const stream::Token& token, double time_ms) {
+  check_running(token.turn_id());
+  check_id(token.id());
+  const int32_t position = turn_->n_prompt_tokens + turn_->n_generated;
+  check_range(position, 0, std::min(n_known_tokens(), max_tokens - 1), "the position");
+  const bool is_known = position < n_known_tokens();
+  if (is_known && tokens_[static_cast<size_t>(position)].id != token.id())
+    throw Error("token " + number(token.id()) + " was drawn for position " + number(position) +
+                ", where the conversation has " + number(tokens_[static_cast<size_t>(position)].id));
+  const std::string text = shown_text(token.text());
+  if (token_text_.size() + text.size() > max_text_bytes) throw Error("the conversation is too long to be shown");
+
+  begin_answer();
+  if (!is_known) add_token(token.id(), TokenClass::plain, text);
+  MirrorMessage& answer = messages_.back();
+  answer.content += text;
+  answer.ids.push_back(token.id());
+  if (answer.token_begin < 0) {
+    answer.token_begin = position;
+    answer.text_begin = tokens_[static_cast<size_t>(position)].text_begin;
+  }
+  answer.token_end = position + 1;
+  if (!turn_->is_generating) turn_->generating_since_ms = time_ms;
+  turn_->is_generating = true;
+  ++turn_->n_generated;
+}
+
+void Mirror::take(const stream::TurnFinished& finished) {
+  TurnNumbers numbers = read_numbers(finished);
+  const auto ids = span_of(finished.ids());
+  std::string text = shown_text(finished.text());
+  const bool is_running = turn_ && turn_->turn_id == finished.turn_id();
+  if (!is_running) {
+    // Refused before it began; another turn may go on.
+    if (!ids.empty() || !text.empty() || numbers.stop_reason != "error") check_running(finished.turn_id());
+    failure_ = numbers.message;
+    return;
+  }
+  const bool broke_off = numbers.stop_reason == "error" && ids.empty() && text.empty();
+  if (!broke_off) {
+    const std::span<const TokenId> drawn = has_answer_ ? messages_.back().ids : std::span<const TokenId>();
+    if (!std::equal(ids.begin(), ids.end(), drawn.begin(), drawn.end()))
+      throw Error("the answer's " + std::to_string(ids.size()) + " token ids are not the " +
+                  std::to_string(drawn.size()) + " that were drawn");
+  } else if (has_answer_) {
+    numbers.n_answer_tokens = static_cast<int32_t>(messages_.back().ids.size());
+  }
+  numbers.kv_live_bytes = now_.kv_live_bytes;
+  numbers.kv_full_bytes = now_.kv_full_bytes;
+  if (!text.empty()) begin_answer();
+  if (has_answer_) {
+    if (!broke_off) messages_.back().content = std::move(text);
+    messages_.back().numbers = numbers;
+  }
+  last_turn_ = std::move(numbers);
+  last_turn_id_ = finished.turn_id();
+  turn_.reset();
+  has_answer_ = false;
+}
+
+void Mirror::forget_conversation() {
+  messages_.clear();
+  tokens_.clear();
+  token_text_.clear();
+  is_stale_ = false;
+}
+
+void Mirror::forget_if_stale() {
+  if (is_stale_) forget_conversation();
+}
+
+void Mirror::take(const stream::TraceEnd& end) {
+  if (end.n_events() != n_events_)
+    throw Error("the trace has " + std::to_string(end.n_events()) + " events; " + std::to_string(n_events_) + " came");
+  is_closed_ = true;
+}
+
+}  // namespace headroom

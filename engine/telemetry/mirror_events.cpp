@@ -1,0 +1,147 @@
+// Builds the events of one moment. See mirror_events.h.
+#include "engine/telemetry/mirror_events.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace headroom {
+namespace {
+
+stream::LoadedT loaded(const Mirror& mirror) {
+  const LoadedModel& model = *mirror.model();
+  stream::LoadedT event;
+  event.model_path = model.path;
+  event.model_name = model.name;
+  event.architecture = model.architecture;
+  event.file_bytes = model.file_bytes;
+  event.backend = model.backend;
+  event.device = model.device;
+  for (const auto& [name, reason] : model.skipped) {
+    event.skipped.push_back(std::make_unique<stream::SkippedT>());
+    event.skipped.back()->name = name;
+    event.skipped.back()->reason = reason;
+  }
+  event.n_layers = model.n_layers;
+  event.n_heads = model.n_heads;
+  event.n_kv_heads = model.n_kv_heads;
+  event.head_dim = model.head_dim;
+  event.n_vocab = model.n_vocab;
+  event.n_ctx = model.n_ctx;
+  event.n_ctx_train = model.n_ctx_train;
+  event.windows = model.windows;
+  event.page_tokens = model.page_tokens;
+  event.page_bytes = model.page_bytes;
+  event.has_template = model.has_template;
+  event.template_note = model.template_note;
+  event.config = std::make_unique<stream::CacheConfigT>(to_stream(mirror.config()));
+  return event;
+}
+
+stream::TokensT tokens(const Mirror& mirror) {
+  stream::TokensT event;
+  const std::string_view text = mirror.token_text();
+  event.text.assign(text.begin(), text.end());
+  for (const MirrorToken& token : mirror.tokens()) {
+    event.ids.push_back(token.id);
+    event.classes.push_back(static_cast<uint8_t>(token.token_class));
+    event.ends.push_back(token.text_end);
+  }
+  return event;
+}
+
+stream::CacheRebuiltT cache(const Mirror& mirror) {
+  stream::CacheRebuiltT event;
+  event.snapshot = std::make_unique<stream::SnapshotT>();
+  stream::SnapshotT& snapshot = *event.snapshot;
+  snapshot.n_tokens = mirror.n_cached();
+  snapshot.kv_live_bytes = mirror.now().kv_live_bytes;
+  snapshot.kv_full_bytes = mirror.now().kv_full_bytes;
+  snapshot.kv_pool_bytes = mirror.now().kv_pool_bytes;
+  snapshot.kv_peak_bytes = mirror.kv_peak_bytes();
+  snapshot.turn_log_bytes = mirror.turn_log_bytes();
+  snapshot.resident_bytes = mirror.resident_bytes();
+  event.config = std::make_unique<stream::CacheConfigT>(to_stream(mirror.config()));
+  int64_t n_pages = 0;
+  for (const MirrorHead& head : mirror.heads()) n_pages += head.pages;
+  // The last Snapshot may be older than the last Step.
+  snapshot.kv_live_bytes = std::max(snapshot.kv_live_bytes, n_pages * mirror.model()->page_bytes);
+  const size_t bytes_a_head = (static_cast<size_t>(mirror.n_cached()) + 7) / 8;
+  for (size_t head = 0; head < mirror.heads().size(); ++head) {
+    const MirrorHead& state = mirror.heads()[head];
+    event.policies.push_back(state.policy.parts);
+    if (mirror.has_profile())
+      event.recoveries.insert(event.recoveries.end(), state.profile.recoveries.begin(), state.profile.recoveries.end());
+    snapshot.lengths.push_back(state.kept_tokens);
+    snapshot.pages.push_back(state.pages);
+    const size_t first = event.kept.size();
+    event.kept.resize(first + bytes_a_head);
+    for (const int32_t position : mirror.kept_positions(static_cast<int32_t>(head)))
+      event.kept[first + static_cast<size_t>(position) / 8] |= static_cast<uint8_t>(1u << (position % 8));
+  }
+  return event;
+}
+
+stream::TurnStartedT turn_started(const Mirror& mirror, size_t n_messages) {
+  stream::TurnStartedT event;
+  event.action = mirror.last_action();
+  event.reason = mirror.last_action_reason();
+  for (size_t i = 0; i < n_messages; ++i) {
+    const MirrorMessage& message = mirror.messages()[i];
+    event.messages.push_back(std::make_unique<stream::MessageT>());
+    event.messages.back()->role = message.role;
+    event.messages.back()->content = message.content;
+    event.messages.back()->ids = message.ids;
+  }
+  if (mirror.turn()) {
+    event.turn_id = mirror.turn()->turn_id;
+    event.n_prompt_tokens = mirror.turn()->n_prompt_tokens;
+    event.n_cached_tokens = mirror.turn()->n_cached_tokens;
+  } else {
+    event.turn_id = mirror.last_turn_id();
+    event.n_prompt_tokens = event.n_cached_tokens = static_cast<int32_t>(mirror.tokens().size());
+  }
+  return event;
+}
+
+}  // namespace
+
+std::vector<stream::EventT> describe(const Mirror& mirror) {
+  assert(mirror.model() != nullptr);
+  std::vector<stream::EventT> events;
+  const auto add = [&](auto&& body) {
+    stream::EventT& event = events.emplace_back();
+    event.sequence = events.size() - 1;
+    event.time_ms = mirror.time_ms();
+    event.body.Set(std::forward<decltype(body)>(body));
+  };
+  stream::HelloT hello;
+  hello.protocol = stream_protocol;
+  add(std::move(hello));
+  add(loaded(mirror));
+  if (mirror.messages().empty() || mirror.is_stale()) return events;
+
+  // The answer under way follows as one piece; without a turn the conversation is told as one that was just read.
+  const bool writes_answer = mirror.turn() && mirror.turn()->n_generated > 0;
+  add(turn_started(mirror, mirror.messages().size() - (writes_answer ? 1 : 0)));
+  add(tokens(mirror));
+  add(cache(mirror));
+  if (writes_answer) {
+    const MirrorMessage& answer = mirror.messages().back();
+    for (size_t i = 0; i < answer.ids.size(); ++i) {
+      stream::TokenT token;
+      token.turn_id = mirror.turn()->turn_id;
+      token.id = answer.ids[i];
+      if (i == 0) token.text = answer.content;
+      add(std::move(token));
+    }
+  } else if (!mirror.turn()) {
+    stream::TurnFinishedT finished;
+    finished.turn_id = mirror.last_turn_id();
+    finished.stop_reason = "max_tokens";
+    finished.n_prompt_tokens = static_cast<int32_t>(mirror.tokens().size());
+    add(std::move(finished));
+  }
+  return events;
+}
+
+}  // namespace headroom

@@ -1,0 +1,139 @@
+// Where a message's text stands among the tokens, and what the panels ask of tokens and kept sets. See mirror.h.
+#include <algorithm>
+
+#include "engine/telemetry/mirror.h"
+
+namespace headroom {
+namespace {
+
+constexpr std::string_view white_space = " \t\n\v\f\r";
+
+/// Where `needle` (not empty) stands in `text` from a byte on, or npos: Knuth, Morris, Pratt 1977, so that text which
+/// repeats itself costs no more than other text.
+size_t find_linear(std::string_view text, size_t from, std::string_view needle) {
+  std::vector<uint32_t> border(needle.size(), 0);  // length of the longest prefix that also ends here
+  for (size_t i = 1, k = 0; i < needle.size(); ++i) {
+    while (k > 0 && needle[i] != needle[k]) k = border[k - 1];
+    if (needle[i] == needle[k]) ++k;
+    border[i] = static_cast<uint32_t>(k);
+  }
+  for (size_t i = from, k = 0; i < text.size(); ++i) {
+    while (k > 0 && text[i] != needle[k]) k = border[k - 1];
+    if (text[i] == needle[k]) ++k;
+    if (k == needle.size()) return i + 1 - k;
+  }
+  return std::string_view::npos;
+}
+
+}  // namespace
+
+/// Position of the token that covers a byte of the text.
+int32_t Mirror::token_of_byte(size_t text_byte) const {
+  const auto found = std::partition_point(tokens_.begin(), tokens_.end(),
+                                          [&](const MirrorToken& token) { return token.text_end <= text_byte; });
+  return static_cast<int32_t>(found - tokens_.begin());
+}
+
+/// An answer that was drawn here stands where it was drawn, as long as its ids do.
+bool Mirror::locate_drawn(MirrorMessage& message) const {
+  if (message.drawn_at < 0 || static_cast<size_t>(message.drawn_at) >= tokens_.size() || message.ids.empty())
+    return false;
+  const auto first = static_cast<size_t>(message.drawn_at);
+  const size_t n = std::min(message.ids.size(), tokens_.size() - first);
+  for (size_t i = 0; i < n; ++i)
+    if (tokens_[first + i].id != message.ids[i]) return false;
+  message.token_begin = message.drawn_at;
+  message.token_end = message.drawn_at + static_cast<int32_t>(n);
+  message.text_begin = tokens_[first].text_begin;
+  message.content_begin = 0;
+  return true;
+}
+
+/// Any other text is looked for behind the message before it. A template may have cut white space off both ends.
+void Mirror::locate_written(MirrorMessage& message, size_t text_from, size_t& budget) const {
+  const std::string_view content = message.content;
+  const size_t first = content.find_first_not_of(white_space);
+  if (first == std::string_view::npos) return;
+  const std::string_view core = content.substr(first, content.find_last_not_of(white_space) + 1 - first);
+  const size_t cost = core.size() + token_text_.size() - std::min(text_from, token_text_.size());
+  if (cost > budget) return;
+  size_t found = find_linear(token_text_, text_from, core);
+  budget -= found == std::string_view::npos ? cost : core.size() + (found - text_from);
+  if (found == std::string_view::npos) return;
+  // What of the white space is there belongs to the message.
+  size_t begin = first, end = first + core.size();
+  size_t text_end = found + core.size();
+  while (begin > 0 && found > text_from && token_text_[found - 1] == content[begin - 1]) --begin, --found;
+  while (end < content.size() && text_end < token_text_.size() && token_text_[text_end] == content[end])
+    ++end, ++text_end;
+  message.text_begin = static_cast<uint32_t>(found);
+  message.content_begin = static_cast<uint32_t>(begin);
+  message.token_begin = token_of_byte(found);
+  message.token_end = token_of_byte(text_end - 1) + 1;
+}
+
+void Mirror::locate_messages(size_t first) {
+  // Several times the whole text is plenty for a conversation; a hostile one must not cost more.
+  size_t budget = 8 * token_text_.size() + (size_t{1} << 20);
+  size_t text_from = 0;
+  for (size_t i = 0; i < messages_.size(); ++i) {
+    MirrorMessage& message = messages_[i];
+    if (i >= first) {
+      message.token_begin = message.token_end = -1;
+      message.text_begin = message.content_begin = 0;
+      if (!locate_drawn(message)) locate_written(message, text_from, budget);
+    }
+    if (message.token_end > 0) text_from = tokens_[static_cast<size_t>(message.token_end) - 1].text_end;
+  }
+}
+
+std::string_view Mirror::text_of(int32_t position) const {
+  if (position < 0 || static_cast<size_t>(position) >= tokens_.size()) return {};
+  const MirrorToken& token = tokens_[static_cast<size_t>(position)];
+  return token_text().substr(token.text_begin, token.text_end - token.text_begin);
+}
+
+int32_t Mirror::token_at(const MirrorMessage& message, size_t content_byte) const {
+  if (message.token_begin < 0 || content_byte < message.content_begin || content_byte >= message.content.size())
+    return -1;
+  const size_t byte = message.text_begin + (content_byte - message.content_begin);
+  const int32_t position = token_of_byte(byte);
+  return position < message.token_end && static_cast<size_t>(position) < tokens_.size() ? position : -1;
+}
+
+std::pair<size_t, size_t> Mirror::content_bytes_of(const MirrorMessage& message, int32_t position) const {
+  if (position < message.token_begin || position >= message.token_end || position < 0 ||
+      static_cast<size_t>(position) >= tokens_.size())
+    return {0, 0};
+  const MirrorToken& token = tokens_[static_cast<size_t>(position)];
+  const auto to_content = [&](size_t text_byte) {
+    const size_t byte = std::max<size_t>(text_byte, message.text_begin) - message.text_begin + message.content_begin;
+    return std::min(byte, message.content.size());
+  };
+  return {to_content(token.text_begin), to_content(token.text_end)};
+}
+
+bool Mirror::holds(int32_t head, int32_t position) const {
+  return head >= 0 && static_cast<size_t>(head) < heads_.size() && position >= 0 && position < n_cached_ &&
+         kept_.holds(head, position);
+}
+
+int32_t Mirror::n_heads_holding(int32_t position) const {
+  return position >= 0 && position < n_cached_ ? kept_.n_holding(position) : 0;
+}
+
+std::vector<int32_t> Mirror::kept_positions(int32_t head) const {
+  std::vector<int32_t> positions;
+  for (int32_t position = 0; position < n_cached_; ++position)
+    if (holds(head, position)) positions.push_back(position);
+  return positions;
+}
+
+std::vector<int32_t> Mirror::heads_holding(int32_t position) const {
+  std::vector<int32_t> heads;
+  for (int32_t head = 0; static_cast<size_t>(head) < heads_.size(); ++head)
+    if (holds(head, position)) heads.push_back(head);
+  return heads;
+}
+
+}  // namespace headroom

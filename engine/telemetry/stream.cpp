@@ -1,0 +1,206 @@
+// Messages of stream.fbs ◄─► bytes: packing, framing, and the verification that comes before anything is read.
+#include "engine/telemetry/stream.h"
+
+#include <flatbuffers/util.h>
+
+#include <cassert>
+#include <cmath>
+#include <cstring>
+
+#include "engine/base/error.h"
+
+namespace headroom {
+namespace {
+
+constexpr const char* event_identifier = "HREV";
+constexpr const char* command_identifier = "HRCM";
+constexpr size_t max_policies = 64;
+
+template <typename Table>
+std::vector<std::byte> pack_as(const typename Table::NativeTableType& message, const char* identifier) {
+  flatbuffers::FlatBufferBuilder builder(1024);
+  builder.Finish(Table::Pack(builder, &message), identifier);
+  const uint32_t length = builder.GetSize();
+  if (length > max_message_bytes)
+    throw Error("a message of " + std::to_string(length) + " bytes; the stream carries at most " +
+                std::to_string(max_message_bytes));
+  std::vector<std::byte> bytes(sizeof(length) + length);
+  flatbuffers::WriteScalar(bytes.data(), length);
+  std::memcpy(bytes.data() + sizeof(length), builder.GetBufferPointer(), length);
+  return bytes;
+}
+
+std::string printable(const char* identifier) {
+  std::string text(identifier, flatbuffers::kFileIdentifierLength);
+  for (char& c : text)
+    if (c < ' ' || c > '~') c = '?';
+  return text;
+}
+
+template <typename Table>
+const Table& verify_as(std::span<const std::byte> bytes, const char* identifier, const std::string& kind) {
+  assert(reinterpret_cast<uintptr_t>(bytes.data()) % 8 == 0);
+  const std::string expected = "; expected " + kind + " (\"" + identifier + "\")";
+  constexpr size_t smallest = sizeof(flatbuffers::uoffset_t) + flatbuffers::kFileIdentifierLength;
+  if (bytes.size() < smallest || bytes.size() > max_message_bytes)
+    throw Error("a message of " + std::to_string(bytes.size()) + " bytes" + expected);
+  if (!flatbuffers::BufferHasIdentifier(bytes.data(), identifier))
+    throw Error("a message marked \"" + printable(flatbuffers::GetBufferIdentifier(bytes.data())) + "\"" + expected);
+  flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  if (!verifier.VerifyBuffer<Table>(identifier))
+    throw Error("a damaged message of " + std::to_string(bytes.size()) + " bytes" + expected);
+  const Table& table = *flatbuffers::GetRoot<Table>(bytes.data());
+  if (table.body() == nullptr) throw Error("a message without a body" + expected);
+  return table;
+}
+
+/// A message can name one string many times, so that a reader would copy far more than was sent.
+class TextBudget {
+ public:
+  explicit TextBudget(size_t bytes) : left_(bytes) {}
+  template <typename T>
+  void take(const flatbuffers::Vector<T>* vector) {
+    if (vector == nullptr) return;
+    const size_t bytes = vector->size() * sizeof(T);
+    if (bytes > left_) throw Error("a message that names the same text more than once; expected each text by itself");
+    left_ -= bytes;
+  }
+  void take(const flatbuffers::Vector<flatbuffers::Offset<stream::Message>>* messages) {
+    if (messages == nullptr) return;
+    for (const stream::Message* message : *messages) {
+      take(message->role());
+      take(message->content());
+      take(message->ids());
+    }
+  }
+
+ private:
+  size_t left_;
+};
+
+}  // namespace
+
+std::vector<std::byte> pack(const stream::EventT& event) {
+  return pack_as<stream::Event>(event, event_identifier);
+}
+std::vector<std::byte> pack(const stream::CommandT& command) {
+  return pack_as<stream::Command>(command, command_identifier);
+}
+
+const stream::Event& verify_event(std::span<const std::byte> bytes) {
+  const auto& event = verify_as<stream::Event>(bytes, event_identifier, "an event");
+  if (event.body_type() > stream::EventBody::MAX)
+    throw Error("an event of the unknown kind " + std::to_string(static_cast<int>(event.body_type())) +
+                "; expected 1 to " + std::to_string(static_cast<int>(stream::EventBody::MAX)));
+  TextBudget budget(bytes.size());
+  if (const auto* turn = event.body_as_TurnStarted()) budget.take(turn->messages());
+  if (const auto* loaded = event.body_as_Loaded(); loaded != nullptr && loaded->skipped() != nullptr)
+    for (const stream::Skipped* skipped : *loaded->skipped()) {
+      budget.take(skipped->name());
+      budget.take(skipped->reason());
+    }
+  if (const auto* turn = event.body_as_TurnFinished(); turn != nullptr && turn->first_token_top() != nullptr)
+    for (const stream::TopLogit* top : *turn->first_token_top()) budget.take(top->text());
+  return event;
+}
+
+const stream::Command& verify_command(std::span<const std::byte> bytes) {
+  const auto& command = verify_as<stream::Command>(bytes, command_identifier, "a command");
+  if (command.body_type() > stream::CommandBody::MAX)
+    throw Error("a command of the unknown kind " + std::to_string(static_cast<int>(command.body_type())) +
+                "; expected 1 to " + std::to_string(static_cast<int>(stream::CommandBody::MAX)));
+  TextBudget budget(bytes.size());
+  if (const auto* prompt = command.body_as_Prompt()) {
+    budget.take(prompt->messages());
+    if (prompt->stop_strings() != nullptr)
+      for (const flatbuffers::String* stop : *prompt->stop_strings()) budget.take(stop);
+  }
+  return command;
+}
+
+std::string shown_text(const flatbuffers::String* text) {
+  std::string shown;
+  if (text == nullptr) return shown;
+  shown.reserve(text->size());
+  const char* at = text->c_str();  // ends in a 0 byte, which is where FromUTF8 stops at the latest
+  const char* const end = at + text->size();
+  while (at < end) {
+    const char* next = at;
+    if (flatbuffers::FromUTF8(&next) >= 0) {
+      shown.append(at, next);
+      at = next;
+    } else {
+      shown += "\uFFFD";
+      ++at;
+    }
+  }
+  return shown;
+}
+
+void FrameReader::push(std::span<const std::byte> bytes) {
+  buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(begin_));
+  begin_ = 0;
+  buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+}
+
+std::span<const std::byte> FrameReader::next() {
+  constexpr size_t prefix = sizeof(uint32_t);
+  if (n_pending() < prefix) return {};
+  const auto length = flatbuffers::ReadScalar<uint32_t>(buffer_.data() + begin_);
+  if (length == 0 || length > max_message_bytes)
+    throw Error("a message of " + std::to_string(length) + " bytes was announced; expected 1 to " +
+                std::to_string(max_message_bytes));
+  if (n_pending() - prefix < length) return {};
+  const auto first = buffer_.begin() + static_cast<std::ptrdiff_t>(begin_ + prefix);
+  message_.assign(first, first + length);
+  begin_ += prefix + length;
+  return message_;
+}
+
+size_t FrameReader::n_pending() const {
+  return buffer_.size() - begin_;
+}
+
+stream::CacheConfigT to_stream(const CacheConfig& config) {
+  stream::CacheConfigT out;
+  out.name = config.name;
+  for (const Policy policy : config.policy_set) out.policy_set.push_back(policy.parts);
+  out.r_local = config.r_local;
+  out.r_frequent = config.r_frequent;
+  out.threshold = config.threshold;
+  out.group_mean = config.group == GroupReduce::mean;
+  return out;
+}
+
+CacheConfig from_stream(const stream::CacheConfig& config) {
+  const auto check = [](double value, double most, const char* name) {
+    if (!(value >= 0 && value <= most))
+      throw Error(std::string(name) + " is " + std::to_string(value) + "; expected 0 to " +
+                  std::to_string(static_cast<int>(most)));
+  };
+  check(config.r_local(), 1, "r_local");
+  check(config.r_frequent(), 1, "r_frequent");
+  check(config.threshold(), 2, "the threshold");
+  const size_t n_policies = config.policy_set() == nullptr ? 0 : config.policy_set()->size();
+  if (n_policies == 0 || n_policies > max_policies)
+    throw Error("a policy set of " + std::to_string(n_policies) + " policies; expected 1 to " +
+                std::to_string(max_policies));
+  CacheConfig out{.name = shown_text(config.name()),
+                  .policy_set = {},
+                  .r_local = config.r_local(),
+                  .r_frequent = config.r_frequent(),
+                  .threshold = config.threshold(),
+                  .group = config.group_mean() ? GroupReduce::mean : GroupReduce::min};
+  for (const uint8_t parts : *config.policy_set()) out.policy_set.push_back(policy_from_stream(parts));
+  return out;
+}
+
+Policy policy_from_stream(uint8_t parts) {
+  constexpr uint8_t all = Policy::special | Policy::punctuation | Policy::frequent | Policy::local | Policy::first;
+  if (parts != Policy::full && (parts == 0 || (parts & ~all) != 0))
+    throw Error("a policy of the parts " + std::to_string(parts) + "; expected " + std::to_string(Policy::full) +
+                " or 1 to " + std::to_string(all));
+  return Policy{parts};
+}
+
+}  // namespace headroom

@@ -1,0 +1,56 @@
+// Bytes ◄─► messages of stream.fbs: framing, verification, limits. Whatever comes from the other side of a stream is
+// untrusted: nothing is read from a message that was not verified.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/base/policy.h"
+#include "engine/telemetry/stream_generated.h"
+
+namespace headroom {
+
+inline constexpr uint32_t stream_protocol = 1;
+/// A longer message is refused: 64 MiB hold the kept sets of 4,096 heads over 128 Ki tokens.
+inline constexpr uint32_t max_message_bytes = 64u << 20;
+
+/// A message with its length in front, ready to be written. Throws Error for one over the limit.
+std::vector<std::byte> pack(const stream::EventT& event);
+std::vector<std::byte> pack(const stream::CommandT& command);
+
+/// The message of one frame, without the length; it points into `bytes`, which begin where a std::vector's would (at a
+/// multiple of 8). Its body is there and of a known kind, and all of its text together is no longer than the message.
+/// Throws Error: found, expected.
+const stream::Event& verify_event(std::span<const std::byte> bytes);
+const stream::Command& verify_command(std::span<const std::byte> bytes);
+
+/// The text of a string that is shown: FlatBuffers does not look at it, so bytes that are no UTF-8 become U+FFFD.
+std::string shown_text(const flatbuffers::String* text);
+
+/// Cuts a byte stream into messages.
+class FrameReader {
+ public:
+  /// Appends what was read.
+  void push(std::span<const std::byte> bytes);
+  /// The next whole message without its length, valid until the next call; empty where more bytes are needed. Throws
+  /// Error for a length of 0 or over the limit; the stream cannot be followed after that.
+  std::span<const std::byte> next();
+  /// Bytes of a message that is not whole yet.
+  size_t n_pending() const;
+
+ private:
+  std::vector<std::byte> buffer_;
+  size_t begin_ = 0;                // of what next() has not given yet
+  std::vector<std::byte> message_;  // what next() gave, at an address that FlatBuffers can read from
+};
+
+stream::CacheConfigT to_stream(const CacheConfig& config);
+/// Throws Error for shares out of range, a set that is empty or has more than 64 policies, unknown parts.
+CacheConfig from_stream(const stream::CacheConfig& config);
+/// Throws Error for no part, unknown parts, `full` beside others.
+Policy policy_from_stream(uint8_t parts);
+
+}  // namespace headroom

@@ -1,0 +1,100 @@
+// Writes a few small streams into a folder: where the fuzzer of the stream begins.
+#include <filesystem>
+#include <fstream>
+
+#include "tests/support/sample_stream.h"
+
+using namespace headroom;
+using namespace headroom::test;
+
+namespace {
+
+void write(const std::string& path, const std::vector<std::byte>& bytes) {
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+}
+
+std::vector<std::byte> commands() {
+  std::vector<std::byte> bytes;
+  const auto add = [&](auto body) {
+    stream::CommandT command;
+    command.body.Set(std::move(body));
+    const std::vector<std::byte> packed = pack(command);
+    bytes.insert(bytes.end(), packed.begin(), packed.end());
+  };
+  stream::LoadT load;
+  load.model_path = "model.gguf";
+  load.config = std::make_unique<stream::CacheConfigT>(to_stream(*find_cache_config("h2o")));
+  add(std::move(load));
+  stream::PromptT prompt;
+  prompt.turn_id = 1;
+  prompt.messages.push_back(std::make_unique<stream::MessageT>());
+  prompt.messages.back()->role = "user";
+  prompt.messages.back()->content = "Hello";
+  prompt.messages.back()->ids = {1, 2};
+  prompt.sampler = std::make_unique<stream::SamplerT>();
+  prompt.stop_strings = {"stop"};
+  add(std::move(prompt));
+  add(stream::StopT());
+  add(stream::ClearT());
+  add(stream::QuitT());
+  return bytes;
+}
+
+/// What an engine says seldom.
+std::vector<std::byte> rare_events() {
+  std::vector<std::byte> bytes;
+  uint64_t sequence = 0;
+  const auto send = [&](const stream::EventT& event) {
+    const std::vector<std::byte> packed = pack(event);
+    bytes.insert(bytes.end(), packed.begin(), packed.end());
+    sequence = event.sequence + 1;
+  };
+  const auto add = [&](auto body) {
+    stream::EventT event;
+    event.sequence = sequence;
+    event.time_ms = 1e6;
+    event.body.Set(std::move(body));
+    send(event);
+  };
+  SampleStream{.n_layers = 1, .n_kv_heads = 1, .n_tokens = 50, .n_turns = 1}.send_to(send);
+  stream::TurnFinishedT refused;
+  refused.turn_id = 9;
+  refused.stop_reason = "error";
+  add(std::move(refused));
+  stream::FailureT failure;
+  failure.message = "no";
+  add(std::move(failure));
+  stream::CacheRebuiltT cleared;
+  cleared.snapshot = std::make_unique<stream::SnapshotT>();
+  cleared.snapshot->lengths = cleared.snapshot->pages = {0};
+  cleared.config = std::make_unique<stream::CacheConfigT>(to_stream(*find_cache_config("paper")));
+  cleared.policies = {Policy::full};
+  cleared.forgets = true;
+  add(std::move(cleared));
+  stream::LoadFailedT failed;
+  failed.message = "no";
+  add(std::move(failed));
+  stream::TraceEndT end;
+  end.n_events = sequence;
+  add(std::move(end));
+  return bytes;
+}
+
+}  // namespace
+
+int main(int, char** arguments) {
+  const std::string folder = arguments[1];
+  std::filesystem::create_directories(folder);
+  for (const SampleEnd end : {SampleEnd::finished, SampleEnd::answering, SampleEnd::prefilling}) {
+    std::vector<std::byte> bytes;
+    SampleStream{.n_layers = 2, .n_kv_heads = 1, .n_tokens = 70, .n_turns = 1, .end = end}.send_to(
+        [&](const stream::EventT& event) {
+          const std::vector<std::byte> packed = pack(event);
+          bytes.insert(bytes.end(), packed.begin(), packed.end());
+        });
+    write(folder + "/events" + std::to_string(static_cast<int>(end)), bytes);
+  }
+  write(folder + "/rare", rare_events());
+  write(folder + "/commands", commands());
+}

@@ -1,0 +1,211 @@
+// Whatever comes in that is wrong is answered by a sentence, and the engine goes on where that is possible.
+#include <catch2/catch.hpp>
+#include <cstdio>
+#include <limits>
+
+#include "engine/base/error.h"
+#include "tests/serve/served_engine.h"
+
+using namespace headroom;
+using namespace headroom::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+const std::string& model_path() {
+  static const TinyModelFile file(make_endless_model(tiny_model_options(Architecture::llama)));
+  return file.path();
+}
+
+/// A file with these bytes, removed at the end.
+struct OddFile {
+  std::string path = temporary_path("odd.gguf");
+  explicit OddFile(const Bytes& bytes) { write_file(path, bytes); }
+  ~OddFile() { std::remove(path.c_str()); }
+};
+
+std::string load_error(ServedEngine& engine, stream::LoadT load) {
+  engine.send(std::move(load));
+  const auto& failed = *engine.until(stream::EventBody::LoadFailed).body_as_LoadFailed();
+  CHECK_FALSE(failed.cancelled());
+  CHECK(engine.mirror.load_error() == failed.message()->str());
+  return failed.message()->str();
+}
+
+stream::LoadT load_of(const std::string& path) {
+  stream::LoadT load;
+  load.model_path = path;
+  load.n_threads = 2;
+  return load;
+}
+
+/// A turn that was refused before it began.
+std::string refusal(ServedEngine& engine, stream::PromptT prompt) {
+  const uint64_t turn_id = prompt.turn_id;
+  engine.send(std::move(prompt));
+  engine.types.clear();
+  const auto& finished = *engine.until(stream::EventBody::TurnFinished).body_as_TurnFinished();
+  CHECK(engine.types.size() == 1);  // no TurnStarted
+  CHECK(finished.turn_id() == turn_id);
+  CHECK(finished.stop_reason()->str() == "error");
+  return finished.message()->str();
+}
+
+void check_goes_on(ServedEngine& engine) {
+  engine.send(ServedEngine::cold_prompt(99, "Hello", 2));
+  CHECK(engine.until(stream::EventBody::TurnFinished).body_as_TurnFinished()->stop_reason()->str() == "max_tokens");
+}
+
+}  // namespace
+
+TEST_CASE("a model that cannot be opened is a sentence, and the engine goes on") {
+  ServedEngine engine;
+  CHECK_THAT(load_error(engine, load_of("/nowhere/model.gguf")),
+             Contains("/nowhere/model.gguf") && Contains("No such"));
+  CHECK_THAT(load_error(engine, load_of("")), Contains("no model file"));
+  CHECK_THAT(load_error(engine, load_of(std::string("a\0b", 3))), Contains("NUL"));
+  CHECK_THAT(load_error(engine, load_of("/tmp")), Contains("not a regular file"));
+
+  Bytes bytes = make_tiny_model(Architecture::llama).bytes();
+  bytes.resize(bytes.size() / 2);
+  const OddFile cut(bytes);
+  CHECK_THAT(load_error(engine, load_of(cut.path)), Contains(cut.path));
+  const OddFile noise(Bytes(1000, std::byte{0xa5}));
+  CHECK_THAT(load_error(engine, load_of(noise.path)), Contains("GGUF"));
+  GgufWriter foreign = make_tiny_model(Architecture::llama);
+  foreign.set("general.architecture", "mamba");
+  const OddFile mamba(foreign.bytes());
+  CHECK_THAT(load_error(engine, load_of(mamba.path)), Contains("mamba"));
+
+  stream::LoadT load = load_of(model_path());
+  load.config = std::make_unique<stream::CacheConfigT>(to_stream(*find_cache_config("paper")));
+  load.config->r_local = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THAT(load_error(engine, load), Contains("r_local"));
+  load.config->r_local = 0.3;
+  load.config->policy_set.clear();
+  CHECK_THAT(load_error(engine, load), Contains("policy set"));
+  load.config = nullptr;
+  load.backend = "abacus";
+  CHECK_THAT(load_error(engine, load), Contains("abacus"));
+  load.backend = "cpu";
+  load.n_threads = 1 << 30;
+  CHECK_THAT(load_error(engine, load), Contains("threads"));
+  load.n_threads = 1;
+  load.n_ctx = 1 << 30;
+  CHECK_THAT(load_error(engine, load), Contains("context"));
+  load.n_ctx = -1;
+  CHECK_THAT(load_error(engine, load), Contains("context"));
+
+  engine.load(model_path());
+  check_goes_on(engine);
+  load_error(engine, load_of("/nowhere/model.gguf"));
+  CHECK_THAT(refusal(engine, ServedEngine::cold_prompt(5, "Hello", 2)), Contains("no model"));
+}
+
+TEST_CASE("commands that need a model are refused without one") {
+  ServedEngine engine;
+  CHECK_THAT(refusal(engine, ServedEngine::cold_prompt(1, "Hello", 2)), Contains("no model"));
+  stream::SetConfigT set;
+  set.turn_id = 2;
+  engine.send(std::move(set));
+  CHECK_THAT(engine.until(stream::EventBody::TurnFinished).body_as_TurnFinished()->message()->str(),
+             Contains("no model"));
+  engine.send(stream::ClearT{});
+  CHECK_THAT(engine.until(stream::EventBody::Failure).body_as_Failure()->message()->str(), Contains("no model"));
+  engine.send(stream::StopT{});
+  engine.send(stream::CancelLoadT{});
+  engine.load(model_path());
+  check_goes_on(engine);
+}
+
+TEST_CASE("a conversation that cannot be used is refused, and the next one is answered") {
+  ServedEngine engine;
+  engine.load(model_path());
+  const auto refuse = [&](const std::vector<ChatMessage>& messages) {
+    return refusal(engine, ServedEngine::prompt(7, messages, 2));
+  };
+  CHECK_THAT(refuse({}), Contains("empty"));
+  CHECK_THAT(refuse({{"user", "", {}}}), Contains("empty"));
+  CHECK_THAT(refuse({{"user", std::string("a\0b", 3), {}}}), Contains("message 1") && Contains("NUL"));
+  CHECK_THAT(refuse({{"user", "\xff\xfe", {}}}), Contains("UTF-8"));
+  CHECK_THAT(refuse({{"user", "Hi", {}}, {"assistant", "\xff", {}}, {"user", "Hi", {}}}),
+             Contains("message 2") && Contains("UTF-8"));
+  CHECK_THAT(refuse({{"tool", "Hi", {}}, {"user", "Hi", {}}}), Contains("tool"));
+  CHECK_THAT(refuse({{"user", "Hi", {}}, {"assistant", "Hi", {}}}), Contains("last message"));
+  CHECK_THAT(refuse({{"user", "Hi", {}}, {"assistant", "Hi", {1 << 30}}, {"user", "Hi", {}}}), Contains("token id"));
+  CHECK_THAT(refuse({{"user", "Hi", {}}, {"assistant", "Hi", {-1}}, {"user", "Hi", {}}}), Contains("token id"));
+  CHECK_THAT(refuse({{"user", "Hi", {5}}}), Contains("only an answer"));
+  std::string longer_than_context;
+  while (longer_than_context.size() < 20000) longer_than_context += "words ";
+  CHECK_THAT(refuse({{"user", longer_than_context, {}}}), Contains("4096"));
+
+  stream::PromptT prompt = ServedEngine::prompt(8, {{"user", "Hello", {}}}, 2);
+  prompt.sampler->temperature = std::numeric_limits<float>::quiet_NaN();
+  CHECK_THAT(refusal(engine, prompt), Contains("temperature"));
+  prompt.sampler = nullptr;  // the defaults
+  prompt.stop_strings.resize(1000, "x");
+  CHECK_THAT(refusal(engine, prompt), Contains("stop strings"));
+  check_goes_on(engine);
+
+  stream::SetConfigT set;
+  set.turn_id = 9;
+  engine.send(std::move(set));
+  CHECK_THAT(engine.until(stream::EventBody::TurnFinished).body_as_TurnFinished()->message()->str(),
+             Contains("configuration"));
+  check_goes_on(engine);
+}
+
+TEST_CASE("a second prompt while one runs is refused, and the first goes on") {
+  ServedEngine engine;
+  engine.load(model_path());
+  engine.send(ServedEngine::cold_prompt(1, "Hello", 200));
+  engine.send(ServedEngine::cold_prompt(2, "Hello", 2));
+  const auto& refused = *engine.until(stream::EventBody::TurnFinished).body_as_TurnFinished();
+  CHECK(refused.turn_id() == 2);
+  CHECK(refused.stop_reason()->str() == "error");
+  CHECK_THAT(refused.message()->str(), Contains("another turn"));
+  const auto& finished = *engine.until(stream::EventBody::TurnFinished).body_as_TurnFinished();
+  CHECK(finished.turn_id() == 1);
+  CHECK(finished.stop_reason()->str() == "max_tokens");
+}
+
+TEST_CASE("bytes that are no command end the engine with a Failure and its sentence") {
+  ServedEngine engine;
+  engine.load(model_path());
+  stream::CommandT command;
+  command.body.Set(stream::StopT{});
+  std::vector<std::byte> bytes = pack(command);
+  const std::string kind = GENERATE("noise", "length 0", "huge length", "an event", "flipped", "cut off");
+  CAPTURE(kind);
+  if (kind == "noise") bytes.assign(2000, std::byte{0x5a});
+  if (kind == "length 0") bytes.assign(8, std::byte{0});
+  if (kind == "huge length") bytes.assign(8, std::byte{0xff});
+  if (kind == "an event") {
+    stream::EventT event;
+    event.body.Set(stream::FailureT{});
+    bytes = pack(event);
+  }
+  if (kind == "flipped")
+    for (size_t i = 12; i < bytes.size(); ++i) bytes[i] ^= std::byte{0xff};
+  if (kind == "cut off") bytes.pop_back();
+  engine.send_bytes(bytes);
+  if (kind == "cut off") engine.close_input();
+  const std::string sentence = engine.until(stream::EventBody::Failure).body_as_Failure()->message()->str();
+  CHECK_THAT(sentence, Contains("cannot follow its input"));
+  CHECK(engine.ended() == sentence);
+}
+
+TEST_CASE("a model file that shrinks while it answers ends the turn with a sentence; what was told is what is left") {
+  const OddFile file(make_endless_model(tiny_model_options(Architecture::llama)).bytes());
+  ServedEngine engine;
+  engine.load(file.path);
+  engine.send(ServedEngine::cold_prompt(1, "Hello", 3000));
+  engine.until(stream::EventBody::Step);
+  write_file(file.path, {});
+  const auto& finished = *engine.until(stream::EventBody::TurnFinished).body_as_TurnFinished();
+  CHECK(finished.stop_reason()->str() == "error");
+  CHECK_THAT(finished.message()->str(), Contains(file.path));
+  CHECK(engine.mirror.n_cached() == 0);
+  engine.load(model_path());
+  check_goes_on(engine);
+}

@@ -1,0 +1,44 @@
+// What a person does in the window, as calls. Panels call it and never act themselves; app/ implements it with the
+// engine's commands and the chat store, tests with a recorder.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "engine/base/policy.h"
+
+namespace headroom {
+
+class Actions {
+ public:
+  virtual ~Actions() = default;
+  // --- chat
+  virtual void send(const std::string& text) = 0;  // a user's message, then the answer
+  virtual void stop() = 0;
+  virtual void regenerate() = 0;  // another answer to the last message
+  virtual void new_chat() = 0;
+  virtual void open_chat(int64_t chat) = 0;
+  virtual void rename_chat(int64_t chat, const std::string& title) = 0;
+  virtual void delete_chat(int64_t chat) = 0;
+  virtual void undo_delete() = 0;
+  // --- model
+  virtual void open_model(const std::string& path) = 0;
+  virtual void choose_model() = 0;  // the system's file dialog, then open_model
+  virtual void cancel_load() = 0;
+  virtual void restart_engine() = 0;
+  // --- policy
+  virtual void apply_config(const CacheConfig& config) = 0;
+  // --- replay of a trace
+  virtual void replay_seek(int32_t moment) = 0;  // 0 … ReplayView::n_moments - 1
+  virtual void replay_play_or_pause() = 0;
+  virtual void replay_speed(double factor) = 0;
+  // --- recording, settings, program
+  virtual void start_recording() = 0;
+  virtual void stop_recording() = 0;
+  virtual void set_clipboard(const std::string& text) = 0;
+  virtual void dismiss_banner() = 0;
+  virtual void settings_changed() = 0;  // of UiState: theme, zoom, open panels; kept on disk
+  virtual void quit() = 0;
+};
+
+}  // namespace headroom

@@ -1,0 +1,15 @@
+// What a person must know now, above the transcript: failures, warnings, what can be undone.
+#pragma once
+
+#include "ui/ui.h"
+
+namespace headroom {
+
+struct BannerState {
+  int n_drawn = 0;  // for tests
+};
+
+/// Takes no room where there is none.
+void draw_banners(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions, BannerState& own);
+
+}  // namespace headroom

@@ -1,0 +1,16 @@
+// Every KV head of the model as a cell: layers down, KV heads across, coloured by policy or by a number. Hovering a
+// head tells the transcript (UiState::hovered_head); the token hovered there lights up the heads that hold it here.
+#pragma once
+
+#include "ui/ui.h"
+
+namespace headroom {
+
+struct HeadMapState {
+  float cells_width = 0, cells_height = 0;  // of one cell, as drawn last; for tests
+  float cells_left = 0, cells_top = 0;      // of the first cell on screen
+};
+
+void draw_head_map(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions, HeadMapState& own);
+
+}  // namespace headroom

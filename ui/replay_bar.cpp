@@ -1,0 +1,58 @@
+// Draws the controls of a recording. See replay_bar.h.
+#include "ui/replay_bar.h"
+
+#include <imgui.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace headroom {
+namespace {
+
+constexpr double speeds[] = {0.25, 0.5, 1, 2, 4, 8};
+
+void explain(const char* text) {
+  ImGui::SetItemTooltip("%s", text);
+}
+
+}  // namespace
+
+void draw_replay_bar(const Mirror& mirror, const ChatView& chat, Actions& actions) {
+  const ReplayView& replay = *chat.replay;
+  if (ImGui::Button(replay.is_playing ? "Pause###play" : "Play###play")) actions.replay_play_or_pause();
+  explain(replay.is_playing ? "Hold the recording here (Space)" : "Play the recording as it happened (Space)");
+  ImGui::SameLine();
+  ImGui::BeginDisabled(replay.moment == 0);
+  if (ImGui::Button("<###step_back")) actions.replay_seek(replay.moment - 1);
+  ImGui::EndDisabled();
+  explain("One moment back: before the last token or prompt (Left)");
+  ImGui::SameLine();
+  ImGui::BeginDisabled(replay.moment + 1 >= replay.n_moments);
+  if (ImGui::Button(">###step_on")) actions.replay_seek(replay.moment + 1);
+  ImGui::EndDisabled();
+  explain("One moment on: after the next token or prompt (Right)");
+  ImGui::SameLine();
+  char speed[32];
+  std::snprintf(speed, sizeof speed, "%gx", replay.speed);
+  ImGui::SetNextItemWidth(ImGui::GetFontSize() * 4.5f);
+  if (ImGui::BeginCombo("###speed", speed)) {
+    for (const double factor : speeds) {
+      std::snprintf(speed, sizeof speed, "%gx", factor);
+      if (ImGui::Selectable(speed, factor == replay.speed)) actions.replay_speed(factor);
+    }
+    ImGui::EndCombo();
+  }
+  explain("Speed of playing, against the recording's own");
+  ImGui::SameLine();
+  ImGui::AlignTextToFramePadding();
+  ImGui::Text("recording · %d tokens in the cache", mirror.n_cached());
+
+  int moment = replay.moment;
+  ImGui::SetNextItemWidth(-1);
+  if (ImGui::SliderInt("###moment", &moment, 0, std::max(replay.n_moments - 1, 0), "moment %d",
+                       ImGuiSliderFlags_AlwaysClamp))
+    actions.replay_seek(moment);
+  explain("A moment is the state after a prompt was read or a token was written; drag to go there");
+}
+
+}  // namespace headroom

@@ -1,0 +1,11 @@
+// The controls of a recording: play, step, scrub, speed. Drawn where a live chat has its input.
+#pragma once
+
+#include "ui/ui.h"
+
+namespace headroom {
+
+/// chat.replay must be set. Takes two lines of the current window.
+void draw_replay_bar(const Mirror& mirror, const ChatView& chat, Actions& actions);
+
+}  // namespace headroom

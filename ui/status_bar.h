@@ -1,0 +1,19 @@
+// One line at the bottom: model, backend, speeds, context, KV cache, recording; while a model is opened, its progress.
+// What does not fit goes, the least important first.
+#pragma once
+
+#include "ui/ui.h"
+
+namespace headroom {
+
+/// Shown last; for tests.
+struct StatusBarState {
+  int n_shown = 0, n_dropped = 0;
+};
+
+void draw_status_bar(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions, StatusBarState& own);
+
+/// Tokens a second of what runs, else of the last turn; 0: nothing was measured yet.
+double generate_speed(const Mirror& mirror);
+
+}  // namespace headroom

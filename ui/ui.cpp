@@ -1,0 +1,248 @@
+// The frame around the panels: theme, keys, menus, dock space and status bar; then each panel in its window. Also one
+// panel alone, filling the picture.
+#include "ui/ui.h"
+
+#include <imgui.h>
+#include <imgui_internal.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <functional>
+
+#include "ui/banner.h"
+#include "ui/chat_list.h"
+#include "ui/composer.h"
+#include "ui/head_map.h"
+#include "ui/help.h"
+#include "ui/layout.h"
+#include "ui/memory_panel.h"
+#include "ui/menu_bar.h"
+#include "ui/policy_panel.h"
+#include "ui/replay_bar.h"
+#include "ui/shortcuts.h"
+#include "ui/status_bar.h"
+#include "ui/theme.h"
+#include "ui/transcript.h"
+
+namespace headroom {
+
+struct Ui::Impl {
+  BannerState banners;
+  TranscriptState transcript;
+  ComposerState composer;
+  HelpState help;
+  ChatListState chats;
+  HeadMapState heads;
+  MemoryPanelState memory;
+  PolicyPanelState policy;
+  StatusBarState status;
+
+  std::optional<LayoutKind> layout;  // that was built last
+  bool wants_layout = false;         // built anew with the next frame
+  int frames_since_layout = 0;
+
+  void draw_conversation(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions);
+  void draw_window(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions);
+  void draw_alone(const std::string& panel, const Mirror& mirror, const ChatView& chat, UiState& state,
+                  Actions& actions);
+  void run(Action action, const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions);
+  void take_keys(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions);
+  void keep_layout(ImGuiID dock_space);
+};
+
+namespace {
+
+/// A panel that can be closed: its window, its name on the command line, its switch, its drawing.
+struct Panel {
+  const char* window;
+  const char* name;
+  bool UiState::*is_shown;
+};
+constexpr std::array<Panel, 4> side_panels{{
+    {chats_window, "chats", &UiState::show_chats},
+    {heads_window, "heads", &UiState::show_heads},
+    {policy_window, "policy", &UiState::show_policy},
+    {memory_window, "memory", &UiState::show_memory},
+}};
+
+/// Ctrl and the wheel zoom, wherever the mouse is.
+void zoom_by_wheel(UiState& state, Actions& actions) {
+  const ImGuiIO& io = ImGui::GetIO();
+  if (!io.KeyCtrl || io.MouseWheel == 0) return;
+  const float zoom = std::clamp(state.zoom * std::pow(1.1f, io.MouseWheel), min_zoom, max_zoom);
+  if (zoom == state.zoom) return;
+  state.zoom = zoom;
+  actions.settings_changed();
+}
+
+void bring_tab_to_front(const char* name) {
+  const ImGuiWindow* window = ImGui::FindWindowByName(name);
+  if (window == nullptr || window->DockNode == nullptr || window->DockNode->TabBar == nullptr) return;
+  window->DockNode->TabBar->NextSelectedTabId = window->TabId;
+}
+
+}  // namespace
+
+Ui::Ui() : impl_(std::make_unique<Impl>()) {}
+Ui::~Ui() = default;
+
+std::vector<std::string> Ui::panel_names() {
+  return {"transcript", "heads", "memory", "policy", "chats", "help"};
+}
+
+void Ui::draw(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions, const std::string& panel) {
+  apply_theme(state.dark, state.zoom);
+  ImGui::GetStyle().WindowMenuButtonPosition = ImGuiDir_None;  // tabs have what these two offer
+  ImGui::GetStyle().DockingNodeHasCloseButton = false;
+  impl_->take_keys(mirror, chat, state, actions);
+  if (panel.empty())
+    impl_->draw_window(mirror, chat, state, actions);
+  else
+    impl_->draw_alone(panel, mirror, chat, state, actions);
+}
+
+void Ui::Impl::run(Action action, const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions) {
+  if (perform(action, mirror, chat, state, actions) || scroll_transcript(action, transcript)) return;
+  const bool enabled = is_enabled(action, mirror, chat, state);
+  switch (action) {
+    case Action::stop:
+      // Esc, with nothing to stop: lets the pinned head go.
+      perform(Action::unpin, mirror, chat, state, actions);
+      break;
+    case Action::rename_chat:
+      if (!enabled) break;
+      state.show_chats = true;
+      begin_rename(chat, chat.open_chat, chats);
+      break;
+    case Action::focus_input:
+      composer.wants_focus = true;
+      break;
+    case Action::apply_policy:
+      apply_policy_draft(mirror, chat, actions, policy);
+      break;
+    case Action::revert_policy:
+      revert_policy_draft(policy);
+      break;
+    case Action::reset_layout:
+      for (const Panel& panel : side_panels) state.*panel.is_shown = true;
+      actions.settings_changed();
+      wants_layout = true;
+      break;
+    default:
+      break;
+  }
+}
+
+void Ui::Impl::take_keys(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions) {
+  zoom_by_wheel(state, actions);
+  const std::optional<Action> action = pressed_shortcut(ImGui::GetIO().WantTextInput);
+  if (!action) return;
+  // Esc goes to what is on top: an open list, the help, the field of a title; then to the answer that runs.
+  const bool is_escape = *action == Action::stop;
+  if (is_escape && (ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopup) || chats.renamed_chat != 0)) return;
+  if (is_escape && state.show_help)
+    state.show_help = false;
+  else
+    run(*action, mirror, chat, state, actions);
+}
+
+void Ui::Impl::keep_layout(ImGuiID dock_space) {
+  const ImGuiViewport& viewport = *ImGui::GetMainViewport();
+  const float em = ImGui::GetFontSize();
+  const LayoutKind kind = layout_kind(viewport.WorkSize.x / em, viewport.WorkSize.y / em);
+  // A window that became much smaller or larger cannot keep its panels where they were.
+  if (!wants_layout && layout == kind) return;
+  build_layout(dock_space, viewport.WorkSize, kind);
+  layout = kind;
+  wants_layout = false;
+  frames_since_layout = 0;
+}
+
+void Ui::Impl::draw_conversation(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions) {
+  draw_banners(mirror, chat, state, actions, banners);
+  const ImGuiStyle& style = ImGui::GetStyle();
+  const float below = chat.replay ? 2 * ImGui::GetFrameHeightWithSpacing() : composer_height(chat, state);
+  const float height = ImGui::GetContentRegionAvail().y - below - style.ItemSpacing.y;
+  if (ImGui::BeginChild("###messages", {0, std::max(height, ImGui::GetFontSize() * 3)}))
+    draw_transcript(mirror, chat, state, actions, transcript);
+  ImGui::EndChild();
+  if (chat.replay)
+    draw_replay_bar(mirror, chat, actions);
+  else
+    draw_composer(mirror, chat, state, actions, composer);
+}
+
+void Ui::Impl::draw_window(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions) {
+  draw_menu_bar(mirror, chat, state, [&](Action action) { run(action, mirror, chat, state, actions); });
+
+  const ImGuiViewport* viewport = ImGui::GetMainViewport();
+  const ImGuiStyle& style = ImGui::GetStyle();
+  constexpr ImGuiWindowFlags bar_flags = ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoScrollWithMouse |
+                                         ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoDecoration;
+  ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, {style.WindowPadding.x, style.FramePadding.y});
+  const float bar_height = ImGui::GetTextLineHeight() + 2 * style.FramePadding.y;
+  if (ImGui::BeginViewportSideBar("###status", ImGui::GetMainViewport(), ImGuiDir_Down, bar_height, bar_flags))
+    draw_status_bar(mirror, chat, state, actions, status);
+  ImGui::End();
+  ImGui::PopStyleVar();
+
+  const ImGuiID dock_space = ImHashStr("headroom_dock_space");
+  keep_layout(dock_space);
+  ImGui::DockSpaceOverViewport(dock_space, viewport);
+
+  // The conversation reads the head under the mouse, the map the token under it: only one of them can be.
+  if (ImGui::Begin(transcript_window, nullptr, ImGuiWindowFlags_NoCollapse | ImGuiWindowFlags_NoScrollbar))
+    draw_conversation(mirror, chat, state, actions);
+  else
+    state.hovered_token = -1;
+  ImGui::End();
+  const std::array<std::function<void()>, 4> draws{{
+      [&] { draw_chat_list(mirror, chat, state, actions, chats); },
+      [&] { draw_head_map(mirror, chat, state, actions, heads); },
+      [&] { draw_policy_panel(mirror, chat, state, actions, policy); },
+      [&] { draw_memory_panel(mirror, chat, state, actions, memory); },
+  }};
+  state.hovered_head = -1;
+  for (size_t i = 0; i < side_panels.size(); ++i) {
+    bool& is_shown = state.*side_panels[i].is_shown;
+    if (!is_shown) continue;
+    if (ImGui::Begin(side_panels[i].window, &is_shown, ImGuiWindowFlags_NoCollapse)) draws[i]();
+    ImGui::End();
+    if (!is_shown) actions.settings_changed();
+  }
+  draw_help(mirror, chat, state, actions, help);
+  // The windows stand in their nodes only now: in front are the heads beside the conversation, which has the keys.
+  if (frames_since_layout++ == 1) {
+    for (const char* window : {heads_window, transcript_window}) bring_tab_to_front(window);
+    ImGui::SetWindowFocus(transcript_window);
+  }
+}
+
+void Ui::Impl::draw_alone(const std::string& panel, const Mirror& mirror, const ChatView& chat, UiState& state,
+                          Actions& actions) {
+  const auto in_window = [&](const char* window, const std::function<void()>& draw) {
+    const ImGuiViewport& viewport = *ImGui::GetMainViewport();
+    ImGui::SetNextWindowPos(viewport.WorkPos);
+    ImGui::SetNextWindowSize(viewport.WorkSize);
+    constexpr ImGuiWindowFlags flags = ImGuiWindowFlags_NoTitleBar | ImGuiWindowFlags_NoResize |
+                                       ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoCollapse |
+                                       ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoDocking;
+    if (ImGui::Begin(window, nullptr, flags)) draw();
+    ImGui::End();
+  };
+  if (panel == "heads")
+    in_window(heads_window, [&] { draw_head_map(mirror, chat, state, actions, heads); });
+  else if (panel == "memory")
+    in_window(memory_window, [&] { draw_memory_panel(mirror, chat, state, actions, memory); });
+  else if (panel == "policy")
+    in_window(policy_window, [&] { draw_policy_panel(mirror, chat, state, actions, policy); });
+  else if (panel == "chats")
+    in_window(chats_window, [&] { draw_chat_list(mirror, chat, state, actions, chats); });
+  else if (panel == "help")
+    in_window(help_window, [&] { draw_shortcut_list(); });
+  else if (panel == "transcript")
+    in_window(transcript_window, [&] { draw_conversation(mirror, chat, state, actions); });
+}
+
+}  // namespace headroom

@@ -1,0 +1,103 @@
+// Everything the window shows: one call draws a frame from what is known of the engine (Mirror) and of the chats
+// (ChatView). Sees telemetry and base only; acts through Actions. Knows no device, no window system, no database.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/telemetry/mirror.h"
+#include "ui/actions.h"
+
+namespace headroom {
+
+struct ChatEntry {
+  int64_t id = 0;
+  std::string title;
+  int64_t updated_ms = 0;
+};
+
+/// A message as the chat store has it; the transcript shows these. `mirror_index` joins it with the engine's tokens.
+struct TranscriptMessage {
+  int64_t id = 0;
+  std::string role, content;
+  bool is_streaming = false;
+  std::string note;           // "stopped", "cut off", an error: shown under it; may be empty
+  std::string numbers;        // one line under an answer: tokens, speeds, time to first token, KV bytes
+  int32_t mirror_index = -1;  // index into Mirror::messages(); -1: the engine has not read it (yet)
+};
+
+struct Banner {
+  enum class Kind { information, warning, failure };
+  Kind kind = Kind::information;
+  std::string text;
+  bool offers_restart = false;
+  bool offers_undo = false;  // of a deleted chat
+};
+
+/// A trace that is shown. A moment is the state after the cache changed: after a prefill, after each token.
+struct ReplayView {
+  std::string path;
+  int32_t moment = 0, n_moments = 0;
+  bool is_playing = false;
+  double speed = 1;  // of the recording's own
+};
+
+/// What app/ knows and the panels show, beside the Mirror.
+struct ChatView {
+  std::vector<ChatEntry> chats;  // newest first
+  int64_t open_chat = 0;         // 0: a new one that has no message yet
+  int64_t now_ms = 0;            // the wall clock that the chats' ages are counted from; 0: the system's
+  std::vector<TranscriptMessage> messages;
+  bool is_busy = false;         // a turn runs: Stop is offered, Send is not
+  bool can_send = false;        // a model is open and nothing runs
+  std::string cannot_send_why;  // a sentence where can_send is false
+  bool is_read_only = false;    // another window holds the chats
+  bool engine_is_running = false;
+  bool is_recording = false;
+  std::optional<ReplayView> replay;  // a trace: no engine, nothing can be sent
+  std::string recording_path;
+  std::vector<Banner> banners;
+  std::vector<std::string> input_history;  // oldest first
+  uint64_t version = 0;                    // grows with every change of messages
+};
+
+enum class HeadMapMode { policy, kept_share, recovery, live_bytes };
+
+/// What a person has set or picked; outlives frames, and the settings in it outlive the program.
+struct UiState {
+  // settings
+  bool dark = true;
+  float zoom = 1.0f;
+  bool show_chats = true, show_heads = true, show_memory = true, show_policy = true;
+  // picked
+  HeadMapMode head_map_mode = HeadMapMode::policy;
+  int32_t recovery_policy = 0;  // index into the policy set, for the recovery mode
+  int32_t hovered_head = -1;    // set by the head map, read by the transcript; -1: none
+  int32_t pinned_head = -1;
+  int32_t hovered_token = -1;  // position; set by the transcript, read by the head map
+  bool show_tokens = false;    // the transcript as tokens instead of Markdown
+  bool show_help = false;
+  std::string draft;  // what is being typed
+  int32_t active_head() const { return hovered_head >= 0 ? hovered_head : pinned_head; }
+};
+
+class Ui {
+ public:
+  Ui();
+  ~Ui();
+  /// One frame. panel: draws only this panel, filling the picture ("transcript", "heads", "memory", "policy", "chats",
+  /// "help"); empty: the whole window.
+  void draw(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions,
+            const std::string& panel = "");
+  static std::vector<std::string> panel_names();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace headroom
