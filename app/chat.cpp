@@ -203,7 +203,7 @@ class Chat {
     if (!take_back_last_answer()) return;
     messages_.pop_back();
     say(recording_.undo_turn() ? "the last turn was taken back"
-                             : "the last turn was taken back; the rest is encoded anew with the next message");
+                               : "the last turn was taken back; the rest is encoded anew with the next message");
   }
 
   /// The session sees that the conversation ends where the last turn began, and undoes that turn by itself.

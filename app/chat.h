@@ -2,21 +2,22 @@
 // what became of it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "app/line_reader.h"
-#include "app/recording.h"
 #include "app/options.h"
+#include "app/recording.h"
 #include "app/streams.h"
 #include "engine/run/model.h"
 #include "engine/run/session.h"
 
 namespace headroom {
 
-/// Opens model and backend, then chats.
+/// Opens model and backend, then chats. trace: a file to record into.
 void chat_in_terminal(const CommonOptions& common, const std::string& system, const CacheConfig& cache,
-                      const TurnOptions& turn, Streams& io);
+                      const TurnOptions& turn, const std::optional<std::string>& trace, Streams& io);
 
 /// Runs until the input ends or /quit. Errors of a turn are shown; the conversation goes on without that turn.
 /// recording: of this session; its turns go through it.

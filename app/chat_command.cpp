@@ -55,7 +55,8 @@ void chat_command(const Arguments& args, Streams& io) {
   options.common.add_to(line);
   line.parse(args);
   if (options.common.json) throw UsageError("--json is for single answers: headroom run -p TEXT --json");
-  if (options.terminal && options.engine) throw UsageError("--engine is for the window; --terminal runs in this process");
+  if (options.terminal && options.engine)
+    throw UsageError("--engine is for the window; --terminal runs in this process");
   const CacheConfig cache = options.cache.make_config();
   const TurnOptions turn = options.sampling.make_turn_options();
   if (!options.terminal) {
@@ -64,7 +65,7 @@ void chat_command(const Arguments& args, Streams& io) {
     if (options.engine) throw Error(ErrorKind::device, no_window);
     io.err << "headroom: " << printable(no_window) << "; the chat is in the terminal" << std::endl;
   }
-  chat_in_terminal(options.common, options.prompt.system.value_or(""), cache, turn, io);
+  chat_in_terminal(options.common, options.prompt.system.value_or(""), cache, turn, {}, io);
 }
 
 }  // namespace headroom

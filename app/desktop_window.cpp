@@ -1,8 +1,6 @@
 // Joins controller, Ui and host. See desktop_window.h.
 #include "app/desktop_window.h"
 
-#include <imgui.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -67,7 +65,9 @@ class LiveChat : public Controller {
   }
   void choose_model() override {
     if (!dialog_.open())
-      add_note("This desktop has no file dialog (zenity, kdialog …): drop a model file on the window, or start with -m FILE.");
+      add_note(
+          "This desktop has no file dialog (zenity, kdialog …): drop a model file on the window, or start with -m "
+          "FILE.");
   }
 
  private:
@@ -92,7 +92,7 @@ class KeptSettings {
 /// Shows the program until its window is closed; a sentence where there never was one. Throws Error where it broke.
 template <typename Source>
 std::string show(Source& source, KeptSettings& settings) {
-  source.on_set_clipboard = [](const std::string& text) { ImGui::SetClipboardText(text.c_str()); };
+  source.on_set_clipboard = copy_to_clipboard;
   source.on_settings_changed = [&] { settings.save(); };
   Program<Source> program(source, settings.state);
   const WindowResult result = run_window(program, {settings.window.width, settings.window.height});
@@ -109,7 +109,9 @@ std::string why_no_display() {
     const char* value = std::getenv(name);
     return value != nullptr && *value != '\0';
   };
-  return is_set("DISPLAY") || is_set("WAYLAND_DISPLAY") ? "" : "there is no display (DISPLAY and WAYLAND_DISPLAY are not set)";
+  return is_set("DISPLAY") || is_set("WAYLAND_DISPLAY")
+             ? ""
+             : "there is no display (DISPLAY and WAYLAND_DISPLAY are not set)";
 }
 
 // Frames until the layout of panels, text and plots has settled.

@@ -10,8 +10,8 @@
 
 namespace headroom {
 
-/// Shows a live chat until its window is closed. Empty paths get their usual places. Returns a sentence where there is no
-/// display or no device to draw with, else an empty string; throws Error where the window broke.
+/// Shows a live chat until its window is closed. Empty paths get their usual places. Returns a sentence where there is
+/// no display or no device to draw with, else an empty string; throws Error where the window broke.
 std::string show_chat_window(ControllerOptions options);
 /// Shows a trace. Throws Error, also where there can be no window.
 void show_replay_window(const std::string& trace_path);

@@ -28,7 +28,9 @@ struct Recording::Trace {
     events->tell_loaded({});
   }
 
-  ~Trace() { guard([&] { writer.close(); }); }
+  ~Trace() {
+    guard([&] { writer.close(); });
+  }
 
   void write(stream::EventBodyUnion body) {
     if (has_failed) return;

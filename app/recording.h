@@ -1,5 +1,5 @@
-// Turns of a session in process, as a trace file where one was asked for (`--trace`). Stands between the commands and the
-// session: without a file it only passes on. A disk that is full ends the recording and not the turn.
+// Turns of a session in process, as a trace file where one was asked for (`--trace`). Stands between the commands and
+// the session: without a file it only passes on. A disk that is full ends the recording and not the turn.
 #pragma once
 
 #include <memory>

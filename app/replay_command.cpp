@@ -25,7 +25,8 @@ void replay_command(const Arguments& args, Streams& io) {
   std::optional<std::string> trace, png, size, panel, theme;
   std::optional<int64_t> at, layer, kv_head;
   std::optional<double> scale;
-  CommandLine line("replay", "Shows a recording in the window, with no model and no engine; --png makes a picture instead.",
+  CommandLine line("replay",
+                   "Shows a recording in the window, with no model and no engine; --png makes a picture instead.",
                    "  headroom replay chat.hrtrace\n"
                    "  headroom replay chat.hrtrace --png heads.png --size 1280x800 --panel heads --at 300\n"
                    "  headroom replay chat.hrtrace --png big.png --size 2560x1440 --scale 2 --theme light");

@@ -6,6 +6,7 @@
 #include "app/format.h"
 #include "app/json_report.h"
 #include "app/options.h"
+#include "app/recording.h"
 #include "app/turn_printer.h"
 #include "engine/base/error.h"
 #include "engine/run/prompt.h"
@@ -18,6 +19,7 @@ struct RunOptions {
   PromptOptions prompt;
   SamplingOptions sampling;
   CacheOptions cache;
+  std::optional<std::string> trace;
 };
 
 /// A base model's text goes on where the prompt ends; who expects a chat must know.
@@ -30,13 +32,13 @@ void run_one_turn(const RunOptions& options, const CacheConfig& cache, const Tur
   const Model model(options.common.model_path());
   const std::unique_ptr<Backend> backend = options.common.open_backend();
   Session session(model, *backend, make_session_options(options.common, cache));
+  Recording recording(options.trace, model, *backend, session, io);
   if (!options.prompt.raw) print_template_note(model, io);
 
   const InterruptGuard guard(io.interrupt);
   TurnPrinter printer(io, !options.common.json);
-  const TurnResult result = options.prompt.raw
-                                ? session.run_ids(encode_raw(model, text, options.prompt.special), turn, printer)
-                                : session.run_turn(options.prompt.messages(text), turn, printer);
+  const TurnResult result = options.prompt.raw ? recording.run_raw(text, options.prompt.special, turn, printer)
+                                               : recording.run_turn(options.prompt.messages(text), turn, printer);
   const CacheState state = session.cache_state();
   printer.finish(result, state, session.cache_config());
   if (options.common.json)
@@ -53,12 +55,13 @@ void run_one_turn(const RunOptions& options, const CacheConfig& cache, const Tur
 }  // namespace
 
 void chat_in_terminal(const CommonOptions& common, const std::string& system, const CacheConfig& cache,
-                      const TurnOptions& turn, Streams& io) {
+                      const TurnOptions& turn, const std::optional<std::string>& trace, Streams& io) {
   const Model model(common.model_path());
   const std::unique_ptr<Backend> backend = common.open_backend();
   Session session(model, *backend, make_session_options(common, cache));
+  Recording recording(trace, model, *backend, session, io);
   print_template_note(model, io);
-  chat(model, session, turn, system, io);
+  chat(model, session, recording, turn, system, io);
 }
 
 void run_command(const Arguments& args, Streams& io) {
@@ -70,6 +73,8 @@ void run_command(const Arguments& args, Streams& io) {
                    "  headroom run --config h2o --keep 0.4 -p \"…\"\n"
                    "  headroom run --raw --special -p \"<|im_start|>user\"");
   options.prompt.add_to(line);
+  line.add_text("--trace", "FILE", "record what happens, for `headroom replay`; an existing file is refused",
+                options.trace);
   options.sampling.add_to(line);
   options.cache.add_to(line);
   options.common.add_to(line);
@@ -79,7 +84,7 @@ void run_command(const Arguments& args, Streams& io) {
   const TurnOptions turn = options.sampling.make_turn_options();
   if (options.prompt.given()) return run_one_turn(options, cache, turn, io);
   if (options.common.json) throw UsageError("--json needs one prompt: -p TEXT or -f FILE");
-  chat_in_terminal(options.common, options.prompt.system.value_or(""), cache, turn, io);
+  chat_in_terminal(options.common, options.prompt.system.value_or(""), cache, turn, options.trace, io);
 }
 
 }  // namespace headroom

@@ -371,7 +371,8 @@ void draw_pinned(const Drawn& d) {
     return;
   }
   explain("The pinned head's tokens stay tinted in the chat. Arrow keys move the pin, Esc or another click lets go.");
-  draw_head_card(d.mirror, d.state.dark, d.state.pinned_head, ImGui::GetContentRegionAvail().x);
+  const float width = std::min(ImGui::GetContentRegionAvail().x, ImGui::GetFontSize() * 36);
+  draw_head_card(d.mirror, d.state.dark, d.state.pinned_head, width);
 }
 
 void draw_legend_and_pinned(const Drawn& d) {

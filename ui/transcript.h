@@ -17,7 +17,7 @@ struct TranscriptState {
   int64_t chat = -1;
   bool follows_end = true;  // until somebody scrolls up
   float scroll = 0;         // as it was set last
-  size_t anchor = 0;        // the item at the top of the view; pixels of it are above
+  size_t anchor = 0;        // an item in view, and how far below its top the view begins
   float anchor_offset = 0;
   float wanted_pages = 0;  // by keys: pages to go down
   bool wants_start = false;

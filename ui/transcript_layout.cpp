@@ -66,6 +66,7 @@ void TranscriptLayout::follow(const ChatView& chat) {
     if (same == nullptr) continue;
     item.height = same->height;
     item.is_measured = same->is_measured;
+    item.n_drawn = same->n_drawn;
   }
   n_valid_tops_ = 0;
 }
@@ -76,10 +77,10 @@ void TranscriptLayout::rebuild() {
   for (size_t m = 0; m < texts_.size(); ++m) {
     const auto message = static_cast<int32_t>(m);
     first_item_.push_back(static_cast<int32_t>(items_.size()));
-    items_.push_back({TranscriptItem::Part::header, message, -1, 0, false});
+    items_.push_back({TranscriptItem::Part::header, message, -1});
     for (size_t b = 0; b < texts_[m].blocks.size(); ++b)
-      items_.push_back({TranscriptItem::Part::block, message, static_cast<int32_t>(b), 0, false});
-    items_.push_back({TranscriptItem::Part::footer, message, -1, 0, false});
+      items_.push_back({TranscriptItem::Part::block, message, static_cast<int32_t>(b)});
+    items_.push_back({TranscriptItem::Part::footer, message, -1});
   }
   for (TranscriptItem& item : items_) item.height = estimate(item);
   n_valid_tops_ = 0;
@@ -101,6 +102,7 @@ void TranscriptLayout::set_measures(float width, float line_height) {
   for (TranscriptItem& item : items_) {
     item.height = estimate(item);
     item.is_measured = false;
+    item.n_drawn = 0;
   }
   n_valid_tops_ = 0;
 }
@@ -110,6 +112,11 @@ void TranscriptLayout::set_height(size_t item, float height) {
   if (items_[item].height == height) return;
   items_[item].height = height;
   n_valid_tops_ = std::min(n_valid_tops_, item + 1);
+}
+
+void TranscriptLayout::set_drawn(size_t item, float height) {
+  set_height(item, height);
+  ++items_[item].n_drawn;
 }
 
 float TranscriptLayout::top(size_t item) const {

@@ -20,6 +20,7 @@ struct TranscriptItem {
   int32_t block = -1;   // index into the message's blocks
   float height = 0;
   bool is_measured = false;
+  int32_t n_drawn = 0;  // in place; a table knows its columns the second time
 };
 
 class TranscriptLayout {
@@ -32,6 +33,7 @@ class TranscriptLayout {
   std::span<const TranscriptItem> items() const { return items_; }
   const std::vector<TextBlock>& blocks(int32_t message) const { return texts_[static_cast<size_t>(message)].blocks; }
   void set_height(size_t item, float height);
+  void set_drawn(size_t item, float height);
   /// Top of an item, of all of them for one behind the last.
   float top(size_t item) const;
   float total_height() const { return top(items_.size()); }

@@ -21,8 +21,9 @@ struct Drawing {
   UiState& state;
   Actions& actions;
   TranscriptState& own;
-  float left, width;  // of the column
-  bool is_measuring = false;
+  float left, width;          // of the column
+  bool is_measuring = false;  // out of sight
+  bool is_aside = false;      // not where it stands, so that what is drawn there later in the frame is another item
 };
 
 float inset() {
@@ -203,7 +204,7 @@ void draw_footer(Drawing& d, const TranscriptItem& item) {
 float draw_item(Drawing& d, size_t index) {
   const TranscriptItem item = d.own.layout.items()[index];
   const float top = ImGui::GetCursorScreenPos().y;
-  ImGui::PushID(d.is_measuring ? "measured" : "drawn");
+  ImGui::PushID(d.is_aside ? "aside" : "in place");
   ImGui::PushID(item.message);
   ImGui::PushID(item.part == TranscriptItem::Part::header   ? -1
                 : item.part == TranscriptItem::Part::footer ? -2
@@ -225,17 +226,38 @@ float draw_item(Drawing& d, size_t index) {
   return ImGui::GetCursorScreenPos().y - top;
 }
 
-/// Out of sight, below everything. What it added to the window's content is taken back.
-void measure(Drawing& d, size_t index) {
+/// Draws an item out of sight. What it added to the window's content is taken back.
+float draw_unseen(Drawing& d, size_t index, float y) {
   ImGuiWindow* window = ImGui::GetCurrentWindow();
   const ImVec2 cursor = window->DC.CursorPos, max = window->DC.CursorMaxPos, ideal = window->DC.IdealMaxPos;
   d.is_measuring = true;
-  window->DC.CursorPos = {d.left, window->InnerRect.Max.y + 10000};
-  d.own.layout.set_height(index, draw_item(d, index));
+  window->DC.CursorPos = {d.left, y};
+  const float height = draw_item(d, index);
   d.is_measuring = false;
   window->DC.CursorPos = cursor;
   window->DC.CursorMaxPos = max;
   window->DC.IdealMaxPos = ideal;
+  return height;
+}
+
+/// For what decides in this frame where something stands. A table may be lower when it is drawn.
+void measure(Drawing& d, size_t index) {
+  d.is_aside = true;
+  d.own.layout.set_height(index, draw_unseen(d, index, ImGui::GetCurrentWindow()->InnerRect.Max.y + 10000));
+  d.is_aside = false;
+}
+
+/// What comes into view next when somebody scrolls up is drawn where it stands, above the view, until its height is
+/// sure: what is in view keeps its place then.
+void prepare_above(Drawing& d, ImVec2 origin, float scroll, float view) {
+  TranscriptLayout& layout = d.own.layout;
+  const size_t first = layout.item_at(scroll);
+  int n_left = 4;  // in one frame
+  for (size_t i = first; i-- > 0 && n_left > 0 && layout.top(i + 1) > scroll - view;) {
+    if (layout.items()[i].n_drawn >= 2) continue;
+    layout.set_drawn(i, draw_unseen(d, i, std::floor(origin.y + layout.top(i) - scroll)));
+    --n_left;
+  }
 }
 
 /// Of another width or size, the view begins with the same part of the same item.
@@ -245,7 +267,7 @@ void set_measures(TranscriptState& own, float width) {
   };
   const float before = height();
   own.layout.set_measures(width, ImGui::GetTextLineHeight());
-  if (before > 0) own.anchor_offset *= height() / before;
+  if (before > 0 && own.anchor_offset > 0) own.anchor_offset *= height() / before;
 }
 
 /// Where the view stands: what is at its top, after keys, wheel and what arrived.
@@ -301,7 +323,7 @@ void draw_view(Drawing& d, ImVec2 origin, float scroll, float view) {
                                                 ImGui::GetColorU32(ImGuiCol_FrameBg, 0.6f));
     }
     ImGui::SetCursorScreenPos({d.left, std::floor(origin.y + layout.top(i) - scroll)});
-    layout.set_height(i, draw_item(d, i));
+    layout.set_drawn(i, draw_item(d, i));
   }
 }
 
@@ -369,16 +391,21 @@ void draw_messages(const Mirror& mirror, const ChatView& chat, UiState& state, A
     window->ContentRegionRect.Max.x = window->WorkRect.Max.x = left + width;
     const float indent = window->DC.Indent.x;
     window->DC.Indent.x = left - window->Pos.x;
-    const float scroll = place_view(d, view);
+    float scroll = place_view(d, view);
     draw_view(d, origin, scroll, view);
+    own.anchor = own.layout.item_at(scroll);
+    // What begins in view is held where it is, also when what is cut by the upper edge turns out higher or lower.
+    if (const size_t next = own.anchor + 1; next < own.layout.items().size() && own.layout.top(next) < scroll + view)
+      own.anchor = next;
+    own.anchor_offset = scroll - own.layout.top(own.anchor);
+    if (!own.follows_end) prepare_above(d, origin, scroll, view);
     window->DC.Indent.x = indent;
     window->ContentRegionRect = content;
     window->WorkRect = work;
     copy_by_key(d);
 
-    own.anchor = own.layout.item_at(scroll);
-    own.anchor_offset = scroll - own.layout.top(own.anchor);
     // The window's own idea of it, for its bar and the wheel.
+    if (!own.follows_end) scroll = std::max(0.0f, own.layout.top(own.anchor) + own.anchor_offset);
     window->Scroll.y = own.scroll = std::floor(scroll);
     window->DC.CursorPos = {left, window->DC.CursorStartPos.y + own.layout.total_height()};
     window->DC.CursorMaxPos = {left + width, window->DC.CursorPos.y};

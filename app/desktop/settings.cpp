@@ -47,6 +47,7 @@ std::string load_settings(const std::string& path, UiState& state, WindowSetting
   WindowSettings new_window = window;
   try {
     const Json object = Json::parse(text.str());
+    if (!object.is_object()) throw std::runtime_error("not an object");
     take(object, "dark", new_state.dark);
     take(object, "zoom", new_state.zoom);
     take(object, "show_chats", new_state.show_chats);

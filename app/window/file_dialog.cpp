@@ -19,7 +19,8 @@ FileDialog::~FileDialog() {
 
 bool FileDialog::open() {
   if (!pfd::settings::available()) return false;
-  if (!impl_->dialog) impl_->dialog.emplace("Open a model", "", std::vector<std::string>{"Models", "*.gguf", "All", "*"});
+  if (!impl_->dialog)
+    impl_->dialog.emplace("Open a model", "", std::vector<std::string>{"Models", "*.gguf", "All", "*"});
   return true;
 }
 

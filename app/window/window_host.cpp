@@ -4,6 +4,7 @@
 #include <GLFW/glfw3.h>
 #include <imgui.h>
 #include <imgui_impl_glfw.h>
+#include <imgui_internal.h>
 #include <volk.h>
 
 #include <algorithm>
@@ -202,6 +203,8 @@ void Window::run() {
     update_title();
     // A frame that is due while the window is minimised is taken, and shown when the window comes back.
     if (schedule_->take(glfwGetTime()) && is_drawable()) draw_frame();
+    // Dear ImGui takes one key or button a frame: what is left of a quick typist's waits for the next.
+    if (!ImGui::GetCurrentContext()->InputEventsQueue.empty()) schedule_->request(Redraw::now, glfwGetTime());
     // A held button drags or scrolls without events of its own.
     if (ImGui::IsAnyMouseDown()) schedule_->request(Redraw::now, glfwGetTime());
   }
@@ -227,6 +230,10 @@ WindowResult run_window(WindowClient& client, const WindowOptions& options,
     client.closing();
   }
   return result;
+}
+
+void copy_to_clipboard(const std::string& text) {
+  ImGui::SetClipboardText(text.c_str());
 }
 
 void wake_window() {

@@ -27,6 +27,9 @@ struct WindowResult {
 WindowResult run_window(WindowClient& client, const WindowOptions& options,
                         const std::function<void(const std::string& device, bool is_software)>& opened = {});
 
+/// Into the desktop's clipboard; from draw_frame() or poll() only.
+void copy_to_clipboard(const std::string& text);
+
 /// Ends the window's wait for events: poll() will be called soon. From any thread, at any time.
 void wake_window();
 
