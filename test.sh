@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# All tests, from nothing: packages, models, a release with asserts, the sanitizers, fuzzing, style.
+# All tests, from nothing: packages, models, a release with asserts, the sanitizers (address and undefined behaviour;
+# threads), fuzzing, style.
 # Ends with the line "N passed, N failed", where a test case of either build, a check and a fuzzer each count as one;
 # the exit status is 0 only if nothing failed. Safe to repeat; what is there is not fetched or built again.
 #   --no-install      only say which packages are missing, and exit 1 if some are
@@ -30,6 +31,7 @@ done
 export HEADROOM_MODEL=$models/$default_model HEADROOM_MODELS=$models HEADROOM_VOCABS=$vocabs
 export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_init_order=1:allocator_may_return_null=1
 export UBSAN_OPTIONS=print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=1  # a program that a test has started too: nobody reads what it says at its end
 logs=$root/build/test-logs
 mkdir -p "$logs"
 passed=0
@@ -78,6 +80,13 @@ run_programs() {
   passed=$((passed + ${counts% *}))
   failed=$((failed + ${counts#* }))
   return "$status"
+}
+
+# What runs on several threads is the same with a tiny model: the default one, slow under the thread sanitizer, is left
+# out, and the tests that need it are skipped.
+run_programs_thread() {
+  local -x HEADROOM_MODEL='' HEADROOM_MODELS=$root/build/thread
+  run_programs thread
 }
 
 # fuzz_one PROGRAM: starts from the seeds that its build made or that tests/fuzz holds; new inputs go to
@@ -145,6 +154,9 @@ if needed "release with asserts: build" build test; then
 fi
 if needed "sanitize: build" build sanitize; then
   step "sanitize: tests" run_programs sanitize || true
+fi
+if needed "thread: build" build thread; then
+  step "thread: tests" run_programs_thread || true
 fi
 if needed "fuzz: build" build fuzz; then
   step "fuzz: $fuzz_seconds s each" fuzz || true

@@ -3,7 +3,7 @@
 
   speed    answers a second in the window over answers of `headroom run`, the same prompt, interleaved, one round each
   idle     processor time of window and engine while nothing happens, in percent of one core
-  closing  time from the close button to the end of both processes in the middle of an answer, and what was kept
+  closing  time from Ctrl+Q to the end of both processes in the middle of an answer, and what was kept
 
 Prints each round and the medians. Needs Xvfb and xdotool; the model is HEADROOM_MODEL or the default one.
 Usage: bench/window.py [--headroom BINARY] [--rounds N] [--tokens N] [--idle-seconds N]
@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import sqlite3
 import statistics
 import subprocess
@@ -91,7 +92,7 @@ class Window:
         time.sleep(0.3)
         for action in ("keydown", "keyup"):
             self.xdotool(action, "Return")
-            time.sleep(0.06)
+            time.sleep(0.06)  # both in one frame would be lost now and then
 
     def answers(self):
         """(text, numbers) of every answer in the database."""
@@ -104,11 +105,15 @@ class Window:
                 return []
 
     def close(self):
-        self.xdotool("windowquit", self.window)
+        for action, key in (("keydown", "ctrl"), ("keydown", "q"), ("keyup", "q"), ("keyup", "ctrl")):
+            self.xdotool(action, key)
         return self.process.wait(10)
 
 
-ANSWERS = "SELECT content, numbers_json FROM messages WHERE role = 'assistant' ORDER BY id"
+# What has arrived of an unfinished answer is in pieces.
+ANSWERS = """SELECT CAST(content AS TEXT) || coalesce((SELECT group_concat(CAST(content AS TEXT), '') FROM
+               (SELECT content FROM pieces WHERE message = messages.id ORDER BY id)), ''), CAST(numbers AS TEXT)
+             FROM messages WHERE role = 'assistant' ORDER BY id"""
 
 
 def main():
@@ -130,7 +135,7 @@ def main():
                 time.sleep(2)
                 window.send(PROMPT)
                 numbers = wait_for("the answer", lambda: window.answers() and window.answers()[0][1])
-                shown = json.loads(numbers)["generate_tokens_per_s"]
+                shown = float(re.search(r"answer [\d,]+ tokens, ([\d.]+)/s", numbers)[1])
                 time.sleep(2)
                 before = cpu_seconds(window.process.pid)
                 time.sleep(options.idle_seconds)

@@ -165,7 +165,8 @@ fetch_imgui_locked() {
     return 1
   fi
   local top=imgui_bundle-1.93.0
-  tar -xzf "$archive" -C "$parts" --exclude='*/examples' --exclude='*/docs' --exclude='*/assets/fonts/latex' \
+  # -m: as new as they are here, so that what a former patch changed is built again too.
+  tar -xzmf "$archive" -C "$parts" --exclude='*/examples' --exclude='*/docs' --exclude='*/assets/fonts/latex' \
     "$top"/LICENSE "$top"/external/{imgui/imgui,implot/implot,imgui_test_engine/imgui_test_engine} \
     "$top"/external/{imgui_rich_md/imgui_rich_md,ImGuiColorTextEdit/ImGuiColorTextEdit} \
     "$top"/external/{glfw/glfw,portable_file_dialogs/portable_file_dialogs} || return

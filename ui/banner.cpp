@@ -42,6 +42,11 @@ void draw_banners(const Mirror& mirror, const ChatView& chat, UiState& state, Ac
     ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, {bar * 3, bar * 1.5f});
     constexpr auto fits_text = ImGuiChildFlags_AutoResizeY | ImGuiChildFlags_AlwaysUseWindowPadding;
     if (ImGui::BeginChild("###banner", {0, 0}, fits_text, ImGuiWindowFlags_NoScrollbar)) {
+      const ImVec2 min = ImGui::GetWindowPos(), size = ImGui::GetWindowSize();
+      ImDrawList& list = *ImGui::GetWindowDrawList();
+      list.PushClipRect(min, {min.x + size.x, min.y + size.y});
+      list.AddRectFilled(min, {min.x + bar, min.y + size.y}, color_of(banner.kind, state.dark));
+      list.PopClipRect();
       ImGui::PushTextWrapPos(0);
       ImGui::TextUnformatted(banner.text.c_str());
       ImGui::PopTextWrapPos();
@@ -57,8 +62,6 @@ void draw_banners(const Mirror& mirror, const ChatView& chat, UiState& state, Ac
     ImGui::EndChild();
     ImGui::PopStyleVar();
     ImGui::PopStyleColor();
-    const ImVec2 min = ImGui::GetItemRectMin(), max = ImGui::GetItemRectMax();
-    ImGui::GetWindowDrawList()->AddRectFilled(min, {min.x + bar, max.y}, color_of(banner.kind, state.dark));
     ImGui::PopID();
     ++own.n_drawn;
   }

@@ -2,6 +2,7 @@
 #include "ui/composer.h"
 
 #include <imgui.h>
+#include <imgui_internal.h>
 #include <imgui_stdlib.h>
 
 #include <algorithm>
@@ -130,8 +131,12 @@ void draw_composer(const Mirror& mirror, const ChatView& chat, UiState& state, A
     const ImGuiStyle& style = ImGui::GetStyle();
     const ImVec2 min = ImGui::GetItemRectMin(), max = ImGui::GetItemRectMax();
     const float pad = style.FramePadding.x;
-    draw_elided(*ImGui::GetWindowDrawList(), {min.x + pad, min.y + style.FramePadding.y}, {max.x - pad, max.y},
+    // Into the field's own list: its ground may be drawn after everything in the list of this window.
+    ImDrawList& list = *ImGui::GetCurrentWindow()->DC.ChildWindows.back()->DrawList;
+    list.PushClipRect(min, max);
+    draw_elided(list, {min.x + pad, min.y + style.FramePadding.y}, {max.x - pad, max.y},
                 ImGui::GetColorU32(ImGuiCol_TextDisabled), "Write a message; Enter sends, Shift+Enter is a new line");
+    list.PopClipRect();
   }
 
   ImGui::SameLine();

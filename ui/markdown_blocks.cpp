@@ -35,14 +35,14 @@ bool is_blank(std::string_view line) {
 
 /// Where to cut a block that nothing else ends: behind a line, else behind a word, else between two characters.
 size_t forced_end(std::string_view content, size_t begin) {
-  const size_t limit = begin + max_block_bytes;
+  const size_t limit = std::min(begin + max_block_bytes, content.size());
   const std::string_view room = content.substr(begin, max_block_bytes);
   for (const char mark : {'\n', ' '}) {
     const size_t found = room.rfind(mark);
     if (found != std::string_view::npos && found > block_bytes) return begin + found + 1;
   }
   size_t end = limit;
-  while (end > begin + 1 && (static_cast<unsigned char>(content[end]) & 0xC0) == 0x80) --end;
+  while (end < content.size() && end > begin + 1 && (static_cast<unsigned char>(content[end]) & 0xC0) == 0x80) --end;
   return end;
 }
 

@@ -170,8 +170,7 @@ std::string head_sentence(const Mirror& mirror, int32_t head) {
   const MirrorHead& h = mirror.heads()[static_cast<size_t>(head)];
   const int32_t n_kv_heads = std::max(1, mirror.model()->n_kv_heads);
   return "Layer " + std::to_string(head / n_kv_heads) + ", KV head " + std::to_string(head % n_kv_heads) + " keeps " +
-         count_text(h.kept_tokens) + " of " + count_text(mirror.n_cached(), "token", "tokens") + " (" +
-         policy_name(h.policy) + ")";
+         count_text(h.kept_tokens) + " of " + count_text(mirror.n_cached(), "token", "tokens");
 }
 
 void show_token_card(const Mirror& mirror, int32_t position) {

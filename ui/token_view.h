@@ -33,7 +33,7 @@ void show_token_card(const Mirror& mirror, int32_t position);
 /// A token as one line: white space as signs, bytes that are no character as "<E2>".
 std::string visible_token(std::string_view text);
 
-/// "Layer 3, KV head 1 keeps 120 of 300 tokens (special+punct)"; both counted from 0, as everywhere in the window.
+/// "Layer 3, KV head 1 keeps 120 of 300 tokens"; both counted from 0, as everywhere in the window.
 std::string head_sentence(const Mirror& mirror, int32_t head);
 
 }  // namespace headroom

@@ -23,10 +23,10 @@
 namespace headroom {
 
 struct ControllerOptions {
-  std::string model_path;      // opened at the start; empty: none
-  std::string backend;         // empty: the best one
-  int32_t n_threads = 0;       // 0: physical cores
-  int32_t n_ctx = 0;           // 0: the model's, at most what memory allows
+  std::string model_path;  // opened at the start; empty: none
+  std::string backend;     // empty: the best one
+  int32_t n_threads = 0;   // 0: physical cores
+  int32_t n_ctx = 0;       // 0: the model's, at most what memory allows
   CacheConfig config;
   SamplerOptions sampler;
   int32_t max_tokens = -1;
@@ -85,7 +85,6 @@ class Controller : public Actions {
   void replay_play_or_pause() override {}
   void replay_speed(double) override {}
 
-
  private:
   using Clock = std::chrono::steady_clock;
 
@@ -96,7 +95,7 @@ class Controller : public Actions {
     std::vector<TokenId> ids;
     MessageState state = MessageState::complete;
     std::string numbers, note;
-    int64_t replaces = 0;             // in the store: goes when this one begins
+    int64_t replaces = 0;              // in the store: goes when this one begins
     bool is_finished_in_store = true;  // an answer's state and numbers
   };
   /// The running turn that belongs to what is on screen.

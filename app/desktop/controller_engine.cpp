@@ -61,9 +61,10 @@ void Controller::engine_ended(const std::string& how) {
     start_engine();
     return;
   }
-  engine_banner_ = format("The engine ended %zu times within a minute (%s). Try a smaller context (-c), another model "
-                          "or another backend, then start it again.",
-                          failures_.size(), how.c_str());
+  engine_banner_ = format(
+      "The engine ended %zu times within a minute (%s). Try a smaller context (-c), another model "
+      "or another backend, then start it again.",
+      failures_.size(), how.c_str());
   add_banner(Banner::Kind::failure, engine_banner_, true);
   mirror_.stream_restarted();
 }

@@ -28,7 +28,8 @@ constexpr int exit_step_ms = 50;
 struct EngineLink::Impl {
   Impl(const std::string& command, std::function<void()> on_wake)
       : wake(std::move(on_wake)),
-        process(command.empty() ? ChildProcess::start({program_path(), "engine"}) : ChildProcess::start_shell(command)) {
+        process(command.empty() ? ChildProcess::start({program_path(), "engine"})
+                                : ChildProcess::start_shell(command)) {
     reader = std::thread([this] { read_until_end(); });
     writer = std::thread([this] { write_until_end(); });
   }
@@ -156,7 +157,7 @@ struct EngineLink::Impl {
   ChildProcess process;
   Wakeup stop;
   FrameReader frames;  // of the reading thread
-  std::mutex mutex;           // guards everything below
+  std::mutex mutex;    // guards everything below
   std::condition_variable changed;
   std::vector<ReceivedEvent> events;
   size_t waiting_bytes = 0;

@@ -1,5 +1,5 @@
-// The engine process as the window sees it: commands in, verified events out, and in words how it ended. A thread of its
-// own reads, so that the engine never waits for a frame; nothing here draws or knows a chat.
+// The engine process as the window sees it: commands in, verified events out, and in words how it ended. A thread of
+// its own reads, so that the engine never waits for a frame; nothing here draws or knows a chat.
 #pragma once
 
 #include <cstddef>

@@ -64,8 +64,8 @@ void Replay::go_to_end() {
 }
 
 void Replay::go_to_token(int32_t n_tokens) {
-  const auto found = std::find_if(moments_.begin(), moments_.end(),
-                                  [&](const Moment& moment) { return moment.n_tokens >= n_tokens; });
+  const auto found =
+      std::find_if(moments_.begin(), moments_.end(), [&](const Moment& moment) { return moment.n_tokens >= n_tokens; });
   if (found == moments_.end()) {
     int32_t most = 0;
     for (const Moment& moment : moments_) most = std::max(most, moment.n_tokens);

@@ -59,7 +59,8 @@ std::string load_settings(const std::string& path, UiState& state, WindowSetting
   } catch (const std::exception&) {
     std::error_code error;
     std::filesystem::rename(path, path + ".damaged", error);
-    return "the settings in " + path + " could not be read; the defaults are used, the file was renamed to end in .damaged";
+    return "the settings in " + path +
+           " could not be read; the defaults are used, the file was renamed to end in .damaged";
   }
   new_state.zoom = std::clamp(new_state.zoom, 0.5f, 3.0f);
   new_window.width = std::clamp(new_window.width, 320, 16384);

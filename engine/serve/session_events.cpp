@@ -133,7 +133,13 @@ TurnResult SessionEvents::re_encode(uint64_t turn_id, TurnObserver& next) {
 
 TurnResult SessionEvents::turn(uint64_t turn_id, std::vector<ChatMessage> messages, TurnObserver& next,
                                const std::function<TurnResult()>& run) {
+  // The observer is the caller's and may be gone when something else is told of later.
+  struct Watching {
+    TurnObserver*& observer;
+    ~Watching() { observer = nullptr; }
+  };
   next_ = &next;
+  const Watching watching{next_};
   turn_id_ = turn_id;
   messages_ = std::move(messages);
   is_started_ = false;

@@ -36,7 +36,16 @@ TEST_CASE("an unknown command names the nearest") {
   check_refused({"tokenise"}, "the nearest is tokenize");
   check_refused({"device"}, "the nearest is devices");
   check_refused({"qqqqqqqq"}, "headroom --help");
-  for (const char* later : {"calibrate", "eval", "replay", "pull", "engine"}) check_refused({later}, "unknown command");
+  for (const char* later : {"calibrate", "eval", "pull"}) check_refused({later}, "unknown command");
+}
+
+TEST_CASE("replay says what it needs") {
+  check_refused({"replay"}, "replay needs a trace");
+  check_refused({"replay", "a.hrtrace", "--size", "10x10"}, "need --png FILE");
+  check_refused({"replay", "a.hrtrace", "--png", "a.png", "--size", "1280"}, "expected WxH");
+  check_refused({"replay", "a.hrtrace", "--png", "a.png", "--size", "9x9"}, "--size");
+  check_refused({"replay", "a.hrtrace", "--png", "a.png", "--theme", "blue"}, "expected dark or light");
+  check_refused({"replay", "a.hrtrace", "--png", "a.png", "--layer", "1"}, "--layer and --kv-head go together");
 }
 
 TEST_CASE("an unknown option names the nearest of the command") {

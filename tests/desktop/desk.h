@@ -1,4 +1,5 @@
-// A window without its drawing, for one test: a folder of its own, a Controller, and the fake engine as its options say.
+// A window without its drawing, for one test: a folder of its own, a Controller, and the fake engine as its options
+// say.
 #pragma once
 
 #include <catch2/catch.hpp>

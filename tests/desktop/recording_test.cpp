@@ -1,8 +1,7 @@
 // A recording of the window's stream, begun at any moment, shows in the replay what the window showed.
-#include "app/desktop/replay.h"
-
 #include <fstream>
 
+#include "app/desktop/replay.h"
 #include "engine/base/error.h"
 #include "tests/desktop/desk.h"
 
@@ -47,7 +46,9 @@ TEST_CASE("a recording replays as what the window showed") {
   desk.options.system_prompt = GENERATE("", "be brief");
   desk.open_and_load();
   const bool with_system_prompt = !desk.options.system_prompt.empty();
-  SECTION("from before the first message") { desk->start_recording(); }
+  SECTION("from before the first message") {
+    desk->start_recording();
+  }
   SECTION("from the middle of a conversation") {
     desk.say("first");
     desk->start_recording();

@@ -19,6 +19,11 @@ constexpr double stop_limit_ms = 3000;
 #else
 constexpr double stop_limit_ms = 100;
 #endif
+#if defined(__SANITIZE_THREAD__)
+constexpr int32_t slow_model_n_ff = 64;  // slow enough
+#else
+constexpr int32_t slow_model_n_ff = 1024;
+#endif
 
 double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
@@ -30,7 +35,7 @@ TinyModelOptions slow_model_options() {
   options.n_embd = 256;
   options.n_heads = 16;
   options.n_kv_heads = 8;
-  options.n_ff = 1024;
+  options.n_ff = slow_model_n_ff;
   options.n_ctx = 16384;
   return options;
 }

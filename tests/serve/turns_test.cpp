@@ -228,6 +228,12 @@ TEST_CASE("a configuration for an empty cache is taken note of") {
   const TinyModelFile file(make_endless_model(tiny_model_options(Architecture::llama)));
   ServedEngine engine;
   engine.load(file.path());
+  if (GENERATE(false, true)) {  // emptied
+    engine.send(ServedEngine::cold_prompt(3, "Hello", 4));
+    engine.until(stream::EventBody::TurnFinished);
+    engine.send(stream::ClearT{});
+    engine.until(stream::EventBody::CacheRebuilt);
+  }
   stream::SetConfigT set;
   set.turn_id = 1;
   set.config = std::make_unique<stream::CacheConfigT>(to_stream(*find_cache_config("full")));

@@ -34,7 +34,7 @@ std::string repeated(const std::string& text, size_t bytes) {
 
 TEST_CASE("a short text is one block, an empty one none", "[transcript]") {
   CHECK(blocks_of("").empty());
-  CHECK(blocks_of("# Title\n\nText.") == std::vector<TextBlock>{{0, 15, "", ""}});
+  CHECK(blocks_of("# Title\n\nText.") == std::vector<TextBlock>{{0, 14, "", ""}});
 }
 
 TEST_CASE("a long text is cut where the next paragraph stands alone", "[transcript]") {

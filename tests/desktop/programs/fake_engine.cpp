@@ -1,6 +1,6 @@
-// Commands on standard input ─► the events of an engine that has no model: a token a word, 2 layers of 2 KV heads, every
-// answer decided by its question and the seed. Misbehaves as its options say, so that whoever talks to an engine can be
-// tested without one. Knows the stream only.
+// Commands on standard input ─► the events of an engine that has no model: a token a word, 2 layers of 2 KV heads,
+// every answer decided by its question and the seed. Misbehaves as its options say, so that whoever talks to an engine
+// can be tested without one. Knows the stream only.
 #include <poll.h>
 #include <unistd.h>
 
@@ -358,8 +358,8 @@ class FakeEngine {
       messages.push_back({shown_text(message->role()), shown_text(message->content())});
     const std::string question = messages.back().content;
     const uint64_t seed = command.sampler() == nullptr ? 0 : command.sampler()->seed();
-    const int n_answer = command.max_tokens() < 0 ? options_.answer_tokens
-                                                  : std::min(command.max_tokens(), options_.answer_tokens);
+    const int n_answer =
+        command.max_tokens() < 0 ? options_.answer_tokens : std::min(command.max_tokens(), options_.answer_tokens);
     if (question == "refuse this") return refuse(turn_id, "the template stops: it does not like this");
     const std::vector<Token> tokens = tokens_of(messages);
     begin_turn(turn_id, messages, tokens);
@@ -451,16 +451,26 @@ Options parse(int argc, char** argv) {
         flag("--crash-in-prefill", options.crashes_in_prefill) || flag("--flood-stderr", options.floods_stderr))
       continue;
     const char* value = ++i < argc ? argv[i] : "";
-    if (name == "--tokens-per-second") options.tokens_per_s = std::atof(value);
-    else if (name == "--answer-tokens") options.answer_tokens = std::atoi(value);
-    else if (name == "--load-ms") options.load_ms = std::atoi(value);
-    else if (name == "--prefill-ms") options.prefill_ms = std::atoi(value);
-    else if (name == "--crash-after") options.crash_after = std::atoi(value);
-    else if (name == "--kill-after") options.kill_after = std::atoi(value);
-    else if (name == "--garbage-after") options.garbage_after = std::atoi(value);
-    else if (name == "--hang-after") options.hang_after = std::atoi(value);
-    else if (name == "--once") options.once = value;
-    else die(("an unknown option: " + name).c_str(), 2);
+    if (name == "--tokens-per-second")
+      options.tokens_per_s = std::atof(value);
+    else if (name == "--answer-tokens")
+      options.answer_tokens = std::atoi(value);
+    else if (name == "--load-ms")
+      options.load_ms = std::atoi(value);
+    else if (name == "--prefill-ms")
+      options.prefill_ms = std::atoi(value);
+    else if (name == "--crash-after")
+      options.crash_after = std::atoi(value);
+    else if (name == "--kill-after")
+      options.kill_after = std::atoi(value);
+    else if (name == "--garbage-after")
+      options.garbage_after = std::atoi(value);
+    else if (name == "--hang-after")
+      options.hang_after = std::atoi(value);
+    else if (name == "--once")
+      options.once = value;
+    else
+      die(("an unknown option: " + name).c_str(), 2);
   }
   return options;
 }
