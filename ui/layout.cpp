@@ -29,7 +29,7 @@ void build_layout(ImGuiID dock_space, ImVec2 size, LayoutKind kind) {
       chats = ImGui::DockBuilderSplitNode(center, ImGuiDir_Left, 0.17f, nullptr, &center);
       heads = ImGui::DockBuilderSplitNode(center, ImGuiDir_Right, 0.42f, nullptr, &center);
       memory =
-          ImGui::DockBuilderSplitNode(heads, ImGuiDir_Down, kind == LayoutKind::wide ? 0.45f : 0.3f, nullptr, &heads);
+          ImGui::DockBuilderSplitNode(heads, ImGuiDir_Down, kind == LayoutKind::wide ? 0.40f : 0.3f, nullptr, &heads);
       policy =
           kind == LayoutKind::wide ? heads : ImGui::DockBuilderSplitNode(heads, ImGuiDir_Down, 0.45f, nullptr, &heads);
       break;

@@ -6,13 +6,15 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "ui/shortcuts.h"
+
 namespace headroom {
 namespace {
 
 constexpr double speeds[] = {0.25, 0.5, 1, 2, 4, 8};
 
-void explain(const char* text) {
-  ImGui::SetItemTooltip("%s", text);
+void explain(const char* text, Action action) {
+  ImGui::SetItemTooltip("%s (%s)", text, key_text(action));
 }
 
 }  // namespace
@@ -20,17 +22,18 @@ void explain(const char* text) {
 void draw_replay_bar(const Mirror& mirror, const ChatView& chat, Actions& actions) {
   const ReplayView& replay = *chat.replay;
   if (ImGui::Button(replay.is_playing ? "Pause###play" : "Play###play")) actions.replay_play_or_pause();
-  explain(replay.is_playing ? "Hold the recording here (Space)" : "Play the recording as it happened (Space)");
+  explain(replay.is_playing ? "Hold the recording here" : "Play the recording as it happened",
+          Action::replay_play_or_pause);
   ImGui::SameLine();
   ImGui::BeginDisabled(replay.moment == 0);
   if (ImGui::Button("<###step_back")) actions.replay_seek(replay.moment - 1);
   ImGui::EndDisabled();
-  explain("One moment back: before the last token or prompt (Left)");
+  explain("One moment back: before the last token or prompt", Action::replay_back);
   ImGui::SameLine();
   ImGui::BeginDisabled(replay.moment + 1 >= replay.n_moments);
   if (ImGui::Button(">###step_on")) actions.replay_seek(replay.moment + 1);
   ImGui::EndDisabled();
-  explain("One moment on: after the next token or prompt (Right)");
+  explain("One moment on: after the next token or prompt", Action::replay_forward);
   ImGui::SameLine();
   char speed[32];
   std::snprintf(speed, sizeof speed, "%gx", replay.speed);
@@ -42,7 +45,7 @@ void draw_replay_bar(const Mirror& mirror, const ChatView& chat, Actions& action
     }
     ImGui::EndCombo();
   }
-  explain("Speed of playing, against the recording's own");
+  explain("Speed of playing, against the recording's own", Action::replay_faster);
   ImGui::SameLine();
   ImGui::AlignTextToFramePadding();
   ImGui::Text("recording · %d tokens in the cache", mirror.n_cached());
@@ -52,7 +55,7 @@ void draw_replay_bar(const Mirror& mirror, const ChatView& chat, Actions& action
   if (ImGui::SliderInt("###moment", &moment, 0, std::max(replay.n_moments - 1, 0), "moment %d",
                        ImGuiSliderFlags_AlwaysClamp))
     actions.replay_seek(moment);
-  explain("A moment is the state after a prompt was read or a token was written; drag to go there");
+  ImGui::SetItemTooltip("A moment is the state after a prompt was read or a token was written; drag to go there");
 }
 
 }  // namespace headroom

@@ -193,7 +193,7 @@ void ChatStore::append_answer(int64_t message, std::string_view text, const std:
 }
 
 // The pieces and what is unsaved become the message's content.
-void ChatStore::store_answer(int64_t message, MessageState state, std::string_view numbers_json) {
+void ChatStore::store_answer(int64_t message, MessageState state, std::string_view numbers) {
   Piece all = stored_pieces(message);
   if (const auto unsaved = unsaved_.find(message); unsaved != unsaved_.end()) {
     all.text += unsaved->second.text;
@@ -201,16 +201,16 @@ void ChatStore::store_answer(int64_t message, MessageState state, std::string_vi
   }
   Statement(*database_,
             "UPDATE messages SET content = ?2, ids = ?3, state = ?4, numbers = ?5 WHERE id = ?1 AND state = 1", message,
-            std::string_view(all.text), std::string_view(all.ids), static_cast<int64_t>(state), numbers_json)
+            std::string_view(all.text), std::string_view(all.ids), static_cast<int64_t>(state), numbers)
       .step();
   expect_one_changed(*database_, "unfinished answer", message);
   Statement(*database_, "DELETE FROM pieces WHERE message = ?1", message).step();
 }
 
-void ChatStore::finish_answer(int64_t message, MessageState state, std::string_view numbers_json) {
+void ChatStore::finish_answer(int64_t message, MessageState state, std::string_view numbers) {
   assert(state != MessageState::streaming);
   Transaction transaction(writable(), Sync::disk);
-  store_answer(message, state, numbers_json);
+  store_answer(message, state, numbers);
   Statement(*database_, "UPDATE chats SET updated_ms = ?1 WHERE id = (SELECT chat FROM messages WHERE id = ?2)",
             now_ms(), message)
       .step();

@@ -29,7 +29,7 @@ struct StoredMessage {
   std::string content;       // any bytes
   std::vector<int32_t> ids;  // of an answer's tokens
   MessageState state = MessageState::complete;
-  std::string numbers_json;  // what is shown under an answer; any text to the store
+  std::string numbers;  // what is shown under an answer; any text to the store
   int64_t created_ms = 0;
 };
 
@@ -74,7 +74,7 @@ class ChatStore {
   /// Costs one page (4 KiB) of the log a call: append what has arrived together, a few times a second.
   void append_answer(int64_t message, std::string_view text, const std::vector<int32_t>& ids);
   /// On the disk when it returns; if it throws, it may be called again. state: not streaming.
-  void finish_answer(int64_t message, MessageState state, std::string_view numbers_json);
+  void finish_answer(int64_t message, MessageState state, std::string_view numbers);
   /// This message and all later ones of the chat.
   void remove_messages_from(int64_t chat, int64_t message);
 
@@ -96,7 +96,7 @@ class ChatStore {
   void stop_answers_cut_off();
   int64_t add_message(int64_t chat, std::string_view content, bool is_answer, int64_t replace_from);
   Piece stored_pieces(int64_t message);
-  void store_answer(int64_t message, MessageState state, std::string_view numbers_json);
+  void store_answer(int64_t message, MessageState state, std::string_view numbers);
 
   std::unique_ptr<FileLock> lock_;  // freed after the database is closed
   std::unique_ptr<Database> database_;

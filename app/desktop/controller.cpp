@@ -164,9 +164,9 @@ void Controller::show_messages(int64_t chat) {
         message.content = std::move(stored.content);
         message.ids = std::move(stored.ids);
         message.state = stored.state;
-        const size_t end = std::min(stored.numbers_json.find('\n'), stored.numbers_json.size());
-        message.numbers = stored.numbers_json.substr(0, end);
-        message.note = stored.numbers_json.substr(std::min(end + 1, stored.numbers_json.size()));
+        const size_t end = std::min(stored.numbers.find('\n'), stored.numbers.size());
+        message.numbers = stored.numbers.substr(0, end);
+        message.note = stored.numbers.substr(std::min(end + 1, stored.numbers.size()));
         if (message.state == MessageState::stopped && message.note.empty()) message.note = "cut off";
         if (message.state == MessageState::streaming) message.note = "being written in the other window";
       }

@@ -72,7 +72,12 @@ TraceWriter::TraceWriter(const std::string& path) : impl_(std::make_unique<Impl>
   std::byte header[header_bytes];
   std::memcpy(header, magic.data(), magic.size());
   flatbuffers::WriteScalar(header + magic.size(), stream_protocol);
-  impl_->write_bytes(header);
+  try {
+    impl_->write_bytes(header);
+  } catch (...) {
+    std::remove(path.c_str());  // it holds nothing, and would stand in the way of the next try
+    throw;
+  }
 }
 
 TraceWriter::~TraceWriter() {

@@ -60,7 +60,7 @@ TEST_CASE("a conversation is there again after opening") {
   CHECK(messages[1].content == "A force.");
   CHECK(messages[1].ids == std::vector<int32_t>{5, -1, 2'000'000'000});
   CHECK(messages[1].state == MessageState::complete);
-  CHECK(messages[1].numbers_json == R"({"tokens":3})");
+  CHECK(messages[1].numbers == R"({"tokens":3})");
   CHECK(messages[0].created_ms > 1'600'000'000'000);
   CHECK(messages[1].created_ms <= store.list()[0].updated_ms);
 }
@@ -113,7 +113,7 @@ TEST_CASE("content and titles are bytes") {
   REQUIRE(answers.size() == texts.size());
   for (size_t i = 0; i < texts.size(); ++i) {
     CHECK((answers[i].content == texts[i] + texts[i]));
-    CHECK((answers[i].numbers_json == texts[i]));
+    CHECK((answers[i].numbers == texts[i]));
     CHECK(answers[i].ids == std::vector<int32_t>{1});
   }
 }
