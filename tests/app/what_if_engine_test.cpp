@@ -29,14 +29,15 @@ struct MirroredSession {
     stream::EventT event;
     event.sequence = n_events++;
     event.body = std::move(body);
-    const std::vector<std::byte> bytes = pack(event);
-    mirror.apply(verify_event(std::span(bytes).subspan(4)));
+    frames.push(pack(event));
+    mirror.apply(verify_event(frames.next()));
   }
 
   Model model;
   std::unique_ptr<Backend> backend;
   Session session;
   Mirror mirror;
+  FrameReader frames;
   uint64_t n_events = 0;
   SessionEvents events;
 };

@@ -13,7 +13,8 @@ namespace {
 void fill(ChatView& chat, int n) {
   chat.now_ms = 1'000'000'000;
   for (int i = 1; i <= n; ++i)
-    chat.chats.push_back({.id = i, .title = "Chat " + std::to_string(i), .updated_ms = chat.now_ms - i * 3'600'000});
+    chat.chats.push_back(
+        {.id = i, .title = "Chat " + std::to_string(i), .updated_ms = chat.now_ms - int64_t{i} * 3'600'000});
 }
 
 std::string row(int id, const std::string& item = "###row") {

@@ -175,6 +175,7 @@ TEST_CASE("ui: a panel's cross closes it, its menu entry brings it back", "[ui]"
 
 TEST_CASE("status bar: recording starts and ends by its button", "[ui]") {
   UiFixture ui;
+  test::SampleStream{}.apply_to(ui.mirror);  // without a model there is nothing to record
   ui.act([&](ImGuiTestContext& person) {
     person.ItemClick("//###status/###record");
     ui.chat.is_recording = true;
