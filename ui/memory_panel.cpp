@@ -243,6 +243,8 @@ void draw_memory_panel(const Mirror& mirror, const ChatView& chat, UiState& stat
   axis_button("over tokens###over_tokens", MemoryAxis::tokens, "The open conversation, from its first token on.");
   same_line_if_fits(width_of("over time") + ImGui::GetFrameHeight());
   axis_button("over time###over_time", MemoryAxis::time, "Everything since the model was opened.");
+  if (own.axis == MemoryAxis::tokens && mirror.n_cached() == 0)
+    return empty_panel_text("Nothing of this conversation is in the cache. Send a message to see its memory grow.");
   const float em = ImGui::GetFontSize();
   // A low panel shows the whole plot before it scrolls to the bars.
   const float room = ImGui::GetContentRegionAvail().y;

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "ui/number_text.h"
 #include "ui/shortcuts.h"
+#include "ui/widgets.h"
 
 namespace headroom {
 namespace {
@@ -48,7 +50,8 @@ void draw_replay_bar(const Mirror& mirror, const ChatView& chat, Actions& action
   explain("Speed of playing, against the recording's own", Action::replay_faster);
   ImGui::SameLine();
   ImGui::AlignTextToFramePadding();
-  ImGui::Text("recording · %d tokens in the cache", mirror.n_cached());
+  ImGui::SetCursorPosY(ImGui::GetCursorPosY() + ImGui::GetStyle().FramePadding.y);
+  elided_text("recording · " + count_text(mirror.n_cached(), "token", "tokens") + " in the cache");
 
   int moment = replay.moment;
   ImGui::SetNextItemWidth(-1);

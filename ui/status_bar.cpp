@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ui/number_text.h"
+#include "ui/shortcuts.h"
 #include "ui/theme.h"
 #include "ui/widgets.h"
 
@@ -127,13 +128,15 @@ void add_meters(std::vector<Piece>& pieces, const Mirror& mirror, bool dark) {
                       bytes_text(now.kv_pool_bytes) + "."));
 }
 
-void add_recording(std::vector<Piece>& pieces, const ChatView& chat, Actions& actions, bool dark) {
+void add_recording(std::vector<Piece>& pieces, const Mirror& mirror, const ChatView& chat, const UiState& state,
+                   Actions& actions) {
   const float padding = 2 * ImGui::GetStyle().FramePadding.x;
   if (chat.replay) {
     pieces.push_back(text_piece(8, "recording", "A recording is shown: " + one_line(chat.replay->path, 400)));
   } else if (chat.is_recording) {
     const float side = ImGui::GetTextLineHeight();
     const std::string path = one_line(chat.recording_path, 400);
+    const bool dark = state.dark;
     pieces.push_back({8, side + width_of("Stop recording") + padding, [=, &actions] {
                         const ImVec2 at = ImGui::GetCursorScreenPos();
                         ImGui::Dummy({side * 0.7f, side});
@@ -143,7 +146,7 @@ void add_recording(std::vector<Piece>& pieces, const ChatView& chat, Actions& ac
                         if (ImGui::SmallButton("Stop recording###record")) actions.stop_recording();
                         explain("What the engine says is being recorded: " + path);
                       }});
-  } else if (chat.engine_is_running) {
+  } else if (is_enabled(Action::toggle_recording, mirror, chat, state)) {
     pieces.push_back({1, width_of("Record") + padding, [&actions] {
                         if (ImGui::SmallButton("Record###record")) actions.start_recording();
                         explain("Writes what the engine says into a trace file, which can be played back later.");
@@ -165,7 +168,7 @@ double generate_speed(const Mirror& mirror) {
 void draw_status_bar(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions,
                      StatusBarState& own) {
   std::vector<Piece> pieces;
-  add_recording(pieces, chat, actions, state.dark);
+  add_recording(pieces, mirror, chat, state, actions);
   if (mirror.is_loading()) add_loading(pieces, mirror, actions);
   add_model(pieces, mirror, chat);
   add_meters(pieces, mirror, state.dark);

@@ -97,7 +97,9 @@ void draw_cell(const Mirror& mirror, UiState& state, int32_t position, ImVec2 mi
 
 void draw_legend(const Mirror& mirror, const UiState& state) {
   if (state.active_head() >= 0 && static_cast<size_t>(state.active_head()) < mirror.heads().size()) {
-    ImGui::TextDisabled("Coloured: the tokens that this head still holds.");
+    ImGui::PushStyleColor(ImGuiCol_Text, ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled));
+    elided_text("Coloured: the tokens that this head still holds.");
+    ImGui::PopStyleColor();
     return;
   }
   const float em = ImGui::GetFontSize();
@@ -113,7 +115,8 @@ void draw_legend(const Mirror& mirror, const UiState& state) {
   }
   ImGui::Dummy({em * 8, em});
   ImGui::SameLine();
-  ImGui::Text("100 %% of %d heads", static_cast<int>(mirror.heads().size()));
+  ImGui::SetCursorPosY(ImGui::GetCursorPosY() + ImGui::GetStyle().FramePadding.y);
+  elided_text("100 % of " + count_text(std::ssize(mirror.heads()), "head", "heads"));
 }
 
 void draw_rows(const Mirror& mirror, UiState& state, TokenViewState& own) {

@@ -80,13 +80,18 @@ void draw_loading(const Mirror& mirror, Actions& actions) {
   explain(std::string("Stop loading (") + key_text(Action::stop) + ")");
 }
 
+/// Whether there is something to say of what became of the cache.
+bool has_action(const Mirror& mirror, const ChatView& chat) {
+  return !mirror.last_action().empty() && !chat.messages.empty() && mirror.n_cached() > 0;
+}
+
 /// Below the messages: what the engine does with the prompt, what became of the cache.
 void draw_bottom_line(const Mirror& mirror, const ChatView& chat, Actions& actions) {
   if (mirror.is_loading()) {
     draw_loading(mirror, actions);
   } else if (mirror.turn() && !mirror.turn()->is_generating) {
     progress(mirror.turn()->prefill_fraction, prefill_text(*mirror.turn()));
-  } else if (!mirror.last_action().empty() && !chat.messages.empty()) {
+  } else if (has_action(mirror, chat)) {
     ImGui::PushStyleColor(ImGuiCol_Text, ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled));
     const std::string& why = mirror.last_action_reason();
     elided_text(action_words(mirror.last_action()) + (why.empty() ? "" : ": " + why));
@@ -153,7 +158,7 @@ void draw_nothing_said(const ChatView& chat, UiState& state, Actions& actions) {
 
 void draw_empty(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions) {
   if (chat.replay) {
-    empty_panel_text("At this moment of the recording nothing is said yet. Go on with the bar below the menu.");
+    empty_panel_text("At this moment of the recording nothing is said yet. Go on with the bar below.");
   } else if (mirror.is_loading()) {
     begin_middle(ImGui::GetFontSize() * 4);
     dimmed("The model is being loaded. You can write the first message meanwhile.");
@@ -186,8 +191,7 @@ void draw_to_end(TranscriptState& own, ImVec2 corner) {
 }
 
 float bottom_height(const Mirror& mirror, const ChatView& chat) {
-  const bool has_line =
-      mirror.is_loading() || mirror.turn() || (!mirror.last_action().empty() && !chat.messages.empty());
+  const bool has_line = mirror.is_loading() || mirror.turn() || has_action(mirror, chat);
   return has_line ? ImGui::GetTextLineHeightWithSpacing() + ImGui::GetStyle().ItemSpacing.y : 0;
 }
 

@@ -1,0 +1,97 @@
+// A program in a window that nobody sees: a Controller or a Replay, the real panels, and a person at the mouse and the
+// keys (imgui_test_engine). Nothing is rasterised unless a picture is asked for.
+#pragma once
+
+#include <imgui_te_context.h>
+#include <imgui_te_engine.h>
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/window/offscreen_host.h"
+#include "tests/ui_flow/watch.h"
+#include "ui/shortcuts.h"
+#include "ui/ui.h"
+
+namespace headroom::test {
+
+/// What a Stage shows; calls that Controller and Replay have in common.
+struct Source {
+  std::function<bool()> poll;
+  std::function<const Mirror&()> mirror;
+  std::function<const ChatView&()> view;
+  Actions* actions = nullptr;
+};
+template <typename Program>
+Source source_of(Program& program) {
+  return {[&] { return program.poll(); }, [&]() -> const Mirror& { return program.mirror(); },
+          [&]() -> const ChatView& { return program.view(); }, &program};
+}
+
+class Stage;
+
+/// What a person does. Paths are those of imgui_test_engine: "//###heads/**/###cells".
+class Person {
+ public:
+  Person(ImGuiTestContext& context, Stage& stage) : context_(context), stage_(stage) {}
+  ImGuiTestContext* operator->() { return &context_; }
+
+  void click(const std::string& item, ImGuiMouseButton button = ImGuiMouseButton_Left);
+  void choose(const std::string& list, const std::string& entry);  // from a combo
+  void choose(Action action);                                      // from the menus
+  void press(Action action, bool other_chord = false, int count = 1);
+  void press(Action action, ImGuiKey key);  // one of several keys that a row of the table stands for
+  void type(const std::string& text);       // where the keyboard is
+  void hover(ImVec2 at);
+  void hover_item(const std::string& item);
+  bool sees(const std::string& item);
+  ImRect place_of(const std::string& item);
+  void frames(int n = 2) { context_.Yield(n); }
+  /// Frames until it is so; false after the time.
+  bool until(const std::function<bool()>& is_so, int timeout_ms = 20'000);
+  /// Texts of a panel as they were drawn, see lines_of.
+  std::vector<std::string> reads(const std::string& panel);
+  /// Whether a line of the panel has this in it.
+  bool reads(const std::string& panel, const std::string& part);
+
+ private:
+  ImGuiTestContext& context_;
+  Stage& stage_;
+};
+
+class Stage {
+ public:
+  explicit Stage(Source source, int width = 1280, int height = 800, float scale = 1,
+                 Rasterize rasterize = Rasterize::no, std::string panel = "");
+  ~Stage();
+
+  UiState state;
+  void frames(int n);
+  /// Runs the steps to their end; their exceptions and failed checks are the caller's.
+  void act(const std::function<void(Person&)>& steps);
+  /// A file falls on the window.
+  void drop(const std::string& path);
+  OffscreenHost& host() { return *host_; }
+  /// Of the last frame.
+  const std::vector<SeenText>& texts() const { return texts_; }
+  /// Colours of the corners that the last frame's triangles have inside a rectangle, and how many of each.
+  std::map<ImU32, int> colors_in(const ImRect& place) const;
+  Source& source() { return source_; }
+
+ private:
+  class Client;
+  Source source_;
+  std::string panel_;
+  Ui ui_;
+  std::unique_ptr<Client> client_;
+  std::unique_ptr<OffscreenHost> host_;
+  ImGuiTestEngine* engine_ = nullptr;
+  std::vector<SeenText> texts_;
+  std::vector<std::pair<ImVec2, ImU32>> corners_;
+};
+
+}  // namespace headroom::test
