@@ -107,7 +107,10 @@ void draw_lines(const Mirror& mirror, bool dark, MemoryPanelState& own, float he
     ImPlot::SetupAxesLimits(own.lines.x.front(), right, 0, top > 0 ? top * 1.08 : 1, ImPlotCond_Always);
     ImPlot::SetupAxisFormat(ImAxis_X1, "%g");
     ImPlot::SetupAxisFormat(ImAxis_Y1, "%g");
-    ImPlot::SetupLegend(ImPlotLocation_North, ImPlotLegendFlags_Horizontal | ImPlotLegendFlags_Outside);
+    // A low plot has no line to spare for its legend, and its upper left corner is empty: all lines start low.
+    const bool is_low = height < em * 11;
+    ImPlot::SetupLegend(is_low ? ImPlotLocation_NorthWest : ImPlotLocation_North,
+                        ImPlotLegendFlags_Horizontal | (is_low ? 0 : ImPlotLegendFlags_Outside));
     const LineLook look = line_look(dark);
     const int n = static_cast<int>(own.lines.x.size());
     const auto line = [&](const char* name, const std::vector<double>& y, const ImVec4& color, float weight) {
