@@ -19,15 +19,6 @@ struct PolicyTotals {
   int64_t bytes = 0;
 };
 
-char letter_of(Policy policy) {
-  if (policy.has(Policy::full)) return 'A';
-  if (policy.has(Policy::local)) return 'L';
-  if (policy.has(Policy::first)) return 'I';
-  if (policy.has(Policy::frequent)) return 'F';
-  if (policy.has(Policy::punctuation)) return 'P';
-  return 'S';
-}
-
 size_t policy_index(const std::vector<Policy>& policies, Policy policy) {
   const auto found = std::find(policies.begin(), policies.end(), policy);
   return static_cast<size_t>(found - policies.begin());
@@ -46,25 +37,6 @@ double kept_percent(int64_t kept_tokens, int64_t n_heads, int32_t n_tokens) {
 }
 
 }  // namespace
-
-std::vector<Policy> possible_policies(const CacheConfig& config) {
-  std::vector<Policy> policies = config.policy_set;
-  const Policy full{Policy::full};
-  if (policies.size() > 1 && std::find(policies.begin(), policies.end(), full) == policies.end())
-    policies.push_back(full);
-  return policies;
-}
-
-std::string policy_letters(const std::vector<Policy>& policies) {
-  std::string letters;
-  for (const Policy policy : policies) {
-    char letter = letter_of(policy);
-    if (letters.find(letter) != std::string::npos) letter = static_cast<char>(letter - 'A' + 'a');
-    for (char digit = '1'; letters.find(letter) != std::string::npos; ++digit) letter = digit;
-    letters += letter;
-  }
-  return letters;
-}
 
 std::string policy_count_text(const CacheState& state, const CacheConfig& config) {
   const std::vector<Policy> policies = possible_policies(config);

@@ -89,7 +89,7 @@ void draw_head_card(const Mirror& mirror, bool dark, int32_t head, float width) 
     return;
   }
   text_wrapped("Recovered attention, threshold T = " + share_text(config.threshold), width);
-  for (const Policy policy : possible_policies_of(config))
+  for (const Policy policy : possible_policies(config))
     recovery_bar(dark, policy, it.profile.recovery(policy), config.threshold, policy == it.policy, width);
 }
 

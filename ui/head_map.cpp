@@ -360,7 +360,7 @@ float legend_height(const Drawn& d) {
 
 float card_height(const Drawn& d) {
   if (d.state.pinned_head < 0) return 0;
-  const size_t n_lines = 7 + possible_policies_of(d.mirror.config()).size();
+  const size_t n_lines = 7 + possible_policies(d.mirror.config()).size();
   return static_cast<float>(n_lines) * ImGui::GetTextLineHeightWithSpacing();
 }
 
@@ -404,7 +404,7 @@ void draw_head_map(const Mirror& mirror, const ChatView& chat, UiState& state, A
   Drawn d{mirror, *mirror.model(), state, {}, {}, {}, {}, {}};
   d.totals = policy_totals(d.model, mirror.heads(), mirror.config());
   for (const PolicyTotal& total : d.totals) d.policies.push_back(total.policy);
-  d.letters = letters_of(d.policies);
+  d.letters = policy_letters(d.policies);
   state.recovery_policy = std::clamp(state.recovery_policy, 0, static_cast<int32_t>(d.policies.size()) - 1);
   d.recovery_policy = d.policies[static_cast<size_t>(state.recovery_policy)];
   d.scale = scale_of(d);

@@ -38,22 +38,6 @@ ImU32 policy_color(Policy policy, bool dark) {
   return category_color(policy.parts % n_category_colors, dark);
 }
 
-std::string letters_of(const std::vector<Policy>& policies) {
-  std::string letters;
-  for (const Policy policy : policies) {
-    char letter = policy.has(Policy::full)          ? 'A'
-                  : policy.has(Policy::local)       ? 'L'
-                  : policy.has(Policy::first)       ? 'I'
-                  : policy.has(Policy::frequent)    ? 'F'
-                  : policy.has(Policy::punctuation) ? 'P'
-                                                    : 'S';
-    if (letters.find(letter) != std::string::npos) letter = static_cast<char>(letter - 'A' + 'a');
-    for (char digit = '1'; letters.find(letter) != std::string::npos; ++digit) letter = digit;
-    letters += letter;
-  }
-  return letters;
-}
-
 std::string policy_name_within(Policy policy, float width) {
   std::string rest = policy_name(policy), text = rest;
   for (size_t plus = rest.find('+'); width_of(text) > width && plus != std::string::npos; plus = rest.find('+')) {

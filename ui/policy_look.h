@@ -1,10 +1,9 @@
-// A policy ─► its colour and letter, the same in every panel and configuration, so that a reader learns them once.
+// A policy ─► its colour and name, the same in every panel and configuration, so that a reader learns them once.
 #pragma once
 
 #include <imgui.h>
 
 #include <string>
-#include <vector>
 
 #include "engine/base/policy.h"
 
@@ -12,9 +11,6 @@ namespace headroom {
 
 /// No two policies of a named configuration share a colour; of all possible unions some must.
 ImU32 policy_color(Policy policy, bool dark);
-
-/// A letter for each policy, no two the same; for eyes that do not tell the colours apart.
-std::string letters_of(const std::vector<Policy>& policies);
 
 /// Its name, at most so wide: parts are left out at the front ("…+local"), since sets grow at the end.
 std::string policy_name_within(Policy policy, float width);

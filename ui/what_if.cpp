@@ -15,7 +15,7 @@ PolicyTotal& total_of(std::vector<PolicyTotal>& totals, Policy policy) {
 
 std::vector<PolicyTotal> empty_totals(const CacheConfig& config) {
   std::vector<PolicyTotal> totals;
-  for (const Policy policy : possible_policies_of(config)) totals.push_back({.policy = policy});
+  for (const Policy policy : possible_policies(config)) totals.push_back({.policy = policy});
   return totals;
 }
 
@@ -52,14 +52,6 @@ class KeptCounts {
 };
 
 }  // namespace
-
-std::vector<Policy> possible_policies_of(const CacheConfig& config) {
-  std::vector<Policy> policies = config.policy_set;
-  const Policy full{Policy::full};
-  if (policies.size() != 1 && std::find(policies.begin(), policies.end(), full) == policies.end())
-    policies.push_back(full);
-  return policies;
-}
 
 std::vector<PolicyTotal> policy_totals(const LoadedModel& model, std::span<const MirrorHead> heads,
                                        const CacheConfig& config) {

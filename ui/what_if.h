@@ -19,9 +19,6 @@ struct PolicyTotal {
   int64_t bytes = 0;        // of their pages
 };
 
-/// Policies that a configuration can give a head: its set in order, and `full` where it is the fallback.
-std::vector<Policy> possible_policies_of(const CacheConfig& config);
-
 /// Totals of the heads as they stand: first the possible policies in order, also those without a head, then any
 /// other that a head has (a turn under an earlier configuration).
 std::vector<PolicyTotal> policy_totals(const LoadedModel& model, std::span<const MirrorHead> heads,

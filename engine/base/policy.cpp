@@ -89,6 +89,30 @@ std::vector<std::string> cache_config_names() {
   return names;
 }
 
+std::vector<Policy> possible_policies(const CacheConfig& config) {
+  std::vector<Policy> policies = config.policy_set;
+  const Policy full{Policy::full};
+  if (policies.size() > 1 && std::find(policies.begin(), policies.end(), full) == policies.end())
+    policies.push_back(full);
+  return policies;
+}
+
+std::string policy_letters(const std::vector<Policy>& policies) {
+  std::string letters;
+  for (const Policy policy : policies) {
+    char letter = policy.has(Policy::full)          ? 'A'
+                  : policy.has(Policy::local)       ? 'L'
+                  : policy.has(Policy::first)       ? 'I'
+                  : policy.has(Policy::frequent)    ? 'F'
+                  : policy.has(Policy::punctuation) ? 'P'
+                                                    : 'S';
+    if (letters.find(letter) != std::string::npos) letter = static_cast<char>(letter - 'A' + 'a');
+    for (char digit = '1'; letters.find(letter) != std::string::npos; ++digit) letter = digit;
+    letters += letter;
+  }
+  return letters;
+}
+
 Policy choose_policy(const HeadProfile& profile, const CacheConfig& config) {
   if (config.policy_set.size() == 1) return config.policy_set.front();
   for (const Policy policy : config.policy_set)

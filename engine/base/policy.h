@@ -53,6 +53,13 @@ struct CacheConfig {
 std::optional<CacheConfig> find_cache_config(std::string_view name);
 std::vector<std::string> cache_config_names();
 
+/// The policies that heads of this configuration can have: the set, and `full` at the end where it is the fallback.
+std::vector<Policy> possible_policies(const CacheConfig& config);
+
+/// A letter for each policy, all different: S special, P punct, F frequent, L local, I first, A full (all), by the last
+/// part that a policy has; then lower case, then digits.
+std::string policy_letters(const std::vector<Policy>& policies);
+
 /// Recovery of all unions of the five parts special, punctuation, frequent, local, first, indexed by the parts' bits
 /// (Policy::parts < 32), reduced over the query group. Enough for any what-if with the same budgets.
 struct HeadProfile {

@@ -19,8 +19,10 @@ CacheState small_state() {
     state.heads.push_back({.layer = i / 3,
                            .kv_head = i % 3,
                            .recovery = {},
+                           .profile = {},
                            .policy = paper[policy[i]],
                            .kept_tokens = kept[i],
+                           .pages = 1,
                            .bytes = 1024 * kept[i]});
   return state;
 }

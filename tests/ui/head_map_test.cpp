@@ -126,7 +126,7 @@ TEST_CASE("head map: a pin outlives no model with fewer heads", "[head_map]") {
 TEST_CASE("policies keep their colours apart in every named configuration, and their letters in any set",
           "[head_map]") {
   for (const std::string& name : cache_config_names()) {
-    const std::vector<Policy> policies = possible_policies_of(*find_cache_config(name));
+    const std::vector<Policy> policies = possible_policies(*find_cache_config(name));
     for (const bool dark : {true, false}) {
       std::set<ImU32> colors;
       for (const Policy policy : policies) colors.insert(policy_color(policy, dark));
@@ -135,6 +135,6 @@ TEST_CASE("policies keep their colours apart in every named configuration, and t
   }
   std::vector<Policy> all{Policy{Policy::full}};
   for (uint8_t parts = 1; parts < 14; ++parts) all.push_back(Policy{parts});
-  const std::string letters = letters_of(all);
+  const std::string letters = policy_letters(all);
   CHECK(std::set<char>(letters.begin(), letters.end()).size() == all.size());
 }

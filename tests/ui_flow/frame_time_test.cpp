@@ -124,7 +124,7 @@ Times measure(OffscreenHost& host, Conversation& conversation, int n_frames, con
 TEST_CASE("a frame of 100,000 tokens and 1,024 heads is built in less than 8 ms (p99)", "[frame_time]") {
   const int n_frames = is_sanitized ? 30 : 300;
   const int32_t n_tokens = is_sanitized ? 12'500 : 125'000;
-  Conversation conversation(n_tokens, 3000);
+  Conversation conversation(n_tokens, static_cast<size_t>(n_frames) * 10);
   REQUIRE(conversation.mirror.heads().size() == 1024);
   REQUIRE(conversation.mirror.tokens().size() > static_cast<size_t>(n_tokens) * 8 / 10);
   // Every panel at once, as on a large screen.

@@ -92,7 +92,7 @@ TEST_CASE("an example is kept as a draft while nothing can be sent", "[model]") 
 
 TEST_CASE("an engine that ends three times: the banner starts it again, so do the panel, the key and the menu",
           "[engine]") {
-  Desk desk("--die");
+  Desk desk("--die --load-ms 400");  // slowly enough to be seen alive again
   desk.open();
   Stage stage(source_of(*desk.controller));
   stage.act([&](Person& person) {

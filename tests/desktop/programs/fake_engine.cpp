@@ -13,6 +13,7 @@
 #include <fstream>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "engine/telemetry/stream.h"
@@ -484,7 +485,10 @@ int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   if (options.floods_stderr)
     for (int i = 0; i < 20000; ++i) std::fprintf(stderr, "warning %d: this goes on and on\n", i);
-  if (options.dies_at_start) die("no engine today", 3);
+  if (options.dies_at_start) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(options.load_ms));
+    die("no engine today", 3);
+  }
   if (options.hangs_at_start) FakeEngine::hang();
   FakeEngine(options).run();
 }
