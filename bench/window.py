@@ -29,7 +29,7 @@ PROMPT = "Write a long story about a lighthouse keeper and the sea."
 def display(size="1600x1000"):
     """An X server of our own; yields its name."""
     read, write = os.pipe()
-    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", size + "x24"], pass_fds=[write],
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-noreset", "-screen", "0", size + "x24"], pass_fds=[write],
                               stderr=subprocess.DEVNULL)
     os.close(write)
     with os.fdopen(read) as answer:

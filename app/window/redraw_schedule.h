@@ -10,7 +10,13 @@ namespace headroom {
 
 class RedrawSchedule {
  public:
-  explicit RedrawSchedule(bool is_software) : soon_s_(is_software ? 0.1 : frame_s) {}
+  explicit RedrawSchedule(bool is_software) : is_software_(is_software), soon_s_(is_software ? 0.1 : frame_s) {}
+
+  /// How long the last frame took. A software driver draws with the engine's processors: nine tenths of the time are
+  /// the engine's while only content changes.
+  void drawn(double duration_s) {
+    if (is_software_) soon_s_ = std::clamp(10 * duration_s, 0.1, 0.5);
+  }
 
   /// Something that the user did, or must see at once. Dear ImGui takes the events of one moment over up to three
   /// frames (a key that goes down and up), and shows a tip after resting on a thing: so more frames follow.
@@ -40,6 +46,7 @@ class RedrawSchedule {
   static constexpr double frame_s = 1.0 / 60;
   double next() const { return std::min(due_, tip_); }
 
+  bool is_software_;
   double soon_s_;
   double last_ = -1;
   double due_ = never;

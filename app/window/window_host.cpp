@@ -202,7 +202,11 @@ void Window::run() {
     schedule_->request(client_.poll(), glfwGetTime());
     update_title();
     // A frame that is due while the window is minimised is taken, and shown when the window comes back.
-    if (schedule_->take(glfwGetTime()) && is_drawable()) draw_frame();
+    if (schedule_->take(glfwGetTime()) && is_drawable()) {
+      const double start = glfwGetTime();
+      draw_frame();
+      schedule_->drawn(glfwGetTime() - start);
+    }
     // Dear ImGui takes one key or button a frame: what is left of a quick typist's waits for the next.
     if (!ImGui::GetCurrentContext()->InputEventsQueue.empty()) schedule_->request(Redraw::now, glfwGetTime());
     // A held button drags or scrolls without events of its own.

@@ -11,6 +11,10 @@ namespace {
 // What a reader that fell asleep is given to wake up before the rest is lost.
 constexpr std::chrono::milliseconds last_words{500};
 
+// Events are written together this often, so that a token does not wake three threads beside those that compute the
+// next one; nobody sees text come later by so little.
+constexpr std::chrono::milliseconds gathering{20};
+
 }  // namespace
 
 EventQueue::EventQueue(int out_fd, std::function<void()> on_reader_gone)
@@ -21,6 +25,7 @@ EventQueue::~EventQueue() {
     std::unique_lock lock(mutex_);
     is_closing_ = true;
     changed_.notify_all();
+    closing_.notify_all();
     changed_.wait_for(lock, last_words, [&] { return is_done_; });
   }
   close_now_.wake();
@@ -40,6 +45,7 @@ void EventQueue::send(stream::EventBodyUnion body) {
 
 bool EventQueue::take(Waiting& next) {
   std::unique_lock lock(mutex_);
+  if (waiting_.empty()) closing_.wait_for(lock, gathering, [&] { return is_closing_; });
   changed_.wait(lock, [&] { return is_closing_ || !waiting_.empty(); });
   if (waiting_.empty()) return false;
   if (snapshot_ == waiting_.begin()) snapshot_ = waiting_.end();

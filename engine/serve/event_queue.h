@@ -40,7 +40,7 @@ class EventQueue {
   uint64_t sequence_ = 0;  // of the writing thread
 
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable changed_, closing_;
   std::list<Waiting> waiting_;
   std::list<Waiting>::iterator snapshot_ = waiting_.end();  // the one that waits
   bool is_closing_ = false;

@@ -59,6 +59,21 @@ TEST_CASE("input does not wait for the frame that tokens wait for", "[redraw]") 
   CHECK(schedule.take(5.03));
 }
 
+TEST_CASE("a software driver that is slow draws tokens less often, a device does not", "[redraw]") {
+  for (const bool is_software : {true, false}) {
+    RedrawSchedule schedule(is_software);
+    schedule.request(Redraw::soon, 5.0);
+    CHECK(schedule.take(5.0));
+    schedule.drawn(0.03);
+    schedule.request(Redraw::soon, 5.01);
+    CHECK(schedule.wait_s(5.01) == Approx(is_software ? 0.29 : 1.0 / 60 - 0.01));
+    CHECK(schedule.take(5.31));
+    schedule.drawn(0.2);  // half a second at most
+    schedule.request(Redraw::soon, 5.31);
+    CHECK(schedule.wait_s(5.31) == Approx(is_software ? 0.5 : 1.0 / 60));
+  }
+}
+
 TEST_CASE("however much happens, there are at most sixty frames a second", "[redraw]") {
   RedrawSchedule schedule(false);
   CHECK(frames(schedule, 1, 2, [&](double now) { schedule.input(now); }) <= 61);
