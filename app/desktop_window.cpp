@@ -56,18 +56,19 @@ class Program : public WindowClient {
 /// A controller with the desktop's file dialog.
 class LiveChat : public Controller {
  public:
-  explicit LiveChat(ControllerOptions options) : Controller(std::move(options)) {}
+  explicit LiveChat(ControllerOptions options) : Controller(std::move(options)) {
+    on_choose_model = [this] {
+      if (!dialog_.open())
+        add_note(
+            "This desktop has no file dialog (zenity, kdialog …): drop a model file on the window, or start with -m "
+            "FILE.");
+    };
+  }
 
   bool poll() {
     const std::string path = dialog_.take();
     if (!path.empty()) open_model(path);
     return Controller::poll();
-  }
-  void choose_model() override {
-    if (!dialog_.open())
-      add_note(
-          "This desktop has no file dialog (zenity, kdialog …): drop a model file on the window, or start with -m "
-          "FILE.");
   }
 
  private:

@@ -2,10 +2,7 @@
 // a chat, and the session's own kept sets at any token. What cannot be recorded is said, and takes no answer away.
 #include "engine/telemetry/trace.h"
 
-#include <sys/resource.h>
-
 #include <catch2/catch.hpp>
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -17,6 +14,7 @@
 #include "engine/base/error.h"
 #include "engine/telemetry/mirror.h"
 #include "tests/app/program.h"
+#include "tests/support/file_size_limit.h"
 #include "tests/support/model_paths.h"
 
 using namespace headroom;
@@ -117,25 +115,6 @@ void check_turn(const Mirror& mirror, const json& report) {
   REQUIRE(mirror.tokens().size() == report["n_tokens"].get<size_t>() + ids.size());
   for (size_t i = 0; i < ids.size(); ++i) CHECK(mirror.tokens()[report["n_tokens"].get<size_t>() + i].id == ids[i]);
 }
-
-/// No file of this process grows beyond a size while this lives; writing then fails as on a full disk.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    old_handler_ = std::signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &old_);
-    const rlimit limit{bytes, old_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    setrlimit(RLIMIT_FSIZE, &old_);
-    std::signal(SIGXFSZ, old_handler_);
-  }
-
- private:
-  rlimit old_{};
-  void (*old_handler_)(int) = nullptr;
-};
 
 size_t count(const std::string& text, const std::string& part) {
   size_t n = 0;

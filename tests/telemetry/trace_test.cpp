@@ -2,12 +2,11 @@
 #include "engine/telemetry/trace.h"
 
 #include <stdlib.h>
-#include <sys/resource.h>
 
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 
+#include "tests/support/file_size_limit.h"
 #include "tests/telemetry/small_stream.h"
 
 using namespace headroom;
@@ -77,25 +76,6 @@ void write(TraceWriter& writer, const stream::EventT& event) {
   const Bytes bytes(packed.begin() + sizeof(uint32_t), packed.end());
   writer.write(verify_event(bytes), bytes);
 }
-
-/// No file of this process grows beyond a size while this lives; writing then fails as on a full disk.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    old_handler_ = std::signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &old_);
-    const rlimit limit{bytes, old_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    setrlimit(RLIMIT_FSIZE, &old_);
-    std::signal(SIGXFSZ, old_handler_);
-  }
-
- private:
-  rlimit old_{};
-  void (*old_handler_)(int) = nullptr;
-};
 
 }  // namespace
 
