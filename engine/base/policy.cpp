@@ -25,31 +25,67 @@ constexpr std::array<PartName, 6> part_names{{{Policy::special, "special"},
 
 constexpr uint8_t s = Policy::special, p = Policy::punctuation, f = Policy::frequent, l = Policy::local;
 
-struct NamedSet {
-  std::string_view name;
-  std::vector<Policy> policies;
-};
+CacheConfig fixed(std::string name, std::vector<Policy> policies) {
+  return {.name = std::move(name), .policy_set = std::move(policies)};
+}
+
+CacheConfig with_budget(std::string name, BudgetKind budget, TokenScore score, ImportanceKind importance,
+                        Policy policy) {
+  CacheConfig config = fixed(std::move(name), {policy});
+  config.budget = budget;
+  config.score = score;
+  config.importance = importance;
+  config.keep = 0.5;
+  return config;
+}
 
 // The paper's set is its section 3.3; the ablations leave one policy out of it (its table 4) or take another order
-// (punctuation last, its table 5; local before frequent); the baselines are one policy for all heads.
-const std::vector<NamedSet>& named_sets() {
-  static const std::vector<NamedSet> sets{
-      {"paper", {{s}, {s | p}, {s | p | f}, {s | p | f | l}, {Policy::full}}},
-      {"paper-no-special", {{p}, {p | f}, {p | f | l}, {Policy::full}}},
-      {"paper-no-punct", {{s}, {s | f}, {s | f | l}, {Policy::full}}},
-      {"paper-no-frequent", {{s}, {s | p}, {s | p | l}, {Policy::full}}},
-      {"paper-no-local", {{s}, {s | p}, {s | p | f}, {Policy::full}}},
-      {"paper-punct-last", {{s}, {s | f}, {s | f | l}, {s | p | f | l}, {Policy::full}}},
-      {"paper-local-first", {{s}, {s | p}, {s | p | l}, {s | p | f | l}, {Policy::full}}},
-      {"local", {{l}}},
-      {"streaming", {{Policy::first | l}}},
-      {"h2o", {{f | l}}},
-      {"full", {{Policy::full}}},
+// (punctuation last, its table 5; local before frequent). The baselines: StreamingLLM (Xiao et al. 2024), H2O (Zhang et
+// al. 2023), SnapKV (Li et al. 2024), AdaKV (Feng et al. 2024); `uniform` gives every head the same budget.
+const std::vector<CacheConfig>& named_configs() {
+  constexpr uint8_t i = Policy::first;
+  static const std::vector<CacheConfig> configs{
+      fixed("paper", {{s}, {s | p}, {s | p | f}, {s | p | f | l}, {Policy::full}}),
+      with_budget("headroom", BudgetKind::shared, TokenScore::accumulated, ImportanceKind::calibrated, {s | i | f | l}),
+      fixed("paper-no-special", {{p}, {p | f}, {p | f | l}, {Policy::full}}),
+      fixed("paper-no-punct", {{s}, {s | f}, {s | f | l}, {Policy::full}}),
+      fixed("paper-no-frequent", {{s}, {s | p}, {s | p | l}, {Policy::full}}),
+      fixed("paper-no-local", {{s}, {s | p}, {s | p | f}, {Policy::full}}),
+      fixed("paper-punct-last", {{s}, {s | f}, {s | f | l}, {s | p | f | l}, {Policy::full}}),
+      fixed("paper-local-first", {{s}, {s | p}, {s | p | l}, {s | p | f | l}, {Policy::full}}),
+      fixed("local", {{l}}),
+      fixed("streaming", {{i | l}}),
+      fixed("h2o", {{f | l}}),
+      with_budget("snapkv", BudgetKind::shared, TokenScore::recent, ImportanceKind::equal, {f | l}),
+      with_budget("adakv", BudgetKind::pooled, TokenScore::recent, ImportanceKind::equal, {s | i | f | l}),
+      with_budget("uniform", BudgetKind::shared, TokenScore::accumulated, ImportanceKind::equal, {s | i | f | l}),
+      with_budget("uniform-expected", BudgetKind::shared, TokenScore::expected, ImportanceKind::equal, {s | i | f | l}),
+      fixed("full", {{Policy::full}}),
   };
-  return sets;
+  return configs;
 }
 
 }  // namespace
+
+std::string_view token_score_name(TokenScore score) {
+  constexpr std::string_view names[] = {"accumulated", "expected", "recent"};
+  return names[static_cast<size_t>(score)];
+}
+
+std::string_view budget_kind_name(BudgetKind budget) {
+  constexpr std::string_view names[] = {"fixed", "shared", "pooled"};
+  return names[static_cast<size_t>(budget)];
+}
+
+std::string_view importance_kind_name(ImportanceKind importance) {
+  constexpr std::string_view names[] = {"equal", "calibrated"};
+  return names[static_cast<size_t>(importance)];
+}
+
+std::string_view cache_type_name(CacheType type) {
+  constexpr std::string_view names[] = {"f16", "q8_0"};
+  return names[static_cast<size_t>(type)];
+}
 
 std::string policy_name(Policy policy) {
   std::string name;
@@ -78,14 +114,14 @@ std::optional<Policy> parse_policy(std::string_view name) {
 }
 
 std::optional<CacheConfig> find_cache_config(std::string_view name) {
-  for (const NamedSet& set : named_sets())
-    if (set.name == name) return CacheConfig{.name = std::string(name), .policy_set = set.policies};
+  for (const CacheConfig& config : named_configs())
+    if (config.name == name) return config;
   return std::nullopt;
 }
 
 std::vector<std::string> cache_config_names() {
   std::vector<std::string> names;
-  for (const NamedSet& set : named_sets()) names.emplace_back(set.name);
+  for (const CacheConfig& config : named_configs()) names.push_back(config.name);
   return names;
 }
 
@@ -128,6 +164,20 @@ KeepRule make_keep_rule(Policy policy, int32_t n_tokens, int32_t window, double 
                   .reach_from = n_tokens - n_reach,
                   .local_from = n_tokens - w,
                   .n_frequent = static_cast<int32_t>(std::ceil(r_frequent * n_reach))};
+}
+
+int32_t HeadBudget::at(int32_t n_reach) const {
+  if (tokens < 0 || !grows || of_tokens <= 0) return tokens;
+  return static_cast<int32_t>((int64_t{tokens} * n_reach + of_tokens / 2) / of_tokens);
+}
+
+KeepRule make_budget_rule(Policy policy, HeadBudget budget, int32_t n_tokens, int32_t window, int32_t n_last) {
+  const int32_t n_reach = reachable_tokens(n_tokens, window);
+  return KeepRule{.policy = policy,
+                  .reach_from = n_tokens - n_reach,
+                  .local_from = n_tokens - n_last,
+                  .n_frequent = 0,
+                  .n_total = budget.at(n_reach)};
 }
 
 }  // namespace headroom

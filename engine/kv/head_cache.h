@@ -18,6 +18,7 @@ struct HeadCache {
   std::vector<SlotTag> tags;  // by slot, dense
   Policy policy;
   HeadProfile profile;  // of the last turn that chose a policy
+  HeadBudget budget;    // set with it, where the configuration has budgets
 
   int32_t length() const { return static_cast<int32_t>(tags.size()); }
 };

@@ -111,6 +111,7 @@ struct Session::Impl {
   const Model& model;
   Backend& backend;
   CacheConfig cache_config;
+  std::string cache_note;
   int32_t n_ctx;
   Forward forward;
   KvStore store;
@@ -405,6 +406,10 @@ const CacheConfig& Session::cache_config() const {
   return impl_->cache_config;
 }
 
+const std::string& Session::cache_note() const {
+  return impl_->cache_note;
+}
+
 CacheState Session::cache_state() const {
   const KvStore& store = impl_->store;
   const HeadCaches& caches = store.caches();
@@ -421,6 +426,7 @@ CacheState Session::cache_state() const {
                    .recovery = {},
                    .profile = cache.profile,
                    .policy = cache.policy,
+                   .budget = cache.budget,
                    .kept_tokens = cache.length(),
                    .pages = static_cast<int32_t>(cache.pages.size()),
                    .bytes = static_cast<int64_t>(cache.pages.size() * caches.pool().layout().page_bytes())};

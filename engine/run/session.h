@@ -99,6 +99,7 @@ struct HeadState {
   std::vector<double> recovery;  // one for each policy of the set, reduced over the group
   HeadProfile profile;           // of every union of parts; zeros where CacheState::has_profile is false
   Policy policy;
+  HeadBudget budget;  // tokens it may hold; none with `fixed` budgets
   int32_t kept_tokens = 0;
   int32_t pages = 0;
   int64_t bytes = 0;  // of its pages
@@ -154,7 +155,10 @@ class Session {
 
   const std::vector<TokenId>& ids() const;  // in the cache
   int32_t n_ctx() const;
+  /// As it was given, with the model's table of importance where it asks for one.
   const CacheConfig& cache_config() const;
+  /// A sentence for the user about the configuration, such as that a calibration would help; may be empty.
+  const std::string& cache_note() const;
   CacheState cache_state() const;
   /// Which positions each head holds.  (heads, ceil(n_tokens / 8)), bit p % 8 of byte p / 8
   std::vector<uint8_t> kept_bits() const;

@@ -1,0 +1,123 @@
+// Budgets by bisection. See budget.h.
+#include "engine/base/budget.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <numeric>
+
+#include "engine/base/error.h"
+#include "engine/base/page_layout.h"
+
+namespace headroom {
+namespace {
+
+// Importance is measured as a loss and can be next to nothing; a head is not taken for less than this part of the mean.
+constexpr double least_importance = 1e-3;
+constexpr double least_share_of_keep = 0.4;  // of a head's tokens, whatever its importance
+constexpr double least_pooled_share = 0.2;
+
+int32_t least_of(const HeadRoom& room, double keep) {
+  const auto floor = static_cast<int32_t>(std::lround(least_share_of_keep * keep * room.n_reach));
+  return std::min(room.n_reach, std::max(floor, room.n_protected));
+}
+
+}  // namespace
+
+std::vector<int32_t> shared_budgets(const CacheConfig& config, double keep, std::span<const HeadRoom> rooms) {
+  assert(config.head_importance.empty() || config.head_importance.size() == rooms.size());
+  std::vector<double> lifts(rooms.size());  // beta * ln c_h
+  for (size_t h = 0; h < config.head_importance.size(); ++h)
+    lifts[h] = config.beta * std::log(std::max<double>(config.head_importance[h], least_importance));
+  int64_t n_all = 0;
+  for (const HeadRoom& room : rooms) n_all += room.n_reach;
+  const auto wanted = static_cast<int64_t>(std::llround(keep * static_cast<double>(n_all)));
+
+  const auto share_at = [&](double x, size_t h) { return rooms[h].n_reach / (1 + std::exp(-(x + lifts[h]))); };
+  const auto budget_at = [&](double x, size_t h) {
+    const auto share = static_cast<int32_t>(share_at(x, h));  // rounded down
+    return std::clamp(share, least_of(rooms[h], keep), rooms[h].n_reach);
+  };
+  const auto total_at = [&](double x) {
+    int64_t total = 0;
+    for (size_t h = 0; h < rooms.size(); ++h) total += budget_at(x, h);
+    return total;
+  };
+  // sigmoid is 0 and 1 to the last token long before these ends, whatever the lift.
+  double low = -60, high = 60;
+  for (int step = 0; step < 60; ++step) {
+    const double middle = (low + high) / 2;
+    (total_at(middle) <= wanted ? low : high) = middle;
+  }
+  std::vector<int32_t> budgets(rooms.size());
+  for (size_t h = 0; h < rooms.size(); ++h) budgets[h] = budget_at(low, h);
+  // What rounding left over goes to the heads that are nearest to their next token.
+  int64_t left = wanted - std::accumulate(budgets.begin(), budgets.end(), int64_t{0});
+  std::vector<size_t> order(rooms.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return share_at(low, a) - budgets[a] > share_at(low, b) - budgets[b]; });
+  for (const size_t h : order)
+    if (left > 0 && budgets[h] < rooms[h].n_reach) ++budgets[h], --left;
+  return budgets;
+}
+
+int64_t budget_bytes(std::span<const int32_t> budgets, int64_t page_bytes) {
+  int64_t n_pages = 0;
+  for (const int32_t tokens : budgets) n_pages += tokens / page_tokens + 1;
+  return n_pages * page_bytes;
+}
+
+std::vector<int32_t> shared_budgets_in_bytes(const CacheConfig& config, double keep, std::span<const HeadRoom> rooms,
+                                             int64_t page_bytes) {
+  const auto fits = [&](const std::vector<int32_t>& budgets) {
+    return budget_bytes(budgets, page_bytes) <= config.kv_budget_bytes;
+  };
+  std::vector<int32_t> best = shared_budgets(config, keep, rooms);
+  if (fits(best)) return best;
+  best = shared_budgets(config, 0, rooms);
+  if (!fits(best))
+    throw Error("the KV budget is " + std::to_string(config.kv_budget_bytes) + " bytes; expected at least " +
+                std::to_string(budget_bytes(best, page_bytes)) + " for the special tokens and the last " +
+                std::to_string(n_last_of_answer) + " of every head");
+  double low = 0, high = keep;
+  for (int step = 0; step < 24; ++step) {
+    const double middle = (low + high) / 2;
+    std::vector<int32_t> budgets = shared_budgets(config, middle, rooms);
+    if (fits(budgets)) {
+      low = middle;
+      best = std::move(budgets);
+    } else {
+      high = middle;
+    }
+  }
+  return best;
+}
+
+std::vector<int32_t> pooled_budgets(double keep, std::span<const HeadRoom> rooms,
+                                    std::span<const std::vector<float>> scores) {
+  assert(scores.size() == rooms.size());
+  struct Entry {
+    float score;
+    size_t head;
+  };
+  std::vector<int32_t> budgets(rooms.size());
+  std::vector<Entry> pool;
+  int64_t left = 0;
+  for (size_t h = 0; h < rooms.size(); ++h) {
+    std::vector<float> ranked = scores[h];
+    std::sort(ranked.begin(), ranked.end(), std::greater<>());
+    const auto floor = static_cast<int32_t>(least_pooled_share * keep * rooms[h].n_reach);
+    budgets[h] = std::min(rooms[h].n_reach, std::max(floor, rooms[h].n_protected));
+    for (size_t i = static_cast<size_t>(budgets[h] - std::min(budgets[h], rooms[h].n_protected)); i < ranked.size();
+         ++i)
+      pool.push_back({ranked[i], h});
+    left += std::llround(keep * rooms[h].n_reach) - budgets[h];
+  }
+  const size_t n_best = std::min(pool.size(), static_cast<size_t>(std::max<int64_t>(left, 0)));
+  std::stable_sort(pool.begin(), pool.end(), [](const Entry& a, const Entry& b) { return a.score > b.score; });
+  for (size_t i = 0; i < n_best; ++i) ++budgets[pool[i].head];
+  return budgets;
+}
+
+}  // namespace headroom
