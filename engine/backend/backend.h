@@ -3,6 +3,7 @@
 // class. Nothing above this header may assume that device memory is host memory.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -70,12 +71,15 @@ struct MatmulTerm {
   bool accumulate = false;               // add to what y holds
 };
 
+/// Local windows whose sums one prefill can take at once.
+inline constexpr int32_t max_win_sums = 3;
+
 /// Causal attention of a block of prompt rows over a head's held slots and the rows of this turn.
-/// Columns of col and win: first the held slots (column s = slot s), padded to n_held_columns, then the turn's rows
+/// Columns of the sums: first the held slots (column s = slot s), padded to n_held_columns, then the turn's rows
 /// (column n_held_columns + t). They are added to, so that blocks of rows can follow one another; columns that no
 /// row attends to stay as they are.
 struct AttendPrefill {
-  Matrix q;                        // (n_rows, n_heads * head_dim), after RoPE; row r is turn row first_row + r
+  Matrix q{};                      // (n_rows, n_heads * head_dim), after RoPE; row r is turn row first_row + r
   KvScratch kv;                    // rows 0 .. first_row + n_rows - 1 of the turn are filled
   std::span<const HeadView> held;  // one for each KV head; empty in a first turn
   int32_t n_held_columns = 0;      // at least the longest held length
@@ -84,11 +88,39 @@ struct AttendPrefill {
   int32_t window = 0;     // row at position i sees columns j with i - j < window; 0: all j <= i
   int32_t head_dim = 0;
   float scale = 0;
-  Matrix out;  // (n_rows, n_heads * head_dim)
+  Matrix out{};  // (n_rows, n_heads * head_dim)
   // Statistics of the profile; buffers may be null, then nothing is summed.
-  Matrix col;  // (n_heads, n_held_columns + turn rows): col[j] += sum over rows of A[i][j]
-  Matrix win;  // the same, of rows with i - j < win_tokens
-  int32_t win_tokens = 0;
+  Matrix col{};     // (n_heads, n_held_columns + turn rows): col[j] += sum over rows of A[i][j]
+  Matrix win{};     // (n_win * n_heads, the same): of rows with i - j < win_tokens[w], in rows w * n_heads …
+  Matrix recent{};  // (n_heads, the same): of turn rows from recent_from on
+  int32_t n_win = 1;
+  std::array<int32_t, max_win_sums> win_tokens{};
+  int32_t recent_from = 0;
+};
+
+/// First and second moments of every query head's queries before RoPE, about a shift that stays the same: a mean far
+/// from zero would take the digits of the variance. Rows of one query head in one buffer, f32, one after another:
+///   shift (head_dim), sum of q - shift (head_dim), sum of (q - shift) (q - shift)^T (head_dim, head_dim), symmetric
+struct QueryMoments {
+  DeviceBuffer* buffer = nullptr;  // (n_heads, values(head_dim))
+
+  static constexpr int64_t values(int32_t head_dim) { return int64_t{head_dim} * (head_dim + 2); }
+};
+
+/// Attention that queries with a known mean and covariance are expected to give (engine/kv/expected.h), before the
+/// softmax, for every column of the sums above:
+///   logits[h][j] = k_j . linear_h + k_j^T quadratic_h k_j
+///   norms[kv][j] = |v_j|
+struct ExpectedAttention {
+  const DeviceBuffer* queries =
+      nullptr;  // (n_heads, head_dim * (1 + head_dim)): linear, then quadratic, symmetric; f32
+  KvScratch kv;
+  int32_t n_rows = 0;              // of the scratch: the turn's tokens
+  std::span<const HeadView> held;  // one for each KV head
+  int32_t n_held_columns = 0;      // at least the longest held length; columns behind a head's length stay as they are
+  int32_t head_dim = 0;
+  Matrix logits;  // (n_heads, n_held_columns + n_rows)
+  Matrix norms;   // (n_kv_heads, the same)
 };
 
 /// What a decode step knows before it starts; given once a token for all layers, so that a backend with a recorded
@@ -185,6 +217,9 @@ class Backend {
   /// Rounds k and v to f16 into rows first_row … of the scratch.  k, v: (n_rows, kv.row_values)
   virtual void store_kv(Matrix k, Matrix v, KvScratch kv, int32_t first_row) = 0;
   virtual void attend_prefill(const AttendPrefill& args) = 0;
+  /// Adds rows to the moments.  q: (n_rows, n_heads * head_dim), before RoPE
+  virtual void add_query_moments(Matrix q, int32_t head_dim, QueryMoments moments) = 0;
+  virtual void expected_attention(const ExpectedAttention& args) = 0;
 
   // The paged cache of one conversation: a backend holds one at a time. Pages live in slabs that come and go one by
   // one.

@@ -167,15 +167,18 @@ std::vector<int32_t> select_kept(std::span<const SlotTag> tags, std::span<const 
   };
   std::vector<Candidate> rest;
   std::vector<bool> stays(tags.size());
+  int32_t n_always = 0;
   for (size_t column = 0; column < tags.size(); ++column) {
     const int32_t position = tag_position(tags[column]);
     if (position < rule.reach_from) continue;
-    if (rule.keeps_always(position, tag_class(tags[column])))
+    if (rule.keeps_always(position, tag_class(tags[column]))) {
       stays[column] = true;
-    else if (rule.policy.has(Policy::frequent))
+      ++n_always;
+    } else if (rule.policy.has(Policy::frequent)) {
       rest.push_back({rank_key(scores[column], position), static_cast<int32_t>(column)});
+    }
   }
-  const size_t n_best = std::min(rest.size(), static_cast<size_t>(std::max(0, rule.n_frequent)));
+  const size_t n_best = std::min(rest.size(), static_cast<size_t>(std::max(0, rule.n_by_score(n_always))));
   const auto cut = rest.begin() + static_cast<std::ptrdiff_t>(n_best);
   std::nth_element(rest.begin(), cut, rest.end(), [](const Candidate& a, const Candidate& b) { return a.key < b.key; });
   for (auto best = rest.begin(); best != cut; ++best) stays[static_cast<size_t>(best->column)] = true;

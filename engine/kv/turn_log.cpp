@@ -25,7 +25,7 @@ void TurnLog::mark(const HeadCaches& caches, int32_t n_tokens, std::vector<std::
   for (size_t index = 0; index < scores.size(); ++index) {
     const HeadCache& cache = caches.head(static_cast<int32_t>(index));
     assert(scores[index].size() == cache.tags.size());
-    mark.heads[index] = {cache.tags, std::move(scores[index]), cache.policy, cache.profile};
+    mark.heads[index] = {cache.tags, std::move(scores[index]), cache.policy, cache.profile, cache.budget};
   }
   evicted_.resize(mark.heads.size());
   marks_.push_back(std::move(mark));
@@ -120,6 +120,9 @@ Policy TurnLog::policy(size_t mark, int32_t head) const {
 }
 const HeadProfile& TurnLog::profile(size_t mark, int32_t head) const {
   return head_mark(mark, head).profile;
+}
+HeadBudget TurnLog::budget(size_t mark, int32_t head) const {
+  return head_mark(mark, head).budget;
 }
 
 }  // namespace headroom

@@ -44,6 +44,7 @@ class TurnLog {
   std::span<const uint16_t> rows(int32_t head) const;  // (n, 2 * head_dim)
   Policy policy(size_t mark, int32_t head) const;
   const HeadProfile& profile(size_t mark, int32_t head) const;
+  HeadBudget budget(size_t mark, int32_t head) const;
 
  private:
   struct HeadMark {
@@ -51,6 +52,7 @@ class TurnLog {
     std::vector<float> scores;
     Policy policy;
     HeadProfile profile;
+    HeadBudget budget;
   };
   struct Mark {
     int32_t n_tokens = 0;

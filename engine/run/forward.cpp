@@ -17,15 +17,19 @@ std::unique_ptr<DeviceWeight> load(Backend& backend, const std::optional<TensorV
 
 /// Radians a position of each rotated pair: theta^(-2i / n_rot), divided by rope_freqs.weight where the file has it
 /// (Llama 3.1), times the linear scale.
-std::unique_ptr<DeviceBuffer> make_rope_table(Backend& backend, const ModelConfig& config, float theta, float scale) {
+std::vector<float> make_rope_frequencies(const ModelConfig& config, float theta, float scale) {
   std::vector<float> frequencies(static_cast<size_t>(config.n_rot / 2));
   for (size_t i = 0; i < frequencies.size(); ++i) {
     double frequency = std::pow(static_cast<double>(theta), -2.0 * static_cast<double>(i) / config.n_rot) * scale;
     if (!config.rope_factors.empty()) frequency /= config.rope_factors[i];
     frequencies[i] = static_cast<float>(frequency);
   }
+  return frequencies;
+}
+
+std::unique_ptr<DeviceBuffer> make_rope_table(Backend& backend, std::span<const float> frequencies) {
   auto buffer = backend.allocate(frequencies.size() * sizeof(float));
-  backend.upload(*buffer, 0, std::as_bytes(std::span(frequencies)));
+  backend.upload(*buffer, 0, std::as_bytes(frequencies));
   return buffer;
 }
 
@@ -68,8 +72,9 @@ Forward::Forward(const Model& model, Backend& backend) : model_(model), backend_
     const LayerTensors& from = tensors.layers[i];
     const LayerConfig& layer_config = config().layers[i];
     DeviceBuffer*& rope = rope_by_layer_kind[{layer_config.rope_theta, layer_config.rope_scale}];
+    rope_frequencies_.push_back(make_rope_frequencies(config(), layer_config.rope_theta, layer_config.rope_scale));
     if (rope == nullptr) {
-      rope_tables_.push_back(make_rope_table(backend, config(), layer_config.rope_theta, layer_config.rope_scale));
+      rope_tables_.push_back(make_rope_table(backend, rope_frequencies_.back()));
       rope = rope_tables_.back().get();
     }
     layers_.push_back({load(backend, from.attn_norm), load(backend, from.attn_q), load(backend, from.attn_k),
@@ -101,7 +106,12 @@ void Forward::embed(std::span<const TokenId> ids, Matrix x) const {
   backend_.embed(*token_embd_, ids, config().embedding_scale, x);
 }
 
-void Forward::project(int32_t layer, Matrix x, int32_t position0, const Activations& block) const {
+std::span<const float> Forward::rope_frequencies(int32_t layer) const {
+  return rope_frequencies_[static_cast<size_t>(layer)];
+}
+
+void Forward::project(int32_t layer, Matrix x, int32_t position0, const Activations& block, const QueryMoments* moments,
+                      int32_t skip_rows) const {
   const LayerWeights& w = layers_[static_cast<size_t>(layer)];
   const int32_t n = x.n_rows;
   const Matrix hidden = block.hidden.rows(0, n), q = block.q.rows(0, n), k = block.k.rows(0, n), v = block.v.rows(0, n);
@@ -113,6 +123,8 @@ void Forward::project(int32_t layer, Matrix x, int32_t position0, const Activati
   const int32_t head_dim = config().head_dim;
   if (w.attn_q_norm) backend_.rms_norm(by_head(q, head_dim), *w.attn_q_norm, config().rms_eps, by_head(q, head_dim));
   if (w.attn_k_norm) backend_.rms_norm(by_head(k, head_dim), *w.attn_k_norm, config().rms_eps, by_head(k, head_dim));
+  if (moments != nullptr && skip_rows < n)
+    backend_.add_query_moments(q.rows(skip_rows, n - skip_rows), head_dim, *moments);
   backend_.rope(q, head_dim, position0, config().rope_style, config().n_rot, *w.rope_frequencies);
   backend_.rope(k, head_dim, position0, config().rope_style, config().n_rot, *w.rope_frequencies);
 }

@@ -47,7 +47,11 @@ class Forward {
   /// x row r = embedding of ids[r].  x: (n, n_embd)
   void embed(std::span<const TokenId> ids, Matrix x) const;
   /// Fills q, k, v of the block, after bias, norm and RoPE; row r is at position0 + r.  x: (n, n_embd)
-  void project(int32_t layer, Matrix x, int32_t position0, const Activations& block) const;
+  /// moments: if given, grow by the queries before RoPE, those of the first skip rows left out.
+  void project(int32_t layer, Matrix x, int32_t position0, const Activations& block,
+               const QueryMoments* moments = nullptr, int32_t skip_rows = 0) const;
+  /// Radians a position of a layer's rotated pairs.  (n_rot / 2)
+  std::span<const float> rope_frequencies(int32_t layer) const;
   /// Adds attention's and the feed-forward network's contributions to x.  attended: (n, n_heads * head_dim)
   void finish_layer(int32_t layer, Matrix x, Matrix attended, const Activations& block) const;
   /// Logits that follow one row.  x: (1, n_embd); out: (n_vocab)
@@ -59,6 +63,7 @@ class Forward {
   std::unique_ptr<DeviceWeight> token_embd_, output_norm_, output_;
   std::vector<LayerWeights> layers_;
   std::vector<std::unique_ptr<DeviceBuffer>> rope_tables_;
+  std::vector<std::vector<float>> rope_frequencies_;  // (layers): what the tables hold
   std::unique_ptr<DeviceBuffer> logits_;
 };
 

@@ -2,12 +2,14 @@
 // Everything that changes what a head keeps goes through here, so that the two never differ.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "engine/backend/backend.h"
+#include "engine/base/budget.h"
 #include "engine/base/model_config.h"
 #include "engine/base/policy.h"
 #include "engine/kv/head_cache.h"
@@ -15,13 +17,26 @@
 
 namespace headroom {
 
-/// One layer's prefill as it stands before anything was thrown away.
+/// What a prefill has to measure for a configuration. Statistics cost time: only what something depends on is taken.
+struct PrefillMeasures {
+  bool columns = false;                           // col
+  int32_t n_win = 0;                              // win, for as many local windows
+  std::array<double, max_win_sums> win_shares{};  // r_local of each
+  bool recent = false;                            // col of the last rows
+  bool expected = false;                          // moments of the queries, expected attention
+
+  bool any() const { return columns || recent || expected; }
+};
+inline constexpr int32_t n_recent_rows = 64;
+
+/// One layer's prefill as it stands before anything was thrown away. A null buffer: it was not measured.
 struct LayerPrefill {
   int32_t layer = 0;
   KvScratch kv;                       // rows 0 … n_new - 1 are the turn's tokens
   std::span<const SlotTag> new_tags;  // (n_new)
-  int32_t n_held_columns = 0;         // of col and win before the turn's own columns
-  Matrix col, win;                    // (n_heads, n_held_columns + n_new); null buffer: nothing was measured
+  int32_t n_held_columns = 0;         // of the matrices, before the turn's own columns
+  Matrix col{}, win{}, recent{};      // as in AttendPrefill
+  Matrix logits{}, norms{};           // as in ExpectedAttention
 };
 
 class KvStore final : private SlabOwner {
@@ -31,8 +46,10 @@ class KvStore final : private SlabOwner {
   int32_t n_tokens() const { return n_tokens_; }
   const CacheConfig& config() const { return config_; }
   void set_config(const CacheConfig& config) { config_ = config; }  // for an empty cache
-  /// A profile is worth its cost only where something depends on attention.
-  bool needs_statistics() const;
+  /// True where heads have recoveries, or a share of their scores, that say how well their choice fits.
+  bool has_profiles() const;
+  /// For a prefill of n_new tokens behind what is held.
+  PrefillMeasures measures(int32_t n_new) const;
   const HeadCaches& caches() const { return caches_; }
   int32_t head_index(int32_t layer, int32_t kv_head) const { return layer * model_.n_kv_heads + kv_head; }
   std::vector<HeadView> head_views(int32_t layer) const;
@@ -43,14 +60,22 @@ class KvStore final : private SlabOwner {
   /// Forgets everything; slabs go back.
   void clear();
 
-  // A turn: begin_turn, then for each layer compact_layer, then end_prefill; steps; undo goes back to a mark.
+  // A turn: begin_turn, begin_prefill, then for each layer compact_layer, then end_prefill; steps; undo goes back to a
+  // mark.
   enum class Mark { turn, answer };
   void begin_turn();
+  /// Sets the heads' budgets, where they are shared. Throws Error where the bytes do not hold what is protected.
+  void begin_prefill(std::span<const SlotTag> new_tags);
   /// Chooses each head's policy (in a first turn, and with at least 64 new tokens), keeps what it keeps, frees the
   /// rest.
   void compact_layer(const LayerPrefill& layer);
   void end_prefill(int32_t n_new);
   void begin_answer() { mark(); }
+  /// Takes over a configuration whose heads hold a part of what they hold now: nothing is read again. False, with
+  /// nothing changed, where that cannot be told or is not so. Nothing before it can be undone then.
+  bool trim(const CacheConfig& config);
+  /// Cuts one head alone to its best tokens, under its own policy, and keeps it there (calibration).
+  void restrict_head(int32_t head, int32_t n_tokens);
   /// From now on nothing can be undone.
   void forget_marks() { log_.clear(); }
   bool can_undo(Mark to) const;
@@ -76,7 +101,22 @@ class KvStore final : private SlabOwner {
 
   HeadView view(int32_t head) const;
   void mark();
-  void compact_head(const LayerPrefill& layer, int32_t kv_head, std::span<const float> col, std::span<const float> win);
+  struct Columns;
+  struct Statistics;
+  bool is_solving() const;
+  bool chooses_anew(int32_t n_new) const;
+  std::vector<HeadRoom> rooms(std::span<const SlotTag> new_tags, const CacheConfig& config, int32_t n_last) const;
+  std::vector<HeadBudget> plan_budgets(std::span<const SlotTag> new_tags, const CacheConfig& config,
+                                       int32_t n_last) const;
+  void hold_budget_bytes(TokenClass next_class);
+  KeepRule rule_of(int32_t head, int32_t n_tokens, int32_t n_last) const;
+  Columns gather(const LayerPrefill& layer, const Statistics& statistics, int32_t kv_head) const;
+  void choose(const LayerPrefill& layer, int32_t kv_head, const Columns& columns);
+  void pool_budgets(const LayerPrefill& layer, std::span<const Columns> heads);
+  void keep(const LayerPrefill& layer, int32_t kv_head, const Columns& columns);
+  void solve();
+  void log_lost(int32_t head, std::span<const int32_t> kept);
+  void keep_held(int32_t head, const KeepRule& rule);
   void rebuild(int32_t head, KvScratch kv, std::span<const uint16_t> log_rows, const std::vector<SlotSource>& slots);
   void move_pages();
   void note_peak();
@@ -87,6 +127,7 @@ class KvStore final : private SlabOwner {
   HeadCaches caches_;
   TurnLog log_;
   int32_t n_tokens_ = 0;
+  std::vector<std::array<HeadProfile, max_win_sums>> solving_;  // (heads) while a threshold is solved for
   int64_t scratch_bytes_ = 0;
   int64_t peak_bytes_ = 0;
   SlotTag step_tag_ = 0;

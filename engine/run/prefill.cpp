@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "engine/base/error.h"
+#include "engine/kv/expected.h"
 
 namespace headroom {
 namespace {
@@ -17,26 +18,104 @@ double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-/// Column sums of one layer, (n_heads, n_columns) each; empty where nothing needs them.
-struct Statistics {
-  std::unique_ptr<DeviceBuffer> buffer;
-  int64_t capacity_columns = 0;
-  int32_t n_heads = 0;
-
-  Matrix col(int32_t n_columns) const { return {buffer.get(), 0, n_heads, n_columns, n_columns}; }
-  Matrix win(int32_t n_columns) const {
-    return {buffer.get(), n_heads * capacity_columns, n_heads, n_columns, n_columns};
+/// What a layer's prefill measures, matrices of (…, n_columns) in one buffer; empty where nothing is needed.
+class Statistics {
+ public:
+  Statistics(const Forward& forward, const KvStore& store, int32_t n_new)
+      : measures_(store.measures(n_new)), n_heads_(forward.config().n_heads), n_kv_heads_(forward.config().n_kv_heads) {
+    if (!measures_.any()) return;
+    int64_t longest = 0;
+    for (int32_t layer = 0; layer < forward.config().n_layers; ++layer)
+      longest = std::max<int64_t>(longest, store.longest_head(layer));
+    int64_t n_rows = measures_.expected ? n_heads_ + n_kv_heads_ : measures_.recent ? n_heads_ : 0;
+    if (measures_.columns) n_rows += n_heads_ * (1 + measures_.n_win);
+    buffer_ = forward.backend().allocate(static_cast<size_t>(n_rows * (longest + n_new)) * sizeof(float));
   }
+
+  const PrefillMeasures& measures() const { return measures_; }
+
+  /// Places the matrices of a layer in the buffer, zeros where sums are added up.
+  void begin_layer(Backend& backend, int32_t n_columns, LayerPrefill& layer) const {
+    int64_t offset = 0;
+    const auto place = [&](bool wanted, Matrix& matrix, int32_t n_rows, bool adds_up) {
+      if (!wanted) return;
+      matrix = {buffer_.get(), offset, n_rows, n_columns, n_columns};
+      offset += int64_t{n_rows} * n_columns;
+      if (adds_up) backend.fill_zero(matrix);
+    };
+    place(measures_.columns, layer.col, n_heads_, true);
+    place(measures_.columns && measures_.n_win > 0, layer.win, n_heads_ * measures_.n_win, true);
+    place(measures_.recent, layer.recent, n_heads_, true);
+    place(measures_.expected, layer.logits, n_heads_, false);
+    place(measures_.expected, layer.norms, n_kv_heads_, false);
+  }
+
+ private:
+  PrefillMeasures measures_;
+  std::unique_ptr<DeviceBuffer> buffer_;
+  int32_t n_heads_;
+  int32_t n_kv_heads_;
 };
 
-Statistics make_statistics(const Forward& forward, const KvStore& store, int32_t n_new) {
-  if (!store.needs_statistics()) return {};
-  int64_t longest = 0;
-  for (int32_t layer = 0; layer < forward.config().n_layers; ++layer)
-    longest = std::max<int64_t>(longest, store.longest_head(layer));
-  const int64_t columns = longest + n_new;
-  const int32_t n_heads = forward.config().n_heads;
-  return {forward.backend().allocate(static_cast<size_t>(2 * n_heads * columns) * sizeof(float)), columns, n_heads};
+/// Moments of a layer's queries, and what is expected from them.
+class Expectation {
+ public:
+  Expectation(const Forward& forward, bool wanted) : forward_(forward) {
+    if (!wanted) return;
+    moments_.resize(static_cast<size_t>(config().n_heads * QueryMoments::values(config().head_dim)));
+    queries_.resize(static_cast<size_t>(config().n_heads) * query_values());
+    moments_buffer_ = backend().allocate(moments_.size() * sizeof(float));
+    queries_buffer_ = backend().allocate(queries_.size() * sizeof(float));
+  }
+
+  bool is_wanted() const { return moments_buffer_ != nullptr; }
+  QueryMoments moments() const { return {moments_buffer_.get()}; }
+
+  void begin_layer() {
+    std::fill(moments_.begin(), moments_.end(), 0.0f);
+    backend().upload(*moments_buffer_, 0, std::as_bytes(std::span(moments_)));
+  }
+
+  /// After the moments of all n_rows queries were added: fills the layer's logits and norms.
+  void finish_layer(int32_t layer, int32_t n_rows, int32_t next_position, std::span<const HeadView> held, int32_t n_new,
+                    const LayerPrefill& to) {
+    backend().download(*moments_buffer_, 0, std::as_writable_bytes(std::span(moments_)));
+    const RopeShape rope{config().rope_style, config().n_rot, forward_.rope_frequencies(layer)};
+    const auto n_moments = static_cast<size_t>(QueryMoments::values(config().head_dim));
+    for (size_t h = 0; h < static_cast<size_t>(config().n_heads); ++h)
+      expect_queries(std::span(moments_).subspan(h * n_moments, n_moments), config().head_dim, n_rows, rope,
+                     next_position, config().attention_scale,
+                     std::span(queries_).subspan(h * query_values(), query_values()));
+    backend().upload(*queries_buffer_, 0, std::as_bytes(std::span(queries_)));
+    backend().expected_attention({.queries = queries_buffer_.get(),
+                                  .kv = to.kv,
+                                  .n_rows = n_new,
+                                  .held = held,
+                                  .n_held_columns = to.n_held_columns,
+                                  .head_dim = config().head_dim,
+                                  .logits = to.logits,
+                                  .norms = to.norms});
+  }
+
+ private:
+  const ModelConfig& config() const { return forward_.config(); }
+  Backend& backend() const { return forward_.backend(); }
+  size_t query_values() const {
+    return static_cast<size_t>(config().head_dim) * (static_cast<size_t>(config().head_dim) + 1);
+  }
+
+  const Forward& forward_;
+  std::vector<float> moments_, queries_;
+  std::unique_ptr<DeviceBuffer> moments_buffer_, queries_buffer_;
+};
+
+std::vector<SlotTag> tags_of(const Model& model, std::span<const TokenId> ids, int32_t position0) {
+  std::vector<SlotTag> tags;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const int32_t position = position0 + static_cast<int32_t>(i);
+    tags.push_back(make_tag(position, class_at(model.tokenizer(), ids[i], position)));
+  }
+  return tags;
 }
 
 struct Prefill {
@@ -55,6 +134,7 @@ struct Prefill {
   std::unique_ptr<DeviceBuffer> scratch_buffer;
   KvScratch scratch;
   Statistics statistics;
+  Expectation expectation;
   double profile_ms = 0;
 
   Prefill(const Model& model_, const Forward& forward_, KvStore& store_, std::span<const TokenId> ids,
@@ -67,10 +147,10 @@ struct Prefill {
         config(model_.config()),
         n_new(static_cast<int32_t>(ids.size())),
         position0(store_.n_tokens()),
+        tags(tags_of(model_, ids, store_.n_tokens())),
         block(backend, config, std::min(n_new, block_tokens)),
-        statistics(make_statistics(forward_, store_, n_new)) {
-    for (int32_t i = 0; i < n_new; ++i)
-      tags.push_back(make_tag(position0 + i, class_at(model.tokenizer(), ids[static_cast<size_t>(i)], position0 + i)));
+        statistics((store_.begin_prefill(tags), forward_), store_, n_new),
+        expectation(forward_, statistics.measures().expected) {
     stream_buffer = backend.allocate(static_cast<size_t>(n_new) * static_cast<size_t>(config.n_embd) * sizeof(float));
     stream = {stream_buffer.get(), 0, n_new, config.n_embd, config.n_embd};
     const size_t scratch_bytes = size_t{2} * static_cast<size_t>(n_new) * static_cast<size_t>(config.kv_dim()) * 2;
@@ -84,39 +164,22 @@ struct Prefill {
   }
 
   void run_layer(int32_t layer) {
-    const LayerConfig& layer_config = config.layers[static_cast<size_t>(layer)];
     const int32_t n_held_columns = store.longest_head(layer);
-    const int32_t n_columns = n_held_columns + n_new;
-    LayerPrefill result{
-        .layer = layer, .kv = scratch, .new_tags = tags, .n_held_columns = n_held_columns, .col = {}, .win = {}};
-    if (statistics.buffer) {
-      result.col = statistics.col(n_columns);
-      result.win = statistics.win(n_columns);
-      backend.fill_zero(result.col);
-      backend.fill_zero(result.win);
-    }
+    LayerPrefill result{.layer = layer, .kv = scratch, .new_tags = tags, .n_held_columns = n_held_columns};
+    statistics.begin_layer(backend, n_held_columns + n_new, result);
+    if (expectation.is_wanted()) expectation.begin_layer();
     const std::vector<HeadView> held = store.head_views(layer);
-    const KeepRule local = make_keep_rule(Policy{Policy::local}, position0 + n_new, layer_config.window,
-                                          store.config().r_local, store.config().r_frequent);
+    // Attention sinks are left out of the moments; a prompt of nothing else has no others.
+    const int32_t n_skipped = n_new > n_skipped_queries ? std::max(0, n_skipped_queries - position0) : 0;
     for (int32_t first = 0; first < n_new; first += block_tokens) {
       if (observer.stop_requested()) throw Cancelled{};
       const int32_t n = std::min(block_tokens, n_new - first);
       const Matrix x = stream.rows(first, n);
-      forward.project(layer, x, position0 + first, block);
+      const QueryMoments moments = expectation.moments();
+      forward.project(layer, x, position0 + first, block, expectation.is_wanted() ? &moments : nullptr,
+                      std::max(0, n_skipped - first));
       backend.store_kv(block.k.rows(0, n), block.v.rows(0, n), scratch, first);
-      backend.attend_prefill({.q = block.q.rows(0, n),
-                              .kv = scratch,
-                              .held = held,
-                              .n_held_columns = n_held_columns,
-                              .first_row = first,
-                              .position0 = position0,
-                              .window = layer_config.window,
-                              .head_dim = config.head_dim,
-                              .scale = config.attention_scale,
-                              .out = block.attended.rows(0, n),
-                              .col = result.col,
-                              .win = result.win,
-                              .win_tokens = position0 + n_new - local.local_from});
+      attend(layer, first, n, held, result);
       if (layer + 1 < config.n_layers)
         forward.finish_layer(layer, x, block.attended.rows(0, n), block);
       else if (first + n == n_new)  // of the last layer only the last row is asked for
@@ -124,9 +187,36 @@ struct Prefill {
       report(layer, first + n);
     }
     const auto start = Clock::now();
+    if (expectation.is_wanted())
+      expectation.finish_layer(layer, n_new - n_skipped, position0 + n_new, held, n_new, result);
     store.compact_layer(result);
     profile_ms += ms_since(start);
     model.file().check_still_whole();
+  }
+
+  void attend(int32_t layer, int32_t first, int32_t n, std::span<const HeadView> held, const LayerPrefill& sums) {
+    const int32_t window = config.layers[static_cast<size_t>(layer)].window;
+    AttendPrefill args{.q = block.q.rows(0, n),
+                       .kv = scratch,
+                       .held = held,
+                       .n_held_columns = sums.n_held_columns,
+                       .first_row = first,
+                       .position0 = position0,
+                       .window = window,
+                       .head_dim = config.head_dim,
+                       .scale = config.attention_scale,
+                       .out = block.attended.rows(0, n),
+                       .col = sums.col,
+                       .win = sums.win,
+                       .recent = sums.recent,
+                       .n_win = statistics.measures().n_win,
+                       .recent_from = n_new - n_recent_rows};
+    for (size_t w = 0; w < args.win_tokens.size(); ++w) {
+      const KeepRule local =
+          make_keep_rule(Policy{Policy::local}, position0 + n_new, window, statistics.measures().win_shares[w], 0);
+      args.win_tokens[w] = position0 + n_new - local.local_from;
+    }
+    backend.attend_prefill(args);
   }
 
   void report(int32_t layer, int32_t rows_done) {

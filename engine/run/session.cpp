@@ -417,7 +417,7 @@ CacheState Session::cache_state() const {
   CacheState state;
   state.n_tokens = store.n_tokens();
   state.config = store.config();
-  state.has_profile = store.n_tokens() > 0 && store.needs_statistics();
+  state.has_profile = store.n_tokens() > 0 && store.has_profiles();
   state.policy_counts.assign(set.size() + 1, 0);
   for (int32_t index = 0; index < caches.n_heads(); ++index) {
     const HeadCache& cache = caches.head(index);

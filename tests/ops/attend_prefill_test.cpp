@@ -60,7 +60,7 @@ Result attend(Backend& backend, const Case& c, bool statistics = true) {
                             .out = out.matrix().rows(first, count),
                             .col = statistics ? col.matrix() : Matrix{},
                             .win = statistics ? win.matrix() : Matrix{},
-                            .win_tokens = c.win_tokens});
+                            .win_tokens = {c.win_tokens}});
   }
   return {out.read(), col.read(), win.read()};
 }
@@ -101,7 +101,7 @@ Result attend_powers_of_two(Backend& backend, int32_t window, int32_t win_tokens
                           .out = out,
                           .col = col,
                           .win = win,
-                          .win_tokens = win_tokens});
+                          .win_tokens = {win_tokens}});
   return {out.read(), col.read(), win.read()};
 }
 

@@ -75,7 +75,7 @@ class Conversation {
                                 .out = all_out.rows(first, n),
                                 .col = col,
                                 .win = win,
-                                .win_tokens = n_total - local.local_from});
+                                .win_tokens = {n_total - local.local_from}});
     }
     store_.compact_layer(
         {.layer = 0, .kv = scratch, .new_tags = tags, .n_held_columns = n_held, .col = col, .win = win});

@@ -8,6 +8,7 @@
 #define HWY_TARGET_INCLUDE "engine/backend/cpu/attend_prefill.cpp"
 #include "hwy/foreach_target.h"
 //
+#include <array>
 #include <atomic>
 #include <utility>
 
@@ -38,8 +39,10 @@ struct PrefillTile {
   int32_t position;  // of row 0
   float scale;       // of q . k, times log2(e)
   int32_t window;
-  int32_t win_tokens;
-  const float* q;  // (n_rows, head_dim)
+  int32_t n_win;
+  std::array<int32_t, max_win_sums> win_tokens;
+  int32_t recent_row;  // first row of the tile that `recent` sums; n_rows or more: none
+  const float* q;      // (n_rows, head_dim)
   int64_t q_stride;
   float* out;  // (n_rows, head_dim)
   int64_t out_stride;
@@ -59,7 +62,10 @@ struct PrefillTile {
   float* max;  // (tile_rows)
   float* sum;  // (tile_rows); then its inverse, 0 for rows behind n_rows
   float* col;  // (n_columns rounded up to 4): column sums of this tile
-  float* win;  // the same, of rows with position - column position < win_tokens
+  float* win;  // (n_win, sum_stride): the same, of rows with position - column position < win_tokens[w]
+  int64_t sum_stride;
+  float* recent;          // (n_columns rounded up to 4): the same, of rows from recent_row on
+  float* recent_factors;  // (tile_rows): sum, but 0 for rows before recent_row
 
   int32_t n_held() const { return static_cast<int32_t>(held.size()); }
   int32_t n_columns() const { return n_held() + n_turn; }
@@ -299,36 +305,46 @@ HWY_INLINE void SumFourColumns(const float* HWY_RESTRICT columns, const float* H
   StoreFourSums(d, sums[0], sums[1], sums[2], sums[3], to);
 }
 
-/// col and win of this tile, from the probabilities that are now final. Behind the last column up to three more are
-/// summed, of whatever the scratch holds there.
-HWY_INLINE void SumColumns(const PrefillTile& tile, int32_t n_vectors) {
+/// win of columns first … last and one window, where col is known already.
+HWY_INLINE void SumNearRows(const PrefillTile& tile, int32_t w, int32_t first, int32_t last) {
   const D d;
   const auto lanes = static_cast<int32_t>(hn::Lanes(d));
+  float* win = tile.win + w * tile.sum_stride;
   const auto near_rows = [&](int32_t c) {  // the first rows of the tile are near to a column
-    return HWY_MAX(0, HWY_MIN(tile.win_tokens + tile.column_position(c) - tile.position, tile.n_rows));
+    return HWY_MAX(
+        0, HWY_MIN(tile.win_tokens[static_cast<size_t>(w)] + tile.column_position(c) - tile.position, tile.n_rows));
   };
+  if (first >= tile.n_held()) {
+    // Positions ascend here, so that the ends decide for all four.
+    const bool all_near = near_rows(first) == tile.n_rows, none_near = near_rows(last) == 0;
+    if (all_near || none_near) {
+      for (int32_t c = first; c <= last; ++c) win[c] = all_near ? tile.col[c] : 0;
+      return;
+    }
+  }
+  for (int32_t c = first; c <= last; ++c) {
+    const int32_t n_near = near_rows(c);
+    V sum = hn::Zero(d);
+    for (int32_t r = 0; r * lanes < n_near; ++r) {
+      const auto is_near = hn::FirstN(d, static_cast<size_t>(HWY_MIN(n_near - r * lanes, lanes)));
+      const V factor = hn::IfThenElseZero(is_near, hn::Load(d, tile.sum + r * lanes));
+      sum = hn::MulAdd(hn::Load(d, tile.scores + int64_t{c} * tile_rows + r * lanes), factor, sum);
+    }
+    win[c] = hn::GetLane(hn::SumOfLanes(d, sum));
+  }
+}
+
+/// The sums of this tile, from the probabilities that are now final. Behind the last column up to three more are
+/// summed, of whatever the scratch holds there.
+HWY_INLINE void SumColumns(const PrefillTile& tile, int32_t n_vectors) {
+  const bool has_recent = tile.recent_row < tile.n_rows;
+  for (int32_t i = 0; i < tile_rows; ++i) tile.recent_factors[i] = i < tile.recent_row ? 0 : tile.sum[i];
   for (int32_t first = 0; first < tile.n_columns(); first += 4) {
     const int32_t last = HWY_MIN(first + 3, tile.n_columns() - 1);
     const float* columns = tile.scores + int64_t{first} * tile_rows;
     SumFourColumns(columns, tile.sum, n_vectors, tile.col + first);
-    if (first >= tile.n_held()) {
-      // Positions ascend here, so that the ends decide for all four.
-      const bool all_near = near_rows(first) == tile.n_rows, none_near = near_rows(last) == 0;
-      if (all_near || none_near) {
-        for (int32_t c = first; c <= last; ++c) tile.win[c] = all_near ? tile.col[c] : 0;
-        continue;
-      }
-    }
-    for (int32_t c = first; c <= last; ++c) {
-      const int32_t n_near = near_rows(c);
-      V sum = hn::Zero(d);
-      for (int32_t r = 0; r * lanes < n_near; ++r) {
-        const auto is_near = hn::FirstN(d, static_cast<size_t>(HWY_MIN(n_near - r * lanes, lanes)));
-        const V factor = hn::IfThenElseZero(is_near, hn::Load(d, tile.sum + r * lanes));
-        sum = hn::MulAdd(hn::Load(d, tile.scores + int64_t{c} * tile_rows + r * lanes), factor, sum);
-      }
-      tile.win[c] = hn::GetLane(hn::SumOfLanes(d, sum));
-    }
+    for (int32_t w = 0; w < tile.n_win; ++w) SumNearRows(tile, w, first, last);
+    if (has_recent) SumFourColumns(columns, tile.recent_factors, n_vectors, tile.recent + first);
   }
 }
 
@@ -396,16 +412,18 @@ class OrderedCommit {
   std::vector<std::atomic<int32_t>> next_;
 };
 
-void add_column_sums(const AttendPrefill& args, const PrefillTile& tile, int32_t q_head, int32_t turn_begin) {
-  const auto add = [&](const Matrix& to, const float* sums) {
+void add_column_sums(const AttendPrefill& args, const PrefillTile& tile, int32_t q_head, int32_t n_heads,
+                     int32_t turn_begin) {
+  const auto add = [&](const Matrix& to, int32_t to_row, const float* sums) {
     if (to.buffer == nullptr) return;
-    float* row = host_row(to, q_head);
+    float* row = host_row(to, to_row);
     for (size_t i = 0; i < tile.held.size(); ++i) row[tile.held[i].slot] += sums[i];
     float* turn = row + args.n_held_columns + turn_begin;
     for (int32_t i = 0; i < tile.n_turn; ++i) turn[i] += sums[tile.n_held() + i];
   };
-  add(args.col, tile.col);
-  add(args.win, tile.win);
+  add(args.col, q_head, tile.col);
+  for (int32_t w = 0; w < tile.n_win; ++w) add(args.win, w * n_heads + q_head, tile.win + w * tile.sum_stride);
+  if (tile.recent_row < tile.n_rows) add(args.recent, q_head, tile.recent);
 }
 
 size_t round_up(size_t count, size_t multiple) {
@@ -420,8 +438,8 @@ size_t kv_stride_of(size_t head_dim) {
 
 /// Floats of scratch for a tile of up to n_columns.
 size_t tile_floats(size_t n_columns, size_t head_dim) {
-  return n_columns * tile_rows + 2 * head_dim * tile_rows + tile_columns * kv_stride_of(head_dim) + 2 * tile_rows +
-         2 * round_up(n_columns, 16);
+  return n_columns * tile_rows + 2 * head_dim * tile_rows + tile_columns * kv_stride_of(head_dim) + 3 * tile_rows +
+         (2 + max_win_sums) * round_up(n_columns, 16);
 }
 
 }  // namespace
@@ -461,7 +479,9 @@ void attend_prefill(ThreadPool& pool, std::span<Scratch> scratch, const AttendPr
                            .position = args.position0 + turn_row,
                            .scale = args.scale * log2_e,
                            .window = args.window,
+                           .n_win = args.win.buffer != nullptr ? args.n_win : 0,
                            .win_tokens = args.win_tokens,
+                           .recent_row = args.recent.buffer != nullptr ? args.recent_from - turn_row : tile_rows,
                            .q = host_row(args.q, r0) + q_head * head_dim,
                            .q_stride = args.q.stride,
                            .out = host_row(args.out, r0) + q_head * head_dim,
@@ -472,7 +492,8 @@ void attend_prefill(ThreadPool& pool, std::span<Scratch> scratch, const AttendPr
                            .turn_stride = args.kv.row_values,
                            .turn_position = args.position0 + turn_begin,
                            .n_turn = n_turn,
-                           .statistics = args.col.buffer != nullptr || args.win.buffer != nullptr,
+                           .statistics = args.col.buffer != nullptr || args.win.buffer != nullptr ||
+                                         (args.recent.buffer != nullptr && args.recent_from < turn_row + n_rows),
                            .scores = take(n_columns * tile_rows),
                            .q_columns = take(row_values * tile_rows),
                            .out_columns = take(row_values * tile_rows),
@@ -481,10 +502,13 @@ void attend_prefill(ThreadPool& pool, std::span<Scratch> scratch, const AttendPr
                            .max = take(tile_rows),
                            .sum = take(tile_rows),
                            .col = take(round_up(n_columns, 16)),
-                           .win = take(round_up(n_columns, 16))};
+                           .win = take(max_win_sums * round_up(n_columns, 16)),
+                           .sum_stride = static_cast<int64_t>(round_up(n_columns, 16)),
+                           .recent = take(round_up(n_columns, 16)),
+                           .recent_factors = take(tile_rows)};
     HWY_DYNAMIC_DISPATCH(AttendTile)(tile);
     if (!tile.statistics) return;
-    commit.run(static_cast<size_t>(q_head), turn, [&] { add_column_sums(args, tile, q_head, turn_begin); });
+    commit.run(static_cast<size_t>(q_head), turn, [&] { add_column_sums(args, tile, q_head, n_heads, turn_begin); });
   };
   pool.parallel_for(int64_t{n_row_tiles} * n_heads, 1, [&](int64_t begin, int64_t end, int thread) {
     Scratch& thread_scratch = scratch[static_cast<size_t>(thread)];

@@ -89,6 +89,17 @@ class CpuBackend final : public HostBackend {
     headroom::attend_prefill(pool_, prefill_scratch_, args, slabs_);
   }
 
+  void add_query_moments(Matrix q, int32_t head_dim, QueryMoments moments) override {
+    const auto scope = clock_.time(Stage::add_query_moments, matrix_bytes(q));
+    headroom::add_query_moments(pool_, prefill_scratch_, q, head_dim, moments);
+  }
+
+  void expected_attention(const ExpectedAttention& args) override {
+    const auto scope =
+        clock_.time(Stage::expected_attention, 4.0 * args.n_rows * args.kv.row_values + matrix_bytes(args.logits));
+    headroom::expected_attention(pool_, prefill_scratch_, args, slabs_);
+  }
+
   void begin_step(const DecodeStep& step) override;
   void attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, float scale, Matrix out) override;
   void evict(int32_t layer) override;

@@ -134,8 +134,8 @@ std::vector<Leaver> find_leavers(HeadView head, const KeepRule& rule, const Slab
 void select_evictions(HeadView head, const KeepRule& rule, const Slabs& slabs, std::vector<int32_t>& slots) {
   slots.clear();
   if (rule.policy.has(Policy::full) && rule.reach_from <= 0) return;
-  const int32_t n_kept = rule.policy.has(Policy::frequent) ? rule.n_frequent : 0;
   const Contest contest = HWY_DYNAMIC_DISPATCH(ScanHead)(head, rule, slabs);
+  const int32_t n_kept = rule.n_by_score(head.length - contest.n_dropped - contest.n_slots);
   if (contest.n_dropped == 0 && contest.n_slots <= n_kept) return;
   if (contest.n_dropped == 0 && contest.n_slots == n_kept + 1) {
     slots.push_back(contest.lowest.slot);

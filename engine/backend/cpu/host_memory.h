@@ -119,6 +119,8 @@ enum class Stage {
   rope,
   store_kv,
   attend_prefill,
+  add_query_moments,
+  expected_attention,
   attend_decode,
   evict,
   assemble,

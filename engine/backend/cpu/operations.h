@@ -55,6 +55,14 @@ void store_kv(ThreadPool& pool, const Matrix& k, const Matrix& v, const KvScratc
 /// scratch: one for each thread of the pool.
 void attend_prefill(ThreadPool& pool, std::span<Scratch> scratch, const AttendPrefill& args, const Slabs& slabs);
 
+/// scratch: one for each thread of the pool.
+void add_query_moments(ThreadPool& pool, std::span<Scratch> scratch, const Matrix& q, int32_t head_dim,
+                       const QueryMoments& moments);
+
+/// scratch: one for each thread of the pool.
+void expected_attention(ThreadPool& pool, std::span<Scratch> scratch, const ExpectedAttention& args,
+                        const Slabs& slabs);
+
 /// What one layer's decode attention works on.
 struct AttendDecode {
   std::span<const HeadView> heads;  // (n_kv_heads), the new token included

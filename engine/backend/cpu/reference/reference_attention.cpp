@@ -56,7 +56,8 @@ void reference_attend_prefill(const AttendPrefill& args, const Slabs& slabs) {
   const int32_t group = n_heads / (args.kv.row_values / args.head_dim);
   for (int32_t q_head = 0; q_head < n_heads; ++q_head) {
     const std::vector<Column> columns = columns_of_head(args, slabs, q_head / group);
-    std::vector<double> col(columns.size()), win(columns.size());
+    std::vector<double> col(columns.size()), recent(columns.size());
+    std::vector<std::vector<double>> win(static_cast<size_t>(args.n_win), std::vector<double>(columns.size()));
     for (int32_t r = 0; r < args.q.n_rows; ++r) {
       const int32_t position = args.position0 + args.first_row + r;
       const float* q = host_row(args.q, r) + q_head * args.head_dim;
@@ -70,7 +71,9 @@ void reference_attend_prefill(const AttendPrefill& args, const Slabs& slabs) {
       softmax(a);
       for (size_t c = 0; c < columns.size(); ++c) {
         col[c] += a[c];
-        if (position - columns[c].position < args.win_tokens) win[c] += a[c];
+        for (size_t w = 0; w < win.size(); ++w)
+          if (position - columns[c].position < args.win_tokens[w]) win[w][c] += a[c];
+        if (args.first_row + r >= args.recent_from) recent[c] += a[c];
       }
       for (int32_t i = 0; i < args.head_dim; ++i) {
         double sum = 0;
@@ -81,7 +84,55 @@ void reference_attend_prefill(const AttendPrefill& args, const Slabs& slabs) {
     for (size_t c = 0; c < columns.size(); ++c) {
       const int32_t to = columns[c].statistics_column;
       if (args.col.buffer != nullptr) host_row(args.col, q_head)[to] += static_cast<float>(col[c]);
-      if (args.win.buffer != nullptr) host_row(args.win, q_head)[to] += static_cast<float>(win[c]);
+      if (args.win.buffer != nullptr)
+        for (int32_t w = 0; w < args.n_win; ++w)
+          host_row(args.win, w * n_heads + q_head)[to] += static_cast<float>(win[static_cast<size_t>(w)][c]);
+      if (args.recent.buffer != nullptr) host_row(args.recent, q_head)[to] += static_cast<float>(recent[c]);
+    }
+  }
+}
+
+void reference_add_query_moments(const Matrix& q, int32_t head_dim, const QueryMoments& moments) {
+  for (int32_t h = 0; h < q.n_cols / head_dim; ++h) {
+    float* shift = reinterpret_cast<float*>(host_bytes(*moments.buffer)) + h * QueryMoments::values(head_dim);
+    float* sums = shift + head_dim;
+    float* products = sums + head_dim;
+    for (int32_t i = 0; i < head_dim; ++i) {
+      const auto centred = [&](int32_t row, int32_t at) {
+        return double{host_row(q, row)[h * head_dim + at]} - shift[at];
+      };
+      double sum = sums[i];
+      for (int32_t r = 0; r < q.n_rows; ++r) sum += centred(r, i);
+      sums[i] = static_cast<float>(sum);
+      for (int32_t j = 0; j < head_dim; ++j) {
+        double product = products[i * head_dim + j];
+        for (int32_t r = 0; r < q.n_rows; ++r) product += centred(r, i) * centred(r, j);
+        products[i * head_dim + j] = static_cast<float>(product);
+      }
+    }
+  }
+}
+
+void reference_expected_attention(const ExpectedAttention& args, const Slabs& slabs) {
+  const int32_t n_heads = args.logits.n_rows, group = n_heads / args.norms.n_rows, d = args.head_dim;
+  const auto* queries = reinterpret_cast<const float*>(host_bytes(*args.queries));
+  // The same columns as those of a prefill's sums.
+  const AttendPrefill shape{.q = {.n_rows = args.n_rows},
+                            .kv = args.kv,
+                            .held = args.held,
+                            .n_held_columns = args.n_held_columns,
+                            .head_dim = d};
+  for (int32_t h = 0; h < n_heads; ++h) {
+    const float* linear = queries + int64_t{h} * d * (1 + d);
+    const float* quadratic = linear + d;
+    for (const Column& column : columns_of_head(shape, slabs, h / group)) {
+      double logit = dot(linear, column.k, d), norm = 0;
+      for (int32_t i = 0; i < d; ++i) {
+        logit += half_to_float(column.k[i]) * dot(quadratic + i * d, column.k, d);
+        norm += double{half_to_float(column.v[i])} * half_to_float(column.v[i]);
+      }
+      host_row(args.logits, h)[column.statistics_column] = static_cast<float>(logit);
+      host_row(args.norms, h / group)[column.statistics_column] = static_cast<float>(std::sqrt(norm));
     }
   }
 }

@@ -10,6 +10,12 @@ namespace headroom {
 /// Backend::attend_prefill; the pages of held slots are in `slabs`.
 void reference_attend_prefill(const AttendPrefill& args, const Slabs& slabs);
 
+/// Backend::add_query_moments.
+void reference_add_query_moments(const Matrix& q, int32_t head_dim, const QueryMoments& moments);
+
+/// Backend::expected_attention.
+void reference_expected_attention(const ExpectedAttention& args, const Slabs& slabs);
+
 /// One token's attention over all slots of a KV head, whose scores grow by the group's probabilities.
 /// q, out: (group, head_dim), row-major
 void reference_attend_decode(HeadView head, const Slabs& slabs, int32_t group, float scale, const float* q, float* out);

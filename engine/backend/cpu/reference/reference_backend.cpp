@@ -29,6 +29,14 @@ class ReferenceBackend final : public HostBackend {
     const auto scope = clock_.time(Stage::attend_prefill, 0);
     reference_attend_prefill(args, slabs_);
   }
+  void add_query_moments(Matrix q, int32_t head_dim, QueryMoments moments) override {
+    const auto scope = clock_.time(Stage::add_query_moments, 0);
+    reference_add_query_moments(q, head_dim, moments);
+  }
+  void expected_attention(const ExpectedAttention& args) override {
+    const auto scope = clock_.time(Stage::expected_attention, 0);
+    reference_expected_attention(args, slabs_);
+  }
   void attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, float scale, Matrix out) override;
   void evict(int32_t layer) override;
 };
@@ -167,7 +175,8 @@ void ReferenceBackend::evict(int32_t layer) {
       return a.score != b.score ? a.score < b.score : a.position > b.position;
     };
     std::sort(rest.begin(), rest.end(), leaves_first);
-    const size_t kept = rule.policy.has(Policy::frequent) ? static_cast<size_t>(rule.n_frequent) : 0;
+    const int32_t n_always = step_head(head).length - static_cast<int32_t>(leaving.size() + rest.size());
+    const auto kept = static_cast<size_t>(rule.n_by_score(n_always));
     if (rest.size() > kept) leaving.insert(leaving.end(), rest.begin(), rest.end() - static_cast<int64_t>(kept));
     std::sort(leaving.begin(), leaving.end(), leaves_first);
 

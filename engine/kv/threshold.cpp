@@ -1,0 +1,90 @@
+// Bisection over the recoveries that were measured. See threshold.h.
+#include "engine/kv/threshold.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "engine/base/model_config.h"
+
+namespace headroom {
+namespace {
+
+int64_t count_kept(std::span<const SlotTag> tags, const KeepRule& rule) {
+  int32_t n_always = 0, n_rest = 0;
+  for (const SlotTag tag : tags) {
+    const int32_t position = tag_position(tag);
+    if (position < rule.reach_from) continue;
+    ++(rule.keeps_always(position, tag_class(tag)) ? n_always : n_rest);
+  }
+  return n_always + std::min(n_rest, rule.n_by_score(n_always));
+}
+
+/// One share's heads: what each possible policy keeps and recovers in each.
+struct Table {
+  std::vector<Policy> policies;
+  std::vector<std::vector<int64_t>> kept;       // (heads, policies)
+  std::vector<std::vector<double>> recoveries;  // (heads, policies)
+
+  struct Outcome {
+    int64_t kept = 0;
+    double recovered = 0;  // summed over the heads
+  };
+  Outcome at(double threshold) const {
+    Outcome outcome;
+    for (size_t h = 0; h < kept.size(); ++h) {
+      size_t p = 0;
+      while (p + 1 < policies.size() && recoveries[h][p] < threshold) ++p;
+      outcome.kept += kept[h][p];
+      outcome.recovered += recoveries[h][p];
+    }
+    return outcome;
+  }
+};
+
+Table make_table(std::span<const SolvedHead> heads, size_t share, int32_t n_tokens, const CacheConfig& config) {
+  Table table{.policies = possible_policies(config), .kept = {}, .recoveries = {}};
+  // In a first turn all heads with one window hold the same columns.
+  std::map<std::pair<int32_t, size_t>, std::vector<int64_t>> counted;
+  for (const SolvedHead& head : heads) {
+    std::vector<int64_t>& kept = counted[{head.window, head.tags.size()}];
+    if (kept.empty())
+      for (const Policy policy : table.policies)
+        kept.push_back(count_kept(
+            head.tags, make_keep_rule(policy, n_tokens, head.window, solved_shares[share], solved_shares[share])));
+    table.kept.push_back(kept);
+    table.recoveries.emplace_back();
+    for (const Policy policy : table.policies) table.recoveries.back().push_back(head.profiles[share].recovery(policy));
+  }
+  return table;
+}
+
+}  // namespace
+
+SolvedThreshold solve_threshold(std::span<const SolvedHead> heads, int32_t n_tokens, const CacheConfig& config) {
+  int64_t n_all = 0;
+  for (const SolvedHead& head : heads) n_all += reachable_tokens(n_tokens, head.window);
+  const auto wanted = static_cast<int64_t>(std::llround(config.keep * static_cast<double>(n_all)));
+  SolvedThreshold best;
+  double most = -1;
+  for (size_t share = 0; share < solved_shares.size(); ++share) {
+    const Table table = make_table(heads, share, n_tokens, config);
+    // Between two recoveries nothing changes: the thresholds that differ are the recoveries themselves.
+    std::vector<double> thresholds{0};
+    for (const std::vector<double>& of_head : table.recoveries)
+      thresholds.insert(thresholds.end(), of_head.begin(), of_head.end());
+    std::sort(thresholds.begin(), thresholds.end());
+    const auto above = std::partition_point(thresholds.begin() + 1, thresholds.end(),
+                                            [&](double threshold) { return table.at(threshold).kept <= wanted; });
+    const double threshold = *(above - 1);
+    const Table::Outcome outcome = table.at(threshold);
+    // A share that cannot get down to the wanted number comes after one that can.
+    const double recovered = outcome.kept <= wanted ? outcome.recovered : -static_cast<double>(outcome.kept) * 1e-12;
+    if (share > 0 && recovered <= most) continue;
+    most = recovered;
+    best = {share, threshold};
+  }
+  return best;
+}
+
+}  // namespace headroom
