@@ -243,6 +243,7 @@ void bench_command(const Arguments& args, Streams& io) {
   const Model model(common.model_path());
   const std::unique_ptr<Backend> backend = common.open_backend();
   Session session(model, *backend, make_session_options(common, config));
+  print_cache_note(session, io);
   check_context(options, session.n_ctx());
   const int32_t reps = static_cast<int32_t>(options.reps.value_or(5));
   Bench bench(model, *backend, session, reps, static_cast<uint64_t>(options.seed.value_or(1)));

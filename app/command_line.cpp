@@ -41,6 +41,21 @@ double parse_number(std::string_view option, std::string_view text, double min, 
   return value;
 }
 
+int64_t parse_bytes(std::string_view option, std::string_view text) {
+  constexpr std::pair<std::string_view, int64_t> units[] = {{"", 1},          {"B", 1},           {"KB", 1000},
+                                                            {"MB", 1000000},  {"GB", 1000000000}, {"KiB", 1 << 10},
+                                                            {"MiB", 1 << 20}, {"GiB", 1 << 30}};
+  const size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + digits, value);
+  for (const auto& [unit, bytes] : units)
+    if (error == std::errc() && end == text.data() + digits && digits > 0 && text.substr(digits) == unit &&
+        value * static_cast<double>(bytes) >= 1 && value * static_cast<double>(bytes) < 1e15)
+      return static_cast<int64_t>(value * static_cast<double>(bytes));
+  throw UsageError(std::string(option) + " is '" + std::string(text) +
+                   "', expected a size such as 24MiB, with B, KB, MB, GB, KiB, MiB or GiB");
+}
+
 std::vector<int32_t> parse_ints(std::string_view option, std::string_view text, int64_t min, int64_t max) {
   std::vector<int32_t> values;
   while (true) {

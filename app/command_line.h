@@ -26,6 +26,8 @@ class HelpRequested : public std::runtime_error {
 
 /// The whole text as a number; throws UsageError that names the option. min and max are included.
 int64_t parse_int(std::string_view option, std::string_view text, int64_t min, int64_t max);
+/// "24MiB", "1.5GB", "65536".
+int64_t parse_bytes(std::string_view option, std::string_view text);
 double parse_number(std::string_view option, std::string_view text, double min, double max);
 /// "1,2,3"
 std::vector<int32_t> parse_ints(std::string_view option, std::string_view text, int64_t min, int64_t max);

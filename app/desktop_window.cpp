@@ -12,6 +12,7 @@
 #include "app/window/offscreen_host.h"
 #include "app/window/window_host.h"
 #include "engine/base/error.h"
+#include "engine/base/platform/platform.h"
 #include "ui/ui.h"
 
 namespace headroom {

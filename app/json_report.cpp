@@ -12,12 +12,15 @@ using Json = nlohmann::ordered_json;
 
 Json heads_json(const CacheState& state) {
   Json heads = Json::array();
+  const std::vector<float>& importance = state.config.head_importance;
   for (const HeadState& head : state.heads)
     heads.push_back({{"layer", head.layer},
                      {"kv_head", head.kv_head},
                      {"recovery", head.recovery},
                      {"policy", policy_name(head.policy)},
                      {"kept_tokens", head.kept_tokens},
+                     {"budget_tokens", head.budget.tokens < 0 ? Json(nullptr) : Json(head.budget.tokens)},
+                     {"importance", importance.empty() ? Json(nullptr) : Json(importance[heads.size()])},
                      {"bytes", head.bytes}});
   return heads;
 }
@@ -38,6 +41,12 @@ Json profile_json(const TurnReport& report) {
   object["backend"] = report.backend.name;
   object["device"] = report.backend.device;
   object["config"] = config.name;
+  object["score"] = std::string(token_score_name(config.score));
+  object["budget"] = std::string(budget_kind_name(config.budget));
+  object["keep"] = config.keep > 0 ? Json(config.keep) : Json(nullptr);
+  object["kv_budget_bytes"] = config.kv_budget_bytes > 0 ? Json(config.kv_budget_bytes) : Json(nullptr);
+  object["beta"] = config.beta;
+  object["cache_type"] = std::string(cache_type_name(config.cache_type));
   object["n_tokens"] = result.n_prompt_tokens;
   object["threshold"] = config.threshold;
   object["r_local"] = config.r_local;

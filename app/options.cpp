@@ -12,8 +12,10 @@
 #include <istream>
 #include <iterator>
 #include <limits>
+#include <ostream>
 #include <random>
 
+#include "app/format.h"
 #include "engine/backend/registry.h"
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
@@ -100,16 +102,27 @@ std::unique_ptr<Backend> CommonOptions::open_backend() const {
 void CacheOptions::add_to(CommandLine& line) {
   line.begin_group("What a head keeps");
   line.add_text("--cache", "full|fastgen", "full keeps every token in every head (default: fastgen)", cache);
-  line.add_text("--config", "NAME",
-                "paper (default), local, streaming, h2o, full, or an ablation of paper; /config in a chat lists them",
-                config);
+  line.add_text(
+      "--config", "NAME",
+      "paper (default), headroom, local, streaming, h2o, snapkv, adakv, uniform, uniform-expected, full, or an "
+      "ablation of paper; /config in a chat lists them",
+      config);
   line.add_text("--policy-set", "A,B+C,...",
                 "policies to choose from, cheapest first: unions of special, punct, frequent, first, local; full",
                 policy_set);
   line.add_number("--r-local", "share of the last tokens that `local` keeps (default: 0.3)", 0, 1, r_local);
   line.add_number("--r-frequent", "share of tokens that `frequent` keeps (default: 0.3)", 0, 1, r_frequent);
   line.add_number("--threshold", "recovery that a policy must reach (default: 0.95)", 0, 2, threshold);
-  line.add_number("--keep", "share of the tokens to keep, for --config local, streaming and h2o", 0, 1, keep);
+  line.add_number("--keep",
+                  "share of the tokens that all heads keep together of a prompt (default: what the configuration "
+                  "comes to; 0.5 where budgets are shared); with paper the threshold that gives it is found",
+                  0, 1, keep);
+  line.add_text("--kv-budget", "SIZE",
+                "live bytes of the cache at most, such as 24MiB; takes --config headroom unless another is named",
+                kv_budget);
+  line.add_text("--cache-type", "f16|q8_0", "how keys and values are held (default: f16)", cache_type);
+  line.add_text("--calibration", "FILE", "the model's table of importance (default: its own, by `headroom calibrate`)",
+                calibration);
   line.add_text("--group", "min|mean", "recovery of a KV head from those of its query heads (default: min)", group);
 }
 
@@ -123,36 +136,72 @@ CacheConfig named_cache_config(const std::string& name) {
 CacheConfig CacheOptions::make_config() const {
   const std::string kind = cache.value_or(config == "full" ? "full" : "fastgen");
   if (kind != "full" && kind != "fastgen") throw UsageError("--cache is '" + kind + "', expected full or fastgen");
+  if (cache_type && *cache_type != "f16" && *cache_type != "q8_0")
+    throw UsageError("--cache-type is '" + *cache_type + "', expected f16 or q8_0");
+  const CacheType type = cache_type == "q8_0" ? CacheType::q8_0 : CacheType::f16;
   if (kind == "full") {
-    const bool shaped = policy_set || r_local || r_frequent || threshold || keep || group;
+    const bool shaped = policy_set || r_local || r_frequent || threshold || keep || group || kv_budget || calibration;
     if (shaped || (config && config != "full"))
       throw UsageError(std::string(cache ? "--cache full" : "--config full") +
                        " keeps every token and contradicts the other options of what a head keeps");
-    return named_cache_config("full");
+    CacheConfig result = named_cache_config("full");
+    result.cache_type = type;
+    return result;
   }
   if (config == "full") throw UsageError("--cache fastgen contradicts --config full, expected one of them");
   if (config && policy_set) throw UsageError("--config and --policy-set both name the policies, expected one of them");
   if (group && *group != "min" && *group != "mean")
     throw UsageError("--group is '" + *group + "', expected min or mean");
 
-  CacheConfig result = named_cache_config(config.value_or("paper"));
+  CacheConfig result = named_cache_config(config.value_or(kv_budget && !policy_set ? "headroom" : "paper"));
   if (policy_set) {
     result.name = "custom";
     result.policy_set = parse_policy_set(*policy_set);
   }
-  if (keep) {
-    if (config != "local" && config != "streaming" && config != "h2o")
-      throw UsageError("--keep works with --config local, streaming, h2o");
-    if (r_local || r_frequent)
-      throw UsageError("--keep sets the shares that --r-local and --r-frequent set, expected one of them");
-    result.r_local = config == "h2o" ? *keep / 2 : *keep;
-    result.r_frequent = config == "h2o" ? *keep / 2 : 0;
+  if (keep) set_keep(result);
+  if (kv_budget) {
+    if (result.budget != BudgetKind::shared)
+      throw UsageError("--kv-budget needs budgets that heads share, as those of --config headroom or uniform; found " +
+                       result.name);
+    result.kv_budget_bytes = parse_bytes("--kv-budget", *kv_budget);
+    if (!keep) result.keep = 1;  // the bytes alone decide
   }
+  if (calibration) {
+    if (result.importance != ImportanceKind::calibrated)
+      throw UsageError("--calibration needs a configuration that counts importance, such as headroom; found " +
+                       result.name);
+    result.calibration_file = *calibration;
+  }
+  if ((r_local || r_frequent || threshold) && result.budget != BudgetKind::fixed)
+    throw UsageError("--r-local, --r-frequent and --threshold shape fixed budgets; the budgets of " + result.name +
+                     " follow --keep");
   set_if_given(result.r_local, r_local);
   set_if_given(result.r_frequent, r_frequent);
   set_if_given(result.threshold, threshold);
   if (group) result.group = *group == "mean" ? GroupReduce::mean : GroupReduce::min;
+  result.cache_type = type;
   return result;
+}
+
+/// What --keep means depends on the kind of budgets; a single fixed policy has shares to set.
+void CacheOptions::set_keep(CacheConfig& result) const {
+  if (*keep <= 0) throw UsageError("--keep is 0, expected a share above 0");
+  if (result.budget != BudgetKind::fixed) {
+    result.keep = *keep;
+    return;
+  }
+  if (r_local || r_frequent)
+    throw UsageError("--keep sets the shares that --r-local and --r-frequent set, expected one of them");
+  if (result.policy_set.size() > 1) {
+    if (threshold) throw UsageError("--keep finds the threshold that --threshold sets, expected one of them");
+    result.keep = *keep;
+    return;
+  }
+  const Policy policy = result.policy_set.front();
+  if (!policy.has(Policy::local)) throw UsageError("--keep has no share to set in " + policy_name(policy));
+  const bool halves = policy.has(Policy::frequent);
+  result.r_local = halves ? *keep / 2 : *keep;
+  result.r_frequent = halves ? *keep / 2 : 0;
 }
 
 void PromptOptions::add_to(CommandLine& line) {
@@ -220,6 +269,10 @@ TurnOptions SamplingOptions::make_turn_options() const {
     if (stop.empty()) throw UsageError("--stop is empty, expected a text");
   options.stop_strings = stop_strings;
   return options;
+}
+
+void print_cache_note(const Session& session, Streams& io) {
+  if (!session.cache_note().empty()) io.err << "note: " << printable(session.cache_note()) << std::endl;
 }
 
 SessionOptions make_session_options(const CommonOptions& common, const CacheConfig& cache) {

@@ -32,12 +32,15 @@ struct CommonOptions {
 
 /// What a head may keep.
 struct CacheOptions {
-  std::optional<std::string> cache, config, policy_set, group;
+  std::optional<std::string> cache, config, policy_set, group, kv_budget, cache_type, calibration;
   std::optional<double> r_local, r_frequent, threshold, keep;
 
   void add_to(CommandLine& line);
   /// Throws UsageError for contradictions and unknown names.
   CacheConfig make_config() const;
+
+ private:
+  void set_keep(CacheConfig& config) const;
 };
 
 /// A configuration by its name; throws UsageError with the nearest or all names.
@@ -68,6 +71,9 @@ struct SamplingOptions {
   /// Draws a seed where none was given.
   TurnOptions make_turn_options() const;
 };
+
+/// What the user should know of the configuration, on `err`.
+void print_cache_note(const Session& session, Streams& io);
 
 SessionOptions make_session_options(const CommonOptions& common, const CacheConfig& cache);
 

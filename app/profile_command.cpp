@@ -52,6 +52,7 @@ void profile_command(const Arguments& args, Streams& io) {
   const Model model(common.model_path());
   const std::unique_ptr<Backend> backend = common.open_backend();
   Session session(model, *backend, make_session_options(common, config));
+  print_cache_note(session, io);
   if (!prompt.raw && !model.template_note().empty()) io.err << printable(model.template_note()) << std::endl;
 
   TurnResult result;
@@ -67,11 +68,11 @@ void profile_command(const Arguments& args, Streams& io) {
   if (common.json)
     io.out << json_line(profile_json({.model_path = model.path(),
                                       .backend = backend->info(),
-                                      .config = session.cache_config(),
+                                      .config = state.config,
                                       .state = state,
                                       .result = result}));
   else
-    io.out << profile_text(model, *backend, result, state, session.cache_config(), io.use_colour);
+    io.out << profile_text(model, *backend, result, state, state.config, io.use_colour);
 }
 
 }  // namespace headroom

@@ -32,6 +32,7 @@ void run_one_turn(const RunOptions& options, const CacheConfig& cache, const Tur
   const Model model(options.common.model_path());
   const std::unique_ptr<Backend> backend = options.common.open_backend();
   Session session(model, *backend, make_session_options(options.common, cache));
+  print_cache_note(session, io);
   Recording recording(options.trace, model, *backend, session, io);
   if (!options.prompt.raw) print_template_note(model, io);
 
@@ -40,11 +41,11 @@ void run_one_turn(const RunOptions& options, const CacheConfig& cache, const Tur
   const TurnResult result = options.prompt.raw ? recording.run_raw(text, options.prompt.special, turn, printer)
                                                : recording.run_turn(options.prompt.messages(text), turn, printer);
   const CacheState state = session.cache_state();
-  printer.finish(result, state, session.cache_config());
+  printer.finish(result, state, state.config);
   if (options.common.json)
     io.out << json_line(run_json({.model_path = model.path(),
                                   .backend = backend->info(),
-                                  .config = session.cache_config(),
+                                  .config = state.config,
                                   .state = state,
                                   .result = result,
                                   .seed = turn.sampler.seed}));
@@ -59,6 +60,7 @@ void chat_in_terminal(const CommonOptions& common, const std::string& system, co
   const Model model(common.model_path());
   const std::unique_ptr<Backend> backend = common.open_backend();
   Session session(model, *backend, make_session_options(common, cache));
+  print_cache_note(session, io);
   Recording recording(trace, model, *backend, session, io);
   print_template_note(model, io);
   chat(model, session, recording, turn, system, io);

@@ -11,6 +11,8 @@ pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
 # libedit 3.1 · libedit-dev · BSD-3-Clause · line editing and history of the chat in the terminal
 pkg_check_modules(libedit REQUIRED IMPORTED_TARGET libedit)
+# xxHash 0.8 · libxxhash-dev · BSD-2-Clause · tells models and texts apart
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 # nlohmann-json 3.11 · nlohmann-json3-dev · MIT · --json
 find_package(nlohmann_json 3.11 REQUIRED)
 # SQLite 3.40 · libsqlite3-dev · public domain · chats

@@ -21,7 +21,7 @@ default_model=SmolLM2-135M-Instruct.Q4_1.gguf
 #   clang-14 and friends  main       universe
 run_packages=(g++ cmake ninja-build ccache pkg-config python3-pip
   libhwy-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev libedit-dev nlohmann-json3-dev libcli11-dev
-  libflatbuffers-dev flatbuffers-compiler zlib1g-dev libsqlite3-dev
+  libflatbuffers-dev flatbuffers-compiler zlib1g-dev libxxhash-dev libsqlite3-dev
   patch libvulkan-dev libvulkan-volk-dev libx11-dev libxrandr-dev libxinerama-dev libxcursor-dev libxi-dev libxext-dev
   libwayland-dev libxkbcommon-dev libpng-dev)
 test_packages=(catch2 clang-14 libclang-rt-14-dev llvm-14 clang-format-14

@@ -25,7 +25,9 @@ TABLE = {
     "engine/backend/vulkan/": ["engine/base/", "engine/backend/*", "engine/backend/vulkan/"],
     "cuda/": ["engine/base/", "engine/backend/*", "cuda/"],
     "engine/run/": ["engine/base/", "engine/model/", "engine/text/", "engine/kv/", "engine/backend/*",
-                    "engine/run/"],
+                    "engine/run/", "assets/"],
+    # Files that the program brings along, as text in it.
+    "assets/": ["assets/"],
     # Panels see what came over the stream, not the stream itself.
     "engine/telemetry/": ["engine/base/", "engine/telemetry/"],
     "engine/serve/": ["engine/base/", "engine/model/", "engine/text/", "engine/run/", "engine/backend/*",
@@ -33,8 +35,8 @@ TABLE = {
     "ui/": ["engine/base/", "engine/telemetry/mirror.h", "ui/"],
     # The commands use the engine in process: its running part, and what they show of a file, a vocabulary or a device.
     "app/": ["engine/base/", "engine/model/", "engine/text/", "engine/run/", "engine/backend/backend.h",
-             "engine/backend/registry.h", "engine/telemetry/", "engine/serve/", "ui/", "app/"],
-    "tests/": ["engine/", "app/", "cuda/", "ui/", "tests/"],
+             "engine/backend/registry.h", "engine/telemetry/", "engine/serve/", "ui/", "app/", "assets/"],
+    "tests/": ["engine/", "app/", "assets/", "cuda/", "ui/", "tests/"],
     "bench/": ["engine/", "bench/"],
 }
 
@@ -45,7 +47,9 @@ OTHERS = [
     ("Highway", r"hwy/.+", ["engine/backend/cpu/", "tests/"]),
     ("instruction sets", r"(immintrin|x86intrin|cpuid|arm_neon|arm_acle)\.h", ["engine/backend/cpu/", "tests/"]),
     ("PCRE2, utf8proc, sentencepiece", r"(pcre2|utf8proc|sentencepiece.*)\.h", ["engine/text/"]),
-    ("JSON, command line", r"(nlohmann|CLI)/.+", ["app/", "tests/"]),
+    ("JSON", r"nlohmann/.+", ["app/", "engine/run/calibration.cpp", "tests/"]),
+    ("command line", r"CLI/.+", ["app/", "tests/"]),
+    ("xxHash", r"xxhash\.h", ["engine/run/calibration.cpp"]),
     ("libedit", r"histedit\.h", ["app/"]),
     ("Catch2", r"catch2/.+", ["tests/"]),
     ("FlatBuffers", r"flatbuffers/.+", ["engine/telemetry/", "tests/"]),

@@ -15,13 +15,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// The XDG base folder named by a variable, which counts only where it is absolute.
-std::string xdg_folder(const char* variable, const std::string& below_home) {
-  const char* value = std::getenv(variable);
-  const std::string base = value != nullptr && *value == '/' ? value : home_folder() + below_home;
-  return base + "/headroom";
-}
-
 template <typename Value>
 void take(const Json& object, const char* key, Value& to) {
   const auto found = object.find(key);
@@ -29,14 +22,6 @@ void take(const Json& object, const char* key, Value& to) {
 }
 
 }  // namespace
-
-std::string config_folder() {
-  return xdg_folder("XDG_CONFIG_HOME", "/.config");
-}
-
-std::string data_folder() {
-  return xdg_folder("XDG_DATA_HOME", "/.local/share");
-}
 
 std::string load_settings(const std::string& path, UiState& state, WindowSettings& window) {
   std::ifstream file(path, std::ios::binary);

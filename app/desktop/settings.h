@@ -12,11 +12,6 @@ struct WindowSettings {
   int width = 1280, height = 800;
 };
 
-/// $XDG_CONFIG_HOME/headroom or ~/.config/headroom
-std::string config_folder();
-/// $XDG_DATA_HOME/headroom or ~/.local/share/headroom
-std::string data_folder();
-
 /// Fills the settings of `state`; returns a sentence where the file could not be used, else an empty string.
 std::string load_settings(const std::string& path, UiState& state, WindowSettings& window);
 /// Returns a sentence where the file could not be written, else an empty string.

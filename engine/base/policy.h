@@ -87,6 +87,7 @@ struct CacheConfig {
   int64_t kv_budget_bytes = 0;           // `shared`: live bytes never exceed it; 0: no bound
   double beta = 0;                       // `shared`: how much importance counts; 0: not at all
   std::vector<float> head_importance{};  // (n_layers * n_kv_heads) mean 1; empty: all heads alike
+  std::string calibration_file{};        // a table to take importance from; empty: the model's own
   CacheType cache_type = CacheType::f16;
 
   bool operator==(const CacheConfig&) const = default;

@@ -470,7 +470,13 @@ void KvStore::keep_held(int32_t head, const KeepRule& rule) {
   rebuild(head, {}, {}, slots);
 }
 
-void KvStore::restrict_head(int32_t head, int32_t n_tokens) {
+std::vector<int32_t> KvStore::budgets_under(const CacheConfig& config) const {
+  std::vector<int32_t> tokens;
+  for (const HeadBudget& budget : plan_budgets({}, config, n_last_of_prompt)) tokens.push_back(budget.tokens);
+  return tokens;
+}
+
+void KvStore::cut_head(int32_t head, int32_t n_tokens) {
   const int32_t window = model_.layers[static_cast<size_t>(head / model_.n_kv_heads)].window;
   HeadCache& cache = caches_.head(head);
   cache.budget = {.tokens = n_tokens, .of_tokens = reachable_tokens(n_tokens_, window), .grows = true};

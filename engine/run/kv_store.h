@@ -74,8 +74,9 @@ class KvStore final : private SlabOwner {
   /// Takes over a configuration whose heads hold a part of what they hold now: nothing is read again. False, with
   /// nothing changed, where that cannot be told or is not so. Nothing before it can be undone then.
   bool trim(const CacheConfig& config);
-  /// Cuts one head alone to its best tokens, under its own policy, and keeps it there (calibration).
-  void restrict_head(int32_t head, int32_t n_tokens);
+  /// Lets one head go down to its best tokens; from there its budget grows again with the conversation.
+  void cut_head(int32_t head, int32_t n_tokens);
+  std::vector<int32_t> budgets_under(const CacheConfig& config) const;
   /// From now on nothing can be undone.
   void forget_marks() { log_.clear(); }
   bool can_undo(Mark to) const;

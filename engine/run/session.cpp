@@ -8,6 +8,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
+#include "engine/run/calibration.h"
 #include "engine/run/forward.h"
 #include "engine/run/kv_store.h"
 #include "engine/run/prefill.h"
@@ -62,6 +63,26 @@ void check_cache_config(const CacheConfig& config) {
     throw Error("the threshold is " + std::to_string(config.threshold) +
                 "; expected 0 to 1, or more for `full` everywhere");
   if (config.policy_set.empty()) throw Error("the policy set is empty; at least one policy was expected");
+  check_share(config.keep, "keep");
+  if (config.budget != BudgetKind::fixed) {
+    if (config.policy_set.size() != 1 || !config.policy_set.front().has(Policy::frequent))
+      throw Error("the budgets are " + std::string(budget_kind_name(config.budget)) +
+                  "; expected a set of one policy with `frequent`");
+    if (config.keep <= 0) throw Error("keep is 0; expected a share of the tokens above 0");
+  }
+  if (config.kv_budget_bytes < 0 || (config.kv_budget_bytes > 0 && config.budget != BudgetKind::shared))
+    throw Error("a KV budget in bytes was given with " + std::string(budget_kind_name(config.budget)) +
+                " budgets; expected `shared` ones, as those of the configurations headroom and uniform");
+}
+
+/// The configuration as this model runs it, checked.
+ResolvedConfig resolve(const CacheConfig& config, const Model& model) {
+  check_cache_config(config);
+  const auto n_heads = static_cast<size_t>(model.config().n_layers) * static_cast<size_t>(model.config().n_kv_heads);
+  if (!config.head_importance.empty() && config.head_importance.size() != n_heads)
+    throw Error("the configuration has the importance of " + std::to_string(config.head_importance.size()) +
+                " heads; the model has " + std::to_string(n_heads));
+  return resolve_config(config, model);
 }
 
 }  // namespace
@@ -94,6 +115,8 @@ std::string_view cache_action_name(CacheAction action) {
       return "undone";
     case CacheAction::re_encoded:
       return "re_encoded";
+    case CacheAction::trimmed:
+      return "trimmed";
   }
   return "";
 }
@@ -123,13 +146,14 @@ struct Session::Impl {
   std::vector<float> first_logits;  // that followed the last prompt, for another answer to it
   bool config_changed = false;
 
-  Impl(const Model& model_, Backend& backend_, const SessionOptions& options)
+  Impl(const Model& model_, Backend& backend_, const SessionOptions& options, ResolvedConfig resolved)
       : model(model_),
         backend(backend_),
-        cache_config(options.cache),
+        cache_config(std::move(resolved.config)),
+        cache_note(std::move(resolved.note)),
         n_ctx(options.n_ctx > 0 ? options.n_ctx : context_that_fits(model_.config(), available_memory_bytes())),
         forward(model_, backend_),
-        store(model_.config(), backend_, options.cache),
+        store(model_.config(), backend_, cache_config),
         row(backend_, model_.config(), 1),
         stream_buffer(backend_.allocate(static_cast<size_t>(model_.config().n_embd) * sizeof(float))),
         stream{stream_buffer.get(), 0, 1, model_.config().n_embd, model_.config().n_embd} {}
@@ -151,6 +175,13 @@ struct Session::Impl {
       clear();
   }
 
+  /// A configuration that only holds fewer tokens of the same order needs no reading.
+  bool take_as_a_cut() {
+    if (!store.trim(cache_config)) return false;
+    config_changed = false;
+    return true;
+  }
+
   struct Plan {
     CacheAction action = CacheAction::first_turn;
     std::string reason;
@@ -158,7 +189,7 @@ struct Session::Impl {
 
   /// Brings the cache to a prefix of the wanted ids: continued, undone, or emptied.
   Plan make_room_for(std::span<const TokenId> wanted) {
-    if (config_changed) {
+    if (config_changed && !take_as_a_cut()) {
       clear();
       return {CacheAction::re_encoded, "the configuration of the cache has changed"};
     }
@@ -273,6 +304,15 @@ TurnResult Session::Impl::re_encode(TurnObserver& observer) {
   const std::vector<TokenId> wanted = ids;
   TurnResult result;
   result.n_prompt_tokens = static_cast<int32_t>(wanted.size());
+  if (config_changed && take_as_a_cut()) {
+    result.action = CacheAction::trimmed;
+    result.action_reason = "the heads hold less of the same order";
+    result.stop_reason = StopReason::max_tokens;
+    result.first_token_top = top_logits(logits, 10);
+    observer.on_turn_start({result.action, result.action_reason, wanted, result.n_prompt_tokens});
+    observer.on_cache_rebuilt();
+    return result;
+  }
   result.action = CacheAction::re_encoded;
   result.action_reason = config_changed ? "the configuration of the cache has changed" : "it was asked for";
   result.stop_reason = StopReason::max_tokens;
@@ -338,14 +378,14 @@ void Session::Impl::generate(const TurnOptions& options, TurnObserver& observer,
 }
 
 Session::Session(const Model& model, Backend& backend, const SessionOptions& options) {
-  check_cache_config(options.cache);
+  ResolvedConfig resolved = resolve(options.cache, model);
   if (options.n_ctx < 0 || options.n_ctx > model.config().n_ctx_train)
     throw Error("a context of " + std::to_string(options.n_ctx) + " tokens was asked for; the model's is " +
                 std::to_string(model.config().n_ctx_train));
   if (PageLayout{model.config().head_dim}.pages_per_slab() == 0)
     throw Error(ErrorKind::unsupported,
                 "a head of " + std::to_string(model.config().head_dim) + " values does not fit a page of the cache");
-  impl_ = std::make_unique<Impl>(model, backend, options);
+  impl_ = std::make_unique<Impl>(model, backend, options, std::move(resolved));
 }
 Session::~Session() = default;
 
@@ -369,10 +409,11 @@ bool Session::undo_turn() {
 }
 
 void Session::set_cache_config(const CacheConfig& config) {
-  check_cache_config(config);
-  impl_->cache_config = config;
+  ResolvedConfig resolved = resolve(config, impl_->model);
+  impl_->cache_config = std::move(resolved.config);
+  impl_->cache_note = std::move(resolved.note);
   impl_->config_changed = !impl_->ids.empty();
-  if (impl_->ids.empty()) impl_->store.set_config(config);
+  if (impl_->ids.empty()) impl_->store.set_config(impl_->cache_config);
 }
 
 void Session::clear() {
@@ -394,6 +435,28 @@ std::span<const float> Session::prefill(std::span<const TokenId> ids, TurnObserv
     throw Error("the prefill was stopped before its end");
   }
   return impl_->logits;
+}
+
+void Session::mark() {
+  impl_->first_logits = impl_->logits;
+  impl_->store.begin_answer();
+}
+
+bool Session::return_to_mark() {
+  assert(impl_->store.can_undo(KvStore::Mark::answer));
+  impl_->undo(KvStore::Mark::answer);
+  if (impl_->ids.empty()) return false;
+  impl_->logits = impl_->first_logits;
+  return true;
+}
+
+std::vector<int32_t> Session::budgets_under(const CacheConfig& config) const {
+  return impl_->store.budgets_under(config);
+}
+
+void Session::cut_heads(std::span<const int32_t> tokens) {
+  for (size_t head = 0; head < tokens.size(); ++head)
+    if (tokens[head] >= 0) impl_->store.cut_head(static_cast<int32_t>(head), tokens[head]);
 }
 
 const std::vector<TokenId>& Session::ids() const {

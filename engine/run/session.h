@@ -38,7 +38,7 @@ struct PrefillProgress {
 };
 
 /// What became of the cache when a turn began.
-enum class CacheAction { first_turn, appended, undone, re_encoded };
+enum class CacheAction { first_turn, appended, undone, re_encoded, trimmed };
 std::string_view cache_action_name(CacheAction action);
 
 struct TurnStart {
@@ -134,8 +134,10 @@ class Session {
   /// The same for ids that the caller made (raw prompts).
   TurnResult run_ids(std::vector<TokenId> ids, const TurnOptions& options, TurnObserver& observer);
 
-  /// Builds the cache anew from its own ids under the present configuration, exactly as a first turn does; the result
-  /// has no answer. Where it is cancelled or memory runs out the cache is empty, and the next turn builds it.
+  /// Brings the cache under the present configuration; the result has no answer. Where that is a cut in the order that
+  /// the heads have, what is too much leaves, and nothing is read; else the cache is built anew from its own ids,
+  /// exactly as a first turn does. Where that is cancelled or memory runs out the cache is empty, and the next turn
+  /// builds it.
   TurnResult re_encode(TurnObserver& observer);
 
   /// Takes the last turn back, exactly: the cache is what it was before run_turn. False where nothing can be undone.
@@ -152,6 +154,16 @@ class Session {
   /// Prefills ids behind what the cache holds, as a turn's first half, and gives the logits after the last.
   /// Throws Error where the observer stops it; the cache is then as before.
   std::span<const float> prefill(std::span<const TokenId> ids, TurnObserver& observer);
+  /// Remembers the cache as it stands after a prefill; return_to_mark brings it back, as often as wanted. False where
+  /// memory ran out on the way; the cache is empty then.
+  void mark();
+  bool return_to_mark();
+  /// Tokens that each head could hold at the end of the prompt under another configuration with `shared` budgets.
+  /// (heads)
+  std::vector<int32_t> budgets_under(const CacheConfig& config) const;
+  /// Lets heads go down to their best tokens, without a forward pass; the present configuration has budgets.
+  /// tokens: (heads); -1 leaves a head as it is.
+  void cut_heads(std::span<const int32_t> tokens);
 
   const std::vector<TokenId>& ids() const;  // in the cache
   int32_t n_ctx() const;

@@ -170,10 +170,26 @@ std::string home_folder() {
   return found != nullptr && found->pw_dir != nullptr ? found->pw_dir : "/";
 }
 
-std::string cache_folder() {
+namespace {
+
+std::string xdg_folder(const char* variable, const char* below_home) {
   // The XDG rules: a relative path is to be ignored.
-  const char* base = std::getenv("XDG_CACHE_HOME");
-  return (base != nullptr && base[0] == '/' ? std::string(base) : home_folder() + "/.cache") + "/headroom";
+  const char* base = std::getenv(variable);
+  return (base != nullptr && base[0] == '/' ? std::string(base) : home_folder() + below_home) + "/headroom";
+}
+
+}  // namespace
+
+std::string cache_folder() {
+  return xdg_folder("XDG_CACHE_HOME", "/.cache");
+}
+
+std::string config_folder() {
+  return xdg_folder("XDG_CONFIG_HOME", "/.config");
+}
+
+std::string data_folder() {
+  return xdg_folder("XDG_DATA_HOME", "/.local/share");
 }
 
 std::byte* map_memory(size_t bytes) {

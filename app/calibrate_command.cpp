@@ -1,0 +1,238 @@
+// `headroom calibrate`: measures a model's importance table once and leaves it where every later start finds it. What
+// is measured goes to a file beside the table at once, so that a run that was killed goes on.
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <sstream>
+
+#include "app/commands.h"
+#include "app/format.h"
+#include "app/json_report.h"
+#include "app/options.h"
+#include "assets/builtin_files.h"
+#include "engine/base/error.h"
+#include "engine/run/calibrate.h"
+
+namespace headroom {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+/// Finished measurements of a run, one JSON line each below a line that says which run it is.
+class ResultFile {
+ public:
+  /// Reads what an earlier run of the same kind left. Throws Error for the file of another run; it stays as it is.
+  ResultFile(std::string path, const Json& run) : path_(std::move(path)) {
+    std::ifstream file(path_, std::ios::binary);
+    std::string line;
+    if (file && std::getline(file, line)) {
+      if (Json::parse(line, nullptr, false) != run)
+        throw Error(path_ +
+                    " holds results of another calibration; expected none, or those of the same model, texts and "
+                    "options: remove it, or give another --out");
+      while (std::getline(file, line)) {
+        const Json entry = Json::parse(line, nullptr, false);
+        // The last line of a run that was killed may be cut: it is measured again.
+        if (!entry.is_object() || !entry.contains("name") || !entry.contains("kl") || !entry["name"].is_string() ||
+            !entry["kl"].is_number())
+          break;
+        results_[entry["name"].get<std::string>()] = entry["kl"].get<double>();
+      }
+    }
+    file.close();
+    // Written anew, so that nothing follows half a line.
+    std::ostringstream text;
+    text << run.dump() << '\n';
+    for (const auto& [name, kl] : results_) text << line_of(name, kl);
+    write_file(path_, text.str());
+    to_.open(path_, std::ios::binary | std::ios::app);
+  }
+
+  const CalibrationResults& results() const { return results_; }
+  void add(const std::string& name, double kl) {
+    to_ << line_of(name, kl) << std::flush;
+    if (!to_) throw Error(ErrorKind::io, "cannot write to " + path_);
+  }
+  void remove() {
+    to_.close();
+    std::filesystem::remove(path_);
+  }
+
+  /// All or nothing: into a file beside it, which then takes its place.
+  static void write_file(const std::string& path, const std::string& text) {
+    const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+    std::error_code error;
+    if (!folder.empty()) std::filesystem::create_directories(folder, error);
+    const std::string fresh = path + ".new";
+    {
+      std::ofstream file(fresh, std::ios::binary | std::ios::trunc);
+      file << text << std::flush;
+      if (!file) throw Error(ErrorKind::io, "cannot write " + fresh);
+    }
+    std::filesystem::rename(fresh, path, error);
+    if (error) throw Error(ErrorKind::io, "cannot write " + path + ": " + error.message());
+  }
+
+ private:
+  // nlohmann writes the shortest digits that are read back as the same double.
+  static std::string line_of(const std::string& name, double kl) {
+    return Json{{"name", name}, {"kl", kl}}.dump(-1, ' ', true, Json::error_handler_t::replace) + "\n";
+  }
+
+  std::string path_;
+  CalibrationResults results_;
+  std::ofstream to_;
+};
+
+class Progress final : public CalibrateObserver {
+ public:
+  Progress(Streams& io, ResultFile& results) : io_(io), results_(results), start_(Clock::now()) {}
+  ~Progress() override {
+    if (io_.err_is_terminal) io_.err << "\r\x1b[K" << std::flush;
+  }
+
+  void on_progress(int64_t n_done, int64_t n_steps) override {
+    const Clock::time_point now = Clock::now();
+    if (n_first_ < 0) n_first_ = n_done;
+    const auto interval = io_.err_is_terminal ? std::chrono::milliseconds(200) : std::chrono::milliseconds(10000);
+    if (now - last_ < interval) return;
+    last_ = now;
+    const double seconds = std::chrono::duration<double>(now - start_).count();
+    const double left = n_done > n_first_
+                            ? seconds / static_cast<double>(n_done - n_first_) * static_cast<double>(n_steps - n_done)
+                            : 0;
+    io_.err << format("%scalibrating: %.0f %%, about %d:%02d left%s", io_.err_is_terminal ? "\r\x1b[K" : "",
+                      100.0 * static_cast<double>(n_done) / static_cast<double>(n_steps), static_cast<int>(left) / 60,
+                      static_cast<int>(left) % 60, io_.err_is_terminal ? "" : "\n")
+            << std::flush;
+  }
+  void on_result(const std::string& name, double kl) override { results_.add(name, kl); }
+  bool stop_requested() override { return io_.interrupt.requested; }
+
+ private:
+  Streams& io_;
+  ResultFile& results_;
+  Clock::time_point start_, last_{};
+  int64_t n_first_ = -1;
+};
+
+/// Built-in texts: those that end in _a measure, the others choose.
+void take_texts(const std::vector<std::string>& files, CalibrateOptions& options, Streams& io) {
+  if (files.empty()) {
+    for (const BuiltinFile& file : builtin_calibration_texts())
+      (file.name.ends_with("_a.txt") ? options.measure_on : options.choose_on)
+          .push_back({std::string(file.name), std::string(file.text)});
+    return;
+  }
+  if (files.size() < 2)
+    throw UsageError(
+        "calibrate was given one text, expected at least two -f: heads are measured on the first half of "
+        "them, score and beta are chosen on the others");
+  for (size_t i = 0; i < files.size(); ++i)
+    (i < files.size() / 2 ? options.measure_on : options.choose_on)
+        .push_back({file_name(files[i]), read_text(files[i], io.in)});
+}
+
+Json run_json(const Model& model, const CalibrateOptions& options) {
+  const auto texts = [](const std::vector<CalibrateOptions::Text>& list) {
+    Json names = Json::array();
+    for (const CalibrateOptions::Text& text : list) names.push_back({text.name, content_hash(text.text)});
+    return names;
+  };
+  return {{"headroom_calibration_run", 1},
+          {"version", options.version},
+          {"fingerprint", model_fingerprint(model)},
+          {"measure_on", texts(options.measure_on)},
+          {"choose_on", texts(options.choose_on)},
+          {"n_tokens", options.n_tokens},
+          {"n_choice_tokens", options.n_choice_tokens},
+          {"seed", options.seed}};
+}
+
+std::string summary_text(const Calibration& calibration, const std::string& path) {
+  struct Head {
+    double loss;
+    size_t index;
+  };
+  std::vector<Head> heads;
+  double all = 0, of_most = 0;
+  for (size_t i = 0; i < calibration.losses().size(); ++i) {
+    heads.push_back({calibration.losses()[i], i});
+    all += calibration.losses()[i];
+  }
+  std::sort(heads.begin(), heads.end(), [](const Head& a, const Head& b) { return a.loss > b.loss; });
+  size_t n_most = 0;
+  while (n_most < heads.size() && of_most < 0.8 * all) of_most += heads[n_most++].loss;
+  std::string text = format("%s: %zu of %zu heads carry 80 %% of the loss; the first are (layer, KV head)",
+                            printable(calibration.model_name).c_str(), n_most, heads.size());
+  for (size_t i = 0; i < std::min<size_t>(heads.size(), 10); ++i)
+    text += format(" (%zu, %zu)", heads[i].index / static_cast<size_t>(calibration.n_kv_heads),
+                   heads[i].index % static_cast<size_t>(calibration.n_kv_heads));
+  const CalibrationTrial& best = calibration.trials.front();
+  text += format("\nchosen: score %s, beta %g, with a mean KL of %.4f over the texts that choose",
+                 std::string(token_score_name(best.score)).c_str(), best.beta, best.geometric_mean_kl);
+  if (calibration.trials.size() > 1) {
+    const CalibrationTrial& next = calibration.trials[1];
+    text += format("; the next best: %s, %g, %.4f", std::string(token_score_name(next.score)).c_str(), next.beta,
+                   next.geometric_mean_kl);
+  }
+  return text + "\nwritten to " + printable(path) + "\n";
+}
+
+}  // namespace
+
+void calibrate_command(const Arguments& args, Streams& io) {
+  CommonOptions common;
+  CalibrateOptions options;
+  std::vector<std::string> files;
+  std::optional<std::string> out;
+  std::optional<int64_t> n_tokens, n_choice_tokens, seed;
+  CommandLine line("calibrate",
+                   "Measures once how much each head of a model counts, so that the configuration headroom can share a "
+                   "memory budget among them. The table is found by every later start.",
+                   "  headroom calibrate\n"
+                   "  headroom calibrate -m other.gguf\n"
+                   "  headroom calibrate -m other.gguf -f prose.txt -f code.txt -f letters.txt -f program.txt");
+  line.begin_group("Calibration");
+  line.add_repeated_text(
+      "-f,--file", "FILE",
+      "texts to measure on, at least two; the first half measures heads, the others choose score and "
+      "beta (default: four texts of the program's own)",
+      files);
+  line.add_text("--out", "FILE", "the table (default: where every start looks for it)", out);
+  line.add_int("-n,--predict", "tokens of each text that are followed for a head (default: 16)", 1, 1024, n_tokens);
+  line.add_int("--n-choice", "tokens of each text that are followed for a choice (default: 32)", 1, 1024,
+               n_choice_tokens);
+  line.add_int("-s,--seed", "which part of a long text is taken (default: 1)", 0, max_position, seed);
+  common.add_to(line);
+  line.parse(args);
+
+  options.version = HEADROOM_VERSION;
+  options.n_tokens = static_cast<int32_t>(n_tokens.value_or(options.n_tokens));
+  options.n_choice_tokens = static_cast<int32_t>(n_choice_tokens.value_or(options.n_choice_tokens));
+  options.seed = static_cast<uint64_t>(seed.value_or(1));
+  take_texts(files, options, io);
+  const Model model(common.model_path());
+  const std::string path = out.value_or(calibration_path(model));
+  const std::unique_ptr<Backend> backend = common.open_backend();
+  Session session(model, *backend, make_session_options(common, *find_cache_config("uniform")));
+
+  Calibration calibration;
+  ResultFile results(path + ".partial", run_json(model, options));
+  {
+    const InterruptGuard guard(io.interrupt);
+    Progress progress(io, results);
+    calibration = calibrate(model, session, options, results.results(), progress);
+  }
+  ResultFile::write_file(path, calibration_text(calibration));
+  results.remove();
+  if (common.json)
+    io.out << calibration_text(calibration);
+  else
+    io.out << summary_text(calibration, path);
+}
+
+}  // namespace headroom

@@ -1,0 +1,222 @@
+// Measures head by head, then tries scores and betas. See calibrate.h.
+#include "engine/run/calibrate.h"
+
+#include <algorithm>
+#include <random>
+
+#include "engine/base/error.h"
+#include "engine/run/divergence.h"
+
+namespace headroom {
+namespace {
+
+constexpr TokenScore tried_scores[] = {TokenScore::accumulated, TokenScore::expected};
+
+struct EncodedText {
+  std::string name;
+  std::vector<TokenId> ids;
+  CalibrationText about;
+};
+
+class Calibrator : private TurnObserver {
+ public:
+  Calibrator(const Model& model, Session& session, const CalibrateOptions& options, const CalibrationResults& known,
+             CalibrateObserver& observer)
+      : model_(model), session_(session), options_(options), known_(known), observer_(observer) {
+    measured_ = encode(options.measure_on);
+    choosing_ = encode(options.choose_on);
+    const auto n_measured = static_cast<int64_t>(measured_.size()), n_choosing = static_cast<int64_t>(choosing_.size());
+    const int64_t n_scores = std::size(tried_scores);
+    n_steps_ = n_scores * (n_measured * (n_heads() + 1) * options.n_tokens +
+                           n_choosing * (n_choices() + 1) * options.n_choice_tokens);
+  }
+
+  Calibration run() {
+    Calibration result{.version = options_.version,
+                       .model_name = model_.config().name,
+                       .fingerprint = model_fingerprint(model_),
+                       .n_layers = model_.config().n_layers,
+                       .n_kv_heads = model_.config().n_kv_heads,
+                       .measured_on = about(measured_),
+                       .chosen_on = about(choosing_),
+                       .n_tokens = options_.n_tokens,
+                       .head_share = options_.head_share,
+                       .keeps = options_.keeps,
+                       .seed = options_.seed,
+                       .trials = {}};
+    result.accumulated_losses = measure_heads(TokenScore::accumulated);
+    result.expected_losses = measure_heads(TokenScore::expected);
+    result.trials = choose(result);
+    result.score = result.trials.front().score;
+    result.beta = result.trials.front().beta;
+    session_.clear();
+    return result;
+  }
+
+ private:
+  int64_t n_heads() const { return int64_t{model_.config().n_layers} * model_.config().n_kv_heads; }
+  int64_t n_choices() const { return static_cast<int64_t>(options_.betas.size() * options_.keeps.size()); }
+  bool stop_requested() override { return observer_.stop_requested(); }
+
+  static std::vector<CalibrationText> about(const std::vector<EncodedText>& texts) {
+    std::vector<CalibrationText> list;
+    for (const EncodedText& text : texts) list.push_back(text.about);
+    return list;
+  }
+
+  std::vector<EncodedText> encode(const std::vector<CalibrateOptions::Text>& texts) const {
+    std::vector<EncodedText> encoded;
+    for (const CalibrateOptions::Text& text : texts) {
+      check_prompt_text(text.text, text.name);
+      std::vector<TokenId> ids = encode_raw(model_, text.text, false);
+      const auto room = static_cast<size_t>(
+          std::min(options_.max_text_tokens, session_.n_ctx() - std::max(options_.n_tokens, options_.n_choice_tokens)));
+      if (ids.size() > room) {
+        std::mt19937_64 random(options_.seed);
+        const size_t first = random() % (ids.size() - room + 1);
+        ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(first),
+                   ids.begin() + static_cast<std::ptrdiff_t>(first + room));
+      }
+      if (ids.size() < min_calibration_tokens)
+        throw Error(text.name + " has " + std::to_string(ids.size()) + " tokens; expected at least " +
+                    std::to_string(min_calibration_tokens) + " to calibrate on");
+      const auto n_tokens = static_cast<int32_t>(ids.size());
+      encoded.push_back({text.name, std::move(ids), {text.name, content_hash(text.text), n_tokens}});
+    }
+    return encoded;
+  }
+
+  CacheConfig config_of(TokenScore score, double keep) const {
+    CacheConfig config = *find_cache_config("uniform");
+    config.score = score;
+    config.keep = keep;
+    return config;
+  }
+
+  /// Reads a text with every head whole, writes the answer that others are compared with, and goes back to the text.
+  void begin_text(const EncodedText& text, TokenScore score, int32_t n_tokens) {
+    session_.clear();
+    session_.set_cache_config(config_of(score, 1));
+    std::span<const float> logits = session_.prefill(text.ids, *this);
+    session_.mark();
+    answer_.clear();
+    teacher_.clear();
+    for (int32_t i = 0; i < n_tokens; ++i) {
+      answer_.push_back(arg_max(logits));
+      logits = feed(answer_.back());
+      teacher_.emplace_back(logits.begin(), logits.end());
+    }
+    return_to_text();
+  }
+
+  void return_to_text() {
+    if (!session_.return_to_mark())
+      throw Error(ErrorKind::out_of_memory, "memory ran out between two heads; the results so far are kept");
+  }
+
+  std::span<const float> feed(TokenId id) {
+    if (observer_.stop_requested()) throw Error("the calibration was stopped; the results so far are kept");
+    observer_.on_progress(++n_steps_done_, n_steps_);
+    return session_.feed(id);
+  }
+
+  /// Mean divergence over the answer with the heads as they are cut.
+  double follow_answer() {
+    double sum = 0;
+    for (size_t i = 0; i < answer_.size(); ++i) sum += divergence(teacher_[i], feed(answer_[i]));
+    return_to_text();
+    return sum / static_cast<double>(answer_.size());
+  }
+
+  /// A result that is known, or what `cut` leads to. The text is read at the first that is not known.
+  template <typename Cut>
+  double result(const std::string& name, const EncodedText& text, TokenScore score, int32_t n_tokens, bool& is_read,
+                Cut cut) {
+    if (const auto found = known_.find(name); found != known_.end()) {
+      observer_.on_progress(n_steps_done_ += n_tokens, n_steps_);
+      return found->second;
+    }
+    if (!is_read) begin_text(text, score, n_tokens);
+    is_read = true;
+    cut();
+    const double kl = follow_answer();
+    observer_.on_result(name, kl);
+    return kl;
+  }
+
+  static std::string name_of(TokenScore score, const EncodedText& text) {
+    return std::string(token_score_name(score)) + "/" + text.name + "/";
+  }
+
+  std::vector<double> measure_heads(TokenScore score) {
+    std::vector<double> losses(static_cast<size_t>(n_heads()));
+    for (const EncodedText& text : measured_) {
+      bool is_read = false;
+      for (size_t head = 0; head < losses.size(); ++head)
+        losses[head] += result(name_of(score, text) + std::to_string(head), text, score, options_.n_tokens, is_read,
+                               [&] { cut_one(head, static_cast<int32_t>(text.ids.size())); }) /
+                        static_cast<double>(measured_.size());
+    }
+    return losses;
+  }
+
+  void cut_one(size_t head, int32_t n_tokens) {
+    const int32_t window = model_.config().layers[head / static_cast<size_t>(model_.config().n_kv_heads)].window;
+    std::vector<int32_t> tokens(static_cast<size_t>(n_heads()), -1);
+    tokens[head] = static_cast<int32_t>(options_.head_share * reachable_tokens(n_tokens, window));
+    session_.cut_heads(tokens);
+  }
+
+  std::vector<CalibrationTrial> choose(const Calibration& measured) {
+    std::vector<CalibrationTrial> trials;
+    std::vector<std::vector<double>> losses;  // by trial
+    for (const TokenScore score : tried_scores)
+      for (const double beta : options_.betas) trials.push_back({score, beta, 0});
+    losses.resize(trials.size());
+    for (const TokenScore score : tried_scores) {
+      for (const EncodedText& text : choosing_) {
+        bool is_read = false;
+        for (size_t t = 0; t < trials.size(); ++t) {
+          if (trials[t].score != score) continue;
+          Calibration as_tried = measured;
+          as_tried.score = score;
+          as_tried.beta = trials[t].beta;
+          for (const double keep : options_.keeps) {
+            const CacheConfig config = with_calibration(config_of(score, keep), as_tried);
+            const std::string name =
+                name_of(score, text) + "beta " + std::to_string(trials[t].beta) + "/keep " + std::to_string(keep);
+            losses[t].push_back(result(name, text, score, options_.n_choice_tokens, is_read,
+                                       [&] { session_.cut_heads(session_.budgets_under(config)); }));
+          }
+        }
+      }
+    }
+    for (size_t t = 0; t < trials.size(); ++t) trials[t].geometric_mean_kl = geometric_mean(losses[t]);
+    std::stable_sort(trials.begin(), trials.end(), [](const CalibrationTrial& a, const CalibrationTrial& b) {
+      return a.geometric_mean_kl < b.geometric_mean_kl;
+    });
+    return trials;
+  }
+
+  const Model& model_;
+  Session& session_;
+  const CalibrateOptions& options_;
+  const CalibrationResults& known_;
+  CalibrateObserver& observer_;
+  std::vector<EncodedText> measured_, choosing_;
+  std::vector<TokenId> answer_;
+  std::vector<std::vector<float>> teacher_;  // logits that follow each token of the answer, with the full cache
+  int64_t n_steps_ = 0;
+  int64_t n_steps_done_ = 0;
+};
+
+}  // namespace
+
+Calibration calibrate(const Model& model, Session& session, const CalibrateOptions& options,
+                      const CalibrationResults& known, CalibrateObserver& observer) {
+  if (options.measure_on.empty() || options.choose_on.empty())
+    throw Error("there is no text to calibrate on; expected at least one to measure heads on and one to choose on");
+  return Calibrator(model, session, options, known, observer).run();
+}
+
+}  // namespace headroom
