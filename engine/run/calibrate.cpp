@@ -148,15 +148,17 @@ class Calibrator : private TurnObserver {
     return std::string(token_score_name(score)) + "/" + text.name + "/";
   }
 
+  /// Geometric means over the texts: budgets follow the logarithm of a loss, and no text with large losses decides.
   std::vector<double> measure_heads(TokenScore score) {
-    std::vector<double> losses(static_cast<size_t>(n_heads()));
+    std::vector<std::vector<double>> by_head(static_cast<size_t>(n_heads()));
     for (const EncodedText& text : measured_) {
       bool is_read = false;
-      for (size_t head = 0; head < losses.size(); ++head)
-        losses[head] += result(name_of(score, text) + std::to_string(head), text, score, options_.n_tokens, is_read,
-                               [&] { cut_one(head, static_cast<int32_t>(text.ids.size())); }) /
-                        static_cast<double>(measured_.size());
+      for (size_t head = 0; head < by_head.size(); ++head)
+        by_head[head].push_back(result(name_of(score, text) + std::to_string(head), text, score, options_.n_tokens,
+                                       is_read, [&] { cut_one(head, static_cast<int32_t>(text.ids.size())); }));
     }
+    std::vector<double> losses;
+    for (const std::vector<double>& of_texts : by_head) losses.push_back(geometric_mean(of_texts));
     return losses;
   }
 

@@ -43,7 +43,8 @@ struct Calibration {
   std::vector<CalibrationTrial> trials;  // best first
   TokenScore score = TokenScore::accumulated;
   double beta = 0;
-  // Mean KL (nats) with only this head cut, by each score.  (n_layers * n_kv_heads), layer-major
+  // Mean KL (nats) with only this head cut, by each score; geometric mean over the texts.  (n_layers * n_kv_heads),
+  // layer-major
   std::vector<double> accumulated_losses{};
   std::vector<double> expected_losses{};
 

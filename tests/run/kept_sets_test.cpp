@@ -5,6 +5,7 @@
 #include <random>
 
 #include "engine/backend/registry.h"
+#include "engine/kv/expected.h"
 #include "engine/run/kv_store.h"
 #include "tests/support/fastgen_simulation.h"
 
@@ -45,14 +46,29 @@ class Conversation {
     }
     const auto held = simulation_.held();
     store_.begin_turn();
+    store_.begin_prefill(tags);
+    const PrefillMeasures measures = store_.measures(n_new);
     const int32_t n_held = store_.longest_head(0), n_columns = n_held + n_new;
-    auto buffer = backend_->allocate(sizeof(float) * static_cast<size_t>(2 * n_group * n_columns));
-    const Matrix col{buffer.get(), 0, n_group, n_columns, n_columns};
-    const Matrix win{buffer.get(), n_group * n_columns, n_group, n_columns, n_columns};
-    backend_->fill_zero(col);
-    backend_->fill_zero(win);
+    auto buffer = backend_->allocate(sizeof(float) * static_cast<size_t>(5 * n_group * n_columns));
+    int32_t n_placed = 0;
+    const auto place = [&](bool wanted, int32_t n_rows) {
+      if (!wanted) return Matrix{};
+      const Matrix matrix{buffer.get(), int64_t{n_placed} * n_columns, n_rows, n_columns, n_columns};
+      n_placed += n_rows;
+      backend_->fill_zero(matrix);
+      return matrix;
+    };
     auto scratch_buffer = backend_->allocate(static_cast<size_t>(2 * n_new * head_dim * 2));
     const KvScratch scratch{scratch_buffer.get(), n_new, head_dim};
+    LayerPrefill layer{.layer = 0,
+                       .kv = scratch,
+                       .new_tags = tags,
+                       .n_held_columns = n_held,
+                       .col = place(measures.columns, n_group),
+                       .win = place(measures.n_win > 0, n_group),
+                       .recent = place(measures.recent, n_group),
+                       .logits = place(measures.expected, n_group),
+                       .norms = place(measures.expected, 1)};
     auto q_buffer = upload(q), k_buffer = upload(k), v_buffer = upload(v), out_buffer = upload(q);
     backend_->store_kv({k_buffer.get(), 0, n_new, head_dim, head_dim}, {v_buffer.get(), 0, n_new, head_dim, head_dim},
                        scratch, 0);
@@ -73,12 +89,14 @@ class Conversation {
                                 .head_dim = head_dim,
                                 .scale = 1,
                                 .out = all_out.rows(first, n),
-                                .col = col,
-                                .win = win,
-                                .win_tokens = {n_total - local.local_from}});
+                                .col = layer.col,
+                                .win = layer.win,
+                                .recent = layer.recent,
+                                .win_tokens = {n_total - local.local_from},
+                                .recent_from = n_new - n_recent_rows});
     }
-    store_.compact_layer(
-        {.layer = 0, .kv = scratch, .new_tags = tags, .n_held_columns = n_held, .col = col, .win = win});
+    if (measures.expected) expect(all_q, views, layer);
+    store_.compact_layer(layer);
     store_.end_prefill(n_new);
     store_.begin_answer();
 
@@ -88,7 +106,8 @@ class Conversation {
       for (int32_t i = 0; i < n_new; ++i)
         maps.back().push_back(attend(q.data() + (i * n_group + g) * head_dim, position0 + i, held, position0));
     }
-    simulation_.turn(classes, maps);
+    values_.insert(values_.end(), v.begin(), v.end());
+    simulation_.turn(classes, maps, expected_by_position(q, n_new));
     check();
   }
 
@@ -108,6 +127,7 @@ class Conversation {
                             {out_buffer.get(), 0, 1, n_group * head_dim, n_group * head_dim});
     backend_->evict(0);
     store_.finish_step();
+    values_.insert(values_.end(), v.begin(), v.end());
 
     std::vector<double> sum(static_cast<size_t>(position) + 1, 0.0);
     for (int32_t g = 0; g < n_group; ++g) {
@@ -168,6 +188,72 @@ class Conversation {
     return a;
   }
 
+  /// Expected attention as a prefill takes it, without RoPE.
+  void expect(const Matrix& q, std::span<const HeadView> held, const LayerPrefill& layer) {
+    const size_t n_moments = static_cast<size_t>(QueryMoments::values(head_dim));
+    Row moments(n_group * n_moments), queries(n_group * head_dim * (head_dim + 1));
+    auto moments_buffer = upload(moments);
+    backend_->add_query_moments(q, head_dim, {moments_buffer.get()});
+    backend_->download(*moments_buffer, 0, std::as_writable_bytes(std::span(moments)));
+    for (size_t g = 0; g < n_group; ++g)
+      expect_queries(std::span(moments).subspan(g * n_moments, n_moments), head_dim, q.n_rows, {}, store_.n_tokens(), 1,
+                     std::span(queries).subspan(g * head_dim * (head_dim + 1), head_dim * (head_dim + 1)));
+    auto queries_buffer = upload(queries);
+    backend_->expected_attention({.queries = queries_buffer.get(),
+                                  .kv = layer.kv,
+                                  .n_rows = q.n_rows,
+                                  .held = held,
+                                  .n_held_columns = layer.n_held_columns,
+                                  .head_dim = head_dim,
+                                  .logits = layer.logits,
+                                  .norms = layer.norms});
+  }
+
+  /// The same by its definition, over the positions that the simulation holds and the new ones; q: of n_new rows.
+  std::vector<double> expected_by_position(const Row& q, int32_t n_new) const {
+    const int32_t n_total = simulation_.n_tokens() + n_new, window = model_.layers[0].window;
+    const std::set<int32_t> held = simulation_.held();
+    std::vector<int32_t> columns;
+    for (int32_t j = window > 0 ? std::max(0, n_total - window + 1) : 0; j < n_total; ++j)
+      if (j >= simulation_.n_tokens() || held.count(j) == 1) columns.push_back(j);
+    std::vector<double> scores(static_cast<size_t>(n_total));
+    for (int32_t g = 0; g < n_group; ++g) {
+      const auto query = [&](int32_t row, int32_t d) {
+        return double{q[static_cast<size_t>((row * n_group + g) * head_dim + d)]};
+      };
+      double mean[head_dim] = {}, covariance[head_dim][head_dim] = {};
+      for (int32_t r = 0; r < n_new; ++r)
+        for (int32_t d = 0; d < head_dim; ++d) mean[d] += query(r, d) / n_new;
+      for (int32_t r = 0; r < n_new; ++r)
+        for (int32_t d = 0; d < head_dim; ++d)
+          for (int32_t e = 0; e < head_dim; ++e)
+            covariance[d][e] += (query(r, d) - mean[d]) * (query(r, e) - mean[e]) / n_new;
+      std::vector<double> weights;
+      double sum = 0;
+      for (const int32_t j : columns) {
+        const Row& key = keys_[static_cast<size_t>(j)];
+        double logit = 0;
+        for (size_t d = 0; d < head_dim; ++d) {
+          logit += mean[d] * key[d];
+          for (size_t e = 0; e < head_dim; ++e) logit += key[d] * covariance[d][e] * key[e] / 2;
+        }
+        weights.push_back(std::exp(logit));
+        sum += weights.back();
+      }
+      for (size_t c = 0; c < columns.size(); ++c) scores[static_cast<size_t>(columns[c])] += weights[c] / sum / n_group;
+    }
+    double total = 0;
+    for (const int32_t j : columns) {
+      double norm = 0;
+      for (size_t d = 0; d < head_dim; ++d) norm += std::pow(values_[static_cast<size_t>(j) * head_dim + d], 2);
+      double& score = scores[static_cast<size_t>(j)];
+      score = (score + 0.02 / static_cast<double>(columns.size())) * std::sqrt(norm);
+      total += score;
+    }
+    for (double& score : scores) score *= 64 * n_group / total;
+    return scores;
+  }
+
   void check() {
     if (!decidable()) return;
     const HeadCache& head = store_.caches().head(0);
@@ -184,6 +270,7 @@ class Conversation {
   KvStore store_;
   test::FastGenSimulation simulation_;
   std::vector<Row> keys_;  // by position
+  Row values_;             // (positions, head_dim)
 };
 
 }  // namespace

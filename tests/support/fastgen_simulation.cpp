@@ -29,7 +29,7 @@ int32_t n_local(int32_t n_tokens, int32_t window, const CacheConfig& config) {
 }  // namespace
 
 std::set<int32_t> kept_positions(const SimulatedSlots& slots, Policy policy, int32_t n_tokens, int32_t window,
-                                 const CacheConfig& config, double* margin) {
+                                 const CacheConfig& config, double* margin, SimulatedBudget budget) {
   std::set<int32_t> kept;
   std::vector<std::pair<double, int32_t>> competing;  // (-score, position): sorts as the rule ranks
   for (const auto& [position, slot] : slots) {
@@ -38,7 +38,8 @@ std::set<int32_t> kept_positions(const SimulatedSlots& slots, Policy policy, int
         policy == Policy{Policy::full} || (policy.has(Policy::special) && slot.token_class == TokenClass::special) ||
         (policy.has(Policy::punctuation) && slot.token_class == TokenClass::punctuation) ||
         (policy.has(Policy::first) && position <= 3) ||
-        (policy.has(Policy::local) && position > n_tokens - 1 - n_local(n_tokens, window, config));
+        (policy.has(Policy::local) &&
+         position > n_tokens - 1 - (budget.tokens >= 0 ? budget.n_last : n_local(n_tokens, window, config)));
     if (is_protected)
       kept.insert(position);
     else
@@ -47,7 +48,13 @@ std::set<int32_t> kept_positions(const SimulatedSlots& slots, Policy policy, int
   if (margin != nullptr) *margin = std::numeric_limits<double>::infinity();
   if (!policy.has(Policy::frequent)) return kept;
   std::sort(competing.begin(), competing.end());
-  const auto n_frequent = static_cast<size_t>(std::ceil(config.r_frequent * n_reachable(n_tokens, window)));
+  auto n_frequent = static_cast<size_t>(std::ceil(config.r_frequent * n_reachable(n_tokens, window)));
+  if (budget.tokens >= 0) {
+    const int32_t n_reach = n_reachable(n_tokens, window);
+    const auto total =
+        static_cast<size_t>((int64_t{budget.tokens} * n_reach + budget.of_tokens / 2) / budget.of_tokens);
+    n_frequent = total > kept.size() ? total - kept.size() : 0;
+  }
   for (size_t i = 0; i < competing.size() && i < n_frequent; ++i) kept.insert(competing[i].second);
   if (margin != nullptr && n_frequent > 0 && n_frequent < competing.size())
     *margin = competing[n_frequent].first - competing[n_frequent - 1].first;
@@ -77,16 +84,17 @@ double recovery(const SimulatedSlots& slots, const std::vector<AttentionMap>& ma
   return config.group == GroupReduce::min ? least : sum / static_cast<double>(maps.size());
 }
 
-std::set<int32_t> FastGenSimulation::turn(std::span<const TokenClass> classes, const std::vector<AttentionMap>& maps) {
-  const bool is_first_turn = n_tokens_ == 0;
+std::set<int32_t> FastGenSimulation::turn(std::span<const TokenClass> classes, const std::vector<AttentionMap>& maps,
+                                          std::span<const double> expected) {
+  const bool is_anew = n_tokens_ == 0 || classes.size() >= min_rows_to_choose_anew;
   for (const TokenClass token_class : classes) slots_[n_tokens_++] = {token_class, 0};
-  for (const AttentionMap& map : maps) {
+  for (const AttentionMap& map : maps)
     if (map.size() != classes.size()) throw std::logic_error("a map has one row for each new token");
-    for (const std::vector<double>& row : map)
-      for (auto& [position, slot] : slots_)
-        if (static_cast<size_t>(position) < row.size()) slot.score += row[static_cast<size_t>(position)];
-  }
-  if (is_first_turn || classes.size() >= min_rows_to_choose_anew) {
+  score_turn(maps, expected, is_anew);
+  if (config_.budget != BudgetKind::fixed) {
+    policy_ = config_.policy_set.front();
+    set_budget(is_anew);
+  } else if (is_anew) {
     policy_ = Policy{Policy::full};
     for (const Policy candidate : config_.policy_set) {
       const bool is_enough = config_.policy_set.size() == 1 || candidate == Policy{Policy::full} ||
@@ -96,8 +104,35 @@ std::set<int32_t> FastGenSimulation::turn(std::span<const TokenClass> classes, c
       break;
     }
   }
-  apply_policy();
+  apply_policy(32);
   return held();
+}
+
+void FastGenSimulation::score_turn(const std::vector<AttentionMap>& maps, std::span<const double> expected,
+                                   bool is_anew) {
+  const bool starts_anew = is_anew && config_.score != TokenScore::accumulated;
+  for (auto& [position, slot] : slots_) {
+    if (starts_anew) slot.score = 0;
+    if (starts_anew && config_.score == TokenScore::expected) slot.score = expected[static_cast<size_t>(position)];
+  }
+  if (starts_anew && config_.score == TokenScore::expected) return;
+  for (const AttentionMap& map : maps) {
+    const size_t first = starts_anew && map.size() > 64 ? map.size() - 64 : 0;  // `recent`: the last rows only
+    for (size_t row = first; row < map.size(); ++row)
+      for (auto& [position, slot] : slots_)
+        if (static_cast<size_t>(position) < map[row].size()) slot.score += map[row][static_cast<size_t>(position)];
+  }
+}
+
+// With one head both kinds of budget are the share itself, and at least what is protected.
+void FastGenSimulation::set_budget(bool is_anew) {
+  if (config_.budget == BudgetKind::pooled && !is_anew) return;
+  const int32_t n_reach = n_reachable(n_tokens_, window_);
+  const Policy protected_parts{static_cast<uint8_t>(policy_.parts & ~Policy::frequent)};
+  const auto n_protected = static_cast<int32_t>(
+      kept_positions(slots_, protected_parts, n_tokens_, window_, config_, nullptr, {0, n_reach, 32}).size());
+  const auto share = static_cast<int32_t>(std::llround(config_.keep * n_reach));
+  budget_ = {std::min(n_reach, std::max(share, n_protected)), n_reach, 0};
 }
 
 std::set<int32_t> FastGenSimulation::step(int32_t position, TokenClass token_class,
@@ -106,7 +141,7 @@ std::set<int32_t> FastGenSimulation::step(int32_t position, TokenClass token_cla
     throw std::logic_error("a step takes the next position, and a probability for each position up to it");
   slots_[n_tokens_++] = {token_class, 0};
   for (auto& [held_position, slot] : slots_) slot.score += probabilities[static_cast<size_t>(held_position)];
-  apply_policy();
+  apply_policy(64);
   return held();
 }
 
@@ -116,9 +151,10 @@ std::set<int32_t> FastGenSimulation::held() const {
   return positions;
 }
 
-void FastGenSimulation::apply_policy() {
+void FastGenSimulation::apply_policy(int32_t n_last) {
   double margin = 0;
-  const std::set<int32_t> kept = kept_positions(slots_, policy_, n_tokens_, window_, config_, &margin);
+  budget_.n_last = n_last;
+  const std::set<int32_t> kept = kept_positions(slots_, policy_, n_tokens_, window_, config_, &margin, budget_);
   margin_ = std::min(margin_, margin);
   for (auto slot = slots_.begin(); slot != slots_.end();)
     slot = kept.count(slot->first) == 1 ? std::next(slot) : slots_.erase(slot);

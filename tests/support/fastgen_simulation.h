@@ -24,11 +24,18 @@ using SimulatedSlots = std::map<int32_t, SimulatedSlot>;  // by position
 /// (0 where the row does not attend to j). Rows are as long as their position plus one.
 using AttentionMap = std::vector<std::vector<double>>;
 
+/// What a head with a budget may hold; see HeadBudget. Restated here, since the simulation shares names only.
+struct SimulatedBudget {
+  int32_t tokens = -1;
+  int32_t of_tokens = 0;
+  int32_t n_last = 0;  // protected
+};
+
 /// Positions that the policy keeps of these when n_tokens are in the conversation.
 /// margin: if given, how much the last score that stays exceeds the first that leaves (infinite where none competes):
 /// a decision closer than the judged program's rounding cannot be judged.
 std::set<int32_t> kept_positions(const SimulatedSlots& slots, Policy policy, int32_t n_tokens, int32_t window,
-                                 const CacheConfig& config, double* margin = nullptr);
+                                 const CacheConfig& config, double* margin = nullptr, SimulatedBudget budget = {});
 
 /// Mass that the policy keeps, row by row, over the mass of all columns within reach; reduced over the query heads.
 /// maps: one for each query head; the last row is the token at n_tokens - 1.
@@ -42,7 +49,9 @@ class FastGenSimulation {
   /// A turn's new tokens: what is held grows by them, the policy is chosen (in the first turn, and later with at least
   /// 64 new tokens), then applied. Returns the positions held afterwards.
   /// maps: one for each query head, over the held and the new columns.
-  std::set<int32_t> turn(std::span<const TokenClass> classes, const std::vector<AttentionMap>& maps);
+  /// expected: by position, the score that queries to come promise; for configurations that rank by it.
+  std::set<int32_t> turn(std::span<const TokenClass> classes, const std::vector<AttentionMap>& maps,
+                         std::span<const double> expected = {});
 
   /// A generated token at the next position, which attends to what is held and to itself. Returns the positions held
   /// afterwards.  probabilities: (position + 1), by position, summed over the query group; 0 where nothing is held
@@ -56,12 +65,15 @@ class FastGenSimulation {
   double margin() const { return margin_; }
 
  private:
-  void apply_policy();
+  void score_turn(const std::vector<AttentionMap>& maps, std::span<const double> expected, bool is_anew);
+  void set_budget(bool is_anew);
+  void apply_policy(int32_t n_last);
 
   CacheConfig config_;
   int32_t window_;
   int32_t n_tokens_ = 0;
   Policy policy_;
+  SimulatedBudget budget_;
   SimulatedSlots slots_;
   double margin_ = std::numeric_limits<double>::infinity();
 };
