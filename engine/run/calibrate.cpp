@@ -68,7 +68,11 @@ class Calibrator : private TurnObserver {
     std::vector<EncodedText> encoded;
     for (const CalibrateOptions::Text& text : texts) {
       check_prompt_text(text.text, text.name);
-      std::vector<TokenId> ids = encode_raw(model_, text.text, false);
+      // Heads matter for what the model is used for: a chat where it has a template, else the text's own continuation.
+      std::vector<TokenId> ids =
+          model_.chat_template() != nullptr
+              ? encode_chat(model_, {{.role = "user", .content = text.text + "\n\nContinue.", .ids = {}}})
+              : encode_raw(model_, text.text, false);
       const auto room = static_cast<size_t>(
           std::min(options_.max_text_tokens, session_.n_ctx() - std::max(options_.n_tokens, options_.n_choice_tokens)));
       if (ids.size() > room) {

@@ -206,7 +206,9 @@ std::string name_of(const Case& c) {
 }
 
 Case random_case(std::mt19937& rng) {
-  const std::vector<std::string> names = cache_config_names();
+  std::vector<std::string> names;  // of configurations whose heads choose by a profile
+  for (const std::string& name : cache_config_names())
+    if (find_cache_config(name)->budget == BudgetKind::fixed) names.push_back(name);
   const auto pick = [&](auto... values) {
     const std::common_type_t<decltype(values)...> list[] = {values...};
     return list[rng() % sizeof...(values)];
