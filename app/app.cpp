@@ -25,6 +25,7 @@ constexpr Command commands[] = {
     {"profile", profile_command, "read a prompt and show what each head keeps of it"},
     {"tokenize", tokenize_command, "text on standard input to token ids"},
     {"bench", bench_command, "speed of prompts and answers"},
+    {"eval", eval_command, "quality of a compressed cache against the full one"},
     {"inspect", inspect_command, "what is in a GGUF file, and whether it would run here"},
     {"devices", devices_command, "backends and devices of this machine"},
     {"replay", replay_command, "a recording in the window, or a picture of it (--png)"},

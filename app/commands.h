@@ -16,6 +16,7 @@ void run_command(const Arguments& args, Streams& io);
 void profile_command(const Arguments& args, Streams& io);
 void tokenize_command(const Arguments& args, Streams& io);
 void bench_command(const Arguments& args, Streams& io);
+void eval_command(const Arguments& args, Streams& io);
 void inspect_command(const Arguments& args, Streams& io);
 void devices_command(const Arguments& args, Streams& io);
 void replay_command(const Arguments& args, Streams& io);
