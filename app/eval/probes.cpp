@@ -72,7 +72,7 @@ ProbeInstance needle(Draw& draw) {
 }
 
 ProbeInstance multi_key(Draw& draw) {
-  constexpr size_t n_facts = 6;
+  constexpr size_t n_facts = 4;
   const std::vector<std::string> sentences = draw.some(probe_filler, 2 * n_facts);
   const std::vector<std::string> people = draw.some(probe_people, n_facts);
   std::vector<std::string> numbers;
@@ -86,38 +86,45 @@ ProbeInstance multi_key(Draw& draw) {
 }
 
 ProbeInstance passphrase(Draw& draw) {
-  const std::string phrase = joined(draw.some(probe_words, 5));
-  return {.prompt =
-              "The passphrase is: " + phrase + ".\n\n" + joined(draw.some(probe_filler, 16)) + "\n\nThe passphrase is:",
-          .answer = " " + phrase};
+  const std::string phrase = joined(draw.some(probe_words, 4));
+  return {.prompt = "Remember the passphrase: " + phrase + ".\n\n" + joined(draw.some(probe_filler, 13)) +
+                    "\n\nAgain, the passphrase is: " + phrase.substr(0, phrase.find(' ')),
+          .answer = phrase.substr(phrase.find(' '))};
 }
 
 ProbeInstance copy(Draw& draw) {
-  const std::vector<std::string> people = draw.some(probe_people, 5);
-  const std::vector<std::string> things = draw.some(probe_things, 5);
-  const std::vector<std::string> places = draw.some(probe_places, 5);
+  constexpr size_t n_sentences = 4;
+  const std::vector<std::string> people = draw.some(probe_people, n_sentences);
+  const std::vector<std::string> things = draw.some(probe_things, n_sentences);
+  const std::vector<std::string> places = draw.some(probe_places, n_sentences);
   std::string passage;
-  for (size_t i = 0; i < people.size(); ++i)
+  for (size_t i = 0; i < n_sentences; ++i)
     passage += (i == 0 ? "" : " ") + people[i] + " " + draw.one(probe_verbs) + " the " + draw.one(probe_colours) + " " +
                things[i] + " at the " + places[i] + ".";
   return {.prompt = "Text:\n\n" + passage + "\n\n" + joined(draw.some(probe_filler, 8)) + "\n\nText:\n\n" + people[0],
           .answer = passage.substr(people[0].size())};
 }
 
+/// Each value has a second name; for all chains but one the way from name to value is written out.
 ProbeInstance variables(Draw& draw) {
-  constexpr size_t n_chains = 3;
-  const std::vector<std::string> sentences = draw.some(probe_filler, 10);
+  constexpr size_t n_chains = 2;
+  const std::vector<std::string> sentences = draw.some(probe_filler, 4 * n_chains);
   const std::vector<std::string> names = draw.some(probe_words, 2 * n_chains);
-  std::string text;
-  std::vector<std::string> numbers;
-  for (size_t i = 0; i < n_chains; ++i) {
-    numbers.push_back(draw.number());
-    text += sentences[2 * i] + " " + names[2 * i] + " = " + numbers[i] + ". " + sentences[2 * i + 1] + " ";
-  }
-  for (size_t i = 0; i < n_chains; ++i) text += names[2 * i + 1] + " = " + names[2 * i] + " = " + numbers[i] + ". ";
   const size_t asked = draw.below(n_chains);
-  return {.prompt = text + sentences[8] + "\n\n" + names[2 * asked + 1] + " =",
-          .answer = " " + names[2 * asked] + " = " + numbers[asked]};
+  std::string values, links, solved, answer;
+  for (size_t i = 0; i < n_chains; ++i) {
+    const std::string number = draw.number();
+    values += sentences[4 * i] + " " + sentences[4 * i + 1] + " The value of " + names[2 * i] + " is " + number + ". ";
+    links += sentences[4 * i + 2] + " " + sentences[4 * i + 3] + " The value of " + names[2 * i + 1] + " is that of " +
+             names[2 * i] + ". ";
+    const std::string way = " " + names[2 * i] + ", which is " + number;
+    if (i == asked)
+      answer = way;
+    else
+      solved += "The value of " + names[2 * i + 1] + " is that of" + way + ".\n";
+  }
+  return {.prompt = values + links + "\n\n" + solved + "The value of " + names[2 * asked + 1] + " is that of",
+          .answer = answer};
 }
 
 ProbeInstance second_turn(Draw& draw) {

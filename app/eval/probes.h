@@ -11,10 +11,10 @@ namespace headroom::eval {
 
 enum class ProbeKind {
   needle,       // one fact in filler prose
-  multi_key,    // six facts of one form, one is asked for
-  passphrase,   // five words at the beginning, to be repeated
+  multi_key,    // four facts of one form, one is asked for
+  passphrase,   // four words at the beginning, to be repeated
   copy,         // a passage, to be written again
-  variables,    // a chain of assignments
+  variables,    // a second name for a value
   second_turn,  // two facts in a first message, the second one is asked for in a later turn
 };
 

@@ -54,6 +54,10 @@ std::string number(const Json& value, const char* pattern) {
   return text;
 }
 
+std::string first_difference_text(const Json& step) {
+  return step == -1 ? "none" : number(step, "%g");
+}
+
 /// "91.5 ± 2.0 %"
 std::string percent_with_error(const Json& share, const Json& error) {
   if (!share.is_number() || !error.is_number()) return "-";
@@ -98,8 +102,8 @@ std::string fidelity_text(const Report& report) {
     add_line(all, row,
              {printable(row.at("prompt").get<std::string>()), number(row.at("n_tokens"), "%g"),
               number(row.at("n_scored"), "%g"), number(row.at("mean_kl"), "%.3g"), number(row.at("p95_kl"), "%.3g"),
-              percent(row.at("agreement")), number(row.at("first_difference"), "%g"), percent(row.at("kept_ratio")),
-              bytes(row, "kv_live_bytes"), bytes(row, "kv_live_bytes_end"),
+              percent(row.at("agreement")), first_difference_text(row.at("first_difference")),
+              percent(row.at("kept_ratio")), bytes(row, "kv_live_bytes"), bytes(row, "kv_live_bytes_end"),
               number(row.at("prefill_tokens_per_s"), "%.1f"), number(row.at("generate_tokens_per_s"), "%.1f")});
   return "Divergence from the full cache (geometric mean over the prompts):\n" + summary.text() +
          "\nEach prompt (first: the first scored token whose arg max differs):\n" + all.text();
