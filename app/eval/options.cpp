@@ -236,7 +236,11 @@ Plan EvalOptions::make_plan(std::istream& in) const {
   plan.probes = parse_probes(probes);
   plan.shard = parse_shard(shard);
   const bool profiles = chosen == Experiment::profiling;
-  if (profiles) plan.profile_lengths = {128, 256, 512, 1024, 2048, 4096};
+  if (profiles)
+    for (const int32_t n_tokens : {128, 256, 512, 1024, 2048, 4096})
+      if (!common.n_ctx || n_tokens < *common.n_ctx) plan.profile_lengths.push_back(n_tokens);
+  if (profiles && plan.profile_lengths.empty())
+    throw UsageError("--experiment profiling reads 128 tokens and more, expected a larger --ctx-size");
   const bool has_prompts = prompt || folder || !files.empty();
   if (!has_prompts && perplexity_files.empty() && plan.probes.empty() && !profiles)
     throw UsageError(

@@ -138,7 +138,7 @@ std::vector<double> axis_ticks(double min, double max, bool logarithmic) {
   const double power = std::pow(10, std::floor(std::log10(rough)));
   const double step = power * (rough / power > 5 ? 10 : rough / power > 2 ? 5 : rough / power > 1 ? 2 : 1);
   const double first = std::ceil(min / step - 1e-9);
-  for (double i = first; i * step <= max + step * 1e-9; ++i) ticks.push_back(i * step);
+  for (double i = first; i * step <= max + step * 1e-9; ++i) ticks.push_back(i * step + 0.0);  // no -0
   return ticks;
 }
 

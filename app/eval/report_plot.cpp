@@ -56,6 +56,7 @@ std::string report_plot(const Report& report) {
                                {.title = "KL, nats (geometric mean over prompts)", .logarithmic = true});
   for (const Json& row : fidelity_summary(report)) {
     const double kl = row.at("geometric_mean_kl");
+    if (kl <= kl_floor) continue;  // exact: no place on a logarithmic axis, and it would squeeze the others
     add_point(fidelity, series_name(row, name_model), {live_percent(row), kl, point_label(row, kl, " nats")});
   }
   Panel perplexity = bytes_panel("Perplexity", {.title = "perplexity of a text's second part"});
