@@ -50,6 +50,7 @@ Runner::Runner(const Plan& plan, size_t model, Backend& backend, int32_t n_ctx, 
 Runner::~Runner() = default;
 
 Row Runner::run(const Job& job) {
+  running_ = job.cell.label();
   try {
     switch (job.kind) {
       case JobKind::fidelity:
@@ -63,7 +64,7 @@ Row Runner::run(const Job& job) {
     }
   } catch (const Error& error) {
     if (stop_()) throw Stopped();  // a prefill that is stopped ends with an Error
-    throw Error(error.kind(), subject_name(plan_, job) + " under " + job.cell.label() + ": " + error.what());
+    throw Error(error.kind(), subject_name(plan_, job) + " under " + running_ + ": " + error.what());
   }
   return {};
 }
@@ -111,6 +112,7 @@ double Runner::kept_ratio(const CacheState& state) const {
 
 /// A cleared cache under the cell's configuration reads ids.
 PromptStart Runner::start(const Cell& cell, const std::vector<TokenId>& ids) {
+  running_ = cell.label();
   session_->set_cache_config(cell.config);
   session_->clear();
   const Clock::time_point begin = Clock::now();

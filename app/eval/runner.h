@@ -74,6 +74,7 @@ class Runner {
   std::function<bool()> stop_;
   std::function<void(double)> on_part_;
   std::unique_ptr<Teacher> teacher_;  // of the prompt that was looked at last
+  std::string running_;               // the configuration, for sentences: the job's or, for its teacher, the full one
 };
 
 }  // namespace headroom::eval

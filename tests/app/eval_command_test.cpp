@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 
 #include "tests/app/program.h"
 #include "tests/support/model_paths.h"
@@ -152,6 +153,18 @@ TEST_CASE("a folder of prompts is read by name, and sizes that do not fit are sa
   CHECK(too_long.exit_code == 1);
   CHECK_THAT(too_long.err, Contains("a.txt under headroom") && Contains("the context holds 16"));
   std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("logits that are no numbers end the evaluation with the prompt's and the configuration's name") {
+  const std::string path = temporary_path("nan.gguf");
+  GgufWriter model = make_tiny_model(Architecture::llama);
+  model.set_tensor("output_norm.weight", {64}, std::vector<float>(64, std::numeric_limits<float>::quiet_NaN()));
+  model.write(path);
+  const Outcome outcome = run_program({"eval", "-m", path, "-p", text, "--config", "h2o"});
+  CHECK(outcome.exit_code == 1);
+  CHECK(outcome.n_err_lines() == 1);
+  CHECK_THAT(outcome.err, Contains("prompt under full: a logit after token") && Contains("not a finite number"));
+  std::remove(path.c_str());
 }
 
 TEST_CASE("what an evaluation is not given right it says in one line") {
