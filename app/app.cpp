@@ -26,6 +26,7 @@ constexpr Command commands[] = {
     {"tokenize", tokenize_command, "text on standard input to token ids"},
     {"bench", bench_command, "speed of prompts and answers"},
     {"calibrate", calibrate_command, "how much each head of a model counts, measured once"},
+    {"eval", eval_command, "quality of a compressed cache against the full one"},
     {"inspect", inspect_command, "what is in a GGUF file, and whether it would run here"},
     {"devices", devices_command, "backends and devices of this machine"},
     {"replay", replay_command, "a recording in the window, or a picture of it (--png)"},

@@ -17,6 +17,7 @@ void profile_command(const Arguments& args, Streams& io);
 void tokenize_command(const Arguments& args, Streams& io);
 void bench_command(const Arguments& args, Streams& io);
 void calibrate_command(const Arguments& args, Streams& io);
+void eval_command(const Arguments& args, Streams& io);
 void inspect_command(const Arguments& args, Streams& io);
 void devices_command(const Arguments& args, Streams& io);
 void replay_command(const Arguments& args, Streams& io);

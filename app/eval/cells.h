@@ -1,0 +1,52 @@
+// Names of configurations, shares and cache types ─► the list of configurations that an evaluation compares, and the
+// paper's experiments as such lists. A cell is one line of the summary for each model.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/base/policy.h"
+
+namespace headroom::eval {
+
+struct Cell {
+  CacheConfig config;
+  std::string setting;         // what else tells it from the others, "T 0.9"; empty: nothing
+  std::optional<double> keep;  // the share that was asked for
+
+  /// Keeps everything in f16: what the others are compared with.
+  bool is_baseline() const;
+  /// "paper T 0.9, keep 0.5, q8_0": the configuration for a sentence, different for every cell.
+  std::string label() const;
+  /// Everything that decides what is kept, for the settings of a state file.
+  std::string fingerprint() const;
+};
+
+/// What all configurations have in common.
+struct CellOverrides {
+  std::optional<double> threshold, r_local, r_frequent;
+  std::optional<GroupReduce> group;
+  int64_t kv_budget_bytes = 0;  // 0: none
+};
+
+enum class Experiment { t_sweep, ablations, order, sensitivity, profiling };
+std::optional<Experiment> find_experiment(const std::string& name);
+std::vector<std::string> experiment_names();
+
+/// The configurations of one of the paper's experiments (Ge et al. 2024): T of table 1's rows, one policy less (table
+/// 4), another order (table 5), one share of two changed (figure 6). Profiling (table 3) has `paper` alone.
+std::vector<Cell> experiment_cells(Experiment experiment);
+
+/// A configuration whose number of tokens follows from a share; not so `full` and sets of special tokens alone.
+bool takes_share(const CacheConfig& config);
+
+/// Every cell at every share (one that takes none stays as it is) and with every cache type. Throws UsageError where an
+/// override fits no cell or contradicts a share.
+std::vector<Cell> expand(const std::vector<Cell>& cells, const std::vector<double>& keeps,
+                         const std::vector<CacheType>& cache_types, const CellOverrides& overrides);
+
+/// Everything kept, in f16.
+Cell baseline_cell();
+
+}  // namespace headroom::eval

@@ -1,0 +1,43 @@
+// How far an evaluation is ─► a bar with the time left on a terminal, or now and then a plain line.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "app/streams.h"
+
+namespace headroom::eval {
+
+class Progress {
+ public:
+  /// n_jobs: that are still to do.
+  Progress(Streams& io, size_t n_jobs);
+  ~Progress() { clear(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void begin_job(const std::string& what);
+  /// part: share of the job that is done.
+  void update(double part);
+  void end_job();
+  /// Takes the bar away, so that something else can be written.
+  void clear();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  std::string line(double part) const;
+
+  Streams& io_;
+  size_t n_jobs_;
+  size_t n_done_ = 0;
+  std::string what_;
+  bool shown_ = false;
+  Clock::time_point begin_ = Clock::now();
+  Clock::time_point next_;
+};
+
+/// "2 h 05 min", "3 min 20 s", "12 s"
+std::string duration_text(double seconds);
+
+}  // namespace headroom::eval

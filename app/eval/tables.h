@@ -1,0 +1,18 @@
+// A report ─► aligned tables for a terminal, and rows as comma-separated values.
+#pragma once
+
+#include <string>
+
+#include "app/eval/report.h"
+
+namespace headroom::eval {
+
+std::string report_text(const Report& report);
+
+/// One line a row of any kind; columns are the keys of all rows, in the order of their first appearance (RFC 4180).
+std::string report_csv(const Report& report);
+
+/// "paper T 0.9": a configuration as tables and plots name it.
+std::string cell_name(const Json& row);
+
+}  // namespace headroom::eval
