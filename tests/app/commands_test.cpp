@@ -22,10 +22,12 @@ std::set<std::string> keys_of(const json& object) {
 }
 
 const std::set<std::string> profile_keys{
-    "n_tokens",     "threshold",     "r_local",       "r_frequent",    "group",           "policy_set",
-    "heads",        "kv_live_bytes", "kv_full_bytes", "kv_pool_bytes", "first_token_top", "prefill_ms",
-    "profile_ms",   "backend",       "device",        "kv_peak_bytes", "turn_log_bytes",  "resident_bytes",
-    "cache_action", "seed",          "model",         "config"};
+    "n_tokens",        "threshold",      "r_local",        "r_frequent",    "group",
+    "policy_set",      "heads",          "kv_live_bytes",  "kv_full_bytes", "kv_pool_bytes",
+    "first_token_top", "prefill_ms",     "profile_ms",     "backend",       "device",
+    "kv_peak_bytes",   "turn_log_bytes", "resident_bytes", "cache_action",  "seed",
+    "model",           "config",         "score",          "budget",        "keep",
+    "kv_budget_bytes", "beta",           "cache_type"};
 
 /// An error of the input: exit code 1, one line.
 void check_error(const Outcome& outcome, const std::string& expected) {
