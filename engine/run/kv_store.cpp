@@ -18,9 +18,21 @@ KvStore::KvStore(const ModelConfig& model, Backend& backend, const CacheConfig& 
     : model_(model),
       backend_(backend),
       config_(config),
-      caches_(model.n_layers, model.n_kv_heads, PageLayout{model.head_dim},
-              (backend.set_page_layout(PageLayout{model.head_dim}), static_cast<SlabOwner&>(*this))),
-      log_(model.head_dim) {}
+      caches_(model.n_layers, model.n_kv_heads, PageLayout{model.head_dim, config.cache_type},
+              static_cast<SlabOwner&>(*this)),
+      log_(layout().slot_row_units()) {
+  backend.set_page_layout(layout());
+}
+
+void KvStore::set_config(const CacheConfig& config) {
+  if (config.cache_type != config_.cache_type) {
+    clear();
+    caches_.pool().set_layout({model_.head_dim, config.cache_type});
+    backend_.set_page_layout(layout());
+    log_ = TurnLog(layout().slot_row_units());
+  }
+  config_ = config;
+}
 
 bool KvStore::needs_statistics() const {
   return config_.policy_set.size() != 1 || config_.policy_set.front() != Policy{Policy::full};
@@ -59,7 +71,7 @@ std::vector<float> KvStore::scores(int32_t head) const {
 }
 
 std::vector<uint16_t> KvStore::rows(int32_t head, std::span<const int32_t> slots) const {
-  std::vector<uint16_t> rows(slots.size() * 2 * static_cast<size_t>(model_.head_dim));
+  std::vector<uint16_t> rows(slots.size() * layout().slot_row_units());
   backend_.read_rows(view(head), slots, rows);
   return rows;
 }
@@ -204,7 +216,7 @@ void KvStore::compact_head(const LayerPrefill& layer, int32_t kv_head, std::span
       lost.push_back(slot);
   }
   const std::vector<uint16_t> lost_rows = rows(head, lost);
-  const size_t row_values = 2 * static_cast<size_t>(model_.head_dim);
+  const size_t row_values = layout().slot_row_units();
   for (size_t i = 0; i < lost.size(); ++i)
     log_.add(head, tag_position(tags[static_cast<size_t>(lost[i])]),
              std::span(lost_rows).subspan(i * row_values, row_values));
@@ -265,7 +277,7 @@ void KvStore::begin_step(TokenClass token_class) {
 
 StepReport KvStore::finish_step() {
   StepReport report = backend_.end_step();
-  const size_t row_values = 2 * static_cast<size_t>(model_.head_dim);
+  const size_t row_values = layout().slot_row_units();
   caches_.append(step_tag_);
   for (const Eviction& eviction : report.evictions) {
     if (eviction.row >= 0 && log_.n_marks() > 0) {

@@ -30,7 +30,9 @@ class KvStore final : private SlabOwner {
 
   int32_t n_tokens() const { return n_tokens_; }
   const CacheConfig& config() const { return config_; }
-  void set_config(const CacheConfig& config) { config_ = config; }  // for an empty cache
+  /// For an empty cache. Throws Error(unsupported), with nothing changed, where the pages cannot have its type.
+  void set_config(const CacheConfig& config);
+  const PageLayout& layout() const { return caches_.pool().layout(); }
   /// A profile is worth its cost only where something depends on attention.
   bool needs_statistics() const;
   const HeadCaches& caches() const { return caches_; }
