@@ -145,7 +145,7 @@ struct Eviction {
 
 struct StepReport {
   std::vector<Eviction> evictions;
-  std::vector<uint16_t> rows;  // for each logged eviction: K (head_dim) then V (head_dim), f16
+  std::vector<uint16_t> rows;  // (logged evictions, PageLayout::slot_row_units()), exactly as the page held them
 };
 
 /// Where a slot's K and V come from when a head is assembled anew.
@@ -161,12 +161,13 @@ struct SlotSource {
   float score = 0;
 };
 
-/// Writes one head's cache from its parts into new pages (they share none with `from`).
+/// Writes one head's cache from its parts into new pages (they share none with `from`). Rows of the scratch are rounded
+/// to the layout's type; held and logged rows stay as they are.
 struct AssembleHead {
   int32_t kv_head = 0;                 // selects the columns of the scratch
   HeadView from;                       // may be empty
   KvScratch kv;                        // may be null
-  std::span<const uint16_t> log_rows;  // host: (n, 2 * head_dim) f16, K then V; may be empty
+  std::span<const uint16_t> log_rows;  // host: (n, slot_row_units()), as read_rows gives them; may be empty
   std::span<const SlotSource> slots;   // in order of the new slots
   std::span<const PageId> pages;       // ceil(slots / page_tokens) pages
 };
@@ -223,14 +224,14 @@ class Backend {
 
   // The paged cache of one conversation: a backend holds one at a time. Pages live in slabs that come and go one by
   // one.
-  virtual void set_page_layout(PageLayout layout) = 0;
-  virtual void add_slab(int32_t slab) = 0;     // throws out_of_memory; nothing has changed then
-  virtual void remove_slab(int32_t slab) = 0;  // its memory goes back to the system now
+  virtual void set_page_layout(PageLayout layout) = 0;  // while there is no slab
+  virtual void add_slab(int32_t slab) = 0;              // throws out_of_memory; nothing has changed then
+  virtual void remove_slab(int32_t slab) = 0;           // its memory goes back to the system now
   virtual void copy_page(PageId from, PageId to) = 0;
   virtual void assemble(const AssembleHead& args) = 0;
   /// Scores of a head's slots, in slot order.  out: (length)
   virtual void read_scores(HeadView head, std::span<float> out) = 0;
-  /// K and V of some slots of a head as f16.  out: (slots, 2 * head_dim), K then V
+  /// K and V of some slots of a head, bit for bit.  out: (slots, PageLayout::slot_row_units())
   virtual void read_rows(HeadView head, std::span<const int32_t> slots, std::span<uint16_t> out) = 0;
 
   // One token.

@@ -15,13 +15,29 @@ constexpr PageHolder nobody{-1, -1};
 
 }  // namespace
 
-PagePool::PagePool(PageLayout layout, SlabOwner& owner) : layout_(layout), owner_(owner) {
-  if (pages_per_slab() == 0) {
+void check_page_layout(const PageLayout& layout) {
+  if (layout.pages_per_slab() == 0)
     throw Error(ErrorKind::unsupported, "a KV page of " + std::to_string(page_tokens) + " tokens with head_dim " +
                                             std::to_string(layout.head_dim) + " takes " +
                                             std::to_string(layout.page_bytes()) + " bytes; expected at most " +
                                             std::to_string(slab_bytes) + ", the size of a slab");
-  }
+  if (!layout.is_possible())
+    throw Error(ErrorKind::unsupported, "a cache of type " + std::string(cache_type_name(layout.type)) +
+                                            " has blocks of " + std::to_string(q8_block_values) +
+                                            " values; a head of this model has " + std::to_string(layout.head_dim));
+}
+
+PagePool::PagePool(PageLayout layout, SlabOwner& owner) : layout_(layout), owner_(owner) {
+  check_page_layout(layout);
+}
+
+void PagePool::set_layout(PageLayout layout) {
+  check_page_layout(layout);
+  assert(n_slabs_ == 0);
+  layout_ = layout;
+  slabs_.clear();
+  holders_.clear();
+  reset_peaks();
 }
 
 PagePool::~PagePool() {

@@ -31,9 +31,12 @@ struct PageMove {
   PageHolder holder;
 };
 
+/// Throws Error(unsupported) where a page is larger than a slab, or its rows are no whole blocks.
+void check_page_layout(const PageLayout& layout);
+
 class PagePool {
  public:
-  /// The owner must outlive the pool. Throws Error(unsupported) where a page is larger than a slab.
+  /// The owner must outlive the pool. Throws as check_page_layout.
   PagePool(PageLayout layout, SlabOwner& owner);
   ~PagePool();  // gives every slab back
   PagePool(const PagePool&) = delete;
@@ -52,6 +55,8 @@ class PagePool {
   void finish_moves(std::span<const PageMove> moves);
 
   const PageLayout& layout() const { return layout_; }
+  /// Other pages from now on, while none is held. Throws as check_page_layout; nothing has changed then.
+  void set_layout(PageLayout layout);
   int64_t live_pages() const { return live_pages_; }
   int64_t live_bytes() const;  // kv_live_bytes: live pages, unused slots and metadata included
   int64_t pool_bytes() const;  // kv_pool_bytes: slabs taken from the device

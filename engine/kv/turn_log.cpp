@@ -33,7 +33,7 @@ void TurnLog::mark(const HeadCaches& caches, int32_t n_tokens, std::vector<std::
 
 void TurnLog::add(int32_t head, int32_t position, std::span<const uint16_t> row) {
   assert(!marks_.empty() && position < marks_.back().n_tokens);
-  assert(row.size() == row_values());
+  assert(row.size() == row_units_);
   Evicted& evicted = evicted_[static_cast<size_t>(head)];
   evicted.positions.push_back(position);
   try {
@@ -64,8 +64,8 @@ void TurnLog::returned_to(size_t mark, const HeadCaches& now) {
       if (evicted.positions[row] >= marks_[mark].n_tokens) continue;
       if (held_positions.count(evicted.positions[row]) == 1) continue;
       evicted.positions[n_left] = evicted.positions[row];
-      const uint16_t* from = evicted.rows.data() + row * row_values();
-      std::copy(from, from + row_values(), evicted.rows.data() + n_left * row_values());
+      const uint16_t* from = evicted.rows.data() + row * row_units_;
+      std::copy(from, from + row_units_, evicted.rows.data() + n_left * row_units_);
       ++n_left;
     }
     if (n_left == 0) {
@@ -73,7 +73,7 @@ void TurnLog::returned_to(size_t mark, const HeadCaches& now) {
       continue;
     }
     evicted.positions.resize(n_left);
-    evicted.rows.resize(n_left * row_values());
+    evicted.rows.resize(n_left * row_units_);
   }
   marks_.erase(marks_.begin() + static_cast<std::ptrdiff_t>(mark) + 1, marks_.end());
 }

@@ -21,14 +21,15 @@ struct RestoredSlot {
 
 class TurnLog {
  public:
-  explicit TurnLog(int32_t head_dim) : head_dim_(head_dim) {}
+  /// row_units: of one slot's K and V (PageLayout::slot_row_units()); what they mean is not looked at.
+  explicit TurnLog(size_t row_units) : row_units_(row_units) {}
 
   /// Remembers the cache as it stands: n_tokens in the conversation, each head's slots, scores and policy.
   /// scores: for each head the scores of its slots, in slot order. Marks are numbered from 0, oldest first. On a throw
   /// the log is as it was.
   void mark(const HeadCaches& caches, int32_t n_tokens, std::vector<std::vector<float>> scores);
   /// One slot that was held at the newest mark has left its head. On a throw the log is as it was, but can no longer
-  /// undo: clear it.  row: (2 * head_dim) f16, K then V
+  /// undo: clear it.  row: (row_units)
   void add(int32_t head, int32_t position, std::span<const uint16_t> row);
   void clear();  // gives its memory back
   /// The cache stands at the mark again: newer marks, and the rows of tokens that are held again or came after the
@@ -41,7 +42,7 @@ class TurnLog {
 
   /// The head as it stood at the mark, slot by slot in the same order. Asserts that every slot is held or logged.
   std::vector<RestoredSlot> plan_undo(size_t mark, int32_t head, const HeadCache& now) const;
-  std::span<const uint16_t> rows(int32_t head) const;  // (n, 2 * head_dim)
+  std::span<const uint16_t> rows(int32_t head) const;  // (n, row_units)
   Policy policy(size_t mark, int32_t head) const;
   const HeadProfile& profile(size_t mark, int32_t head) const;
   HeadBudget budget(size_t mark, int32_t head) const;
@@ -64,9 +65,8 @@ class TurnLog {
   };
 
   const HeadMark& head_mark(size_t mark, int32_t head) const { return marks_[mark].heads[static_cast<size_t>(head)]; }
-  size_t row_values() const { return 2 * static_cast<size_t>(head_dim_); }
 
-  int32_t head_dim_;
+  size_t row_units_;
   std::vector<Mark> marks_;
   std::vector<Evicted> evicted_;  // by head
 };

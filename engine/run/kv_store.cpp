@@ -5,51 +5,31 @@
 #include <new>
 
 #include "engine/base/error.h"
-#include "engine/kv/expected.h"
-#include "engine/kv/threshold.h"
 
 namespace headroom {
-namespace {
-
-// A later turn chooses policies anew only from this many rows on; fewer say too little about a head.
-constexpr int32_t min_rows_to_profile = 64;
-
-}  // namespace
 
 KvStore::KvStore(const ModelConfig& model, Backend& backend, const CacheConfig& config)
     : model_(model),
       backend_(backend),
       config_(config),
-      caches_(model.n_layers, model.n_kv_heads, PageLayout{model.head_dim},
-              (backend.set_page_layout(PageLayout{model.head_dim}), static_cast<SlabOwner&>(*this))),
-      log_(model.head_dim) {}
+      caches_(model.n_layers, model.n_kv_heads, PageLayout{model.head_dim, config.cache_type},
+              static_cast<SlabOwner&>(*this)),
+      log_(layout().slot_row_units()) {
+  backend.set_page_layout(layout());
+}
+
+void KvStore::set_config(const CacheConfig& config) {
+  if (config.cache_type != config_.cache_type) {
+    clear();
+    caches_.pool().set_layout({model_.head_dim, config.cache_type});
+    backend_.set_page_layout(layout());
+    log_ = TurnLog(layout().slot_row_units());
+  }
+  config_ = config;
+}
 
 bool KvStore::has_profiles() const {
   return config_.policy_set.size() != 1 || config_.policy_set.front() != Policy{Policy::full};
-}
-
-bool KvStore::chooses_anew(int32_t n_new) const {
-  return n_tokens_ == 0 || n_new >= min_rows_to_profile;
-}
-
-bool KvStore::is_solving() const {
-  return !solving_.empty();
-}
-
-PrefillMeasures KvStore::measures(int32_t n_new) const {
-  PrefillMeasures measures;
-  if (!has_profiles()) return measures;
-  if (config_.budget == BudgetKind::fixed) {
-    measures.columns = true;
-    measures.n_win = is_solving() ? static_cast<int32_t>(solved_shares.size()) : 1;
-    measures.win_shares = is_solving() ? solved_shares : std::array<double, max_win_sums>{config_.r_local};
-  } else if (config_.score == TokenScore::accumulated || !chooses_anew(n_new)) {
-    measures.columns = true;  // few rows tell little: scores grow by the attention received, as with an answer
-  } else {
-    measures.recent = config_.score == TokenScore::recent;
-    measures.expected = config_.score == TokenScore::expected;
-  }
-  return measures;
 }
 
 HeadView KvStore::view(int32_t head) const {
@@ -86,7 +66,7 @@ std::vector<float> KvStore::scores(int32_t head) const {
 }
 
 std::vector<uint16_t> KvStore::rows(int32_t head, std::span<const int32_t> slots) const {
-  std::vector<uint16_t> rows(slots.size() * 2 * static_cast<size_t>(model_.head_dim));
+  std::vector<uint16_t> rows(slots.size() * layout().slot_row_units());
   backend_.read_rows(view(head), slots, rows);
   return rows;
 }
@@ -156,355 +136,6 @@ void KvStore::rebuild(int32_t head, KvScratch kv, std::span<const uint16_t> log_
   caches_.replace(head, std::move(pages), std::move(tags));
 }
 
-/// A layer's measurements in host memory; empty where a matrix was not measured.
-struct KvStore::Statistics {
-  int32_t n_heads = 0;
-  int64_t stride = 0;  // of every row
-  std::vector<float> col, win, recent, logits, norms;
-
-  std::span<const float> rows(const std::vector<float>& of, int32_t first, int32_t count) const {
-    if (of.empty()) return {};
-    return std::span(of).subspan(static_cast<size_t>(first * stride), static_cast<size_t>(count * stride));
-  }
-};
-
-/// What a head could hold, without a gap: the slots that it holds, then the turn's tokens.
-struct KvStore::Columns {
-  std::vector<SlotTag> tags;
-  std::vector<float> scores;
-  std::vector<float> col{}, win{};  // (group, columns), (n_win, group, columns); empty where no profile is made of them
-  int32_t n_held = 0;
-
-  size_t size() const { return tags.size(); }
-  ColumnStats stats(int32_t group, int32_t window) const {
-    const size_t values = static_cast<size_t>(group) * size();
-    return {.n_group = group,
-            .stride = static_cast<int64_t>(size()),
-            .col = col,
-            .win = std::span(win).subspan(static_cast<size_t>(window) * values, values),
-            .tags = tags,
-            .scores = scores};
-  }
-};
-
-void KvStore::compact_layer(const LayerPrefill& layer) {
-  Statistics statistics;
-  const auto fetch = [&](const Matrix& from, std::vector<float>& to) {
-    if (from.buffer == nullptr) return;
-    statistics.stride = from.stride;
-    to.resize(static_cast<size_t>(from.n_rows) * static_cast<size_t>(from.stride));
-    backend_.download(*from.buffer, static_cast<size_t>(from.offset) * sizeof(float),
-                      std::as_writable_bytes(std::span(to)));
-  };
-  fetch(layer.col, statistics.col);
-  fetch(layer.win, statistics.win);
-  fetch(layer.recent, statistics.recent);
-  fetch(layer.logits, statistics.logits);
-  fetch(layer.norms, statistics.norms);
-
-  std::vector<Columns> heads;
-  for (int32_t h = 0; h < model_.n_kv_heads; ++h) {
-    heads.push_back(gather(layer, statistics, h));
-    choose(layer, h, heads.back());
-  }
-  if (config_.budget == BudgetKind::pooled && chooses_anew(static_cast<int32_t>(layer.new_tags.size())))
-    pool_budgets(layer, heads);
-  for (int32_t h = 0; h < model_.n_kv_heads; ++h) keep(layer, h, heads[static_cast<size_t>(h)]);
-}
-
-KvStore::Columns KvStore::gather(const LayerPrefill& layer, const Statistics& statistics, int32_t kv_head) const {
-  const int32_t head = head_index(layer.layer, kv_head), group = model_.group();
-  const int32_t n_new = static_cast<int32_t>(layer.new_tags.size());
-  const HeadCache& cache = caches_.head(head);
-  Columns columns{.tags = cache.tags, .scores = scores(head), .n_held = cache.length()};
-  columns.tags.insert(columns.tags.end(), layer.new_tags.begin(), layer.new_tags.end());
-  columns.scores.resize(columns.size());
-
-  // Rows of the statistics have a gap behind what this head holds.
-  const auto dense = [&](std::span<const float> from, int32_t n_rows) {
-    std::vector<float> to(static_cast<size_t>(n_rows) * columns.size());
-    for (int32_t r = 0; r < n_rows; ++r) {
-      const float* row = from.data() + r * statistics.stride;
-      float* out = std::copy(row, row + columns.n_held, to.data() + static_cast<size_t>(r) * columns.size());
-      std::copy(row + layer.n_held_columns, row + layer.n_held_columns + n_new, out);
-    }
-    return to;
-  };
-  const auto grow_scores = [&](std::span<const float> sums, std::vector<float> scores) {  // sums: (group, columns)
-    for (size_t j = 0; j < scores.size(); ++j) {
-      double sum = scores[j];
-      for (size_t g = 0; g < static_cast<size_t>(group); ++g) sum += sums[g * columns.size() + j];
-      scores[j] = static_cast<float>(sum);
-    }
-    return scores;
-  };
-  const std::span<const float> col = statistics.rows(statistics.col, kv_head * group, group);
-  if (!statistics.logits.empty()) {
-    const int32_t n_total = n_tokens_ + n_new;
-    const int32_t n_reach = reachable_tokens(n_total, model_.layers[static_cast<size_t>(layer.layer)].window);
-    columns.scores =
-        expected_scores(group, dense(statistics.rows(statistics.logits, kv_head * group, group), group),
-                        static_cast<int64_t>(columns.size()), dense(statistics.rows(statistics.norms, kv_head, 1), 1),
-                        columns.tags, n_total - n_reach);
-  } else if (!statistics.recent.empty()) {
-    columns.scores = grow_scores(dense(statistics.rows(statistics.recent, kv_head * group, group), group),
-                                 std::vector<float>(columns.size()));
-  } else if (!col.empty()) {
-    columns.col = dense(col, group);
-    columns.scores = grow_scores(columns.col, std::move(columns.scores));
-    const int32_t n_win = static_cast<int32_t>(statistics.win.size() / (statistics.stride * model_.n_heads));
-    for (int32_t w = 0; w < n_win; ++w) {
-      const std::vector<float> win =
-          dense(statistics.rows(statistics.win, w * model_.n_heads + kv_head * group, group), group);
-      columns.win.insert(columns.win.end(), win.begin(), win.end());
-    }
-  }
-  return columns;
-}
-
-/// The head's policy and profile.
-void KvStore::choose(const LayerPrefill& layer, int32_t kv_head, const Columns& columns) {
-  const int32_t head = head_index(layer.layer, kv_head);
-  const int32_t n_new = static_cast<int32_t>(layer.new_tags.size());
-  const int32_t window = model_.layers[static_cast<size_t>(layer.layer)].window;
-  HeadCache& cache = caches_.head(head);
-  if (is_solving()) {
-    for (size_t w = 0; w < solved_shares.size(); ++w) {
-      CacheConfig with_share = config_;
-      with_share.r_local = with_share.r_frequent = solved_shares[w];
-      solving_[static_cast<size_t>(head)][w] =
-          profile_head(columns.stats(model_.group(), static_cast<int32_t>(w)), n_tokens_ + n_new, window, with_share);
-    }
-    cache.policy = Policy{Policy::full};  // until all heads are known
-    return;
-  }
-  if (config_.budget != BudgetKind::fixed || columns.win.empty()) {
-    if (n_tokens_ == 0 || config_.budget != BudgetKind::fixed) cache.policy = config_.policy_set.front();
-    return;
-  }
-  if (!chooses_anew(n_new)) return;
-  cache.profile = profile_head(columns.stats(model_.group(), 0), n_tokens_ + n_new, window, config_);
-  cache.policy = choose_policy(cache.profile, config_);
-}
-
-void KvStore::pool_budgets(const LayerPrefill& layer, std::span<const Columns> heads) {
-  const int32_t n_total = n_tokens_ + static_cast<int32_t>(layer.new_tags.size());
-  const int32_t window = model_.layers[static_cast<size_t>(layer.layer)].window;
-  const KeepRule rule = make_budget_rule(config_.policy_set.front(), {}, n_total, window, n_last_of_prompt);
-  std::vector<HeadRoom> rooms;
-  std::vector<std::vector<float>> competing;
-  for (const Columns& columns : heads) {
-    rooms.push_back({.n_reach = n_total - rule.reach_from, .n_protected = 0});
-    competing.emplace_back();
-    for (size_t j = 0; j < columns.size(); ++j) {
-      const int32_t position = tag_position(columns.tags[j]);
-      if (position < rule.reach_from) continue;
-      if (rule.keeps_always(position, tag_class(columns.tags[j])))
-        ++rooms.back().n_protected;
-      else
-        competing.back().push_back(columns.scores[j]);
-    }
-  }
-  const std::vector<int32_t> budgets = pooled_budgets(config_.keep, rooms, competing);
-  for (int32_t h = 0; h < model_.n_kv_heads; ++h)
-    caches_.head(head_index(layer.layer, h)).budget = {
-        .tokens = budgets[static_cast<size_t>(h)], .of_tokens = rooms[static_cast<size_t>(h)].n_reach, .grows = true};
-}
-
-/// Applies the head's rule to its columns and gives it the pages for what stays.
-void KvStore::keep(const LayerPrefill& layer, int32_t kv_head, const Columns& columns) {
-  const int32_t head = head_index(layer.layer, kv_head);
-  const int32_t n_total = n_tokens_ + static_cast<int32_t>(layer.new_tags.size());
-  const std::vector<int32_t> kept = select_kept(columns.tags, columns.scores, rule_of(head, n_total, n_last_of_prompt));
-  if (config_.budget != BudgetKind::fixed) {
-    double all = 0, held = 0;
-    for (const float score : columns.scores) all += score;
-    for (const int32_t column : kept) held += columns.scores[static_cast<size_t>(column)];
-    HeadCache& cache = caches_.head(head);
-    cache.profile = {};
-    cache.profile.recoveries[cache.policy.parts] = all > 0 ? std::min(held / all, 1.0) : 1;
-  }
-
-  log_lost(head, kept);
-  std::vector<SlotSource> slots;
-  slots.reserve(kept.size());
-  for (const int32_t column : kept) {
-    const bool held = column < columns.n_held;
-    slots.push_back({held ? SlotSource::Kind::held : SlotSource::Kind::scratch, held ? column : column - columns.n_held,
-                     columns.tags[static_cast<size_t>(column)], columns.scores[static_cast<size_t>(column)]});
-  }
-  rebuild(head, layer.kv, {}, slots);
-}
-
-void KvStore::end_prefill(int32_t n_new) {
-  n_tokens_ += n_new;
-  scratch_bytes_ = 0;
-  if (is_solving()) solve();
-  move_pages();
-}
-
-/// Every head has its profiles and all of its tokens: finds the threshold and lets each keep what its policy keeps.
-void KvStore::solve() {
-  std::vector<SolvedHead> heads;
-  for (int32_t head = 0; head < caches_.n_heads(); ++head)
-    heads.push_back({.profiles = solving_[static_cast<size_t>(head)],
-                     .tags = caches_.head(head).tags,
-                     .window = model_.layers[static_cast<size_t>(head / model_.n_kv_heads)].window});
-  const SolvedThreshold solved = solve_threshold(heads, n_tokens_, config_);
-  config_.r_local = config_.r_frequent = solved_shares[solved.share];
-  config_.threshold = solved.threshold;
-  for (int32_t head = 0; head < caches_.n_heads(); ++head) {
-    HeadCache& cache = caches_.head(head);
-    cache.profile = solving_[static_cast<size_t>(head)][solved.share];
-    cache.policy = choose_policy(cache.profile, config_);
-    keep_held(head, rule_of(head, n_tokens_, n_last_of_prompt));
-  }
-  solving_.clear();
-}
-
-// --- budgets ---
-
-void KvStore::begin_prefill(std::span<const SlotTag> new_tags) {
-  if (config_.budget == BudgetKind::fixed && config_.keep > 0 && config_.policy_set.size() > 1 && n_tokens_ == 0)
-    solving_.resize(static_cast<size_t>(caches_.n_heads()));
-  if (config_.budget != BudgetKind::shared) return;
-  const int32_t n_last = config_.kv_budget_bytes > 0 ? n_last_of_answer : n_last_of_prompt;
-  const std::vector<HeadBudget> budgets = plan_budgets(new_tags, config_, n_last);
-  for (int32_t head = 0; head < caches_.n_heads(); ++head)
-    caches_.head(head).budget = budgets[static_cast<size_t>(head)];
-}
-
-std::vector<HeadRoom> KvStore::rooms(std::span<const SlotTag> new_tags, const CacheConfig& config,
-                                     int32_t n_last) const {
-  const int32_t n_total = n_tokens_ + static_cast<int32_t>(new_tags.size());
-  std::vector<HeadRoom> rooms;
-  for (int32_t head = 0; head < caches_.n_heads(); ++head) {
-    const int32_t window = model_.layers[static_cast<size_t>(head / model_.n_kv_heads)].window;
-    const KeepRule rule = make_budget_rule(config.policy_set.front(), {}, n_total, window, n_last);
-    rooms.push_back({.n_reach = n_total - rule.reach_from, .n_protected = 0});
-    const auto count = [&](std::span<const SlotTag> tags) {
-      for (const SlotTag tag : tags)
-        if (tag_position(tag) >= rule.reach_from && rule.keeps_always(tag_position(tag), tag_class(tag)))
-          ++rooms.back().n_protected;
-    };
-    count(caches_.head(head).tags);
-    count(new_tags);
-  }
-  return rooms;
-}
-
-std::vector<HeadBudget> KvStore::plan_budgets(std::span<const SlotTag> new_tags, const CacheConfig& config,
-                                              int32_t n_last) const {
-  const std::vector<HeadRoom> all_rooms = rooms(new_tags, config, n_last);
-  std::vector<int32_t> tokens = shared_budgets(config, config.keep, all_rooms);
-  bool grows = true;
-  if (config.kv_budget_bytes > 0) {
-    const auto page_bytes = static_cast<int64_t>(caches_.pool().layout().page_bytes());
-    std::vector<int32_t> bounded = shared_budgets_in_bytes(config, config.keep, all_rooms, page_bytes);
-    grows = bounded == tokens;
-    tokens = std::move(bounded);
-  }
-  std::vector<HeadBudget> budgets;
-  for (size_t head = 0; head < tokens.size(); ++head)
-    budgets.push_back({.tokens = tokens[head], .of_tokens = all_rooms[head].n_reach, .grows = grows});
-  return budgets;
-}
-
-/// Budgets that grow meet the bound in bytes at some token: from there on they are what fits, and stay.
-void KvStore::hold_budget_bytes(TokenClass next_class) {
-  if (config_.budget != BudgetKind::shared || config_.kv_budget_bytes == 0) return;
-  std::vector<int32_t> tokens;
-  for (int32_t head = 0; head < caches_.n_heads(); ++head) {
-    const HeadBudget& budget = caches_.head(head).budget;
-    if (!budget.grows) return;
-    const int32_t window = model_.layers[static_cast<size_t>(head / model_.n_kv_heads)].window;
-    tokens.push_back(std::max(caches_.head(head).length(), budget.at(reachable_tokens(n_tokens_ + 1, window))));
-  }
-  const auto page_bytes = static_cast<int64_t>(caches_.pool().layout().page_bytes());
-  if (budget_bytes(tokens, page_bytes) <= config_.kv_budget_bytes) return;
-  const SlotTag next = make_tag(n_tokens_, next_class);
-  const std::vector<HeadBudget> budgets = plan_budgets({&next, 1}, config_, n_last_of_answer);
-  for (int32_t head = 0; head < caches_.n_heads(); ++head) {
-    caches_.head(head).budget = budgets[static_cast<size_t>(head)];
-    caches_.head(head).budget.grows = false;
-  }
-}
-
-KeepRule KvStore::rule_of(int32_t head, int32_t n_tokens, int32_t n_last) const {
-  const HeadCache& cache = caches_.head(head);
-  const int32_t window = model_.layers[static_cast<size_t>(head / model_.n_kv_heads)].window;
-  if (cache.budget.tokens >= 0) return make_budget_rule(cache.policy, cache.budget, n_tokens, window, n_last);
-  return make_keep_rule(cache.policy, n_tokens, window, config_.r_local, config_.r_frequent);
-}
-
-/// What the head held at the newest mark and is about to lose goes to the log.  kept: ascending, slots first
-void KvStore::log_lost(int32_t head, std::span<const int32_t> kept) {
-  if (log_.n_marks() == 0) return;
-  const std::vector<SlotTag>& tags = caches_.head(head).tags;
-  std::vector<int32_t> lost;
-  size_t next_kept = 0;
-  for (int32_t slot = 0; slot < static_cast<int32_t>(tags.size()); ++slot) {
-    if (next_kept < kept.size() && kept[next_kept] == slot)
-      ++next_kept;
-    else if (tag_position(tags[static_cast<size_t>(slot)]) < log_.n_tokens(log_.n_marks() - 1))
-      lost.push_back(slot);
-  }
-  const std::vector<uint16_t> lost_rows = rows(head, lost);
-  const size_t row_values = 2 * static_cast<size_t>(model_.head_dim);
-  for (size_t i = 0; i < lost.size(); ++i)
-    log_.add(head, tag_position(tags[static_cast<size_t>(lost[i])]),
-             std::span(lost_rows).subspan(i * row_values, row_values));
-}
-
-/// Lets a head go down to what a rule keeps of its slots.
-void KvStore::keep_held(int32_t head, const KeepRule& rule) {
-  const std::vector<SlotTag>& tags = caches_.head(head).tags;
-  const std::vector<float> all_scores = scores(head);
-  const std::vector<int32_t> kept = select_kept(tags, all_scores, rule);
-  if (kept.size() == tags.size()) return;
-  log_lost(head, kept);
-  std::vector<SlotSource> slots;
-  for (const int32_t slot : kept)
-    slots.push_back(
-        {SlotSource::Kind::held, slot, tags[static_cast<size_t>(slot)], all_scores[static_cast<size_t>(slot)]});
-  rebuild(head, {}, {}, slots);
-}
-
-std::vector<int32_t> KvStore::budgets_under(const CacheConfig& config) const {
-  std::vector<int32_t> tokens;
-  for (const HeadBudget& budget : plan_budgets({}, config, n_last_of_prompt)) tokens.push_back(budget.tokens);
-  return tokens;
-}
-
-void KvStore::cut_head(int32_t head, int32_t n_tokens) {
-  const int32_t window = model_.layers[static_cast<size_t>(head / model_.n_kv_heads)].window;
-  HeadCache& cache = caches_.head(head);
-  cache.budget = {.tokens = n_tokens, .of_tokens = reachable_tokens(n_tokens_, window), .grows = true};
-  keep_held(head, rule_of(head, n_tokens_, n_last_of_prompt));
-}
-
-bool KvStore::trim(const CacheConfig& config) {
-  CacheConfig same_bounds = config;
-  same_bounds.keep = config_.keep;
-  same_bounds.kv_budget_bytes = config_.kv_budget_bytes;
-  if (config_.budget != BudgetKind::shared || n_tokens_ == 0 || same_bounds != config_) return false;
-  const std::vector<HeadBudget> budgets = plan_budgets({}, config, n_last_of_answer);
-  for (int32_t head = 0; head < caches_.n_heads(); ++head) {
-    const HeadCache& cache = caches_.head(head);
-    const int32_t window = model_.layers[static_cast<size_t>(head / model_.n_kv_heads)].window;
-    const int32_t n_now = std::min(cache.budget.at(reachable_tokens(n_tokens_, window)), cache.length());
-    if (budgets[static_cast<size_t>(head)].tokens > n_now) return false;
-  }
-  config_ = config;
-  log_.clear();
-  for (int32_t head = 0; head < caches_.n_heads(); ++head) {
-    caches_.head(head).budget = budgets[static_cast<size_t>(head)];
-    keep_held(head, rule_of(head, n_tokens_, n_last_of_prompt));
-  }
-  move_pages();
-  return true;
-}
-
 void KvStore::count_scratch(int64_t bytes) {
   scratch_bytes_ = bytes;
   note_peak();
@@ -544,7 +175,7 @@ void KvStore::begin_step(TokenClass token_class) {
 
 StepReport KvStore::finish_step() {
   StepReport report = backend_.end_step();
-  const size_t row_values = 2 * static_cast<size_t>(model_.head_dim);
+  const size_t row_values = layout().slot_row_units();
   caches_.append(step_tag_);
   for (const Eviction& eviction : report.evictions) {
     if (eviction.row >= 0 && log_.n_marks() > 0) {

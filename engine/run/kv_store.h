@@ -45,7 +45,9 @@ class KvStore final : private SlabOwner {
 
   int32_t n_tokens() const { return n_tokens_; }
   const CacheConfig& config() const { return config_; }
-  void set_config(const CacheConfig& config) { config_ = config; }  // for an empty cache
+  /// For an empty cache. Throws Error(unsupported), with nothing changed, where the pages cannot have its type.
+  void set_config(const CacheConfig& config);
+  const PageLayout& layout() const { return caches_.pool().layout(); }
   /// True where heads have recoveries, or a share of their scores, that say how well their choice fits.
   bool has_profiles() const;
   /// For a prefill of n_new tokens behind what is held.

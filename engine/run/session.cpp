@@ -121,10 +121,10 @@ std::string_view cache_action_name(CacheAction action) {
   return "";
 }
 
-int32_t context_that_fits(const ModelConfig& config, int64_t available_bytes) {
+int32_t context_that_fits(const ModelConfig& config, int64_t available_bytes, CacheType type) {
   // A token in full, with metadata and part-filled pages, and its row of the residual stream; a tenth stays free.
   const int64_t kv = static_cast<int64_t>(config.n_layers) * config.n_kv_heads *
-                     static_cast<int64_t>(PageLayout{config.head_dim}.slot_bytes());
+                     static_cast<int64_t>(PageLayout{config.head_dim, type}.slot_bytes());
   const int64_t bytes = kv + static_cast<int64_t>(config.n_embd) * 4 + 2 * config.kv_dim() * 2;
   const int64_t fits = std::max<int64_t>(available_bytes / 10 * 9 / bytes, 256);
   return static_cast<int32_t>(std::min<int64_t>(fits, config.n_ctx_train));
@@ -151,7 +151,9 @@ struct Session::Impl {
         backend(backend_),
         cache_config(std::move(resolved.config)),
         cache_note(std::move(resolved.note)),
-        n_ctx(options.n_ctx > 0 ? options.n_ctx : context_that_fits(model_.config(), available_memory_bytes())),
+        n_ctx(options.n_ctx > 0
+                  ? options.n_ctx
+                  : context_that_fits(model_.config(), available_memory_bytes(), options.cache.cache_type)),
         forward(model_, backend_),
         store(model_.config(), backend_, cache_config),
         row(backend_, model_.config(), 1),
@@ -382,9 +384,7 @@ Session::Session(const Model& model, Backend& backend, const SessionOptions& opt
   if (options.n_ctx < 0 || options.n_ctx > model.config().n_ctx_train)
     throw Error("a context of " + std::to_string(options.n_ctx) + " tokens was asked for; the model's is " +
                 std::to_string(model.config().n_ctx_train));
-  if (PageLayout{model.config().head_dim}.pages_per_slab() == 0)
-    throw Error(ErrorKind::unsupported,
-                "a head of " + std::to_string(model.config().head_dim) + " values does not fit a page of the cache");
+  check_page_layout({model.config().head_dim, options.cache.cache_type});
   impl_ = std::make_unique<Impl>(model, backend, options, std::move(resolved));
 }
 Session::~Session() = default;
@@ -410,6 +410,7 @@ bool Session::undo_turn() {
 
 void Session::set_cache_config(const CacheConfig& config) {
   ResolvedConfig resolved = resolve(config, impl_->model);
+  check_page_layout({impl_->model.config().head_dim, config.cache_type});
   impl_->cache_config = std::move(resolved.config);
   impl_->cache_note = std::move(resolved.note);
   impl_->config_changed = !impl_->ids.empty();
@@ -467,6 +468,10 @@ int32_t Session::n_ctx() const {
 }
 const CacheConfig& Session::cache_config() const {
   return impl_->cache_config;
+}
+
+int64_t Session::page_bytes() const {
+  return static_cast<int64_t>(impl_->store.layout().page_bytes());
 }
 
 const std::string& Session::cache_note() const {

@@ -169,6 +169,8 @@ class Session {
   int32_t n_ctx() const;
   /// As it was given, with the model's table of importance where it asks for one.
   const CacheConfig& cache_config() const;
+  /// Of what the cache holds now; another configuration may change it when the cache is empty or rebuilt.
+  int64_t page_bytes() const;
   /// A sentence for the user about the configuration, such as that a calibration would help; may be empty.
   const std::string& cache_note() const;
   CacheState cache_state() const;
@@ -181,7 +183,7 @@ class Session {
     Policy policy;
     std::vector<SlotTag> tags;
     std::vector<float> scores;
-    std::vector<uint16_t> rows;  // (slots, 2 * head_dim)
+    std::vector<uint16_t> rows;  // (slots, PageLayout::slot_row_units()), as the pages hold them
     bool operator==(const HeadDump&) const = default;
   };
   std::vector<HeadDump> dump() const;
@@ -192,6 +194,6 @@ class Session {
 };
 
 /// The context that memory allows: tokens whose uncompressed cache and activations fit what is available now.
-int32_t context_that_fits(const ModelConfig& config, int64_t available_bytes);
+int32_t context_that_fits(const ModelConfig& config, int64_t available_bytes, CacheType type = CacheType::f16);
 
 }  // namespace headroom

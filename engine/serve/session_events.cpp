@@ -100,7 +100,7 @@ void SessionEvents::tell_loaded(const std::vector<std::pair<std::string, std::st
   loaded.n_ctx_train = config.n_ctx_train;
   for (const LayerConfig& layer : config.layers) loaded.windows.push_back(layer.window);
   loaded.page_tokens = page_tokens;
-  loaded.page_bytes = static_cast<int64_t>(PageLayout{config.head_dim}.page_bytes());
+  loaded.page_bytes = session_.page_bytes();
   loaded.has_template = model_.chat_template() != nullptr;
   loaded.template_note = model_.template_note();
   loaded.config = std::make_unique<stream::CacheConfigT>(headroom::to_stream(session_.cache_config()));

@@ -53,6 +53,32 @@ TEST_CASE("the parts of a page follow one another without gaps, and whole pages 
   }
 }
 
+TEST_CASE("a page of 8 bits has 34 bytes for 32 values, the values of a part before its scales") {
+  const PageLayout page{64, CacheType::q8_0};
+  CHECK(page.row_bytes() == 68);        // 2 * 34
+  CHECK(page.scales_offset() == 1024);  // 16 * 64 int8
+  CHECK(page.v_offset() == 1088);       // and 2 * 16 scales
+  CHECK(page.tags_offset() == 2176);
+  CHECK(page.scores_offset() == 2240);
+  CHECK(page.page_bytes() == 2304);  // f16: 4224
+  CHECK(page.pages_per_slab() == 910);
+  CHECK(page.slot_bytes() == 144);
+  CHECK(page.slot_row_units() == 68);             // K and V, 136 bytes
+  CHECK(PageLayout{64}.slot_row_units() == 128);  // f16: 256 bytes
+  for (const int32_t head_dim : {32, 96, 128, 256}) {
+    const PageLayout other{head_dim, CacheType::q8_0};
+    CHECK(other.is_possible());
+    CHECK(other.row_bytes() == static_cast<size_t>(head_dim / 32 * 34));
+    CHECK(other.page_bytes() == 16 * other.slot_bytes());
+    CHECK(other.v_offset() % 32 == 0);
+    CHECK(other.tags_offset() % 64 == 0);
+  }
+  for (const int32_t head_dim : {16, 24, 80}) {
+    CHECK_FALSE(PageLayout{head_dim, CacheType::q8_0}.is_possible());
+    CHECK(PageLayout{head_dim}.is_possible());
+  }
+}
+
 TEST_CASE("a full cache is two f16 rows a token, layer and KV head, at most what a window still reaches") {
   ModelConfig config;
   config.n_kv_heads = 3;

@@ -111,6 +111,7 @@ TEST_CASE("a slab that is refused changes nothing") {
 TEST_CASE("a page that no slab can hold is refused with a sentence") {
   FakeSlabOwner owner;
   CHECK_THROWS_WITH(PagePool(PageLayout{40000}, owner), Catch::Contains("40000") && Catch::Contains("2097152"));
+  CHECK_THROWS_WITH(PagePool(PageLayout{80, CacheType::q8_0}, owner), Catch::Contains("80") && Catch::Contains("q8_0"));
 }
 
 TEST_CASE("every slab goes back with the pool") {
@@ -205,6 +206,21 @@ TEST_CASE("random use: counters, owners and contents equal a naive pool's") {
     }
     for (const auto& [page, content] : naive.held) REQUIRE(pool.holder(page) == PageHolder{0, content});
   }
+}
+
+TEST_CASE("an empty pool takes another layout and counts its bytes") {
+  FakeSlabOwner owner;
+  PagePool pool(PageLayout{64}, owner);
+  const PageId page = pool.allocate({0, 0});
+  CHECK(pool.live_bytes() == 4224);
+  pool.free(page);
+  CHECK_THROWS_WITH(pool.set_layout({80, CacheType::q8_0}), Catch::Contains("blocks of 32"));
+  CHECK(pool.layout() == PageLayout{64});
+  pool.set_layout({64, CacheType::q8_0});
+  CHECK(pool.peak_live_bytes() == 0);
+  for (int32_t i = 0; i < 911; ++i) CHECK(pool.allocate({0, i}) == i);
+  CHECK(owner.slabs == std::set<int32_t>{0, 1});  // 910 pages a slab
+  CHECK(pool.live_bytes() == 911 * 2304);
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace {
 using test::FakeSlabOwner;
 
 constexpr PageLayout four_a_slab{8000};
-constexpr int32_t log_head_dim = 2;  // the log copies rows; their length is no business of the pages here
+constexpr size_t log_row_units = 4;  // the log copies rows; their length is no business of the pages here
 
 using Row = std::vector<uint16_t>;
 
@@ -30,7 +30,7 @@ TEST_CASE("a head of four slots loses two and gets them back, by hand") {
     caches.append(plain(position));
   }
   caches.head(0).policy = Policy{Policy::local};
-  TurnLog log(log_head_dim);
+  TurnLog log(log_row_units);
   CHECK(log.n_marks() == 0);
   log.mark(caches, 4, {{0.5f, 1.5f, 2.5f, 3.5f}});
   CHECK(log.n_marks() == 1);
@@ -63,7 +63,7 @@ TEST_CASE("the log's bytes grow with what it holds and go when it is cleared") {
   HeadCaches caches(1, 1, four_a_slab, owner);
   caches.reserve_slot();
   caches.append(plain(0));
-  TurnLog log(64);
+  TurnLog log(128);
   CHECK(log.bytes() == 0);
   log.mark(caches, 1000, {{1.0f}});
   const int64_t empty = log.bytes();
@@ -221,7 +221,7 @@ class Machine {
 
   FakeSlabOwner owner;
   HeadCaches caches;
-  TurnLog log{log_head_dim};
+  TurnLog log{log_row_units};
   std::map<std::pair<PageId, int32_t>, Slot> memory;
   int32_t n_tokens = 0;
   std::mt19937 rng;

@@ -10,6 +10,7 @@ struct Case {
   int32_t group = 1;
   std::vector<int32_t> lengths;  // of each KV head, before the token
   float q_scale = 1;
+  CacheType type = CacheType::f16;
 };
 
 struct Result {
@@ -21,10 +22,12 @@ struct Result {
 Result attend(Backend& backend, const Case& c) {
   Random random(3);
   const auto n_kv_heads = static_cast<int32_t>(c.lengths.size());
-  TestCache cache(backend, c.head_dim);
-  for (const int32_t length : c.lengths)
-    cache.add_head(random_slots(random, length, 5000),
-                   random_halves(random, static_cast<size_t>(2 * length * c.head_dim)));
+  const PageLayout layout{c.head_dim, c.type};
+  TestCache cache(backend, layout);
+  for (const int32_t length : c.lengths) {
+    const std::vector<Slot> slots = random_slots(random, length, 5000);
+    cache.add_head(slots, random_rows(random, layout, length));
+  }
   const std::vector<HeadView> views = cache.views();
   const std::vector<KeepRule> rules(views.size());
 
@@ -53,7 +56,7 @@ Result attend(Backend& backend, const Case& c) {
 
 void check_against_reference(const Case& c, double tolerance = 3e-6) {
   const Result expected = attend(*reference(), c), found = attend(*cpu(1), c), threaded = attend(*cpu(2), c);
-  CAPTURE(c.head_dim, c.group, c.lengths);
+  CAPTURE(c.head_dim, c.group, c.lengths, cache_type_name(c.type));
   CHECK(relative_error(found.out, expected.out) < tolerance);
   CHECK(threaded.out.data == found.out.data);
   for (size_t h = 0; h < c.lengths.size(); ++h) {
@@ -116,6 +119,27 @@ TEST_CASE("decode agrees with the reference with every instruction set") {
     for (const int32_t head_dim : {6, 16, 80, 128})
       for (const int32_t group : {1, 3, 7})
         check_against_reference({.head_dim = head_dim, .group = group, .lengths = {0, 18, 300}});
+  }
+}
+
+TEST_CASE("decode reads pages of 8 bits as the reference does") {
+  for (const int32_t length : {0, 1, 2, 3, 14, 15, 16, 17, 31, 254, 255, 256, 257, 511, 512})
+    check_against_reference({.head_dim = 64, .group = 3, .lengths = {length}, .type = CacheType::q8_0});
+  for (const int32_t head_dim : {32, 64, 96, 128, 256})
+    for (const int32_t group : {1, 2, 3, 4, 7, 8})
+      check_against_reference({.head_dim = head_dim, .group = group, .lengths = {0, 45, 300}, .type = CacheType::q8_0});
+  check_against_reference(
+      {.head_dim = 64, .group = 3, .lengths = {0, 4000, 1, 15, 16, 17, 257, 3}, .type = CacheType::q8_0});
+}
+
+TEST_CASE("decode reads pages of 8 bits with every instruction set") {
+  for (const CpuLevel level : cpu_levels()) {
+    const CpuLevelVariable variable(level);
+    INFO(cpu_level_name(level));
+    for (const int32_t head_dim : {32, 96, 256})
+      for (const int32_t group : {1, 3, 7, 8})
+        check_against_reference(
+            {.head_dim = head_dim, .group = group, .lengths = {0, 18, 300}, .type = CacheType::q8_0});
   }
 }
 

@@ -15,6 +15,7 @@ struct Case {
   std::vector<int32_t> held = {};  // length of each KV head; empty: a first turn
   int32_t position0 = 0;
   float q_scale = 1;
+  CacheType type = CacheType::f16;
 };
 
 struct Result {
@@ -32,11 +33,12 @@ Result attend(Backend& backend, const Case& c, bool statistics = true) {
   const Values k = random_values(random, c.n_rows, kv.row_values), v = random_values(random, c.n_rows, kv.row_values);
   backend.store_kv(DeviceMatrix(backend, k), DeviceMatrix(backend, v), kv, 0);
 
-  TestCache cache(backend, c.head_dim);
+  const PageLayout layout{c.head_dim, c.type};
+  TestCache cache(backend, layout);
   int32_t n_held_columns = 0;
   for (const int32_t length : c.held) {
-    cache.add_head(random_slots(random, length, c.position0),
-                   random_halves(random, static_cast<size_t>(2 * length * c.head_dim)));
+    const std::vector<Slot> slots = random_slots(random, length, c.position0);
+    cache.add_head(slots, random_rows(random, layout, length));
     n_held_columns = std::max(n_held_columns, length + 2);  // padding must stay as it is
   }
   const std::vector<HeadView> held = cache.views();
@@ -166,6 +168,25 @@ TEST_CASE("prefill attention sees the held slots of earlier turns first, in slot
                                .block_rows = 100,
                                .held = {0, 1, 17, 257},
                                .position0 = 300});
+}
+
+TEST_CASE("prefill attention sees held slots of 8 bits as the reference does") {
+  for (const CpuLevel level : cpu_levels()) {
+    const CpuLevelVariable variable(level);
+    INFO(cpu_level_name(level));
+    for (const int32_t head_dim : {32, 64, 96, 128, 256})
+      for (const int32_t group : {1, 3, 7, 8})
+        check_against_reference({.n_rows = 67,
+                                 .head_dim = head_dim,
+                                 .n_kv_heads = 3,
+                                 .group = group,
+                                 .window = group == 3 ? 40 : 0,
+                                 .win_tokens = 21,
+                                 .block_rows = 50,
+                                 .held = {0, 1, 90},
+                                 .position0 = 100,
+                                 .type = CacheType::q8_0});
+  }
 }
 
 TEST_CASE("prefill attention agrees with the reference with every instruction set") {

@@ -158,14 +158,15 @@ struct Slot {
 /// Heads of one layer with random K and V, in pages that lie scattered over several slabs.
 class TestCache {
  public:
-  TestCache(Backend& backend, int32_t head_dim) : backend_(backend), layout_{head_dim} {
+  TestCache(Backend& backend, int32_t head_dim) : TestCache(backend, PageLayout{head_dim}) {}
+  TestCache(Backend& backend, PageLayout layout) : backend_(backend), layout_(layout) {
     backend.set_page_layout(layout_);
   }
   ~TestCache() {
     for (int32_t slab = 0; slab < n_slabs_; ++slab) backend_.remove_slab(slab);
   }
 
-  /// A new head with these slots and room for one more. kv: (slots, 2 * head_dim) f16, K then V
+  /// A new head with these slots and room for one more. kv: (slots, slot_row_units()), in f16 K then V
   void add_head(const std::vector<Slot>& slots, const std::vector<uint16_t>& kv) {
     const size_t n_pages = slots.size() / page_tokens + 1;
     std::vector<PageId> pages(n_pages);
@@ -201,7 +202,7 @@ class TestCache {
   std::vector<uint16_t> rows(size_t head) const {
     std::vector<int32_t> slots(static_cast<size_t>(lengths_[head]));
     std::iota(slots.begin(), slots.end(), 0);
-    std::vector<uint16_t> out(slots.size() * 2 * static_cast<size_t>(layout_.head_dim));
+    std::vector<uint16_t> out(slots.size() * layout_.slot_row_units());
     backend_.read_rows(views()[head], slots, out);
     return out;
   }
@@ -242,6 +243,24 @@ inline std::vector<uint16_t> random_halves(Random& random, size_t n) {
   std::vector<uint16_t> halves(n);
   for (uint16_t& half : halves) half = static_cast<uint16_t>((random() & 0x83ffu) | (11 + random() % 5) << 10);
   return halves;
+}
+
+/// K and V of some slots, of magnitude up to 2, as a page of this layout holds them.  (n_slots, slot_row_units())
+inline std::vector<uint16_t> random_rows(Random& random, PageLayout layout, int32_t n_slots) {
+  const auto n = static_cast<size_t>(n_slots);
+  if (layout.type == CacheType::f16) return random_halves(random, n * layout.slot_row_units());
+  const auto n_values = static_cast<size_t>(layout.head_dim);
+  std::vector<uint16_t> rows;
+  for (size_t part = 0; part < 2 * n; ++part) {
+    for (size_t i = 0; i < n_values; i += 2) {
+      const auto low = static_cast<uint8_t>(random() % 255 - 127), high = static_cast<uint8_t>(random() % 255 - 127);
+      rows.push_back(static_cast<uint16_t>(low | high << 8));
+    }
+    for (size_t block = 0; block < n_values / 32; ++block)
+      rows.push_back(static_cast<uint16_t>((random() & 0x3ffu) | (4 + random() % 5) << 10));
+  }
+  REQUIRE(rows.size() == n * layout.slot_row_units());
+  return rows;
 }
 
 }  // namespace headroom::test

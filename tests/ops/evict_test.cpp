@@ -14,13 +14,15 @@ struct Outcome {
 
 /// One head with these slots, whose K and V tell the position; the report is replayed on a mirror of the tags, and the
 /// head's pages must then hold exactly what the mirror says.
-Outcome evict(Backend& backend, const std::vector<Slot>& slots, const KeepRule& rule, int32_t log_before = 0) {
-  constexpr int32_t head_dim = 4;
-  const auto row_of = [](int32_t position) {
-    const auto p = static_cast<uint16_t>(position);
-    return std::vector<uint16_t>{p, 1, 2, 3, 4, 5, 6, p};
+Outcome evict(Backend& backend, const std::vector<Slot>& slots, const KeepRule& rule, int32_t log_before = 0,
+              PageLayout layout = {4}) {
+  const size_t row_units = layout.slot_row_units();
+  const auto row_of = [&](int32_t position) {
+    std::vector<uint16_t> row(row_units);
+    for (size_t i = 0; i < row_units; ++i) row[i] = static_cast<uint16_t>(static_cast<size_t>(position) + 7 * i);
+    return row;
   };
-  TestCache cache(backend, head_dim);
+  TestCache cache(backend, layout);
   std::vector<uint16_t> rows;
   for (const Slot& slot : slots)
     for (const uint16_t value : row_of(slot.position)) rows.push_back(value);
@@ -41,23 +43,23 @@ Outcome evict(Backend& backend, const std::vector<Slot>& slots, const KeepRule& 
     if (hole.score == hole.score) CHECK(eviction.score == hole.score);
     if (eviction.position < log_before) {
       REQUIRE(eviction.row == static_cast<int64_t>(n_logged++));
-      const auto row = outcome.report.rows.begin() + eviction.row * 2 * head_dim;
-      CHECK(std::vector<uint16_t>(row, row + 2 * head_dim) == row_of(eviction.position));
+      const auto row = outcome.report.rows.begin() + eviction.row * static_cast<int64_t>(row_units);
+      CHECK(std::vector<uint16_t>(row, row + static_cast<int64_t>(row_units)) == row_of(eviction.position));
     } else {
       CHECK(eviction.row == -1);
     }
     hole = held.back();
     held.pop_back();
   }
-  CHECK(outcome.report.rows.size() == n_logged * 2 * head_dim);
+  CHECK(outcome.report.rows.size() == n_logged * row_units);
 
   cache.set_length(0, static_cast<int32_t>(outcome.slots.size()));
   const std::vector<float> scores = cache.scores(0);
   const std::vector<uint16_t> found_rows = cache.rows(0);
   for (size_t s = 0; s < outcome.slots.size(); ++s) {
     if (outcome.slots[s].score == outcome.slots[s].score) CHECK(scores[s] == outcome.slots[s].score);
-    const auto row = found_rows.begin() + static_cast<int64_t>(s * 2 * head_dim);
-    CHECK(std::vector<uint16_t>(row, row + 2 * head_dim) == row_of(outcome.slots[s].position));
+    const auto row = found_rows.begin() + static_cast<int64_t>(s * row_units);
+    CHECK(std::vector<uint16_t>(row, row + static_cast<int64_t>(row_units)) == row_of(outcome.slots[s].position));
   }
   return outcome;
 }
@@ -150,6 +152,16 @@ TEST_CASE("evicted slots from before the turn are handed out with K and V") {
     CHECK(std::any_of(outcome.report.evictions.begin(), outcome.report.evictions.end(),
                       [](const Eviction& e) { return e.row >= 0; }));
   }
+}
+
+TEST_CASE("slots of 8 bits keep every bit where they move and where they are handed out") {
+  for (const auto& backend : {cpu(), reference()})
+    for (const int32_t head_dim : {32, 96}) {
+      Random random(6);
+      const KeepRule rule{.policy = {p | l}, .reach_from = 0, .local_from = 90, .n_frequent = 0};
+      const Outcome outcome = evict(*backend, random_slots(random, 60, 100), rule, 50, {head_dim, CacheType::q8_0});
+      CHECK(outcome.report.evictions.size() > 20);
+    }
 }
 
 TEST_CASE("evict keeps what the rule's definition keeps, for all policies, windows and ties") {

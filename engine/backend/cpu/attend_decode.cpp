@@ -27,6 +27,7 @@ struct DecodeChunk {
   int32_t n_slots;
   int32_t group;
   int32_t head_dim;
+  CacheType type;
   const float* q;        // (group, head_dim), times scale and log2(e): scores are exponents of 2
   float* probabilities;  // (group, chunk_slots): 2^(score - max), 0 behind the last slot
   float* max;            // (group)
@@ -116,6 +117,84 @@ HWY_INLINE void MixPage(const DecodeChunk& chunk, const float* probabilities, co
     MixValues<n_heads, 1>(hn::CappedTag<float, 1>(), chunk, probabilities, v + i, n_slots, out + i);
 }
 
+/// ScorePage for a page of q8_0: values become f32 in registers, for all query heads at once.
+template <int n_heads>
+HWY_INLINE void ScoreQ8Page(const DecodeChunk& chunk, const float* HWY_RESTRICT q, CacheRow k, int32_t n_slots,
+                            float* HWY_RESTRICT scores) {
+  const BlockTag d;
+  const hn::CappedTag<float, 4> d4;
+  using V = hn::Vec<BlockTag>;
+  const auto lanes = static_cast<int32_t>(hn::Lanes(d));
+  const int32_t head_dim = chunk.head_dim;
+  for (int32_t s = 0; s < n_slots; s += 4) {
+    const int8_t* k4 = k.bytes() + s * head_dim;
+    V sums[n_heads][4];
+    for (int g = 0; g < n_heads; ++g)
+      for (int j = 0; j < 4; ++j) sums[g][j] = hn::Zero(d);
+    for (int32_t first = 0; first < head_dim; first += q8_block_values) {
+      float scales[4];
+      for (int32_t j = 0; j < 4; j += static_cast<int32_t>(hn::Lanes(d4)))
+        hn::StoreU(LoadHalves(d4, &k.scale(first / q8_block_values) + s + j), d4, scales + j);
+      for (int32_t i = first; i < first + q8_block_values; i += lanes) {
+        V keys[4];
+        for (int j = 0; j < 4; ++j) keys[j] = hn::Mul(LoadBytes(d, k4 + j * head_dim + i), hn::Set(d, scales[j]));
+        for (int g = 0; g < n_heads; ++g) {
+          const V query = hn::LoadU(d, q + g * head_dim + i);
+          for (int j = 0; j < 4; ++j) sums[g][j] = hn::MulAdd(query, keys[j], sums[g][j]);
+        }
+      }
+    }
+    for (int g = 0; g < n_heads; ++g)
+      StoreFourSums(d, sums[g][0], sums[g][1], sums[g][2], sums[g][3], scores + g * chunk_slots + s);
+  }
+}
+
+/// out += weight * V over a page's slots, for n_vectors * Lanes(d) values of V and out, and some query heads.
+/// weights: (n_heads, page_tokens)
+template <int n_heads, int n_vectors>
+HWY_INLINE void MixBytes(int32_t head_dim, const float* HWY_RESTRICT weights, const int8_t* HWY_RESTRICT v,
+                         int32_t n_slots, float* HWY_RESTRICT out) {
+  const BlockTag d;
+  using V = hn::Vec<BlockTag>;
+  const auto lanes = static_cast<int32_t>(hn::Lanes(d));
+  V sums[n_heads][n_vectors];
+  for (int g = 0; g < n_heads; ++g)
+    for (int j = 0; j < n_vectors; ++j) sums[g][j] = hn::LoadU(d, out + g * head_dim + j * lanes);
+  for (int32_t s = 0; s < n_slots; ++s) {
+    V values[n_vectors];
+    for (int j = 0; j < n_vectors; ++j) values[j] = LoadBytes(d, v + s * head_dim + j * lanes);
+    for (int g = 0; g < n_heads; ++g) {
+      const V weight = hn::Set(d, weights[g * page_tokens + s]);
+      for (int j = 0; j < n_vectors; ++j) sums[g][j] = hn::MulAdd(weight, values[j], sums[g][j]);
+    }
+  }
+  for (int g = 0; g < n_heads; ++g)
+    for (int j = 0; j < n_vectors; ++j) hn::StoreU(sums[g][j], d, out + g * head_dim + j * lanes);
+}
+
+/// MixPage for a page of q8_0: a block's scales go into the probabilities, once for all its values.
+template <int n_heads>
+HWY_INLINE void MixQ8Page(const DecodeChunk& chunk, const float* HWY_RESTRICT probabilities, CacheRow v,
+                          int32_t n_slots, float* HWY_RESTRICT out) {
+  const BlockTag d;
+  const auto lanes = static_cast<int32_t>(hn::Lanes(d));
+  for (int32_t first = 0; first < chunk.head_dim; first += q8_block_values) {
+    float weights[n_heads * page_tokens];
+    for (int32_t s = 0; s < page_tokens; s += lanes) {
+      const auto scales = LoadHalves(d, &v.scale(first / q8_block_values) + s);
+      for (int g = 0; g < n_heads; ++g)
+        hn::StoreU(hn::Mul(hn::LoadU(d, probabilities + g * chunk_slots + s), scales), d,
+                   weights + g * page_tokens + s);
+    }
+    const int32_t end = first + q8_block_values;
+    int32_t i = first;
+    for (; i + 4 * lanes <= end; i += 4 * lanes)
+      MixBytes<n_heads, 4>(chunk.head_dim, weights, v.bytes() + i, n_slots, out + i);
+    for (; i + 2 * lanes <= end; i += 2 * lanes)
+      MixBytes<n_heads, 2>(chunk.head_dim, weights, v.bytes() + i, n_slots, out + i);
+  }
+}
+
 /// Calls f with the number of query heads, as a constant, and the first of them, until all of the group had their turn.
 template <class F>
 HWY_INLINE void ForHeadsOfGroup(int32_t group, F f) {
@@ -156,20 +235,28 @@ HWY_INLINE void SoftmaxChunk(const DecodeChunk& chunk, int32_t g, int32_t n_padd
 }
 
 /// Asks for the rows of the next page while this one is computed: pages lie scattered, the processor cannot guess.
-HWY_INLINE void PrefetchRows(const uint16_t* rows, int32_t head_dim) {
-  constexpr int32_t line_values = 32;
-  for (int32_t i = 0; i < page_tokens * head_dim; i += line_values) hwy::Prefetch(rows + i);
+HWY_INLINE void PrefetchRows(const std::byte* part, size_t part_bytes) {
+  constexpr size_t line_bytes = 64;
+  for (size_t i = 0; i < part_bytes; i += line_bytes) hwy::Prefetch(part + i);
 }
 
-void AttendChunk(const DecodeChunk& chunk) {
+template <CacheType type>
+HWY_INLINE void AttendChunkOf(const DecodeChunk& chunk) {
+  const PageLayout layout{chunk.head_dim, type};
   const int32_t n_pages = (chunk.n_slots + page_tokens - 1) / page_tokens;
+  const size_t part_bytes = page_tokens * layout.row_bytes();
   const auto slots_of_page = [&](int32_t page) { return HWY_MIN(page_tokens, chunk.n_slots - page * page_tokens); };
   // scores
   for (int32_t p = 0; p < n_pages; ++p) {
-    PrefetchRows(p + 1 < n_pages ? chunk.pages[p + 1].k : chunk.pages[0].v, chunk.head_dim);
+    PrefetchRows(p + 1 < n_pages ? chunk.pages[p + 1].k : chunk.pages[0].v, part_bytes);
     ForHeadsOfGroup(chunk.group, [&](auto n_heads, int32_t g) HWY_ATTR {
-      ScorePage<n_heads()>(chunk, chunk.q + g * chunk.head_dim, chunk.pages[p].k, slots_of_page(p),
-                           chunk.probabilities + g * chunk_slots + p * page_tokens);
+      const CacheRow k = cache_row(layout, chunk.pages[p].k, 0);
+      const float* q = chunk.q + g * chunk.head_dim;
+      float* scores = chunk.probabilities + g * chunk_slots + p * page_tokens;
+      if constexpr (type == CacheType::f16)
+        ScorePage<n_heads()>(chunk, q, k.halves(), slots_of_page(p), scores);
+      else
+        ScoreQ8Page<n_heads()>(chunk, q, k, slots_of_page(p), scores);
     });
   }
   // softmax within the chunk
@@ -177,12 +264,24 @@ void AttendChunk(const DecodeChunk& chunk) {
   // mix of V
   for (int32_t i = 0; i < chunk.group * chunk.head_dim; ++i) chunk.out[i] = 0;
   for (int32_t p = 0; p < n_pages; ++p) {
-    if (p + 1 < n_pages) PrefetchRows(chunk.pages[p + 1].v, chunk.head_dim);
+    if (p + 1 < n_pages) PrefetchRows(chunk.pages[p + 1].v, part_bytes);
     ForHeadsOfGroup(chunk.group, [&](auto n_heads, int32_t g) HWY_ATTR {
-      MixPage<n_heads()>(chunk, chunk.probabilities + g * chunk_slots + p * page_tokens, chunk.pages[p].v,
-                         slots_of_page(p), chunk.out + g * chunk.head_dim);
+      const CacheRow v = cache_row(layout, chunk.pages[p].v, 0);
+      const float* probabilities = chunk.probabilities + g * chunk_slots + p * page_tokens;
+      float* out = chunk.out + g * chunk.head_dim;
+      if constexpr (type == CacheType::f16)
+        MixPage<n_heads()>(chunk, probabilities, v.halves(), slots_of_page(p), out);
+      else
+        MixQ8Page<n_heads()>(chunk, probabilities, v, slots_of_page(p), out);
     });
   }
+}
+
+void AttendChunk(const DecodeChunk& chunk) {
+  if (chunk.type == CacheType::f16)
+    AttendChunkOf<CacheType::f16>(chunk);
+  else
+    AttendChunkOf<CacheType::q8_0>(chunk);
 }
 
 /// Merges one query head's states of all chunks in their order (Milakov & Gimelshein 2018). chunk.sum becomes the
@@ -261,6 +360,7 @@ void attend_decode(ThreadPool& pool, DecodeScratch& scratch, const AttendDecode&
                         .n_slots = std::min(chunk_slots, args.heads[h].length - first),
                         .group = args.group,
                         .head_dim = head_dim,
+                        .type = slabs.layout().type,
                         .q = q + h * n_q,
                         .probabilities = take(group * chunk_slots),
                         .max = take(group),

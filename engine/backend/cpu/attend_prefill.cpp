@@ -26,8 +26,8 @@ constexpr int32_t score_steps = 128;  // values of head_dim at a time, so that q
 
 /// A slot of an earlier turn that some row of the block sees.
 struct HeldColumn {
-  const uint16_t* k;  // (head_dim)
-  const uint16_t* v;  // (head_dim)
+  CacheRow k;
+  CacheRow v;
   int32_t position;
   int32_t slot;
 };
@@ -47,10 +47,10 @@ struct PrefillTile {
   float* out;  // (n_rows, head_dim)
   int64_t out_stride;
   std::span<const HeldColumn> held;
-  const uint16_t* turn_k;  // (n_turn, head_dim), f16
-  const uint16_t* turn_v;  // (n_turn, head_dim), f16
-  int64_t turn_stride;     // of both
-  int32_t turn_position;   // of turn row turn_begin
+  uint16_t* turn_k;       // (n_turn, head_dim), f16
+  uint16_t* turn_v;       // (n_turn, head_dim), f16
+  int64_t turn_stride;    // of both
+  int32_t turn_position;  // of turn row turn_begin
   int32_t n_turn;
   bool statistics;
   // Scratch and results.
@@ -157,21 +157,22 @@ void Multiply(const float* a, int64_t a_result, int64_t a_step, const float* x, 
 
 enum class Half { k, v };
 
-HWY_INLINE const uint16_t* ColumnRow(const PrefillTile& tile, Half half, int32_t c) {
+HWY_INLINE CacheRow ColumnRow(const PrefillTile& tile, Half half, int32_t c) {
   if (c < tile.n_held())
     return half == Half::k ? tile.held[static_cast<size_t>(c)].k : tile.held[static_cast<size_t>(c)].v;
-  return (half == Half::k ? tile.turn_k : tile.turn_v) + (c - tile.n_held()) * tile.turn_stride;
+  return half_row((half == Half::k ? tile.turn_k : tile.turn_v) + (c - tile.n_held()) * tile.turn_stride);
 }
 
 /// Columns first … as f32. Asks for the columns after them, which the product leaves time to fetch.
 HWY_INLINE void LoadColumns(const PrefillTile& tile, Half half, int32_t first, int32_t count) {
-  constexpr int32_t line_values = 32;
+  constexpr int32_t line_bytes = 64;
   for (int32_t i = 0; i < count; ++i)
-    HalvesToFloats(ColumnRow(tile, half, first + i), tile.head_dim, tile.kv + i * tile.kv_stride);
+    RowToFloats(ColumnRow(tile, half, first + i), tile.head_dim, tile.kv + i * tile.kv_stride);
   const int32_t next_end = HWY_MIN(first + 2 * tile_columns, tile.n_columns());
   for (int32_t c = first + tile_columns; c < next_end; ++c) {
-    const uint16_t* row = ColumnRow(tile, half, c);
-    for (int32_t k = 0; k < tile.head_dim; k += line_values) hwy::Prefetch(row + k);
+    const CacheRow row = ColumnRow(tile, half, c);
+    const int32_t row_bytes = row.scales == nullptr ? 2 * tile.head_dim : tile.head_dim;
+    for (int32_t k = 0; k < row_bytes; k += line_bytes) hwy::Prefetch(row.values + k);
   }
 }
 
@@ -386,7 +387,8 @@ std::vector<std::vector<HeldColumn>> find_held_columns(const AttendPrefill& args
       const int32_t at = s % page_tokens;
       const int32_t column_position = tag_position(page.tags[at]);
       if (args.window != 0 && position - column_position >= args.window) continue;
-      heads[h].push_back({page.k + at * args.head_dim, page.v + at * args.head_dim, column_position, s});
+      heads[h].push_back(
+          {cache_row(slabs.layout(), page.k, at), cache_row(slabs.layout(), page.v, at), column_position, s});
     }
   }
   return heads;

@@ -83,9 +83,9 @@ class CpuBackend final : public HostBackend {
   void attend_prefill(const AttendPrefill& args) override {
     double held_slots = 0;
     for (const HeadView& head : args.held) held_slots += head.length;
-    const double kv_values =
-        2.0 * (args.first_row + args.q.n_rows) * args.kv.row_values + 2.0 * held_slots * args.head_dim;
-    const auto scope = clock_.time(Stage::attend_prefill, 2 * matrix_bytes(args.q) + 2 * kv_values);
+    const double turn_bytes = 4.0 * (args.first_row + args.q.n_rows) * args.kv.row_values;
+    const double held_bytes = 2.0 * held_slots * static_cast<double>(slabs_.layout().row_bytes());
+    const auto scope = clock_.time(Stage::attend_prefill, 2 * matrix_bytes(args.q) + turn_bytes + held_bytes);
     headroom::attend_prefill(pool_, prefill_scratch_, args, slabs_);
   }
 
@@ -103,6 +103,10 @@ class CpuBackend final : public HostBackend {
   void begin_step(const DecodeStep& step) override;
   void attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, float scale, Matrix out) override;
   void evict(int32_t layer) override;
+
+ protected:
+  void quantize_row(const float* from, CacheRow to) override { headroom::quantize_row(from, head_dim(), to); }
+  void quantize_row(const uint16_t* from, CacheRow to) override { headroom::quantize_row(from, head_dim(), to); }
 
  private:
   CpuLevel level_;

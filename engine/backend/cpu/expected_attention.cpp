@@ -19,10 +19,9 @@ namespace headroom {
 
 constexpr int32_t expected_columns = 64;  // of a task
 
-/// K and V of a column, f16.
 struct KeyValue {
-  const uint16_t* k;
-  const uint16_t* v;
+  CacheRow k;
+  CacheRow v;
 };
 
 struct ExpectedTask {
@@ -61,9 +60,9 @@ void ExpectColumns(const ExpectedTask& task) {
   for (int32_t c = 0; c < task.n_columns; ++c) {
     float* row = task.keys + int64_t{c} * width;
     for (int32_t i = task.head_dim; i < width; ++i) row[i] = 0;
-    HalvesToFloats(task.columns[c].v, task.head_dim, row);
+    RowToFloats(task.columns[c].v, task.head_dim, row);
     task.norms[c] = std::sqrt(Dot(row, row, width));
-    HalvesToFloats(task.columns[c].k, task.head_dim, row);
+    RowToFloats(task.columns[c].k, task.head_dim, row);
   }
   for (int32_t g = 0; g < task.group; ++g) {
     SmallProduct({.a = task.keys,
@@ -104,12 +103,13 @@ std::vector<KeyValue> columns_of(const ExpectedAttention& args, const Slabs& sla
     const HeadView& head = args.held[static_cast<size_t>(kv_head)];
     for (int32_t s = 0; s < head.length; ++s) {
       const PageView page = slabs.page(head.pages[static_cast<size_t>(s / page_tokens)]);
-      columns.push_back({page.k + s % page_tokens * args.head_dim, page.v + s % page_tokens * args.head_dim});
+      columns.push_back(
+          {cache_row(slabs.layout(), page.k, s % page_tokens), cache_row(slabs.layout(), page.v, s % page_tokens)});
     }
   }
   for (int32_t t = 0; t < args.n_rows; ++t) {
     const int64_t first = int64_t{t} * args.kv.row_values + kv_head * args.head_dim;
-    columns.push_back({host_scratch_k(args.kv) + first, host_scratch_v(args.kv) + first});
+    columns.push_back({half_row(host_scratch_k(args.kv) + first), half_row(host_scratch_v(args.kv) + first)});
   }
   return columns;
 }

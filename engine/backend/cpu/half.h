@@ -7,6 +7,8 @@
 
 namespace headroom {
 
+inline constexpr float largest_half = 65504;  // that is finite
+
 inline float half_to_float(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
   const uint32_t magnitude = half & 0x7fffu;

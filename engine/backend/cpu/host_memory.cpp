@@ -58,7 +58,7 @@ Slabs::~Slabs() {
 }
 
 void Slabs::set_layout(PageLayout layout) {
-  assert(mapped_bytes_ == 0 && layout.pages_per_slab() > 0);
+  assert(mapped_bytes_ == 0 && layout.pages_per_slab() > 0 && layout.is_possible());
   layout_ = layout;
   pages_per_slab_ = layout.pages_per_slab();
 }
@@ -116,43 +116,55 @@ void HostBackend::copy_page(PageId from, PageId to) {
   std::memcpy(slabs_.page_bytes(to), slabs_.page_bytes(from), bytes);
 }
 
+void HostBackend::store_scratch_row(const uint16_t* from, CacheRow to) {
+  if (to.scales != nullptr)
+    quantize_row(from, to);
+  else
+    std::memcpy(to.values, from, slabs_.layout().row_bytes());
+}
+
+void HostBackend::store_new_row(const float* from, CacheRow to) {
+  if (to.scales != nullptr)
+    quantize_row(from, to);
+  else
+    for (int32_t i = 0; i < head_dim(); ++i) to.halves()[i] = float_to_half(from[i]);
+}
+
 void HostBackend::assemble(const AssembleHead& args) {
-  const size_t row_bytes = slabs_.layout().row_bytes();
-  const auto row_values = static_cast<size_t>(head_dim());
-  const auto scope = clock_.time(Stage::assemble, 2.0 * static_cast<double>(slabs_.layout().slot_bytes()) *
-                                                      static_cast<double>(args.slots.size()));
+  const PageLayout layout = slabs_.layout();
+  const size_t row_units = layout.slot_row_units();
+  const auto scope = clock_.time(
+      Stage::assemble, 2.0 * static_cast<double>(layout.slot_bytes()) * static_cast<double>(args.slots.size()));
   assert(args.pages.size() == (args.slots.size() + page_tokens - 1) / page_tokens);
   for (size_t i = 0; i < args.slots.size(); ++i) {
     const SlotSource& source = args.slots[i];
     const auto index = static_cast<size_t>(source.index);
-    const uint16_t* k = nullptr;
-    const uint16_t* v = nullptr;
+    const PageView page = slabs_.page(args.pages[i / page_tokens]);
+    const auto slot = static_cast<int32_t>(i % page_tokens);
+    const CacheRow k = cache_row(layout, page.k, slot), v = cache_row(layout, page.v, slot);
     switch (source.kind) {
       case SlotSource::Kind::held: {
         assert(source.index < args.from.length);
-        const PageView page = slabs_.page(args.from.pages[index / page_tokens]);
-        k = page.k + index % page_tokens * row_values;
-        v = page.v + index % page_tokens * row_values;
+        const PageView from = slabs_.page(args.from.pages[index / page_tokens]);
+        copy_cache_row(layout, cache_row(layout, from.k, source.index % page_tokens), k);
+        copy_cache_row(layout, cache_row(layout, from.v, source.index % page_tokens), v);
         break;
       }
       case SlotSource::Kind::scratch: {
         assert(source.index < args.kv.capacity_rows);
-        const size_t first =
-            index * static_cast<size_t>(args.kv.row_values) + static_cast<size_t>(args.kv_head) * row_values;
-        k = host_scratch_k(args.kv) + first;
-        v = host_scratch_v(args.kv) + first;
+        const int64_t first = int64_t{source.index} * args.kv.row_values + args.kv_head * head_dim();
+        store_scratch_row(host_scratch_k(args.kv) + first, k);
+        store_scratch_row(host_scratch_v(args.kv) + first, v);
         break;
       }
-      case SlotSource::Kind::log:
-        assert((index + 1) * 2 * row_values <= args.log_rows.size());
-        k = args.log_rows.data() + index * 2 * row_values;
-        v = k + row_values;
+      case SlotSource::Kind::log: {
+        assert((index + 1) * row_units <= args.log_rows.size());
+        const uint16_t* from = args.log_rows.data() + index * row_units;
+        write_cache_row(layout, from, k);
+        write_cache_row(layout, from + row_units / 2, v);
         break;
+      }
     }
-    const PageView page = slabs_.page(args.pages[i / page_tokens]);
-    const size_t slot = i % page_tokens;
-    std::memcpy(page.k + slot * row_values, k, row_bytes);
-    std::memcpy(page.v + slot * row_values, v, row_bytes);
     page.tags[slot] = source.tag;
     page.scores[slot] = source.score;
   }
@@ -166,17 +178,17 @@ void HostBackend::read_scores(HeadView head, std::span<float> out) {
 }
 
 void HostBackend::read_rows(HeadView head, std::span<const int32_t> slots, std::span<uint16_t> out) {
-  const auto row_values = static_cast<size_t>(head_dim());
-  assert(out.size() == slots.size() * 2 * row_values);
+  const PageLayout layout = slabs_.layout();
+  const size_t row_units = layout.slot_row_units();
+  assert(out.size() == slots.size() * row_units);
   const auto scope = clock_.time(Stage::read_cache, 2.0 * static_cast<double>(out.size_bytes()));
   uint16_t* to = out.data();
   for (const int32_t slot : slots) {
     assert(slot >= 0 && slot < head.length);
     const PageView page = slabs_.page(head.pages[static_cast<size_t>(slot / page_tokens)]);
-    const size_t first = static_cast<size_t>(slot % page_tokens) * row_values;
-    std::memcpy(to, page.k + first, slabs_.layout().row_bytes());
-    std::memcpy(to + row_values, page.v + first, slabs_.layout().row_bytes());
-    to += 2 * row_values;
+    read_cache_row(layout, cache_row(layout, page.k, slot % page_tokens), to);
+    read_cache_row(layout, cache_row(layout, page.v, slot % page_tokens), to + row_units / 2);
+    to += row_units;
   }
 }
 
@@ -199,10 +211,8 @@ void HostBackend::append_slot(int32_t head, const float* k, const float* v) {
   assert(static_cast<size_t>(length) < pages.size() * page_tokens);
   const PageView page = slabs_.page(pages[static_cast<size_t>(length / page_tokens)]);
   const int32_t slot = length % page_tokens;
-  for (int32_t i = 0; i < head_dim(); ++i) {
-    page.k[slot * head_dim() + i] = float_to_half(k[i]);
-    page.v[slot * head_dim() + i] = float_to_half(v[i]);
-  }
+  store_new_row(k, cache_row(slabs_.layout(), page.k, slot));
+  store_new_row(v, cache_row(slabs_.layout(), page.v, slot));
   page.tags[slot] = make_tag(step_.position, step_.token_class);
   page.scores[slot] = 0;
   ++length;
@@ -212,26 +222,28 @@ void HostBackend::remove_slot(int32_t head, int32_t slot) {
   int32_t& length = step_lengths_[static_cast<size_t>(head)];
   assert(slot >= 0 && slot < length);
   const std::span<const PageId> pages = step_.heads[static_cast<size_t>(head)].pages;
-  const size_t row_values = static_cast<size_t>(head_dim());
+  const PageLayout layout = slabs_.layout();
   const PageView hole = slabs_.page(pages[static_cast<size_t>(slot / page_tokens)]);
-  const auto to = static_cast<size_t>(slot % page_tokens);
-  uint16_t* const hole_k = hole.k + to * row_values;
-  uint16_t* const hole_v = hole.v + to * row_values;
+  const int32_t to = slot % page_tokens;
+  const CacheRow hole_k = cache_row(layout, hole.k, to), hole_v = cache_row(layout, hole.v, to);
 
   Eviction eviction{.head = head, .slot = slot, .position = tag_position(hole.tags[to]), .score = hole.scores[to]};
   if (eviction.position < step_.log_before) {
-    eviction.row = static_cast<int64_t>(report_.rows.size() / (2 * row_values));
-    report_.rows.insert(report_.rows.end(), hole_k, hole_k + row_values);
-    report_.rows.insert(report_.rows.end(), hole_v, hole_v + row_values);
+    const size_t row_units = layout.slot_row_units();
+    const size_t first = report_.rows.size();
+    eviction.row = static_cast<int64_t>(first / row_units);
+    report_.rows.resize(first + row_units);
+    read_cache_row(layout, hole_k, report_.rows.data() + first);
+    read_cache_row(layout, hole_v, report_.rows.data() + first + row_units / 2);
   }
   report_.evictions.push_back(eviction);
 
   --length;
   if (slot == length) return;
   const PageView last = slabs_.page(pages[static_cast<size_t>(length / page_tokens)]);
-  const auto from = static_cast<size_t>(length % page_tokens);
-  std::memcpy(hole_k, last.k + from * row_values, slabs_.layout().row_bytes());
-  std::memcpy(hole_v, last.v + from * row_values, slabs_.layout().row_bytes());
+  const int32_t from = length % page_tokens;
+  copy_cache_row(layout, cache_row(layout, last.k, from), hole_k);
+  copy_cache_row(layout, cache_row(layout, last.v, from), hole_v);
   hole.tags[to] = last.tags[from];
   hole.scores[to] = last.scores[from];
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/backend/backend.h"
+#include "engine/backend/cpu/cache_row.h"
 
 namespace headroom {
 
@@ -70,8 +71,8 @@ inline uint16_t* host_scratch_v(const KvScratch& kv) {
 
 /// One page as its four parts (page_layout.h).
 struct PageView {
-  uint16_t* k;    // (page_tokens, head_dim), row-major, f16
-  uint16_t* v;    // (page_tokens, head_dim), row-major, f16
+  std::byte* k;
+  std::byte* v;
   SlotTag* tags;  // (page_tokens)
   float* scores;  // (page_tokens)
 };
@@ -97,8 +98,7 @@ class Slabs {
   }
   PageView page(PageId id) const {
     std::byte* bytes = page_bytes(id);
-    return {reinterpret_cast<uint16_t*>(bytes + layout_.k_offset()),
-            reinterpret_cast<uint16_t*>(bytes + layout_.v_offset()),
+    return {bytes + layout_.k_offset(), bytes + layout_.v_offset(),
             reinterpret_cast<SlotTag*>(bytes + layout_.tags_offset()),
             reinterpret_cast<float*>(bytes + layout_.scores_offset())};
   }
@@ -196,7 +196,10 @@ class HostBackend : public Backend {
   HeadView step_head(int32_t head) const {
     return {step_.heads[static_cast<size_t>(head)].pages, step_lengths_[static_cast<size_t>(head)]};
   }
-  /// Fills the slot behind a head's last with K and V, rounded to f16, and the step's tag; its score is 0.
+  /// head_dim values of K or V, f32 or f16, to 8 bits into their place in a page of q8_0.
+  virtual void quantize_row(const float* from, CacheRow to) = 0;
+  virtual void quantize_row(const uint16_t* from, CacheRow to) = 0;
+  /// Fills the slot behind a head's last with K and V, rounded to the page's type, and the step's tag; its score is 0.
   void append_slot(int32_t head, const float* k, const float* v);
   /// Reports the eviction of a slot of the step's head and lets the last slot take its place.
   void remove_slot(int32_t head, int32_t slot);
@@ -207,6 +210,9 @@ class HostBackend : public Backend {
   DecodeStep step_;
 
  private:
+  void store_scratch_row(const uint16_t* from, CacheRow to);
+  void store_new_row(const float* from, CacheRow to);
+
   std::vector<int32_t> step_lengths_;  // by head
   StepReport report_;
 };

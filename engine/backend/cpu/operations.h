@@ -52,6 +52,10 @@ void gate(ThreadPool& pool, Activation activation, const Matrix& gate, const Mat
 
 void store_kv(ThreadPool& pool, const Matrix& k, const Matrix& v, const KvScratch& kv, int32_t first_row);
 
+/// head_dim values, f32 or f16, to 8 bits.
+void quantize_row(const float* from, int32_t head_dim, CacheRow to);
+void quantize_row(const uint16_t* from, int32_t head_dim, CacheRow to);
+
 /// scratch: one for each thread of the pool.
 void attend_prefill(ThreadPool& pool, std::span<Scratch> scratch, const AttendPrefill& args, const Slabs& slabs);
 

@@ -1,5 +1,5 @@
-// Vector functions that several operations share: 2^x, the logistic function, rows of f16 to f32 and back. Compiled
-// once an instruction set; accurate to about 1e-7 relative.
+// Vector functions that several operations share: 2^x, the logistic function, f16 to f32 and back, int8 to f32.
+// Compiled once an instruction set; accurate to about 1e-7 relative.
 #if defined(HEADROOM_VECTOR_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HEADROOM_VECTOR_MATH_INL_H_
 #undef HEADROOM_VECTOR_MATH_INL_H_
@@ -95,6 +95,36 @@ HWY_INLINE void HalvesToFloats(const uint16_t* HWY_RESTRICT from, int32_t n, flo
   for (; i + lanes <= n; i += lanes) hn::StoreU(LoadHalves(d, from + i), d, to + i);
   const hn::CappedTag<float, 1> one;
   for (; i < n; ++i) hn::StoreU(LoadHalves(one, from + i), one, to + i);
+}
+
+/// Lanes(d) int8 values as f32.
+template <class D>
+HWY_INLINE hn::Vec<D> LoadBytes(D d, const int8_t* from) {
+  const hn::Rebind<int8_t, D> d8;
+  return hn::ConvertTo(d, hn::PromoteTo(hn::RebindToSigned<D>(), hn::LoadU(d8, from)));
+}
+
+/// Vectors of which a block of q8_0 holds a whole number.
+using BlockTag = hn::CappedTag<float, 16>;
+static_assert(q8_block_values % 16 == 0);
+
+/// A row of q8_0 as f32.
+HWY_INLINE void BlocksToFloats(CacheRow from, int32_t n, float* HWY_RESTRICT to) {
+  const BlockTag d;
+  const auto lanes = static_cast<int32_t>(hn::Lanes(d));
+  for (int32_t first = 0; first < n; first += q8_block_values) {
+    const auto scale = hn::Set(d, half_to_float(from.scale(first / q8_block_values)));
+    for (int32_t i = first; i < first + q8_block_values; i += lanes)
+      hn::StoreU(hn::Mul(LoadBytes(d, from.bytes() + i), scale), d, to + i);
+  }
+}
+
+/// A row of a page, or of halves outside of one, as f32.
+HWY_INLINE void RowToFloats(CacheRow from, int32_t n, float* HWY_RESTRICT to) {
+  if (from.scales == nullptr)
+    HalvesToFloats(from.halves(), n, to);
+  else
+    BlocksToFloats(from, n, to);
 }
 
 /// A row of f32 values rounded to f16.

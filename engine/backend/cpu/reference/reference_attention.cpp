@@ -11,15 +11,20 @@ namespace {
 
 /// A key with its value, wherever it lies.
 struct Column {
-  const uint16_t* k;
-  const uint16_t* v;
+  CacheRow k;
+  CacheRow v;
   int32_t position;
   int32_t statistics_column;  // of col and win
 };
 
-double dot(const float* q, const uint16_t* k, int32_t n) {
+double value_at(CacheRow row, int32_t i) {
+  if (row.scales == nullptr) return half_to_float(row.halves()[i]);
+  return double{half_to_float(row.scale(i / q8_block_values))} * row.bytes()[i];
+}
+
+double dot(const float* q, CacheRow k, int32_t n) {
   double sum = 0;
-  for (int32_t i = 0; i < n; ++i) sum += double{q[i]} * half_to_float(k[i]);
+  for (int32_t i = 0; i < n; ++i) sum += double{q[i]} * value_at(k, i);
   return sum;
 }
 
@@ -38,13 +43,14 @@ std::vector<Column> columns_of_head(const AttendPrefill& args, const Slabs& slab
     for (int32_t s = 0; s < head.length; ++s) {
       const PageView page = slabs.page(head.pages[static_cast<size_t>(s / page_tokens)]);
       const int32_t at = s % page_tokens;
-      columns.push_back({page.k + at * args.head_dim, page.v + at * args.head_dim, tag_position(page.tags[at]), s});
+      columns.push_back({cache_row(slabs.layout(), page.k, at), cache_row(slabs.layout(), page.v, at),
+                         tag_position(page.tags[at]), s});
     }
   }
   for (int32_t t = 0; t < args.first_row + args.q.n_rows; ++t) {
     const int64_t first = int64_t{t} * args.kv.row_values + kv_head * args.head_dim;
-    columns.push_back({host_scratch_k(args.kv) + first, host_scratch_v(args.kv) + first, args.position0 + t,
-                       args.n_held_columns + t});
+    columns.push_back({half_row(host_scratch_k(args.kv) + first), half_row(host_scratch_v(args.kv) + first),
+                       args.position0 + t, args.n_held_columns + t});
   }
   return columns;
 }
@@ -77,7 +83,7 @@ void reference_attend_prefill(const AttendPrefill& args, const Slabs& slabs) {
       }
       for (int32_t i = 0; i < args.head_dim; ++i) {
         double sum = 0;
-        for (size_t c = 0; c < columns.size(); ++c) sum += a[c] * half_to_float(columns[c].v[i]);
+        for (size_t c = 0; c < columns.size(); ++c) sum += a[c] * value_at(columns[c].v, i);
         host_row(args.out, r)[q_head * args.head_dim + i] = static_cast<float>(sum);
       }
     }
@@ -128,8 +134,8 @@ void reference_expected_attention(const ExpectedAttention& args, const Slabs& sl
     for (const Column& column : columns_of_head(shape, slabs, h / group)) {
       double logit = dot(linear, column.k, d), norm = 0;
       for (int32_t i = 0; i < d; ++i) {
-        logit += half_to_float(column.k[i]) * dot(quadratic + i * d, column.k, d);
-        norm += double{half_to_float(column.v[i])} * half_to_float(column.v[i]);
+        logit += value_at(column.k, i) * dot(quadratic + i * d, column.k, d);
+        norm += value_at(column.v, i) * value_at(column.v, i);
       }
       host_row(args.logits, h)[column.statistics_column] = static_cast<float>(logit);
       host_row(args.norms, h / group)[column.statistics_column] = static_cast<float>(std::sqrt(norm));
@@ -145,13 +151,15 @@ void reference_attend_decode(HeadView head, const Slabs& slabs, int32_t group, f
     std::vector<double> a(sums.size());
     for (size_t s = 0; s < a.size(); ++s) {
       const PageView page = slabs.page(head.pages[s / page_tokens]);
-      a[s] = double{scale} * dot(q + g * head_dim, page.k + static_cast<int32_t>(s % page_tokens) * head_dim, head_dim);
+      const CacheRow k = cache_row(slabs.layout(), page.k, static_cast<int32_t>(s % page_tokens));
+      a[s] = double{scale} * dot(q + g * head_dim, k, head_dim);
     }
     softmax(a);
     std::vector<double> mixed(static_cast<size_t>(head_dim));
     for (size_t s = 0; s < a.size(); ++s) {
-      const uint16_t* v = slabs.page(head.pages[s / page_tokens]).v + static_cast<int32_t>(s % page_tokens) * head_dim;
-      for (int32_t i = 0; i < head_dim; ++i) mixed[static_cast<size_t>(i)] += a[s] * half_to_float(v[i]);
+      const PageView page = slabs.page(head.pages[s / page_tokens]);
+      const CacheRow v = cache_row(slabs.layout(), page.v, static_cast<int32_t>(s % page_tokens));
+      for (int32_t i = 0; i < head_dim; ++i) mixed[static_cast<size_t>(i)] += a[s] * value_at(v, i);
       sums[s] += a[s];
     }
     for (int32_t i = 0; i < head_dim; ++i) out[g * head_dim + i] = static_cast<float>(mixed[static_cast<size_t>(i)]);

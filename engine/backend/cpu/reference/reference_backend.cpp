@@ -1,6 +1,7 @@
 // The plain operations of the oracle: embedding, norm, products, RoPE, gate. Read each as its definition.
 #include "engine/backend/cpu/reference/reference_backend.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/backend/cpu/dequantize.h"
@@ -39,6 +40,10 @@ class ReferenceBackend final : public HostBackend {
   }
   void attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, float scale, Matrix out) override;
   void evict(int32_t layer) override;
+
+ protected:
+  void quantize_row(const float* from, CacheRow to) override;
+  void quantize_row(const uint16_t* from, CacheRow to) override;
 };
 
 void ReferenceBackend::embed(const DeviceWeight& table, std::span<const TokenId> ids, float scale, Matrix out) {
@@ -149,6 +154,26 @@ void ReferenceBackend::attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v
     const int32_t first = kv_head * group * head_dim();
     reference_attend_decode(step_head(head), slabs_, group, scale, host_row(q, 0) + first, host_row(out, 0) + first);
   }
+}
+
+void ReferenceBackend::quantize_row(const float* from, CacheRow to) {
+  for (int32_t first = 0; first < head_dim(); first += q8_block_values) {
+    float largest = 0;
+    for (int32_t i = first; i < first + q8_block_values; ++i) largest = std::max(largest, std::abs(from[i]));
+    uint16_t& scale = to.scale(first / q8_block_values);
+    scale = float_to_half(std::min(largest / 127, largest_half));
+    const float divisor = half_to_float(scale);
+    for (int32_t i = first; i < first + q8_block_values; ++i) {
+      const float rounded = divisor == 0 ? 0 : std::nearbyint(from[i] / divisor);  // ties to even
+      to.bytes()[i] = static_cast<int8_t>(std::clamp(rounded, -127.0f, 127.0f));
+    }
+  }
+}
+
+void ReferenceBackend::quantize_row(const uint16_t* from, CacheRow to) {
+  std::vector<float> values;
+  for (int32_t i = 0; i < head_dim(); ++i) values.push_back(half_to_float(from[i]));
+  quantize_row(values.data(), to);
 }
 
 // The rule on the state at entry decides who leaves; the order of leaving is by score, not by slot.
