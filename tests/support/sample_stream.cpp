@@ -48,7 +48,7 @@ class Player {
         budgets_(n_heads_),
         kept_(n_heads_),
         lengths_(n_heads_, 0) {
-    if (config_.importance != ImportanceKind::calibrated) return;
+    if (config_.importance != ImportanceKind::calibrated || !config_.head_importance.empty()) return;
     if (sample.has_table)
       fill_table();
     else
@@ -316,7 +316,9 @@ void Player::fill_table() {
 void Player::set_budgets(std::vector<double>& recoveries) {
   const auto n = static_cast<int32_t>(n_cached_);
   std::vector<HeadRoom> rooms(n_heads_, HeadRoom{.n_reach = n, .n_protected = 0});
-  const KeepRule rule = make_budget_rule(config_.policy_set[0], {.tokens = n, .of_tokens = n}, n, 0, n_last_of_prompt);
+  // Under a bound of bytes there must be room for what an answer protects, too.
+  const int32_t n_last = config_.kv_budget_bytes > 0 ? n_last_of_answer : n_last_of_prompt;
+  const KeepRule rule = make_budget_rule(config_.policy_set[0], {.tokens = n, .of_tokens = n}, n, 0, n_last);
   std::vector<std::vector<float>> scores(n_heads_);
   for (size_t head = 0; head < n_heads_; ++head) {
     for (int32_t position = 0; position < n; ++position) {
@@ -329,8 +331,14 @@ void Player::set_budgets(std::vector<double>& recoveries) {
     }
   }
   std::vector<int32_t> tokens;
+  const auto n_kv_heads = static_cast<size_t>(sample_.n_kv_heads);
   if (config_.budget == BudgetKind::pooled)
-    tokens = pooled_budgets(config_.keep, rooms, scores);
+    for (size_t first = 0; first < n_heads_; first += n_kv_heads) {
+      const std::vector<int32_t> of_layer =
+          pooled_budgets(config_.keep, std::span<const HeadRoom>(rooms).subspan(first, n_kv_heads),
+                         std::span<const std::vector<float>>(scores).subspan(first, n_kv_heads));
+      tokens.insert(tokens.end(), of_layer.begin(), of_layer.end());
+    }
   else if (config_.kv_budget_bytes > 0)
     tokens = shared_budgets_in_bytes(config_, config_.keep, rooms, page_bytes_);
   else

@@ -41,7 +41,8 @@ TEST_CASE("a sample with budgets: each head holds its budget after a prompt, all
       CHECK(head.budget.of_tokens == mirror.n_cached());
       n_kept += head.kept_tokens;
     }
-    CHECK(n_kept == std::llround(config.keep * mirror.n_cached() * 6));
+    // `pooled` rounds the share of every head.
+    CHECK(std::abs(static_cast<double>(n_kept) - config.keep * mirror.n_cached() * 6) <= 3);
     CHECK(mirror.config().head_importance.size() == (config.importance == ImportanceKind::calibrated ? 6u : 0u));
     SampleStream{.n_layers = 3, .n_kv_heads = 2, .config = config}.apply_to(mirror = Mirror());
     CHECK(mirror.last_turn()->stop_reason == "end_of_turn");
