@@ -86,14 +86,15 @@ void number_knob(const char* slider, const char* field, double& value, double lo
 }
 
 void draw_keep(CacheConfig& draft) {
-  double percent = draft.keep * 100;
+  const double before = draft.keep * 100;
+  double percent = before;
   number_knob(
       "###keep", "###keep_number", percent, 10, 100, 1, "%.0f %%", "%.1f %%",
       "Share of the tokens that all heads hold together at the end of a prompt. Every head is sure of a part of "
       "it. The slider goes from 10 to 100 %, the field from 1 %.");
+  if (percent == before) return;
   // Also turns what is not a number into one.
-  percent = percent >= 1 ? std::min(percent, 100.0) : 1;
-  if (percent != draft.keep * 100) draft.keep = percent / 100;
+  draft.keep = (percent >= 1 ? std::min(percent, 100.0) : 1) / 100;
 }
 
 void draw_kv_budget(CacheConfig& draft) {
