@@ -1,5 +1,5 @@
-// Draws the card of a head: bars from 0 to 1 with a line at the threshold, so that the choice can be seen: the first
-// bar that reaches the line is the head's policy.
+// Draws the card of a head. Bars from 0 to 1 with a line at the threshold show the choice: the first bar that reaches
+// the line is the head's policy. Where heads have budgets nothing was chosen: the card says how the budget came about.
 #include "ui/head_card.h"
 
 #include <imgui.h>
@@ -8,6 +8,7 @@
 
 #include "ui/number_text.h"
 #include "ui/policy_look.h"
+#include "ui/policy_words.h"
 #include "ui/what_if.h"
 #include "ui/widgets.h"
 
@@ -21,6 +22,7 @@ std::string query_heads_text(const LoadedModel& model, int32_t kv_head) {
   return "query heads " + std::to_string(first) + " to " + std::to_string(first + group - 1);
 }
 
+/// threshold < 0: none.
 void recovery_bar(bool dark, Policy policy, double recovery, double threshold, bool is_chosen, float width) {
   const float height = ImGui::GetTextLineHeight();
   const float gap = ImGui::GetStyle().ItemInnerSpacing.x;
@@ -41,7 +43,8 @@ void recovery_bar(bool dark, Policy policy, double recovery, double threshold, b
   const float filled = bar_width * static_cast<float>(std::clamp(recovery, 0.0, 1.0));
   list.AddRectFilled(bar_min, {bar_min.x + filled, bar_max.y}, policy_color(policy, dark));
   const float line = bar_left + bar_width * static_cast<float>(std::clamp(threshold, 0.0, 1.0));
-  list.AddLine({line, at.y}, {line, at.y + height}, ImGui::GetColorU32(ImGuiCol_Text), std::max(1.0f, height / 12));
+  if (threshold >= 0)
+    list.AddLine({line, at.y}, {line, at.y + height}, ImGui::GetColorU32(ImGuiCol_Text), std::max(1.0f, height / 12));
   list.AddText({bar_left + bar_width + gap, at.y}, text, share_text(recovery).c_str());
 }
 
@@ -49,6 +52,30 @@ void text_wrapped(const std::string& text, float width) {
   ImGui::PushTextWrapPos(ImGui::GetCursorPosX() + width);
   ImGui::TextUnformatted(text.c_str());
   ImGui::PopTextWrapPos();
+}
+
+/// "importance 1.83, rank 3 of 90"
+std::string importance_text(const CacheConfig& config, int32_t head) {
+  const std::vector<float>& all = config.head_importance;
+  if (all.empty()) return "importance: all heads count alike";
+  const float own = all[static_cast<size_t>(head)];
+  const auto rank = 1 + std::count_if(all.begin(), all.end(), [&](float other) { return other > own; });
+  return "importance " + factor_text(own) + ", rank " + std::to_string(rank) + " of " + std::to_string(all.size());
+}
+
+void draw_budget(const CacheConfig& config, const MirrorHead& it, int32_t head, int32_t n_reach, float width) {
+  if (it.budget.tokens >= 0) {
+    const int32_t now = std::min(it.budget.at(n_reach), n_reach);
+    const double share = n_reach == 0 ? 0 : static_cast<double>(now) / n_reach;
+    text_wrapped("budget " + count_text(now, "token", "tokens") + " (" + percent_text(share) + "), " +
+                     (it.budget.grows ? "grows with the conversation" : "stays as it is"),
+                 width);
+  }
+  if (config.budget == BudgetKind::pooled)
+    text_wrapped("the heads of a layer compete for tokens by their scores", width);
+  else
+    text_wrapped(importance_text(config, head), width);
+  text_wrapped("protected: " + protected_words(it.policy, config.budget), width);
 }
 
 }  // namespace
@@ -83,7 +110,15 @@ void draw_head_card(const Mirror& mirror, bool dark, int32_t head, float width) 
                    (n_reach < mirror.n_cached() ? " in its window" : "") + " (" + percent_text(share) + ")",
                width);
   text_wrapped(count_text(it.pages, "page", "pages") + ", " + bytes_text(it.pages * model.page_bytes) + " live", width);
+  const bool has_budgets = config.budget != BudgetKind::fixed;
+  if (has_budgets) draw_budget(config, it, head, n_reach, width);
+  if (const std::string order = order_sentence(config, it.policy); !order.empty()) text_wrapped(order, width);
   ImGui::Spacing();
+  if (has_budgets) {
+    if (!mirror.has_profile()) return;
+    text_wrapped("Share of the head's score that its kept tokens hold", width);
+    return recovery_bar(dark, it.policy, it.profile.recovery(it.policy), -1, true, width);
+  }
   if (!mirror.has_profile()) {
     text_wrapped("No recoveries were measured for this cache.", width);
     return;

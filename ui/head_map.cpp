@@ -9,6 +9,7 @@
 #include <array>
 #include <cmath>
 
+#include "ui/color_scale.h"
 #include "ui/head_card.h"
 #include "ui/number_text.h"
 #include "ui/policy_look.h"
@@ -24,66 +25,107 @@ struct ModeName {
   const char* label;
   const char* explanation;
 };
-constexpr std::array<ModeName, 4> modes{{
-    {HeadMapMode::policy, "Policy###mode_policy", "The policy that each head took: what it keeps."},
+constexpr std::array<ModeName, n_head_map_modes> modes{{
+    {HeadMapMode::policy, "Policy###mode_policy",
+     "What each head keeps: the policy that it took, or its share where all heads have one policy and budgets differ."},
     {HeadMapMode::kept_share, "Kept share###mode_kept",
      "Tokens that a head still holds, as a share of those in its reach."},
     {HeadMapMode::recovery, "Recovery###mode_recovery",
-     "Share of a head's attention that a policy would recover, as measured while the prompt was read."},
+     "Share of a head's attention that a policy would recover, as measured while the prompt was read. With budgets: "
+     "share of a head's score that its kept tokens hold."},
     {HeadMapMode::live_bytes, "Live bytes###mode_bytes",
      "Bytes of the pages that a head holds, unused slots and metadata included."},
+    {HeadMapMode::importance, "Importance###mode_importance",
+     "How much a head counts where budgets are shared, by the model's table; the mean of all heads is 1."},
 }};
 
-/// What a colour scale runs over, in words.
-struct Scale {
-  double highest = 1;
-  std::string lowest_text, highest_text, title;
-};
+// Importance is drawn from here on: less is as good as nothing (engine/base/budget.cpp).
+constexpr double least_importance = 1e-3;
 
 struct Drawn {
   const Mirror& mirror;
   const LoadedModel& model;
   UiState& state;
+  bool has_budgets = false;
   std::vector<PolicyTotal> totals;
   std::vector<Policy> policies;
   std::string letters;
   Policy recovery_policy;
-  Scale scale;
+  double lowest = 0, highest = 1;  // of the scale
+  ColorScale scale;
+
+  /// Cells have the colour of a kind, not of a number.
+  bool shows_kinds() const { return state.head_map_mode == HeadMapMode::policy && !has_budgets; }
+  /// There is no number that could be drawn.
+  bool shows_nothing() const {
+    return (state.head_map_mode == HeadMapMode::importance && mirror.config().head_importance.empty()) ||
+           (state.head_map_mode == HeadMapMode::recovery && has_budgets && !mirror.has_profile());
+  }
 };
 
-double value_of(const Drawn& d, int32_t head) {
+double importance_of(const Drawn& d, int32_t head) {
+  return std::max<double>(d.mirror.config().head_importance[static_cast<size_t>(head)], least_importance);
+}
+
+/// A head's place on the scale, 0 to 1.
+double place_of(const Drawn& d, int32_t head) {
   const MirrorHead& it = d.mirror.heads()[static_cast<size_t>(head)];
   switch (d.state.head_map_mode) {
     case HeadMapMode::policy:
-      return 0;
     case HeadMapMode::kept_share: {
       const int32_t n_reach = tokens_in_reach(d.mirror, head);
       return n_reach == 0 ? 0 : static_cast<double>(it.kept_tokens) / n_reach;
     }
     case HeadMapMode::recovery:
-      return it.profile.recovery(d.recovery_policy);
+      return it.profile.recovery(d.has_budgets ? it.policy : d.recovery_policy);
     case HeadMapMode::live_bytes:
-      return static_cast<double>(it.pages * d.model.page_bytes);
+      return static_cast<double>(it.pages * d.model.page_bytes) / d.highest;
+    case HeadMapMode::importance:
+      return d.highest > d.lowest ? std::log(importance_of(d, head) / d.lowest) / std::log(d.highest / d.lowest) : 0.5;
   }
   return 0;
 }
 
-Scale scale_of(const Drawn& d) {
+void set_scale(Drawn& d) {
+  d.lowest = 0;
+  d.highest = 1;
   switch (d.state.head_map_mode) {
     case HeadMapMode::policy:
-      break;
     case HeadMapMode::kept_share:
-      return {1, "0 %", "100 %", "tokens kept, of those in reach"};
-    case HeadMapMode::recovery:
-      return {1, "0", "1", "recovery of " + policy_name(d.recovery_policy)};
+      d.scale = {"tokens kept, of those in reach", "0 %", "100 %"};
+      return;
+    case HeadMapMode::recovery: {
+      if (d.has_budgets) {
+        d.scale = {"share of a head's score that its kept tokens hold", "0", "1"};
+        return;
+      }
+      const double threshold = d.mirror.config().threshold;
+      d.scale = {"recovery of " + policy_name(d.recovery_policy), "0", "1", threshold, "T = " + share_text(threshold)};
+      return;
+    }
     case HeadMapMode::live_bytes: {
       int32_t most_pages = 1;
       for (const MirrorHead& head : d.mirror.heads()) most_pages = std::max(most_pages, head.pages);
       const int64_t bytes = most_pages * d.model.page_bytes;
-      return {static_cast<double>(bytes), "0 B", bytes_text(bytes), "live bytes of a head"};
+      d.highest = static_cast<double>(bytes);
+      d.scale = {"live bytes of a head", "0 B", bytes_text(bytes)};
+      return;
+    }
+    case HeadMapMode::importance: {
+      if (d.shows_nothing()) return;
+      d.lowest = d.highest = importance_of(d, 0);
+      for (int32_t head = 1; head < std::ssize(d.mirror.heads()); ++head) {
+        d.lowest = std::min(d.lowest, importance_of(d, head));
+        d.highest = std::max(d.highest, importance_of(d, head));
+      }
+      d.scale = {"importance c_h of a head, mean 1, log scale", factor_text(d.lowest), factor_text(d.highest)};
+      if (d.lowest < 1 && d.highest > 1) {
+        d.scale.mark = -std::log(d.lowest) / std::log(d.highest / d.lowest);
+        d.scale.mark_label = "1";
+      }
+      return;
     }
   }
-  return {};
 }
 
 void draw_modes(Drawn& d) {
@@ -91,7 +133,7 @@ void draw_modes(Drawn& d) {
   const auto current =
       std::find_if(modes.begin(), modes.end(), [&](const ModeName& m) { return m.mode == d.state.head_map_mode; });
   const std::string preview(current->label, std::string_view(current->label).find("###"));
-  const bool has_policies = d.state.head_map_mode == HeadMapMode::recovery;
+  const bool has_policies = d.state.head_map_mode == HeadMapMode::recovery && !d.has_budgets;
   const bool side_by_side = has_policies && room > ImGui::GetFontSize() * 20;
   ImGui::SetNextItemWidth(side_by_side ? room * 0.36f : std::min(room, ImGui::GetFontSize() * 14));
   if (ImGui::BeginCombo("###map_mode", preview.c_str())) {
@@ -171,7 +213,8 @@ void draw_labels(ImDrawList& list, const Grid& grid, float label_width) {
 
 void draw_cells(const Drawn& d, ImDrawList& list, const Grid& grid) {
   const int32_t n_heads = static_cast<int32_t>(d.mirror.heads().size());
-  const bool is_policy = d.state.head_map_mode == HeadMapMode::policy;
+  const bool is_policy = d.shows_kinds(), shows_nothing = d.shows_nothing();
+  const ImU32 nothing = ImGui::GetColorU32(ImGuiCol_FrameBg);
   const int32_t token = d.state.hovered_token;
   const bool dims = token >= 0 && token < d.mirror.n_cached();
   const float gap = std::min(grid.cell_width, grid.cell_height) > ImGui::GetFontSize() * 0.4f ? 1.0f : 0.0f;
@@ -180,8 +223,9 @@ void draw_cells(const Drawn& d, ImDrawList& list, const Grid& grid) {
   for (int32_t head = 0; head < n_heads; ++head) {
     const ImVec2 min = grid.corner(head);
     const Policy policy = d.mirror.heads()[static_cast<size_t>(head)].policy;
-    ImU32 color = is_policy ? policy_color(policy, d.state.dark)
-                            : scale_color(static_cast<float>(value_of(d, head) / d.scale.highest));
+    ImU32 color = is_policy       ? policy_color(policy, d.state.dark)
+                  : shows_nothing ? nothing
+                                  : scale_color(static_cast<float>(place_of(d, head)));
     if (dims && !d.mirror.holds(head, token)) color = faded(color);
     list.AddRectFilled(min, {min.x + grid.cell_width - gap, min.y + grid.cell_height - gap}, color);
     if (!has_letters) continue;
@@ -300,14 +344,16 @@ void draw_policy_legend(const Drawn& d) {
     const PolicyTotal& total = d.totals[i];
     ImGui::TableNextRow();
     ImGui::TableNextColumn();
-    const ImVec2 at = ImGui::GetCursorScreenPos();
-    const ImU32 color = policy_color(total.policy, d.state.dark);
-    ImDrawList& list = *ImGui::GetWindowDrawList();
-    list.AddRectFilled(at, {at.x + side, at.y + side}, color);
-    const std::string letter(1, d.letters[i]);
-    list.AddText({at.x + (side - width_of(letter)) / 2, at.y}, text_on(color), letter.c_str());
-    ImGui::Dummy({side, side});
-    ImGui::SameLine();
+    if (d.shows_kinds()) {
+      const ImVec2 at = ImGui::GetCursorScreenPos();
+      const ImU32 color = policy_color(total.policy, d.state.dark);
+      ImDrawList& list = *ImGui::GetWindowDrawList();
+      list.AddRectFilled(at, {at.x + side, at.y + side}, color);
+      const std::string letter(1, d.letters[i]);
+      list.AddText({at.x + (side - width_of(letter)) / 2, at.y}, text_on(color), letter.c_str());
+      ImGui::Dummy({side, side});
+      ImGui::SameLine();
+    }
     elided_policy_name(total.policy);
     ImGui::TableNextColumn();
     ImGui::TextUnformatted(count_text(total.n_heads, "head", "heads").c_str());
@@ -319,48 +365,37 @@ void draw_policy_legend(const Drawn& d) {
   ImGui::EndTable();
 }
 
-void draw_scale(const Drawn& d) {
+const char* why_nothing(const Drawn& d) {
+  return d.state.head_map_mode == HeadMapMode::importance
+             ? "All heads count alike; a calibration would tell them apart."
+             : "Nothing was measured.";
+}
+
+/// With budgets there is one policy; what differs is how much of it each head has.
+void draw_kept_line(const Drawn& d) {
+  const KeptTotal kept = kept_total(d.mirror);
   ImGui::PushTextWrapPos(0);
-  ImGui::TextUnformatted(d.scale.title.c_str());
+  ImGui::TextUnformatted(("All heads keep " + percent_text(kept.share()) + " of the tokens, " +
+                          percent_text(d.mirror.config().keep) + " were asked for")
+                             .c_str());
   ImGui::PopTextWrapPos();
-  const float width = std::min(ImGui::GetContentRegionAvail().x, ImGui::GetFontSize() * 24);
-  const float height = ImGui::GetTextLineHeight() * 0.7f;
-  const ImVec2 at = ImGui::GetCursorScreenPos();
-  ImGui::Dummy({width, height});
-  ImDrawList& list = *ImGui::GetWindowDrawList();
-  constexpr int32_t n_steps = 48;
-  for (int32_t i = 0; i < n_steps; ++i) {
-    const float left = at.x + width * static_cast<float>(i) / n_steps;
-    list.AddRectFilled({left, at.y}, {at.x + width * static_cast<float>(i + 1) / n_steps, at.y + height},
-                       scale_color((static_cast<float>(i) + 0.5f) / n_steps));
-  }
-  const ImVec2 below = ImGui::GetCursorScreenPos();
-  const float low_width = width_of(d.scale.lowest_text), high_width = width_of(d.scale.highest_text);
-  ImGui::Dummy({width, ImGui::GetTextLineHeight()});
-  const ImU32 text = ImGui::GetColorU32(ImGuiCol_Text);
-  list.AddText(below, text, d.scale.lowest_text.c_str());
-  list.AddText({below.x + width - high_width, below.y}, text, d.scale.highest_text.c_str());
-  if (d.state.head_map_mode != HeadMapMode::recovery) return;
-  // The threshold, where it does not run into the ends.
-  const double threshold = d.mirror.config().threshold;
-  const float x = at.x + width * static_cast<float>(std::clamp(threshold, 0.0, 1.0));
-  list.AddLine({x, at.y - height * 0.3f}, {x, at.y + height * 1.3f}, text, std::max(1.0f, height * 0.15f));
-  const std::string label = "T = " + share_text(threshold);
-  const float left = std::min(x, below.x + width - high_width - height) - width_of(label);
-  if (left > below.x + low_width + height) list.AddText({left, below.y}, text, label.c_str());
+  explain(
+      "Tokens that are held, of those in reach, over all heads; and the share that budgets were made for when the "
+      "prompt was read.");
 }
 
 float legend_height(const Drawn& d) {
   const ImGuiStyle& style = ImGui::GetStyle();
-  if (d.state.head_map_mode != HeadMapMode::policy)
-    return 3 * ImGui::GetTextLineHeightWithSpacing() + style.ItemSpacing.y;
-  return static_cast<float>(d.totals.size()) * (ImGui::GetTextLineHeight() + 2 * style.CellPadding.y) +
-         2 * style.ItemSpacing.y;
+  const float scale = 3 * ImGui::GetTextLineHeightWithSpacing() + style.ItemSpacing.y;
+  if (d.state.head_map_mode != HeadMapMode::policy) return scale;
+  const float table = static_cast<float>(d.totals.size()) * (ImGui::GetTextLineHeight() + 2 * style.CellPadding.y) +
+                      2 * style.ItemSpacing.y;
+  return d.has_budgets ? table + 2 * ImGui::GetTextLineHeightWithSpacing() + scale : table;
 }
 
 float card_height(const Drawn& d) {
   if (d.state.pinned_head < 0) return 0;
-  const size_t n_lines = 7 + possible_policies(d.mirror.config()).size();
+  const size_t n_lines = (d.has_budgets ? 17 : 9) + possible_policies(d.mirror.config()).size();
   return static_cast<float>(n_lines) * ImGui::GetTextLineHeightWithSpacing();
 }
 
@@ -376,12 +411,15 @@ void draw_pinned(const Drawn& d) {
 }
 
 void draw_legend_and_pinned(const Drawn& d) {
-  if (d.state.head_map_mode == HeadMapMode::policy)
-    draw_policy_legend(d);
-  else
-    draw_scale(d);
-  if (d.state.head_map_mode == HeadMapMode::recovery && !d.mirror.has_profile())
-    ImGui::TextDisabled("Nothing was measured.");
+  if (d.state.head_map_mode == HeadMapMode::policy) draw_policy_legend(d);
+  if (d.state.head_map_mode == HeadMapMode::policy && d.has_budgets) draw_kept_line(d);
+  if (!d.shows_kinds() && !d.shows_nothing())
+    draw_color_scale(d.scale, std::min(ImGui::GetContentRegionAvail().x, ImGui::GetFontSize() * 24));
+  if (d.shows_nothing() || (d.state.head_map_mode == HeadMapMode::recovery && !d.mirror.has_profile())) {
+    ImGui::PushTextWrapPos(0);
+    ImGui::TextDisabled("%s", why_nothing(d));
+    ImGui::PopTextWrapPos();
+  }
   if (d.state.pinned_head >= 0) draw_pinned(d);
 }
 
@@ -401,17 +439,17 @@ void draw_head_map(const Mirror& mirror, const ChatView& chat, UiState& state, A
                                          : "Nothing is in the cache yet. Send a message: while it is read, every head "
                                            "chooses what it keeps, and shows it here.");
 
-  Drawn d{mirror, *mirror.model(), state, {}, {}, {}, {}, {}};
+  Drawn d{mirror, *mirror.model(), state, mirror.config().budget != BudgetKind::fixed, {}, {}, {}, {}, 0, 1, {}};
   d.totals = policy_totals(d.model, mirror.heads(), mirror.config());
   for (const PolicyTotal& total : d.totals) d.policies.push_back(total.policy);
   d.letters = policy_letters(d.policies);
   state.recovery_policy = std::clamp(state.recovery_policy, 0, static_cast<int32_t>(d.policies.size()) - 1);
   d.recovery_policy = d.policies[static_cast<size_t>(state.recovery_policy)];
-  d.scale = scale_of(d);
+  set_scale(d);
 
   draw_modes(d);
   d.recovery_policy = d.policies[static_cast<size_t>(state.recovery_policy)];
-  d.scale = scale_of(d);
+  set_scale(d);
   const ImVec2 room = ImGui::GetContentRegionAvail();
   const float em = ImGui::GetFontSize();
   const float widest_map = label_width_of(d.model) + static_cast<float>(d.model.n_kv_heads) * widest_cell() + em;

@@ -36,12 +36,16 @@ void draw_figures(const Mirror& mirror) {
     std::string value;
     const char* explanation;
   };
+  const KeptTotal kept = kept_total(mirror);
   const Figure figures[] = {
       {"live", bytes_text(now.kv_live_bytes), live_explanation},
       {"full", bytes_text(now.kv_full_bytes), full_explanation},
       {"pool", bytes_text(now.kv_pool_bytes), pool_explanation},
       {"saved", now.kv_full_bytes > 0 ? percent_text(saved) : "–",
        "1 - live / full: below zero where the unused slots of pages outweigh what was let go."},
+      {"kept", kept.n_reach > 0 ? percent_text(kept.share()) : "–",
+       "Tokens that the heads hold, of those in reach, over all heads. Bytes can say something else: pages are whole, "
+       "and the cache type decides what a token costs."},
       {"peak", bytes_text(mirror.kv_peak_bytes()),
        "Most that pages and the scratch of a prefill have needed together since the model was opened."},
       {"turn log", bytes_text(mirror.turn_log_bytes()),
@@ -50,7 +54,7 @@ void draw_figures(const Mirror& mirror) {
        "Memory of the engine's whole process as the system counts it: weights, pages, scratch."},
   };
   const float cell = width_of("1000.0 MiB") + ImGui::GetStyle().ItemSpacing.x;
-  const int columns = std::clamp(static_cast<int>(ImGui::GetContentRegionAvail().x / cell), 1, 7);
+  const int columns = std::clamp(static_cast<int>(ImGui::GetContentRegionAvail().x / cell), 1, 8);
   if (!ImGui::BeginTable("###figures", columns, ImGuiTableFlags_SizingStretchSame | ImGuiTableFlags_NoSavedSettings))
     return;
   for (const Figure& it : figures) {

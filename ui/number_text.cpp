@@ -97,6 +97,12 @@ std::string share_text(double share) {
   return text.data();
 }
 
+std::string factor_text(double factor) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.3g", factor);
+  return text.data();
+}
+
 std::string age_text(int64_t then_ms, int64_t now_ms) {
   const int64_t minutes = std::max<int64_t>(0, now_ms - then_ms) / 60'000;
   const int64_t hours = minutes / 60, days = hours / 24;

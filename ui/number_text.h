@@ -26,6 +26,8 @@ std::string percent_text(double share);
 /// "0.953" as recoveries and thresholds are written: three places, rounded towards zero, so that what misses the
 /// threshold never reads as if it reached it.
 std::string share_text(double share);
+/// "0.0312", "1.2", "14": three figures, for what is compared with 1.
+std::string factor_text(double factor);
 
 /// "just now", "5 minutes ago", "yesterday", "3 days ago", "2 months ago".
 std::string age_text(int64_t then_ms, int64_t now_ms);

@@ -4,9 +4,12 @@
 #include <imgui.h>
 
 #include <algorithm>
+#include <cmath>
 
+#include "ui/calibrate_dialog.h"
 #include "ui/number_text.h"
 #include "ui/policy_look.h"
+#include "ui/policy_words.h"
 #include "ui/widgets.h"
 
 namespace headroom {
@@ -38,54 +41,114 @@ void begin_draft(PolicyPanelState& own, const CacheConfig& config) {
   own.left_out = left_out_of(config);
 }
 
-const char* explanation_of(const std::string& config) {
-  if (config == "paper") return "FastGen's five policies, cheapest first.";
-  if (config == "full") return "Every head keeps everything: the uncompressed cache.";
-  if (config == "local") return "Every head keeps the last tokens only.";
-  if (config == "streaming") return "Every head keeps the first four and the last tokens (StreamingLLM).";
-  if (config == "h2o") return "Every head keeps the most attended and the last tokens (H2O).";
-  if (config.starts_with("paper-no-")) return "An ablation of the paper: its set without one policy.";
-  return "The paper's policies in another order.";
-}
-
-void draw_named(CacheConfig& draft, PolicyPanelState& own) {
+void draw_named(const CacheConfig& now, CacheConfig& draft, PolicyPanelState& own) {
   const std::string current = config_name_of(draft);
   ImGui::TextUnformatted("Configuration");
   ImGui::SetNextItemWidth(std::min(ImGui::GetContentRegionAvail().x, ImGui::GetFontSize() * 16));
   if (ImGui::BeginCombo("###config", current.c_str())) {
     for (const std::string& name : cache_config_names()) {
       if (ImGui::Selectable((name + "###config_" + name).c_str(), name == current)) {
-        // The shares stay: the recoveries that are there were measured with them.
-        draft.policy_set = find_cache_config(name)->policy_set;
+        draft = named_draft(name, draft, now);
         own.left_out = left_out_of(draft);
       }
       explain(explanation_of(name));
     }
     ImGui::EndCombo();
   }
-  explain("A named set of policies. The list below shows what is in it and may be changed.");
+  explain(current == "custom" ? "A named configuration; what is below belongs to it and may be changed."
+                              : explanation_of(current));
+}
+
+/// What the engine has to say about the configuration that the cache has.
+void draw_note(const Mirror& mirror, Actions& actions) {
+  if (mirror.cache_note().empty()) return;
+  ImGui::PushTextWrapPos(0);
+  ImGui::TextUnformatted(one_line(mirror.cache_note(), 400).c_str());
+  ImGui::PopTextWrapPos();
+  if (mirror.config().importance == ImportanceKind::calibrated && mirror.config().head_importance.empty())
+    draw_calibrate_button(mirror, actions);
+}
+
+/// A slider with a field beside it, or below where there is no room.
+void number_knob(const char* slider, const char* field, double& value, double lowest, double highest, double step,
+                 const char* slider_format, const char* field_format, const char* explanation) {
+  const float room = ImGui::GetContentRegionAvail().x;
+  const float number_width = width_of("100.0 %") + 2 * ImGui::GetFrameHeight() + 4 * ImGui::GetStyle().FramePadding.x;
+  const float slider_width = room - number_width - ImGui::GetStyle().ItemInnerSpacing.x;
+  const bool side_by_side = slider_width > ImGui::GetFontSize() * 5;
+  ImGui::SetNextItemWidth(side_by_side ? slider_width : room);
+  ImGui::SliderScalar(slider, ImGuiDataType_Double, &value, &lowest, &highest, slider_format, ImGuiSliderFlags_NoInput);
+  explain(explanation);
+  if (side_by_side) ImGui::SameLine(0, ImGui::GetStyle().ItemInnerSpacing.x);
+  ImGui::SetNextItemWidth(side_by_side ? number_width : room);
+  ImGui::InputDouble(field, &value, step, 10 * step, field_format);
+  explain(explanation);
+}
+
+void draw_keep(CacheConfig& draft) {
+  const double before = draft.keep * 100;
+  double percent = before;
+  number_knob(
+      "###keep", "###keep_number", percent, 10, 100, 1, "%.0f %%", "%.1f %%",
+      "Share of the tokens that all heads hold together at the end of a prompt. Every head is sure of a part of "
+      "it. The slider goes from 10 to 100 %, the field from 1 %.");
+  if (percent == before) return;
+  // Also turns what is not a number into one.
+  draft.keep = (percent >= 1 ? std::min(percent, 100.0) : 1) / 100;
+}
+
+void draw_kv_budget(CacheConfig& draft) {
+  constexpr double mib = 1 << 20, most_mib = 1 << 20;
+  ImGui::TextUnformatted("At most, in MiB (0: no bound)");
+  ImGui::SetNextItemWidth(std::min(ImGui::GetContentRegionAvail().x, ImGui::GetFontSize() * 12));
+  double value = static_cast<double>(draft.kv_budget_bytes) / mib;
+  ImGui::InputDouble("###kv_budget", &value, 1, 16, "%.1f");
+  explain("Live bytes of all heads never exceed this, however long the conversation gets: the share above gives way.");
+  value = value > 0 ? std::min(value, most_mib) : 0;
+  draft.kv_budget_bytes = std::llround(value * mib);
+}
+
+void draw_budget_knobs(CacheConfig& draft) {
+  ImGui::TextUnformatted("Kept share of the tokens");
+  draw_keep(draft);
+  if (draft.budget == BudgetKind::shared) draw_kv_budget(draft);
+  const Policy policy = draft.policy_set[0];
+  const std::string order = order_sentence(draft, policy);
+  ImGui::PushTextWrapPos(0);
+  ImGui::TextDisabled("Protected: %s.%s%s", protected_words(policy, draft.budget).c_str(), order.empty() ? "" : " ",
+                      order.c_str());
+  ImGui::PopTextWrapPos();
+  explain(
+      "The one policy of this configuration: what stays in any case, and what fills up the rest of a head's budget.");
+}
+
+void draw_cache_type(CacheConfig& draft) {
+  ImGui::TextUnformatted("Keys and values as");
+  const auto button = [&](const char* label, CacheType type, const char* explanation) {
+    if (ImGui::RadioButton(label, draft.cache_type == type)) draft.cache_type = type;
+    explain(explanation);
+  };
+  button("f16###cache_f16", CacheType::f16, "Two bytes a value.");
+  same_line_if_fits(width_of("q8_0") + ImGui::GetFrameHeight() + ImGui::GetStyle().ItemInnerSpacing.x);
+  button("q8_0###cache_q8_0", CacheType::q8_0, "34 bytes for 32 values: near half the bytes, a little less exact.");
 }
 
 void draw_threshold(CacheConfig& draft) {
-  ImGui::TextUnformatted("Threshold T");
   const bool fixed = draft.policy_set.size() == 1;
+  if (!fixed) {
+    bool solves = draft.keep > 0;
+    if (ImGui::Checkbox("solve T for a share###solve_keep", &solves)) draft.keep = solves ? 0.5 : 0;
+    explain(
+        "The engine chooses T, and the shares of local and frequent, so that all heads together hold this share of "
+        "the tokens.");
+    if (solves) return draw_keep(draft);
+  }
+  ImGui::TextUnformatted("Threshold T");
   ImGui::BeginDisabled(fixed);
-  const float room = ImGui::GetContentRegionAvail().x;
-  const float number_width = width_of("0.000") + 2 * ImGui::GetFrameHeight() + 4 * ImGui::GetStyle().FramePadding.x;
-  const float slider_width = room - number_width - ImGui::GetStyle().ItemInnerSpacing.x;
-  const bool side_by_side = slider_width > ImGui::GetFontSize() * 5;
-  constexpr double lowest = 0.5, highest = 1;
-  const char* why = fixed ? "A set of one policy is taken as it is: every head has it, whatever it recovers."
-                          : "A head takes the first policy of the set that recovers at least this share of its "
-                            "attention. Higher keeps more. The slider goes from 0.5 to 1, the field from 0 to 1.";
-  ImGui::SetNextItemWidth(side_by_side ? slider_width : room);
-  ImGui::SliderScalar("###threshold", ImGuiDataType_Double, &draft.threshold, &lowest, &highest, "%.3f",
-                      ImGuiSliderFlags_NoInput);
-  explain(why);
-  if (side_by_side) ImGui::SameLine(0, ImGui::GetStyle().ItemInnerSpacing.x);
-  ImGui::SetNextItemWidth(side_by_side ? number_width : room);
-  ImGui::InputDouble("###threshold_number", &draft.threshold, 0.005, 0.05, "%.3f");
-  explain(why);
+  number_knob("###threshold", "###threshold_number", draft.threshold, 0.5, 1, 0.005, "%.3f", "%.3f",
+              fixed ? "A set of one policy is taken as it is: every head has it, whatever it recovers."
+                    : "A head takes the first policy of the set that recovers at least this share of its attention. "
+                      "Higher keeps more. The slider goes from 0.5 to 1, the field from 0 to 1.");
   ImGui::EndDisabled();
   // Also turns what is not a number into one.
   draft.threshold = draft.threshold >= 0 ? std::min(draft.threshold, 1.0) : 0;
@@ -172,84 +235,14 @@ void draw_set(CacheConfig& draft, PolicyPanelState& own, bool dark) {
   }
 }
 
-std::string change_text(int64_t now, int64_t then) {
-  if (now == 0) return bytes_text(then);
-  const double change = static_cast<double>(then - now) / static_cast<double>(now);
-  return bytes_text(then) + (then == now ? "" : (change > 0 ? " (+" : " (") + percent_text(change) + ")");
-}
-
-void draw_outlook(const Mirror& mirror, bool dark, const CacheConfig& draft, PolicyPanelState& own) {
-  ImGui::SeparatorText("What it would do");
-  if (own.outlook_version != mirror.version() || !same_config(own.outlook_config, draft)) {
-    const auto cached = mirror.tokens().first(static_cast<size_t>(mirror.n_cached()));
-    own.trust = what_if_trust(mirror, draft);
-    own.outlook = own.trust.is_known ? what_if(*mirror.model(), cached, mirror.heads(), draft) : WhatIf{};
-    own.outlook_version = mirror.version();
-    own.outlook_config = draft;
-  }
+void draw_shares(const CacheConfig& draft) {
   ImGui::PushTextWrapPos(0);
-  if (!own.trust.is_known) {
-    ImGui::TextUnformatted(own.trust.sentence.c_str());
-    ImGui::PopTextWrapPos();
-    return;
-  }
-  const int64_t now_bytes = mirror.now().kv_live_bytes, then_bytes = own.outlook.kv_live_bytes;
-  ImGui::TextUnformatted(("Live KV now " + bytes_text(now_bytes) + ", then " + change_text(now_bytes, then_bytes) +
-                          ", full " + bytes_text(mirror.now().kv_full_bytes))
-                             .c_str());
+  ImGui::TextDisabled("Shares: local %s, frequent %s of the tokens.", percent_text(draft.r_local).c_str(),
+                      percent_text(draft.r_frequent).c_str());
+  ImGui::PopTextWrapPos();
   explain(
-      "Live bytes of all heads as they stand, and after a re-encode under this configuration; full is what an "
-      "uncompressed f16 cache of the same tokens needs.");
-  ImGui::PopTextWrapPos();
-
-  std::vector<PolicyTotal> now = policy_totals(*mirror.model(), mirror.heads(), draft);
-  constexpr ImGuiTableFlags flags =
-      ImGuiTableFlags_SizingFixedFit | ImGuiTableFlags_NoSavedSettings | ImGuiTableFlags_BordersInnerH;
-  const float em = ImGui::GetFontSize();
-  const bool wide = ImGui::GetContentRegionAvail().x > em * 27;
-  if (ImGui::BeginTable("###outlook", wide ? 5 : 3, flags, {std::min(ImGui::GetContentRegionAvail().x, em * 44), 0})) {
-    ImGui::TableSetupColumn("policy", ImGuiTableColumnFlags_WidthStretch);
-    ImGui::TableSetupColumn("heads now");
-    if (wide) ImGui::TableSetupColumn("live now");
-    ImGui::TableSetupColumn(wide ? "heads then" : "then");
-    if (wide) ImGui::TableSetupColumn("live then");
-    ImGui::TableHeadersRow();
-    for (const PolicyTotal& before : now) {
-      const auto after = std::find_if(own.outlook.totals.begin(), own.outlook.totals.end(),
-                                      [&](const PolicyTotal& total) { return total.policy == before.policy; });
-      const PolicyTotal then = after == own.outlook.totals.end() ? PolicyTotal{before.policy} : *after;
-      ImGui::TableNextRow();
-      ImGui::TableNextColumn();
-      const float side = ImGui::GetTextLineHeight();
-      const ImVec2 at = ImGui::GetCursorScreenPos();
-      ImGui::GetWindowDrawList()->AddRectFilled({at.x, at.y + side * 0.15f}, {at.x + side * 0.7f, at.y + side * 0.85f},
-                                                policy_color(before.policy, dark));
-      ImGui::Dummy({side * 0.7f, side});
-      ImGui::SameLine();
-      elided_policy_name(before.policy);
-      ImGui::TableNextColumn();
-      ImGui::TextUnformatted(count_text(before.n_heads).c_str());
-      if (wide) {
-        ImGui::TableNextColumn();
-        ImGui::TextUnformatted(bytes_text(before.bytes).c_str());
-      }
-      ImGui::TableNextColumn();
-      ImGui::TextUnformatted(count_text(then.n_heads).c_str());
-      explain(count_text(then.n_heads, "head", "heads") + ", " + bytes_text(then.bytes) +
-              " live after a re-encode; now " + count_text(before.n_heads, "head", "heads") + ", " +
-              bytes_text(before.bytes) + ".");
-      if (wide) {
-        ImGui::TableNextColumn();
-        ImGui::TextUnformatted(bytes_text(then.bytes).c_str());
-      }
-    }
-    ImGui::EndTable();
-  }
-  ImGui::PushTextWrapPos(0);
-  ImGui::PushStyleColor(ImGuiCol_Text, ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled));
-  ImGui::TextUnformatted(own.trust.sentence.c_str());
-  ImGui::PopStyleColor();
-  ImGui::PopTextWrapPos();
+      "How many tokens `local` and `frequent` hold. Fixed here: the recoveries were measured with these; "
+      "--r-local and --r-frequent set them at the start.");
 }
 
 /// Why Apply cannot be pressed; null where it can.
@@ -260,6 +253,19 @@ const char* why_not_apply(const Mirror& mirror, const ChatView& chat, bool chang
   if (mirror.is_loading()) return "The model is still being opened.";
   if (!changed) return "Nothing was changed.";
   return nullptr;
+}
+
+/// A configuration without what no knob of the panel sets: its name, the model's table, and what the engine solves for.
+CacheConfig knobs_of(CacheConfig config) {
+  config.name.clear();
+  config.beta = 0;
+  config.head_importance.clear();
+  if (config.importance == ImportanceKind::calibrated) config.score = TokenScore::accumulated;  // the table's
+  const bool has_budgets = config.budget != BudgetKind::fixed;
+  if (has_budgets || solves_threshold(config)) config.threshold = config.r_local = config.r_frequent = 0;
+  if (!has_budgets && !solves_threshold(config)) config.keep = 0;
+  if (config.budget != BudgetKind::shared) config.kv_budget_bytes = 0;
+  return config;
 }
 
 void draw_buttons(const Mirror& mirror, const ChatView& chat, Actions& actions, PolicyPanelState& own, bool changed) {
@@ -285,16 +291,40 @@ void draw_buttons(const Mirror& mirror, const ChatView& chat, Actions& actions, 
 }  // namespace
 
 bool same_config(const CacheConfig& a, const CacheConfig& b) {
-  return a.policy_set == b.policy_set && a.r_local == b.r_local && a.r_frequent == b.r_frequent &&
-         a.threshold == b.threshold && a.group == b.group;
+  return knobs_of(a) == knobs_of(b);
 }
 
 std::string config_name_of(const CacheConfig& config) {
   for (const std::string& name : cache_config_names()) {
     const CacheConfig named = *find_cache_config(name);
-    if (named.policy_set == config.policy_set) return name;
+    const bool same_score = named.score == config.score || named.importance == ImportanceKind::calibrated;
+    if (named.policy_set == config.policy_set && named.budget == config.budget &&
+        named.importance == config.importance && same_score)
+      return name;
   }
   return "custom";
+}
+
+CacheConfig named_draft(const std::string& name, const CacheConfig& draft, const CacheConfig& now) {
+  const CacheConfig named = *find_cache_config(name);
+  CacheConfig next = draft;
+  // The shares stay: the recoveries that are there were measured with them.
+  next.policy_set = named.policy_set;
+  if (named.budget == BudgetKind::fixed && draft.budget == BudgetKind::fixed) return next;
+  next.name = name;
+  next.score = named.score;
+  next.budget = named.budget;
+  next.importance = named.importance;
+  next.keep = named.keep > 0 && draft.keep > 0 ? draft.keep : named.keep;
+  if (named.budget != BudgetKind::shared) next.kv_budget_bytes = 0;
+  next.beta = named.beta;
+  next.head_importance.clear();
+  if (named.importance == ImportanceKind::calibrated && now.importance == ImportanceKind::calibrated) {
+    next.score = now.score;
+    next.beta = now.beta;
+    next.head_importance = now.head_importance;
+  }
+  return next;
 }
 
 void apply_policy_draft(const Mirror& mirror, const ChatView& chat, Actions& actions, PolicyPanelState& own) {
@@ -317,19 +347,19 @@ void draw_policy_panel(const Mirror& mirror, const ChatView& chat, UiState& stat
                                           "heads may keep.");
   }
   if (!own.draft) begin_draft(own, mirror.config());
-  draw_named(*own.draft, own);
-  draw_threshold(*own.draft);
-  draw_set(*own.draft, own, state.dark);
+  draw_named(mirror.config(), *own.draft, own);
+  draw_note(mirror, actions);
+  if (own.draft->budget == BudgetKind::fixed) {
+    draw_threshold(*own.draft);
+    draw_set(*own.draft, own, state.dark);
+    if (!solves_threshold(*own.draft)) draw_shares(*own.draft);
+  } else {
+    draw_budget_knobs(*own.draft);
+  }
+  draw_cache_type(*own.draft);
   const CacheConfig draft = *own.draft;
-  ImGui::PushTextWrapPos(0);
-  ImGui::TextDisabled("Shares: local %s, frequent %s of the tokens.", percent_text(draft.r_local).c_str(),
-                      percent_text(draft.r_frequent).c_str());
-  ImGui::PopTextWrapPos();
-  explain(
-      "How many tokens `local` and `frequent` hold. Fixed here: the recoveries were measured with these; "
-      "--r-local and --r-frequent set them at the start.");
   const bool changed = !same_config(draft, mirror.config());
-  draw_outlook(mirror, state.dark, draft, own);
+  draw_policy_outlook(mirror, state.dark, draft, own.outlook);
   draw_buttons(mirror, chat, actions, own, changed);
   // What was not changed, was changed back, or has been applied follows the cache again.
   if (!changed) own.draft.reset();

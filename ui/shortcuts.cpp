@@ -61,7 +61,7 @@ constexpr Shortcut table[] = {
      panel},
     {Action::unpin, "unpin", ImGuiKey_Escape, none, "Esc", "Let the pinned head go, if nothing runs", "Heads", panel},
     {Action::next_head_map_mode, "next_head_map_mode", ctrl | ImGuiKey_M, none, "Ctrl+M",
-     "Colour the heads by the next thing: policy, kept share, recovery, bytes", "Heads", window},
+     "Colour the heads by the next thing: policy, kept share, recovery, bytes, importance", "Heads", window},
 
     {Action::replay_play_or_pause, "replay_play_or_pause", ImGuiKey_Space, none, "Space", "Play or pause a trace",
      "Replay", not_typing},
@@ -169,7 +169,7 @@ bool perform_on_view(Action action, UiState& state, Actions& actions) {
       state.pinned_head = -1;
       return true;
     case Action::next_head_map_mode:
-      state.head_map_mode = static_cast<HeadMapMode>((static_cast<int>(state.head_map_mode) + 1) % 4);
+      state.head_map_mode = static_cast<HeadMapMode>((static_cast<int>(state.head_map_mode) + 1) % n_head_map_modes);
       return true;
     case Action::toggle_chats:
       toggle(state.show_chats, actions);

@@ -12,6 +12,7 @@
 #include "ui/number_text.h"
 #include "ui/shortcuts.h"
 #include "ui/theme.h"
+#include "ui/what_if.h"
 #include "ui/widgets.h"
 
 namespace headroom {
@@ -125,7 +126,9 @@ void add_meters(std::vector<Piece>& pieces, const Mirror& mirror, bool dark) {
                   "KV " + bytes_text(now.kv_live_bytes) + " / " + bytes_text(now.kv_full_bytes),
                   "KV cache, live / full: what the heads hold, unused slots and metadata included, and what "
                   "an uncompressed f16 cache of the same tokens needs. Taken from the system: " +
-                      bytes_text(now.kv_pool_bytes) + "."));
+                      bytes_text(now.kv_pool_bytes) + ".\nThe heads keep " + percent_text(kept_total(mirror).share()) +
+                      " of the tokens in their reach, as " + std::string(cache_type_name(mirror.config().cache_type)) +
+                      ", under the configuration " + one_line(mirror.config().name, 40, "custom") + "."));
 }
 
 void add_recording(std::vector<Piece>& pieces, const Mirror& mirror, const ChatView& chat, const UiState& state,

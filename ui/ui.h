@@ -65,7 +65,8 @@ struct ChatView {
   uint64_t version = 0;                    // grows with every change of messages
 };
 
-enum class HeadMapMode { policy, kept_share, recovery, live_bytes };
+enum class HeadMapMode { policy, kept_share, recovery, live_bytes, importance };
+inline constexpr int n_head_map_modes = 5;
 
 /// What a person has set or picked; outlives frames, and the settings in it outlive the program.
 struct UiState {

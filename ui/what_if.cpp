@@ -1,8 +1,13 @@
-// Policies from kept recoveries, token counts from the keep rule, bytes from whole pages: the steps of a prefill's end,
-// without its attention.
+// Policies from kept recoveries or budgets from shares, token counts from the keep rule, bytes from whole pages: the
+// steps of a prefill's end, without its attention.
 #include "ui/what_if.h"
 
 #include <algorithm>
+#include <cmath>
+
+#include "engine/base/budget.h"
+#include "engine/base/error.h"
+#include "engine/base/model_config.h"
 
 namespace headroom {
 namespace {
@@ -19,13 +24,17 @@ std::vector<PolicyTotal> empty_totals(const CacheConfig& config) {
   return totals;
 }
 
-int32_t tokens_kept_by(const KeepRule& rule, std::span<const MirrorToken> tokens) {
+int32_t protected_by(const KeepRule& rule, std::span<const MirrorToken> tokens) {
   int32_t n_always = 0;
-  const int32_t n = static_cast<int32_t>(tokens.size());
-  for (int32_t position = rule.reach_from; position < n; ++position)
+  for (int32_t position = rule.reach_from; position < std::ssize(tokens); ++position)
     n_always += rule.keeps_always(position, tokens[static_cast<size_t>(position)].token_class) ? 1 : 0;
-  const int32_t n_rest = n - rule.reach_from - n_always;
-  return n_always + (rule.policy.has(Policy::frequent) ? std::min(rule.n_frequent, n_rest) : 0);
+  return n_always;
+}
+
+int32_t tokens_kept_by(const KeepRule& rule, std::span<const MirrorToken> tokens) {
+  const int32_t n_always = protected_by(rule, tokens);
+  const int32_t n_rest = static_cast<int32_t>(tokens.size()) - rule.reach_from - n_always;
+  return n_always + std::min(rule.n_by_score(n_always), n_rest);
 }
 
 /// Token counts by policy and window: a model has few of either, and counting reads every token.
@@ -34,6 +43,7 @@ class KeptCounts {
   KeptCounts(std::span<const MirrorToken> tokens, const CacheConfig& config) : tokens_(tokens), config_(config) {}
 
   int32_t of(Policy policy, int32_t window) {
+    if (tokens_.empty()) return 0;
     for (const Known& known : known_)
       if (known.policy == policy && known.window == window) return known.n_kept;
     const KeepRule rule =
@@ -51,7 +61,108 @@ class KeptCounts {
   std::vector<Known> known_;
 };
 
+/// A head's place among the others under `config`; layers of the same window have the same.
+std::vector<HeadRoom> rooms_of(const LoadedModel& model, std::span<const MirrorToken> tokens,
+                               const CacheConfig& config) {
+  // Under a bound of bytes there must be room for what an answer protects, too.
+  const int32_t n_last = config.kv_budget_bytes > 0 ? n_last_of_answer : n_last_of_prompt;
+  const auto n = static_cast<int32_t>(tokens.size());
+  std::vector<HeadRoom> rooms;
+  std::vector<std::pair<int32_t, HeadRoom>> known;  // by window
+  for (const int32_t window : model.windows) {
+    auto found = std::find_if(known.begin(), known.end(), [&](const auto& it) { return it.first == window; });
+    if (found == known.end()) {
+      const KeepRule rule = make_budget_rule(config.policy_set[0], {}, n, window, n_last);
+      known.push_back({window, {reachable_tokens(n, window), protected_by(rule, tokens)}});
+      found = known.end() - 1;
+    }
+    rooms.insert(rooms.end(), static_cast<size_t>(model.n_kv_heads), found->second);
+  }
+  return rooms;
+}
+
+std::vector<int32_t> budgets_of(const CacheConfig& config, std::span<const HeadRoom> rooms, int64_t page_bytes) {
+  if (config.budget == BudgetKind::shared)
+    return config.kv_budget_bytes > 0 ? shared_budgets_in_bytes(config, config.keep, rooms, page_bytes)
+                                      : shared_budgets(config, config.keep, rooms);
+  std::vector<int32_t> even;
+  for (const HeadRoom& room : rooms)
+    even.push_back(std::max(static_cast<int32_t>(std::llround(config.keep * room.n_reach)), room.n_protected));
+  return even;
+}
+
+/// Fills in what follows from policies and kept_tokens.
+void add_up(const LoadedModel& model, int64_t page_bytes, const CacheConfig& config, int32_t n_tokens, WhatIf& then) {
+  then.totals = empty_totals(config);
+  for (size_t i = 0; i < then.policies.size(); ++i) {
+    const int64_t n_pages = (then.kept_tokens[i] + model.page_tokens - 1) / model.page_tokens;
+    PolicyTotal& total = total_of(then.totals, then.policies[i]);
+    ++total.n_heads;
+    total.kept_tokens += then.kept_tokens[i];
+    total.bytes += n_pages * page_bytes;
+    then.kv_live_bytes += n_pages * page_bytes;
+    then.kept.kept_tokens += then.kept_tokens[i];
+    then.kept.n_reach += reachable_tokens(n_tokens, model.windows[i / static_cast<size_t>(model.n_kv_heads)]);
+  }
+}
+
+/// Policies and token counts of heads that choose by their recoveries.
+void choose(const LoadedModel& model, std::span<const MirrorHead> heads, const CacheConfig& config, KeptCounts& counts,
+            WhatIf& then) {
+  then.policies.clear();
+  then.kept_tokens.clear();
+  for (size_t i = 0; i < heads.size(); ++i) {
+    const int32_t window = model.windows[i / static_cast<size_t>(model.n_kv_heads)];
+    then.policies.push_back(choose_policy(heads[i].profile, config));
+    then.kept_tokens.push_back(counts.of(then.policies.back(), window));
+  }
+}
+
+/// The largest threshold under which the heads keep no more than the share that `config` wants, by bisection: what is
+/// kept grows with it.
+double solved_threshold(const LoadedModel& model, std::span<const MirrorHead> heads, const CacheConfig& config,
+                        int32_t n_tokens, KeptCounts& counts) {
+  CacheConfig trial = config;
+  const auto fits = [&](double threshold) {
+    trial.threshold = threshold;
+    WhatIf then;
+    choose(model, heads, trial, counts, then);
+    int64_t n_kept = 0, n_reach = 0;
+    for (size_t i = 0; i < then.kept_tokens.size(); ++i) {
+      n_kept += then.kept_tokens[i];
+      n_reach += reachable_tokens(n_tokens, model.windows[i / static_cast<size_t>(model.n_kv_heads)]);
+    }
+    return n_kept <= std::llround(config.keep * static_cast<double>(n_reach));
+  };
+  if (fits(1)) return 1;
+  double low = 0, high = 1;
+  for (int step = 0; step < 30; ++step) {
+    const double middle = (low + high) / 2;
+    (fits(middle) ? low : high) = middle;
+  }
+  return low;
+}
+
 }  // namespace
+
+KeptTotal kept_total(const Mirror& mirror) {
+  KeptTotal total;
+  for (size_t i = 0; i < mirror.heads().size(); ++i) {
+    total.kept_tokens += mirror.heads()[i].kept_tokens;
+    total.n_reach += reachable_tokens(mirror.n_cached(),
+                                      mirror.model()->windows[i / static_cast<size_t>(mirror.model()->n_kv_heads)]);
+  }
+  return total;
+}
+
+int64_t page_bytes_under(const LoadedModel& model, CacheType now, CacheType then) {
+  const auto values_bytes = [&](CacheType type) {
+    const int64_t row =
+        type == CacheType::q8_0 ? (model.head_dim + 31) / 32 * int64_t{34} : model.head_dim * int64_t{2};
+    return 2 * model.page_tokens * row;
+  };
+  return std::max<int64_t>(1, model.page_bytes - values_bytes(now) + values_bytes(then));
+}
 
 std::vector<PolicyTotal> policy_totals(const LoadedModel& model, std::span<const MirrorHead> heads,
                                        const CacheConfig& config) {
@@ -66,37 +177,65 @@ std::vector<PolicyTotal> policy_totals(const LoadedModel& model, std::span<const
 }
 
 WhatIf what_if(const LoadedModel& model, std::span<const MirrorToken> tokens, std::span<const MirrorHead> heads,
-               const CacheConfig& config) {
+               const CacheConfig& config, CacheType now) {
   WhatIf then;
-  then.policies.reserve(heads.size());
-  then.kept_tokens.reserve(heads.size());
-  then.totals = empty_totals(config);
-  KeptCounts counts(tokens, config);
-  for (size_t i = 0; i < heads.size(); ++i) {
-    const size_t layer = i / static_cast<size_t>(model.n_kv_heads);
-    const Policy policy = choose_policy(heads[i].profile, config);
-    const int32_t n_kept = tokens.empty() ? 0 : counts.of(policy, model.windows[layer]);
-    const int64_t n_pages = (n_kept + model.page_tokens - 1) / model.page_tokens;
-    PolicyTotal& total = total_of(then.totals, policy);
-    ++total.n_heads;
-    total.kept_tokens += n_kept;
-    total.bytes += n_pages * model.page_bytes;
-    then.kv_live_bytes += n_pages * model.page_bytes;
-    then.policies.push_back(policy);
-    then.kept_tokens.push_back(n_kept);
+  then.threshold = config.threshold;
+  const auto n = static_cast<int32_t>(tokens.size());
+  const int64_t page_bytes = page_bytes_under(model, now, config.cache_type);
+  if (config.budget != BudgetKind::fixed) {
+    const std::vector<HeadRoom> rooms = rooms_of(model, tokens, config);
+    const Policy policy = config.policy_set[0];
+    try {
+      then.kept_tokens = budgets_of(config, rooms, page_bytes);
+    } catch (const Error& error) {
+      then.refusal = error.what();
+      return then;
+    }
+    for (size_t i = 0; i < rooms.size(); ++i) {
+      if (policy.has(Policy::full)) then.kept_tokens[i] = rooms[i].n_reach;
+      if (!policy.has(Policy::full) && !policy.has(Policy::frequent)) then.kept_tokens[i] = rooms[i].n_protected;
+    }
+    then.policies.assign(rooms.size(), policy);
+  } else {
+    KeptCounts counts(tokens, config);
+    CacheConfig solved = config;
+    if (solves_threshold(config)) then.threshold = solved.threshold = solved_threshold(model, heads, config, n, counts);
+    choose(model, heads, solved, counts, then);
   }
+  add_up(model, page_bytes, config, n, then);
   return then;
 }
 
 WhatIfTrust what_if_trust(const Mirror& mirror, const CacheConfig& config) {
   const CacheConfig& now = mirror.config();
   if (mirror.n_cached() == 0) return {.sentence = "There is nothing in the cache yet to try this on."};
+  if (config.budget == BudgetKind::pooled)
+    return {true, false,
+            "The share is exact. Which head holds how much of it depends on the scores of its tokens, which Apply "
+            "measures; an even share is shown."};
+  if (config.budget == BudgetKind::shared) {
+    if (config.importance == ImportanceKind::calibrated && config.head_importance.empty())
+      return {true, false,
+              "An estimate in which all heads count alike: the model's table of importance is not known here. Apply "
+              "uses it, where there is one."};
+    return {true, true,
+            "Exact: budgets follow from the number of tokens and the heads' importance, not from attention."};
+  }
+  if (now.budget != BudgetKind::fixed)
+    return {.sentence =
+                "The cache has budgets, so the recoveries of other policies were not measured. Apply re-encodes the "
+                "conversation and shows them."};
   if (!mirror.has_profile())
     return {.sentence =
                 "No recoveries were measured for this cache. Apply re-encodes the conversation and shows them."};
   if (config.r_local != now.r_local || config.r_frequent != now.r_frequent || config.group != now.group)
     return {.sentence = "The recoveries were measured with other shares; only a re-encode can tell."};
 
+  if (solves_threshold(config))
+    return {
+        true, false,
+        "An estimate: T is solved for with the recoveries that are there. The engine solves for the shares of local "
+        "and frequent too."};
   const bool whole = mirror.last_action() == "first_turn" || mirror.last_action() == "re_encoded";
   const int32_t n_read =
       mirror.turn() ? mirror.turn()->n_prompt_tokens : (mirror.last_turn() ? mirror.last_turn()->n_prompt_tokens : 0);

@@ -1,5 +1,6 @@
-// Recoveries that were measured once + another configuration ─► the policy, tokens and bytes of every head under it,
-// without a forward pass. Plain numbers between the Mirror and the panels; knows no ImGui.
+// Recoveries that were measured once, or budgets that need none, + another configuration ─► the policy, tokens and
+// bytes of every head under it, without a forward pass. Plain numbers between the Mirror and the panels; knows no
+// ImGui.
 #pragma once
 
 #include <cstdint>
@@ -24,17 +25,37 @@ struct PolicyTotal {
 std::vector<PolicyTotal> policy_totals(const LoadedModel& model, std::span<const MirrorHead> heads,
                                        const CacheConfig& config);
 
+/// Tokens over all heads.
+struct KeptTotal {
+  int64_t kept_tokens = 0, n_reach = 0;  // n_reach: in the windows of the heads' layers
+  double share() const { return n_reach == 0 ? 0 : static_cast<double>(kept_tokens) / static_cast<double>(n_reach); }
+};
+KeptTotal kept_total(const Mirror& mirror);
+
+/// Bytes of a page under another cache type: of f16 two bytes a value, of q8_0 34 bytes for 32 values; tags and scores
+/// are the rest and stay.
+int64_t page_bytes_under(const LoadedModel& model, CacheType now, CacheType then);
+
 struct WhatIf {
   std::vector<Policy> policies;      // (heads)
-  std::vector<int32_t> kept_tokens;  // (heads)
+  std::vector<int32_t> kept_tokens;  // (heads); with `pooled` budgets an even share, whoever gets more
   std::vector<PolicyTotal> totals;   // as policy_totals
+  KeptTotal kept;
   int64_t kv_live_bytes = 0;
+  double threshold = 0;  // that was used: the configuration's, or the one that its `keep` is solved for with
+  std::string refusal;   // a sentence why this cannot be had; there is nothing else then
 };
 
-/// What a re-encode of `tokens` would leave if the heads' recoveries were those of `heads`. The budgets of
-/// `config` count the tokens; the recoveries are of the budgets that they were measured with.
+/// What a re-encode of `tokens` would leave. With `fixed` budgets: if the heads' recoveries were those of `heads`; the
+/// shares of `config` count the tokens, the recoveries are of the shares that they were measured with. With others the
+/// recoveries do not matter. now: the cache type that the model's page_bytes are of.
 WhatIf what_if(const LoadedModel& model, std::span<const MirrorToken> tokens, std::span<const MirrorHead> heads,
-               const CacheConfig& config);
+               const CacheConfig& config, CacheType now = CacheType::f16);
+
+/// Whether the engine chooses the threshold of this configuration.
+inline bool solves_threshold(const CacheConfig& config) {
+  return config.budget == BudgetKind::fixed && config.policy_set.size() > 1 && config.keep > 0;
+}
 
 /// How far what_if can be trusted for the conversation as it stands.
 struct WhatIfTrust {

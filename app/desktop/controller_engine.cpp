@@ -86,6 +86,11 @@ void Controller::restart_engine() {
 void Controller::open_model(const std::string& path) {
   leave_turn("stopped: another model was opened");
   options_.model_path = path;
+  // A table of importance is of one model; the engine looks for the other one's.
+  if (options_.config.importance == ImportanceKind::calibrated) {
+    options_.config.head_importance.clear();
+    options_.config.beta = 0;
+  }
   if (!engine_) {
     restart_engine();
     return;

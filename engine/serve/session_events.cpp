@@ -104,6 +104,7 @@ void SessionEvents::tell_loaded(const std::vector<std::pair<std::string, std::st
   loaded.has_template = model_.chat_template() != nullptr;
   loaded.template_note = model_.template_note();
   loaded.config = std::make_unique<stream::CacheConfigT>(headroom::to_stream(session_.cache_config()));
+  loaded.cache_note = session_.cache_note();
   send_(as_event(std::move(loaded)));
 }
 
@@ -309,8 +310,18 @@ void SessionEvents::tell_cache(bool forgets) {
   stream::CacheRebuiltT rebuilt;
   rebuilt.snapshot = std::make_unique<stream::SnapshotT>(make_snapshot(state));
   rebuilt.config = std::make_unique<stream::CacheConfigT>(headroom::to_stream(state.config));
+  rebuilt.note = session_.cache_note();
+  const bool has_budgets = std::any_of(state.heads.begin(), state.heads.end(),
+                                       [](const HeadState& head) { return head.budget.tokens >= 0; });
   for (const HeadState& head : state.heads) {
     rebuilt.policies.push_back(head.policy.parts);
+    if (has_budgets) {
+      rebuilt.budget_tokens.push_back(head.budget.tokens);
+      rebuilt.budget_of_tokens.push_back(head.budget.of_tokens);
+      rebuilt.budget_grows.push_back(head.budget.grows);
+    }
+    // The size of a page follows from the cache type; whoever holds one tells it.
+    if (head.pages > 0) rebuilt.page_bytes = head.bytes / head.pages;
     if (state.has_profile)
       rebuilt.recoveries.insert(rebuilt.recoveries.end(), head.profile.recoveries.begin(),
                                 head.profile.recoveries.end());

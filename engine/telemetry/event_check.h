@@ -63,6 +63,11 @@ inline void check_class(uint8_t token_class) {
   check_range(token_class, 0, static_cast<int64_t>(TokenClass::punctuation), "the token class");
 }
 
+/// An importance for each head, or none.
+inline void check_importance(const CacheConfig& config, size_t n_heads) {
+  if (!config.head_importance.empty()) check_size(config.head_importance.size(), n_heads, "head_importance");
+}
+
 template <typename T>
 const T& there(const T* table, const char* name) {
   if (table == nullptr) throw Error(std::string(name) + " is missing");

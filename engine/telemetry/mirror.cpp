@@ -123,7 +123,7 @@ void Mirror::take(const stream::Event& event) {
       std::vector<int32_t> n_kept;
       for (const MirrorHead& head : heads_) n_kept.push_back(head.kept_tokens);
       check_range(event.body_as_Snapshot()->n_tokens(), n_cached_, n_cached_, "n_tokens");
-      check(*event.body_as_Snapshot(), n_kept);
+      check(*event.body_as_Snapshot(), n_kept, model_ ? model_->page_bytes : 0);
       return change(*event.body_as_Snapshot(), time_ms);
     }
     case stream::EventBody::CacheRebuilt:
@@ -177,6 +177,7 @@ void Mirror::take(const stream::Loaded& loaded) {
   if (turn_) throw Error("a model was opened while a turn runs");
   LoadedModel model = read_model(loaded);
   CacheConfig config = from_stream(there(loaded.config(), "the configuration"));
+  check_importance(config, static_cast<size_t>(model.n_kv_heads_total()));
   is_loading_ = false;
   load_error_.clear();
   is_open_ = true;
@@ -190,6 +191,7 @@ void Mirror::take(const stream::Loaded& loaded) {
   history_.clear();
   model_ = std::move(model);
   config_ = std::move(config);
+  cache_note_ = shown_text(loaded.cache_note());
 }
 
 void Mirror::load_failed(std::string message) {
@@ -203,6 +205,7 @@ void Mirror::load_failed(std::string message) {
   kept_.reset(0);
   has_profile_ = false;
   now_ = {};
+  cache_note_.clear();
   model_.reset();
 }
 

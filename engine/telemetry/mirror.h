@@ -39,7 +39,7 @@ struct LoadedModel {
   int32_t n_layers = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0, n_vocab = 0, n_ctx = 0, n_ctx_train = 0;
   std::vector<int32_t> windows;  // (n_layers) sliding window in tokens, 0: none
   int32_t page_tokens = 0;
-  int64_t page_bytes = 0;
+  int64_t page_bytes = 0;  // under the configuration that the cache has
   bool has_template = false;
 
   int32_t n_kv_heads_total() const { return n_layers * n_kv_heads; }
@@ -55,7 +55,9 @@ struct MirrorToken {
 /// One KV head as it stands.
 struct MirrorHead {
   Policy policy;
-  HeadProfile profile;  // meaningful where Mirror::has_profile()
+  HeadProfile profile;  // meaningful where Mirror::has_profile(); with a budget only that of the policy is, and says
+                        // which share of the head's score its kept tokens hold
+  HeadBudget budget;    // tokens < 0: none
   int32_t kept_tokens = 0;
   int32_t pages = 0;
 };
@@ -139,7 +141,8 @@ class Mirror {
 
   // --- cache
   int32_t n_cached() const { return n_cached_; }
-  const CacheConfig& config() const { return config_; }  // under which the cache was built
+  const CacheConfig& config() const { return config_; }          // under which the cache was built
+  const std::string& cache_note() const { return cache_note_; }  // a sentence about it, for people; may be empty
   bool has_profile() const { return has_profile_; }
   std::span<const MirrorHead> heads() const { return heads_; }  // layer-major; empty before a model is open
   bool holds(int32_t head, int32_t position) const;
@@ -176,7 +179,7 @@ class Mirror {
   void check_open(const char* what) const;
   void check_running(uint64_t turn_id) const;
   void check_id(TokenId id) const;
-  void check(const stream::Snapshot& snapshot, std::span<const int32_t> n_kept) const;
+  void check(const stream::Snapshot& snapshot, std::span<const int32_t> n_kept, int64_t page_bytes) const;
   void change(const stream::Snapshot& snapshot, double time_ms);
   void check_evictions(const stream::Step& step) const;
   void begin_answer();
@@ -208,6 +211,7 @@ class Mirror {
   std::string token_text_;
   int32_t n_cached_ = 0;
   CacheConfig config_;
+  std::string cache_note_;
   bool has_profile_ = false;
   std::vector<MirrorHead> heads_;
   KeptSets kept_;

@@ -71,7 +71,7 @@ void Mirror::take(const stream::Tokens& tokens) {
     if (messages_[i].token_begin < 0 || messages_[i].token_end > tokens.first_position()) return locate_messages(i);
 }
 
-void Mirror::check(const stream::Snapshot& snapshot, std::span<const int32_t> n_kept) const {
+void Mirror::check(const stream::Snapshot& snapshot, std::span<const int32_t> n_kept, int64_t page_bytes) const {
   check_open("counters");
   check_range(snapshot.kv_live_bytes(), 0, max_bytes, "kv_live_bytes");
   check_range(snapshot.kv_full_bytes(), 0, max_bytes, "kv_full_bytes");
@@ -92,8 +92,8 @@ void Mirror::check(const stream::Snapshot& snapshot, std::span<const int32_t> n_
                 "a head's number of pages");
     n_pages += pages[head];
   }
-  if (n_pages > snapshot.kv_live_bytes() / model_->page_bytes)
-    throw Error("the heads hold " + number(n_pages) + " pages of " + number(model_->page_bytes) +
+  if (n_pages > snapshot.kv_live_bytes() / page_bytes)
+    throw Error("the heads hold " + number(n_pages) + " pages of " + number(page_bytes) +
                 " bytes, more than kv_live_bytes, which is " + number(snapshot.kv_live_bytes()));
 }
 
@@ -116,6 +116,28 @@ void Mirror::change(const stream::Snapshot& snapshot, double time_ms) {
   history_.push_back(now_);
 }
 
+namespace {
+
+std::vector<HeadBudget> read_budgets(const stream::CacheRebuilt& rebuilt, size_t n_heads) {
+  const auto tokens = span_of(rebuilt.budget_tokens());
+  const auto of_tokens = span_of(rebuilt.budget_of_tokens());
+  const auto grows = span_of(rebuilt.budget_grows());
+  if (!tokens.empty()) check_size(tokens.size(), n_heads, "budget_tokens");
+  check_size(of_tokens.size(), tokens.size(), "budget_of_tokens");
+  check_size(grows.size(), tokens.size(), "budget_grows");
+  std::vector<HeadBudget> budgets(n_heads);
+  for (size_t head = 0; head < tokens.size(); ++head) {
+    check_range(of_tokens[head], 0, max_tokens, "the columns of a head's budget");
+    check_range(grows[head], 0, 1, "whether a head's budget grows");
+    // One that grows is a share of the columns within reach.
+    check_range(tokens[head], -1, grows[head] != 0 ? of_tokens[head] : max_tokens, "a head's budget");
+    budgets[head] = {.tokens = tokens[head], .of_tokens = of_tokens[head], .grows = grows[head] != 0};
+  }
+  return budgets;
+}
+
+}  // namespace
+
 void Mirror::take(const stream::CacheRebuilt& rebuilt, double time_ms) {
   check_open("a cache");
   const stream::Snapshot& snapshot = there(rebuilt.snapshot(), "the snapshot");
@@ -125,6 +147,10 @@ void Mirror::take(const stream::CacheRebuilt& rebuilt, double time_ms) {
     throw Error(turn_ ? "the conversation was forgotten while a turn runs"
                       : "the conversation was forgotten, but the cache holds " + number(n_tokens) + " tokens");
   CacheConfig config = from_stream(there(rebuilt.config(), "the configuration"));
+  check_importance(config, heads_.size());
+  const std::vector<HeadBudget> budgets = read_budgets(rebuilt, heads_.size());
+  check_range(rebuilt.page_bytes(), 0, int64_t{1} << 40, "page_bytes");
+  const int64_t page_bytes = rebuilt.page_bytes() > 0 ? rebuilt.page_bytes() : model_->page_bytes;
   const auto policies = span_of(rebuilt.policies());
   const auto recoveries = span_of(rebuilt.recoveries());
   const auto kept = span_of(rebuilt.kept());
@@ -141,7 +167,7 @@ void Mirror::take(const stream::CacheRebuilt& rebuilt, double time_ms) {
       throw Error("head " + std::to_string(head) + " is said to hold a position behind the last token");
     n_kept.push_back(count_bits(row));
   }
-  check(snapshot, n_kept);
+  check(snapshot, n_kept, page_bytes);
 
   if (rebuilt.forgets()) forget_conversation();
   kept_.assign(n_tokens, kept);
@@ -149,11 +175,14 @@ void Mirror::take(const stream::CacheRebuilt& rebuilt, double time_ms) {
   has_profile_ = !recoveries.empty();
   for (size_t head = 0; head < heads_.size(); ++head) {
     heads_[head].policy = Policy{policies[head]};
+    heads_[head].budget = budgets[head];
     heads_[head].kept_tokens = n_kept[head];
     heads_[head].profile = {};
     if (has_profile_) std::copy_n(&recoveries[head * n_unions], n_unions, heads_[head].profile.recoveries.begin());
   }
   config_ = std::move(config);
+  cache_note_ = shown_text(rebuilt.note());
+  model_->page_bytes = page_bytes;
   change(snapshot, time_ms);
   if (turn_ && !turn_->is_generating && n_tokens == turn_->n_prompt_tokens) {
     turn_->is_generating = true;

@@ -34,6 +34,7 @@ stream::LoadedT loaded(const Mirror& mirror) {
   event.has_template = model.has_template;
   event.template_note = model.template_note;
   event.config = std::make_unique<stream::CacheConfigT>(to_stream(mirror.config()));
+  event.cache_note = mirror.cache_note();
   return event;
 }
 
@@ -61,16 +62,25 @@ stream::CacheRebuiltT cache(const Mirror& mirror) {
   snapshot.turn_log_bytes = mirror.turn_log_bytes();
   snapshot.resident_bytes = mirror.resident_bytes();
   event.config = std::make_unique<stream::CacheConfigT>(to_stream(mirror.config()));
+  event.note = mirror.cache_note();
+  event.page_bytes = mirror.model()->page_bytes;
   int64_t n_pages = 0;
   for (const MirrorHead& head : mirror.heads()) n_pages += head.pages;
   // The last Snapshot may be older than the last Step.
   snapshot.kv_live_bytes = std::max(snapshot.kv_live_bytes, n_pages * mirror.model()->page_bytes);
+  const bool has_budgets = std::any_of(mirror.heads().begin(), mirror.heads().end(),
+                                       [](const MirrorHead& head) { return head.budget.tokens >= 0; });
   const size_t bytes_a_head = (static_cast<size_t>(mirror.n_cached()) + 7) / 8;
   for (size_t head = 0; head < mirror.heads().size(); ++head) {
     const MirrorHead& state = mirror.heads()[head];
     event.policies.push_back(state.policy.parts);
     if (mirror.has_profile())
       event.recoveries.insert(event.recoveries.end(), state.profile.recoveries.begin(), state.profile.recoveries.end());
+    if (has_budgets) {
+      event.budget_tokens.push_back(state.budget.tokens);
+      event.budget_of_tokens.push_back(state.budget.of_tokens);
+      event.budget_grows.push_back(state.budget.grows);
+    }
     snapshot.lengths.push_back(state.kept_tokens);
     snapshot.pages.push_back(state.pages);
     const size_t first = event.kept.size();

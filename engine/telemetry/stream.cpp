@@ -15,6 +15,9 @@ namespace {
 constexpr const char* event_identifier = "HREV";
 constexpr const char* command_identifier = "HRCM";
 constexpr size_t max_policies = 64;
+constexpr int64_t max_kv_budget_bytes = int64_t{1} << 60;
+constexpr double max_beta = 1000;  // far over what tells heads apart
+constexpr size_t max_importances = 65536;
 
 template <typename Table>
 std::vector<std::byte> pack_as(const typename Table::NativeTableType& message, const char* identifier) {
@@ -169,8 +172,58 @@ stream::CacheConfigT to_stream(const CacheConfig& config) {
   out.r_frequent = config.r_frequent;
   out.threshold = config.threshold;
   out.group_mean = config.group == GroupReduce::mean;
+  out.score = static_cast<uint8_t>(config.score);
+  out.budget = static_cast<uint8_t>(config.budget);
+  out.importance = static_cast<uint8_t>(config.importance);
+  out.keep = config.keep;
+  out.kv_budget_bytes = config.kv_budget_bytes;
+  out.beta = config.beta;
+  out.head_importance = config.head_importance;
+  out.cache_type = static_cast<uint8_t>(config.cache_type);
   return out;
 }
+
+namespace {
+
+/// The parts that came after policies: score, budget, importance, bytes.
+void read_budget(const stream::CacheConfig& config, CacheConfig& out) {
+  const auto kind = [](uint8_t value, auto last, const char* name) {
+    if (value > static_cast<uint8_t>(last))
+      throw Error(std::string(name) + " is " + std::to_string(value) + "; expected 0 to " +
+                  std::to_string(static_cast<int>(last)));
+    return static_cast<decltype(last)>(value);
+  };
+  out.score = kind(config.score(), TokenScore::recent, "the token score");
+  out.budget = kind(config.budget(), BudgetKind::pooled, "the kind of budgets");
+  out.importance = kind(config.importance(), ImportanceKind::calibrated, "the kind of importance");
+  out.cache_type = kind(config.cache_type(), CacheType::q8_0, "the cache type");
+  const bool has_budgets = out.budget != BudgetKind::fixed;
+  out.keep = config.keep();
+  if (!(out.keep >= 0 && out.keep <= 1) || (has_budgets && out.keep == 0))
+    throw Error("keep is " + std::to_string(out.keep) + "; expected " +
+                (has_budgets ? "more than 0, to 1, with budgets" : "0 to 1"));
+  if (has_budgets && out.policy_set.size() != 1)
+    throw Error("a policy set of " + std::to_string(out.policy_set.size()) + " policies; expected 1 with budgets");
+  out.kv_budget_bytes = config.kv_budget_bytes();
+  if (out.kv_budget_bytes < 0 || out.kv_budget_bytes > max_kv_budget_bytes)
+    throw Error("kv_budget_bytes is " + std::to_string(out.kv_budget_bytes) + "; expected 0 to " +
+                std::to_string(max_kv_budget_bytes));
+  out.beta = config.beta();
+  if (!(out.beta >= 0 && out.beta <= max_beta))
+    throw Error("beta is " + std::to_string(out.beta) + "; expected 0 to " +
+                std::to_string(static_cast<int>(max_beta)));
+  if (config.head_importance() == nullptr) return;
+  if (config.head_importance()->size() > max_importances)
+    throw Error("head_importance has " + std::to_string(config.head_importance()->size()) +
+                " entries; expected at most " + std::to_string(max_importances));
+  for (const float importance : *config.head_importance()) {
+    if (!(std::isfinite(importance) && importance >= 0))
+      throw Error("a head's importance is " + std::to_string(importance) + "; expected a number from 0 on");
+    out.head_importance.push_back(importance);
+  }
+}
+
+}  // namespace
 
 CacheConfig from_stream(const stream::CacheConfig& config) {
   const auto check = [](double value, double most, const char* name) {
@@ -192,6 +245,7 @@ CacheConfig from_stream(const stream::CacheConfig& config) {
                   .threshold = config.threshold(),
                   .group = config.group_mean() ? GroupReduce::mean : GroupReduce::min};
   for (const uint8_t parts : *config.policy_set()) out.policy_set.push_back(policy_from_stream(parts));
+  read_budget(config, out);
   return out;
 }
 

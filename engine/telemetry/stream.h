@@ -48,7 +48,9 @@ class FrameReader {
 };
 
 stream::CacheConfigT to_stream(const CacheConfig& config);
-/// Throws Error for shares out of range, a set that is empty or has more than 64 policies, unknown parts.
+/// Throws Error for shares out of range, a set that is empty or has more than 64 policies, unknown parts and kinds,
+/// budgets without a share or with several policies, importances that are no numbers. Whether there is an importance
+/// for each head is for those to check who know the model.
 CacheConfig from_stream(const stream::CacheConfig& config);
 /// Throws Error for no part, unknown parts, `full` beside others.
 Policy policy_from_stream(uint8_t parts);

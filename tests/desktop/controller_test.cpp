@@ -260,6 +260,23 @@ TEST_CASE("another configuration reaches the engine, at once or when it is idle"
   CHECK(desk.view().messages[1].mirror_index == 1);
 }
 
+TEST_CASE("a table of importance goes with its model: another one is opened without it") {
+  Desk desk;
+  desk.open_and_load();
+  desk.say("hello");
+  CacheConfig config = *find_cache_config("headroom");
+  config.head_importance = {0.5f, 0.5f, 1, 2};
+  config.beta = 0.5;
+  desk->apply_config(config);
+  REQUIRE(desk.until([&] { return desk->mirror().config().head_importance.size() == 4; }));
+  CHECK(desk->mirror().cache_note().empty());
+  desk->open_model("another.gguf");
+  REQUIRE(desk.until([&] { return desk.view().can_send && desk->mirror().model()->path == "another.gguf"; }));
+  CHECK(desk->mirror().config().name == "headroom");
+  CHECK(desk->mirror().config().head_importance.empty());
+  CHECK_FALSE(desk->mirror().cache_note().empty());
+}
+
 TEST_CASE("a turn that the engine refuses says why, and the chat goes on") {
   Desk desk;
   desk.open_and_load();

@@ -26,6 +26,16 @@ std::vector<std::byte> commands() {
   load.model_path = "model.gguf";
   load.config = std::make_unique<stream::CacheConfigT>(to_stream(*find_cache_config("h2o")));
   add(std::move(load));
+  CacheConfig shared = *find_cache_config("headroom");
+  shared.keep = 0.4;
+  shared.kv_budget_bytes = 1 << 20;
+  shared.beta = 0.5;
+  shared.head_importance = {0.5f, 1.5f};
+  shared.cache_type = CacheType::q8_0;
+  stream::SetConfigT set;
+  set.turn_id = 2;
+  set.config = std::make_unique<stream::CacheConfigT>(to_stream(shared));
+  add(std::move(set));
   stream::PromptT prompt;
   prompt.turn_id = 1;
   prompt.messages.push_back(std::make_unique<stream::MessageT>());
@@ -95,6 +105,13 @@ int main(int, char** arguments) {
         });
     write(folder + "/events" + std::to_string(static_cast<int>(end)), bytes);
   }
+  std::vector<std::byte> budgets;
+  SampleStream{.n_layers = 2, .n_kv_heads = 1, .n_tokens = 70, .n_turns = 1, .config = *find_cache_config("headroom")}
+      .send_to([&](const stream::EventT& event) {
+        const std::vector<std::byte> packed = pack(event);
+        budgets.insert(budgets.end(), packed.begin(), packed.end());
+      });
+  write(folder + "/budgets", budgets);
   write(folder + "/rare", rare_events());
   write(folder + "/commands", commands());
 }

@@ -67,10 +67,12 @@ void check_heads(const Mirror& mirror, const Moment& moment) {
 
 void check_rebuilt(const Mirror& mirror, const Moment& moment) {
   CHECK(mirror.config().name == moment.state.config.name);
+  CHECK(mirror.config() == moment.state.config);
   CHECK(mirror.has_profile() == moment.state.has_profile);
   for (size_t head = 0; head < moment.state.heads.size(); ++head) {
     CHECK(mirror.heads()[head].policy == moment.state.heads[head].policy);
     CHECK(mirror.heads()[head].profile.recoveries == moment.state.heads[head].profile.recoveries);
+    CHECK(mirror.heads()[head].budget == moment.state.heads[head].budget);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/base/budget.h"
 #include "engine/telemetry/trace.h"
 #include "tests/support/sample_text.h"
 
@@ -15,7 +16,10 @@ namespace headroom::test {
 namespace {
 
 constexpr int32_t n_group = 3, head_dim = 64, page_tokens = 16;
-constexpr int64_t page_bytes = page_tokens * (2 * head_dim * 2 + 8);
+/// q8_0: 32 values in 34 bytes.
+int64_t page_bytes_of(CacheType type) {
+  return page_tokens * (2 * (type == CacheType::q8_0 ? head_dim / 32 * 34 : head_dim * 2) + 8);
+}
 constexpr int64_t slab_bytes = 2 << 20;
 constexpr double prefill_token_ms = 0.5, decode_token_ms = 12;
 constexpr int32_t max_evictions_a_step = 16;
@@ -37,11 +41,19 @@ class Player {
       : sample_(sample),
         take_(take),
         n_heads_(static_cast<size_t>(sample.n_layers * sample.n_kv_heads)),
-        config_(*find_cache_config("paper")),
+        config_(sample.config),
+        page_bytes_(page_bytes_of(config_.cache_type)),
         snapshot_every_(std::max(1, sample.n_tokens / 1000)),
         policies_(n_heads_),
+        budgets_(n_heads_),
         kept_(n_heads_),
-        lengths_(n_heads_, 0) {}
+        lengths_(n_heads_, 0) {
+    if (config_.importance != ImportanceKind::calibrated || !config_.head_importance.empty()) return;
+    if (sample.has_table)
+      fill_table();
+    else
+      note_ = "heads count alike: this model has no table of importance yet; a calibration would make one";
+  }
 
   void play() {
     open_model();
@@ -66,7 +78,9 @@ class Player {
   std::string question(int32_t turn) const;
   std::vector<SampleToken> answer_tokens(int32_t turn) const;
   void read_prompt(uint64_t turn_id, int32_t n_prefilled);
+  void fill_table();
   void choose_policies(uint64_t turn_id, std::vector<double>& recoveries);
+  void set_budgets(std::vector<double>& recoveries);
   void keep_by_rule(size_t head);
   void step(const SampleToken& token);
   stream::SnapshotT snapshot() const;
@@ -89,8 +103,11 @@ class Player {
   const std::function<void(const stream::EventT&)>& take_;
   size_t n_heads_;
   CacheConfig config_;
+  int64_t page_bytes_;
+  std::string note_;
   int32_t snapshot_every_;
   std::vector<Policy> policies_;
+  std::vector<HeadBudget> budgets_;
   std::vector<std::vector<uint8_t>> kept_;  // (heads) bits by position
   std::vector<int32_t> lengths_;
   std::vector<SampleToken> tokens_;  // of the conversation
@@ -132,9 +149,10 @@ void Player::open_model() {
   loaded.n_ctx_train = loaded.n_ctx;
   loaded.windows.assign(static_cast<size_t>(sample_.n_layers), 0);
   loaded.page_tokens = page_tokens;
-  loaded.page_bytes = page_bytes;
+  loaded.page_bytes = page_bytes_;
   loaded.has_template = true;
   loaded.config = std::make_unique<stream::CacheConfigT>(to_stream(config_));
+  loaded.cache_note = note_;
   send(std::move(loaded));
 }
 
@@ -261,15 +279,78 @@ void Player::play_turn(int32_t turn, SampleEnd end) {
 void Player::read_prompt(uint64_t turn_id, int32_t n_prefilled) {
   hold_new(tokens_.size());
   stream::CacheRebuiltT rebuilt;
-  choose_policies(n_prefilled >= 64 ? turn_id : 1, rebuilt.recoveries);
+  const bool has_budgets = config_.budget != BudgetKind::fixed;
+  if (has_budgets)
+    set_budgets(rebuilt.recoveries);
+  else
+    choose_policies(n_prefilled >= 64 ? turn_id : 1, rebuilt.recoveries);
   for (size_t head = 0; head < n_heads_; ++head) {
     keep_by_rule(head);
     rebuilt.policies.push_back(policies_[head].parts);
     rebuilt.kept.insert(rebuilt.kept.end(), kept_[head].begin(), kept_[head].end());
+    if (!has_budgets) continue;
+    rebuilt.budget_tokens.push_back(budgets_[head].tokens);
+    rebuilt.budget_of_tokens.push_back(budgets_[head].of_tokens);
+    rebuilt.budget_grows.push_back(budgets_[head].grows);
   }
   rebuilt.snapshot = std::make_unique<stream::SnapshotT>(snapshot());
   rebuilt.config = std::make_unique<stream::CacheConfigT>(to_stream(config_));
+  rebuilt.note = note_;
+  rebuilt.page_bytes = page_bytes_;
   send(std::move(rebuilt));
+}
+
+/// A table in which a few heads count for much, mean 1.
+void Player::fill_table() {
+  double sum = 0;
+  for (size_t head = 0; head < n_heads_; ++head) {
+    config_.head_importance.push_back(static_cast<float>(std::exp(4 * share(lot(sample_.seed, 9, head)) - 3)));
+    sum += config_.head_importance.back();
+  }
+  for (float& importance : config_.head_importance)
+    importance *= static_cast<float>(static_cast<double>(n_heads_) / sum);
+  config_.beta = 0.5;
+}
+
+/// All heads have the one policy; as many tokens as importance, or scores drawn by lot, give them.
+void Player::set_budgets(std::vector<double>& recoveries) {
+  const auto n = static_cast<int32_t>(n_cached_);
+  std::vector<HeadRoom> rooms(n_heads_, HeadRoom{.n_reach = n, .n_protected = 0});
+  // Under a bound of bytes there must be room for what an answer protects, too.
+  const int32_t n_last = config_.kv_budget_bytes > 0 ? n_last_of_answer : n_last_of_prompt;
+  const KeepRule rule = make_budget_rule(config_.policy_set[0], {.tokens = n, .of_tokens = n}, n, 0, n_last);
+  std::vector<std::vector<float>> scores(n_heads_);
+  for (size_t head = 0; head < n_heads_; ++head) {
+    for (int32_t position = 0; position < n; ++position) {
+      const auto at = static_cast<size_t>(position);
+      if (rule.keeps_always(position, position == 0 ? TokenClass::special : tokens_[at].token_class))
+        ++rooms[head].n_protected;
+      else
+        scores[head].push_back(
+            static_cast<float>(share(lot(sample_.seed, head + 64, at)) * share(lot(sample_.seed, 10, head))));
+    }
+  }
+  std::vector<int32_t> tokens;
+  const auto n_kv_heads = static_cast<size_t>(sample_.n_kv_heads);
+  if (config_.budget == BudgetKind::pooled)
+    for (size_t first = 0; first < n_heads_; first += n_kv_heads) {
+      const std::vector<int32_t> of_layer =
+          pooled_budgets(config_.keep, std::span<const HeadRoom>(rooms).subspan(first, n_kv_heads),
+                         std::span<const std::vector<float>>(scores).subspan(first, n_kv_heads));
+      tokens.insert(tokens.end(), of_layer.begin(), of_layer.end());
+    }
+  else if (config_.kv_budget_bytes > 0)
+    tokens = shared_budgets_in_bytes(config_, config_.keep, rooms, page_bytes_);
+  else
+    tokens = shared_budgets(config_, config_.keep, rooms);
+  for (size_t head = 0; head < n_heads_; ++head) {
+    policies_[head] = config_.policy_set[0];
+    budgets_[head] = {.tokens = tokens[head], .of_tokens = n, .grows = config_.kv_budget_bytes == 0};
+    std::vector<double> of_head(32, 0.0);
+    of_head[policies_[head].parts] =
+        1 - (1 - static_cast<double>(tokens[head]) / n) * share(lot(sample_.seed, 11, head));
+    recoveries.insert(recoveries.end(), of_head.begin(), of_head.end());
+  }
 }
 
 /// Recoveries that grow with every part, each part by a head's own taste, so that all policies of the set occur.
@@ -293,16 +374,18 @@ void Player::choose_policies(uint64_t turn_id, std::vector<double>& recoveries) 
 
 void Player::keep_by_rule(size_t head) {
   if (policies_[head].has(Policy::full)) return;
-  const KeepRule rule =
-      make_keep_rule(policies_[head], static_cast<int32_t>(n_cached_), 0, config_.r_local, config_.r_frequent);
+  const auto n = static_cast<int32_t>(n_cached_);
+  const KeepRule rule = budgets_[head].tokens < 0
+                            ? make_keep_rule(policies_[head], n, 0, config_.r_local, config_.r_frequent)
+                            : make_budget_rule(policies_[head], budgets_[head], n, 0, n_last_of_prompt);
   std::vector<std::pair<uint64_t, size_t>> rest;  // score, position
   for (size_t position = 0; position < n_cached_; ++position) {
     const TokenClass token_class = position == 0 ? TokenClass::special : tokens_[position].token_class;
     if (holds(head, position) && !rule.keeps_always(static_cast<int32_t>(position), token_class))
       rest.emplace_back(lot(sample_.seed, head + 64, position), position);
   }
-  const bool has_frequent = policies_[head].has(Policy::frequent);
-  const size_t n_stay = std::min(rest.size(), has_frequent ? static_cast<size_t>(rule.n_frequent) : 0);
+  const int32_t n_always = lengths_[head] - static_cast<int32_t>(rest.size());
+  const size_t n_stay = std::min(rest.size(), static_cast<size_t>(rule.n_by_score(n_always)));
   std::nth_element(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(n_stay), rest.end(), std::greater<>());
   for (size_t i = n_stay; i < rest.size(); ++i) drop(head, rest[i].second);
 }
@@ -320,6 +403,8 @@ void Player::step(const SampleToken& token) {
   for (size_t i = 0; i < n_wanted; ++i) {
     const size_t head = (position * n_wanted + i) % n_heads_;
     if (policies_[head].has(Policy::full)) continue;
+    const HeadBudget& budget = budgets_[head];
+    if (budget.tokens >= 0 && lengths_[head] <= budget.at(static_cast<int32_t>(n_cached_))) continue;
     for (uint64_t tries = 0; tries < 8; ++tries) {
       const size_t chosen = lot(sample_.seed, head + 128, position * 8 + tries) % n_cached_;
       if (chosen == 0 || !holds(head, chosen) || tokens_[chosen].token_class == TokenClass::special) continue;
@@ -342,9 +427,9 @@ stream::SnapshotT Player::snapshot() const {
     n_pages += snapshot.pages.back();
   }
   snapshot.lengths = lengths_;
-  snapshot.kv_live_bytes = n_pages * page_bytes;
+  snapshot.kv_live_bytes = n_pages * page_bytes_;
   snapshot.kv_full_bytes = 2 * static_cast<int64_t>(n_heads_ * n_cached_) * head_dim * 2;
-  const int64_t pages_a_slab = slab_bytes / page_bytes;
+  const int64_t pages_a_slab = slab_bytes / page_bytes_;
   snapshot.kv_pool_bytes = (n_pages + pages_a_slab - 1) / pages_a_slab * slab_bytes;
   snapshot.kv_peak_bytes = snapshot.kv_live_bytes + snapshot.kv_full_bytes / sample_.n_layers;
   snapshot.turn_log_bytes = snapshot.kv_live_bytes / 20;

@@ -23,10 +23,13 @@ struct SampleStream {
   int32_t n_turns = 3;      // each a message of the user's and an answer, which is drawn token by token
   uint64_t seed = 1;
   SampleEnd end = SampleEnd::finished;
+  CacheConfig config = *find_cache_config("paper");
+  bool has_table = true;  // where the configuration asks for a model's table of importance, there is one
 
   /// Calls `take` with one event after another. What a head keeps after a prompt follows from its policy by
   /// KeepRule, with scores drawn by lot; while an answer is drawn some heads let some tokens go. A Snapshot follows
-  /// every token, or every n_tokens / 1000.
+  /// every token, or every n_tokens / 1000. Where the configuration has budgets a head keeps its budget of tokens, the
+  /// recovery of its policy is drawn by lot.
   void send_to(const std::function<void(const stream::EventT&)>& take) const;
 
   std::vector<stream::EventT> events() const;

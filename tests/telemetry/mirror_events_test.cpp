@@ -32,7 +32,11 @@ void check_same(const Mirror& a, const Mirror& b) {
     CHECK(a.heads()[head].policy == b.heads()[head].policy);
     CHECK(a.heads()[head].profile.recoveries == b.heads()[head].profile.recoveries);
     CHECK(a.heads()[head].pages == b.heads()[head].pages);
+    CHECK(a.heads()[head].budget == b.heads()[head].budget);
   }
+  CHECK(a.config() == b.config());
+  CHECK(a.cache_note() == b.cache_note());
+  CHECK(a.model()->page_bytes == b.model()->page_bytes);
   CHECK(a.now().kv_live_bytes <= b.now().kv_live_bytes);  // pages of steps behind the last Snapshot are in the second
   CHECK(a.now().kv_pool_bytes == b.now().kv_pool_bytes);
   CHECK(a.turn().has_value() == b.turn().has_value());
@@ -41,17 +45,23 @@ void check_same(const Mirror& a, const Mirror& b) {
 }  // namespace
 
 TEST_CASE("a mirror told to another one, at every moment of a conversation", "[mirror][describe]") {
-  Mirror mirror;
-  int n_checked = 0;
-  SampleStream{.n_layers = 2, .n_kv_heads = 2, .n_tokens = 200, .n_turns = 2}.send_to([&](const stream::EventT& event) {
-    apply(mirror, event);
-    if (mirror.model() == nullptr || mirror.n_events() % 7 != 0) return;
-    INFO("after event " << mirror.n_events());
-    Mirror other = retold(mirror);
-    check_same(mirror, other);
-    ++n_checked;
-  });
-  CHECK(n_checked > 20);
+  CacheConfig headroom = *find_cache_config("headroom");
+  headroom.cache_type = CacheType::q8_0;
+  for (const CacheConfig& config : {*find_cache_config("paper"), headroom}) {
+    SampleStream sample{.n_layers = 2, .n_kv_heads = 2, .n_tokens = 200, .n_turns = 2, .config = config};
+    sample.has_table = false;  // so that there is a note
+    Mirror mirror;
+    int n_checked = 0;
+    sample.send_to([&](const stream::EventT& event) {
+      apply(mirror, event);
+      if (mirror.model() == nullptr || mirror.n_events() % 7 != 0) return;
+      INFO("after event " << mirror.n_events());
+      Mirror other = retold(mirror);
+      check_same(mirror, other);
+      ++n_checked;
+    });
+    CHECK(n_checked > 20);
+  }
 }
 
 TEST_CASE("the stream goes on behind what was told", "[mirror][describe]") {

@@ -152,6 +152,61 @@ TEST_CASE("a cache that contradicts itself or the tokens", "[mirror][refusal]") 
   CHECK(s.mirror.history().size() == 1);
 }
 
+TEST_CASE("budgets and importances that do not fit the heads", "[mirror][refusal]") {
+  SmallStream s;
+  s.say_hello();
+  const auto with_importance = [](auto& config, std::vector<float> values) {
+    config = to_stream(*find_cache_config("headroom"));
+    config.head_importance = std::move(values);
+  };
+  CHECK_THAT(refused(s, s.loaded(), [&](auto& e) { with_importance(*e.config, {1}); }),
+             Contains("head_importance has 1 entries; expected 2"));
+  CHECK(s.mirror.model() == nullptr);
+  s.send(s.loaded());
+  s.send(s.turn_started());
+  s.send(s.tokens());
+  stream::CacheRebuiltT right = s.rebuilt({0b1111, 0b1001}, {4, 2});
+  with_importance(*right.config, {1.5f, 0.5f});
+  right.budget_tokens = {4, 2};
+  right.budget_of_tokens = {4, 4};
+  right.budget_grows = {true, false};
+  right.page_bytes = 32;
+  right.note = "a calibration would help";
+  const auto rebuilt = [&](const auto& change) {
+    stream::CacheRebuiltT event = s.rebuilt({0b1111, 0b1001}, {4, 2});
+    *event.config = *right.config;
+    event.budget_tokens = right.budget_tokens;
+    event.budget_of_tokens = right.budget_of_tokens;
+    event.budget_grows = right.budget_grows;
+    event.page_bytes = right.page_bytes;
+    event.note = right.note;
+    change(event);
+    return s.refusal(std::move(event));
+  };
+  CHECK_THAT(rebuilt([](auto& e) { e.config->head_importance.push_back(1); }), Contains("has 3 entries; expected 2"));
+  CHECK_THAT(rebuilt([](auto& e) { e.budget_tokens.pop_back(); }), Contains("budget_tokens has 1 entries; expected 2"));
+  CHECK_THAT(rebuilt([](auto& e) { e.budget_of_tokens = {}; }), Contains("budget_of_tokens has 0 entries; expected 2"));
+  CHECK_THAT(rebuilt([](auto& e) { e.budget_grows = {true}; }), Contains("budget_grows has 1 entries; expected 2"));
+  CHECK_THAT(rebuilt([](auto& e) { e.budget_tokens = {}; }), Contains("budget_of_tokens has 2 entries; expected 0"));
+  CHECK_THAT(rebuilt([](auto& e) { e.budget_tokens[1] = -2; }), Contains("a head's budget is -2"));
+  CHECK_THAT(rebuilt([](auto& e) { e.budget_tokens[1] = (1 << 24) + 1; }), Contains("a head's budget is 16777217"));
+  CHECK_THAT(rebuilt([](auto& e) { e.budget_tokens[0] = 5; }), Contains("a head's budget is 5; expected -1 to 4"));
+  CHECK_THAT(rebuilt([](auto& e) { e.budget_of_tokens[0] = -1; }), Contains("the columns of a head's budget is -1"));
+  CHECK_THAT(rebuilt([](auto& e) { e.page_bytes = -1; }), Contains("page_bytes is -1"));
+  CHECK_THAT(rebuilt([](auto& e) { e.page_bytes = 1000; }), Contains("pages of 1000 bytes, more than kv_live_bytes"));
+  CHECK(s.mirror.heads()[0].budget == HeadBudget{});
+  CHECK(s.mirror.cache_note().empty());
+  CHECK(rebuilt([](auto& e) { e.budget_tokens[1] = 100; }).empty());  // one that stays may wait for tokens to come
+  CHECK(s.mirror.heads()[0].budget == HeadBudget{.tokens = 4, .of_tokens = 4, .grows = true});
+  CHECK(s.mirror.heads()[1].budget == HeadBudget{.tokens = 100, .of_tokens = 4, .grows = false});
+  CHECK(s.mirror.config().head_importance == std::vector<float>{1.5f, 0.5f});
+  CHECK(s.mirror.cache_note() == "a calibration would help");
+  CHECK(s.mirror.model()->page_bytes == 32);
+  CHECK(s.refusal(s.rebuilt({0b1111, 0b1001}, {4, 2})).empty());  // fixed again
+  CHECK(s.mirror.heads()[1].budget == HeadBudget{});
+  CHECK(s.mirror.cache_note().empty());
+}
+
 TEST_CASE("a step that cannot have happened", "[mirror][refusal]") {
   SmallStream s;
   s.read_prompt();

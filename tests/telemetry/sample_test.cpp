@@ -1,6 +1,7 @@
 // The sample stream is what an engine could have sent: the Mirror, which refuses contradictions, takes all of it.
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <cmath>
 
 #include "tests/support/sample_stream.h"
 
@@ -22,6 +23,30 @@ TEST_CASE("the mirror takes a sample stream and knows its numbers", "[sample]") 
   CHECK(mirror.now().kv_live_bytes > 0);
   CHECK(mirror.now().kv_live_bytes < 2 * mirror.now().kv_full_bytes);
   CHECK(mirror.has_profile());
+}
+
+TEST_CASE("a sample with budgets: each head holds its budget after a prompt, all together the share", "[sample]") {
+  for (const char* name : {"headroom", "uniform", "snapkv", "adakv"}) {
+    INFO(name);
+    const CacheConfig config = *find_cache_config(name);
+    Mirror mirror;
+    for (const stream::EventT& event : SampleStream{.n_layers = 3, .n_kv_heads = 2, .config = config}.events()) {
+      apply(mirror, event);
+      if (mirror.n_cached() > 0) break;
+    }
+    REQUIRE(mirror.n_cached() > 100);
+    int64_t n_kept = 0;
+    for (const MirrorHead& head : mirror.heads()) {
+      CHECK(head.kept_tokens == head.budget.tokens);
+      CHECK(head.budget.of_tokens == mirror.n_cached());
+      n_kept += head.kept_tokens;
+    }
+    // `pooled` rounds the share of every head.
+    CHECK(std::abs(static_cast<double>(n_kept) - config.keep * mirror.n_cached() * 6) <= 3);
+    CHECK(mirror.config().head_importance.size() == (config.importance == ImportanceKind::calibrated ? 6u : 0u));
+    SampleStream{.n_layers = 3, .n_kv_heads = 2, .config = config}.apply_to(mirror = Mirror());
+    CHECK(mirror.last_turn()->stop_reason == "end_of_turn");
+  }
 }
 
 TEST_CASE("every message of a sample is found among the tokens, byte by byte", "[sample]") {

@@ -1,4 +1,7 @@
 // Bytes to messages and back: framing, identifiers, verification, and what a message may not do.
+#include <functional>
+#include <limits>
+
 #include "tests/telemetry/small_stream.h"
 
 using namespace headroom;
@@ -169,6 +172,52 @@ TEST_CASE("a configuration comes back as it was; a bad one is refused", "[stream
   }
   CHECK(policy_from_stream(31).parts == 31);
   CHECK(policy_from_stream(128).parts == Policy::full);
+}
+
+TEST_CASE("score, budgets, importance and cache type come back as they were; bad ones are refused", "[stream]") {
+  const auto round_trip = [](const stream::CacheConfigT& sent) {
+    flatbuffers::FlatBufferBuilder builder;
+    builder.Finish(stream::CacheConfig::Pack(builder, &sent));
+    return from_stream(*flatbuffers::GetRoot<stream::CacheConfig>(builder.GetBufferPointer()));
+  };
+  for (const std::string& name : cache_config_names())
+    CHECK(round_trip(to_stream(*find_cache_config(name))) == *find_cache_config(name));
+  CacheConfig config = *find_cache_config("headroom");
+  config.score = TokenScore::expected;
+  config.keep = 0.35;
+  config.kv_budget_bytes = int64_t{3} << 30;
+  config.beta = 0.75;
+  config.head_importance = {0, 0.5f, 2.5f};
+  config.cache_type = CacheType::q8_0;
+  CHECK(round_trip(to_stream(config)) == config);
+
+  const auto refusal = [&](const std::function<void(stream::CacheConfigT&)>& change) {
+    stream::CacheConfigT bad = to_stream(config);
+    change(bad);
+    try {
+      round_trip(bad);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THAT(refusal([](auto& e) { e.score = 3; }), Contains("the token score is 3; expected 0 to 2"));
+  CHECK_THAT(refusal([](auto& e) { e.budget = 3; }), Contains("the kind of budgets is 3; expected 0 to 2"));
+  CHECK_THAT(refusal([](auto& e) { e.importance = 2; }), Contains("the kind of importance is 2; expected 0 to 1"));
+  CHECK_THAT(refusal([](auto& e) { e.cache_type = 2; }), Contains("the cache type is 2; expected 0 to 1"));
+  CHECK_THAT(refusal([](auto& e) { e.keep = 0; }), Contains("expected more than 0, to 1, with budgets"));
+  CHECK_THAT(refusal([](auto& e) { e.keep = 1.01; }), Contains("keep is 1.01"));
+  CHECK_THAT(refusal([&](auto& e) { e.keep = nan; }), Contains("keep is nan"));
+  CHECK_THAT(refusal([](auto& e) { e.policy_set.push_back(128); }), Contains("2 policies; expected 1 with budgets"));
+  CHECK_THAT(refusal([](auto& e) { e.kv_budget_bytes = -1; }), Contains("kv_budget_bytes is -1"));
+  CHECK_THAT(refusal([](auto& e) { e.beta = -0.5; }), Contains("beta is -0.5"));
+  CHECK_THAT(refusal([&](auto& e) { e.beta = nan; }), Contains("beta is nan"));
+  CHECK_THAT(refusal([](auto& e) { e.head_importance[1] = -1; }), Contains("a head's importance is -1"));
+  CHECK_THAT(refusal([&](auto& e) { e.head_importance[1] = static_cast<float>(nan); }), Contains("importance is nan"));
+  CHECK_THAT(refusal([](auto& e) { e.head_importance.assign(65537, 1.0f); }), Contains("65537 entries"));
+  CHECK_THAT(refusal([](auto& e) { e.budget = 0, e.keep = -0.1; }), Contains("keep is -0.1"));
+  CHECK(refusal([](auto& e) { e.budget = 0, e.keep = 0; }).empty());
 }
 
 TEST_CASE("shown text is UTF-8 whatever came", "[stream]") {

@@ -87,6 +87,7 @@ TEST_CASE("head map: every mode can be chosen, and the policy whose recovery is 
     const std::pair<const char*, HeadMapMode> modes[] = {{"###mode_kept", HeadMapMode::kept_share},
                                                          {"###mode_bytes", HeadMapMode::live_bytes},
                                                          {"###mode_policy", HeadMapMode::policy},
+                                                         {"###mode_importance", HeadMapMode::importance},
                                                          {"###mode_recovery", HeadMapMode::recovery}};
     for (const auto& [label, mode] : modes) {
       person.ItemClick("//###heads/###map_mode");
@@ -104,9 +105,8 @@ TEST_CASE("head map: 1,024 heads and a token that lights some of them up build a
   UiFixture ui("heads", 640, 480);
   test::SampleStream{.n_layers = 32, .n_kv_heads = 32, .n_tokens = 200}.apply_to(ui.mirror);
   ui.state.hovered_token = 5;
-  for (const HeadMapMode mode :
-       {HeadMapMode::policy, HeadMapMode::kept_share, HeadMapMode::recovery, HeadMapMode::live_bytes}) {
-    ui.state.head_map_mode = mode;
+  for (int mode = 0; mode < n_head_map_modes; ++mode) {
+    ui.state.head_map_mode = static_cast<HeadMapMode>(mode);
     for (const float zoom : {0.5f, 1.0f, 3.0f}) {
       ui.state.zoom = zoom;
       ui.frames(2);

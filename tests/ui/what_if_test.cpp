@@ -2,6 +2,9 @@
 #include "ui/what_if.h"
 
 #include <catch2/catch.hpp>
+#include <numeric>
+
+#include "engine/base/budget.h"
 
 using namespace headroom;
 
@@ -126,4 +129,96 @@ TEST_CASE("policy totals: the set in its order, then what other configurations l
   CHECK(totals[1].n_heads == 0);
   CHECK(totals[5].policy == Policy{l});
   CHECK(totals[5].bytes == 2 * page_bytes);
+}
+
+TEST_CASE("what-if: shared budgets are those of the engine's own function, bytes are whole pages", "[what_if]") {
+  // 100 tokens, 2 special (position 0 counts as one), 30 of them within the second layer's window.
+  const std::vector<MirrorToken> tokens = tokens_of("s" + std::string(60, 'x') + "s" + std::string(38, 'p'));
+  const LoadedModel model = model_of(2, 2, {0, 31});
+  CacheConfig config = *find_cache_config("headroom");
+  config.keep = 0.5;
+  config.beta = 1;
+  config.head_importance = {0.1f, 2.5f, 0.4f, 1};
+  // special and first: positions 0 to 3 and 61; the last 32: positions 68 to 99. In the window all but two are among
+  // the last 32.
+  const std::vector<HeadRoom> rooms{{100, 4 + 1 + 32}, {100, 4 + 1 + 32}, {30, 30}, {30, 30}};
+  const std::vector<int32_t> budgets = shared_budgets(config, 0.5, rooms);
+  REQUIRE(std::accumulate(budgets.begin(), budgets.end(), 0) == 134);  // what is protected is more than half of 260
+  const WhatIf then = what_if(model, tokens, std::vector<MirrorHead>(4), config);
+  CHECK(then.kept_tokens == budgets);
+  CHECK(then.kept.kept_tokens == 134);
+  CHECK(then.kept.n_reach == 260);
+  int64_t n_pages = 0;
+  for (const int32_t n : budgets) n_pages += (n + 15) / 16;
+  CHECK(then.kv_live_bytes == n_pages * page_bytes);
+  REQUIRE(then.totals.size() == 1);
+  CHECK(then.totals[0].n_heads == 4);
+}
+
+TEST_CASE("what-if: more tokens, more of them to the heads that count for more", "[what_if]") {
+  const std::vector<MirrorToken> tokens = tokens_of("s" + std::string(999, 'x'));
+  const LoadedModel model = model_of(2, 2);
+  CacheConfig config = *find_cache_config("headroom");
+  config.beta = 0.5;
+  config.head_importance = {0.1f, 3.0f, 0.4f, 0.5f};
+  config.keep = 0.4;
+  const WhatIf then = what_if(model, tokens, std::vector<MirrorHead>(4), config);
+  CHECK(then.kept.kept_tokens == 1600);
+  CHECK(then.kept_tokens[1] > then.kept_tokens[3]);
+  CHECK(then.kept_tokens[3] > then.kept_tokens[2]);
+  CHECK(then.kept_tokens[2] > then.kept_tokens[0]);
+  config.head_importance.clear();
+  CHECK(what_if(model, tokens, std::vector<MirrorHead>(4), config).kept_tokens == std::vector<int32_t>(4, 400));
+}
+
+TEST_CASE("what-if: a bound of bytes is kept, one that cannot be is refused in a sentence", "[what_if]") {
+  const std::vector<MirrorToken> tokens = tokens_of("s" + std::string(999, 'x'));
+  CacheConfig config = *find_cache_config("uniform");
+  config.keep = 0.8;
+  config.kv_budget_bytes = 60 * page_bytes;
+  const WhatIf then = what_if(model_of(2, 2), tokens, std::vector<MirrorHead>(4), config);
+  CHECK(then.refusal.empty());
+  CHECK(then.kv_live_bytes <= config.kv_budget_bytes);
+  CHECK(then.kv_live_bytes > config.kv_budget_bytes / 2);
+  config.kv_budget_bytes = 4 * page_bytes;
+  const WhatIf refused = what_if(model_of(2, 2), tokens, std::vector<MirrorHead>(4), config);
+  CHECK(refused.refusal.find("the KV budget is 4000 bytes; expected at least") == 0);
+  CHECK(refused.kept_tokens.empty());
+}
+
+TEST_CASE("what-if: T is solved for so that all heads together hold the share, never more", "[what_if]") {
+  const std::vector<MirrorToken> tokens = tokens_of("s" + std::string(9, 'x') + "p" + std::string(9, 'x') + "p" +
+                                                    std::string(9, 'x') + "p" + std::string(8, 'x') + "s");
+  const std::vector<MirrorHead> heads{head_of(0.97, 0.98, 0.99, 1), head_of(0.2, 0.95, 0.96, 1),
+                                      head_of(0.2, 0.3, 0.96, 0.99), head_of(0.2, 0.3, 0.4, 0.951)};
+  CacheConfig config = paper();
+  // With T = 0.95: 2, 5, 17 and 27 of 40 tokens. A head more than that would be over a third.
+  config.keep = 51.0 / 160;
+  const WhatIf then = what_if(model_of(2, 2), tokens, heads, config);
+  CHECK(then.kept_tokens == std::vector<int32_t>{2, 5, 17, 27});
+  CHECK(then.threshold > 0.94);
+  CHECK(then.threshold <= 0.951);
+  config.keep = 0.2;
+  const WhatIf less = what_if(model_of(2, 2), tokens, heads, config);
+  CHECK(less.kept.kept_tokens <= 32);
+  CHECK(less.threshold < then.threshold);
+  config.keep = 1;
+  CHECK(what_if(model_of(2, 2), tokens, heads, config).threshold == 1);
+}
+
+TEST_CASE("what-if: another cache type changes bytes, not tokens", "[what_if]") {
+  LoadedModel model = model_of(1, 1);
+  model.head_dim = 64;
+  model.page_bytes = 16 * (2 * 64 * 2 + 8);
+  CHECK(page_bytes_under(model, CacheType::f16, CacheType::f16) == model.page_bytes);
+  CHECK(page_bytes_under(model, CacheType::f16, CacheType::q8_0) == 16 * (2 * 68 + 8));
+  const std::vector<MirrorToken> tokens = tokens_of("s" + std::string(99, 'x'));
+  CacheConfig config = *find_cache_config("uniform");
+  const WhatIf f16 = what_if(model, tokens, std::vector<MirrorHead>(1), config);
+  config.cache_type = CacheType::q8_0;
+  const WhatIf q8 = what_if(model, tokens, std::vector<MirrorHead>(1), config);
+  CHECK(q8.kept_tokens == f16.kept_tokens);
+  CHECK(q8.kv_live_bytes * (2 * 64 * 2 + 8) == f16.kv_live_bytes * (2 * 68 + 8));
+  model.page_bytes = 16 * (2 * 68 + 8);  // a cache that is q8_0 already
+  CHECK(what_if(model, tokens, std::vector<MirrorHead>(1), config, CacheType::q8_0).kv_live_bytes == q8.kv_live_bytes);
 }

@@ -91,6 +91,55 @@ TEST_CASE("pictures: every panel and the whole window of a recording, dark and l
   }
 }
 
+TEST_CASE("pictures: heads with budgets: map, card and panel, dark and light, at two scales", "[pictures]") {
+  const Rasterize rasterize = no_pictures().empty() ? Rasterize::yes : Rasterize::no;
+  const auto folder = std::filesystem::temp_directory_path() / "headroom-budget-pictures";
+  std::filesystem::create_directories(folder);
+  const std::string path = (folder / "budgets.hrtrace").string();
+  for (const bool has_table : {true, false}) {
+    std::filesystem::remove(path);
+    SampleStream{
+        .n_layers = 30, .n_tokens = 800, .n_turns = 2, .config = *find_cache_config("headroom"), .has_table = has_table}
+        .write_trace(path);
+    for (const Size& size : sizes) {
+      for (const char* panel : {"heads", "policy", "memory", ""}) {
+        Replay replay(path);
+        Stage stage(source_of(replay), size.width, size.height, size.scale, rasterize, panel);
+        stage.state.pinned_head = 40;
+        for (const HeadMapMode mode : {HeadMapMode::policy, HeadMapMode::importance, HeadMapMode::recovery}) {
+          if (mode != HeadMapMode::policy && std::string(panel) != "heads") break;
+          stage.state.head_map_mode = mode;
+          const std::string name = std::string("budgets-") + (*panel == '\0' ? "window" : panel) +
+                                   (has_table ? "-" : "-no-table-") + std::to_string(static_cast<int>(mode));
+          for (const bool dark : {true, false}) {
+            stage.state.dark = dark;
+            stage.frames(n_settling_frames);
+            check_texts(stage, name);
+            if (rasterize == Rasterize::yes) keep(stage, stage.host(), name);
+          }
+        }
+      }
+    }
+  }
+  // What opens: the card under the mouse, the window of the calibration, at a small size too.
+  for (const Size& size : {Size{1280, 800, 1}, Size{640, 480, 1}}) {
+    Replay replay(path);
+    for (const char* panel : {"heads", "policy"}) {
+      Stage stage(source_of(replay), size.width, size.height, size.scale, rasterize, panel);
+      stage.act([&](Person& person) {
+        if (std::string(panel) == "heads")
+          person.hover_item("//###heads/**/###cells");
+        else
+          person.click("//###policy/**/###calibrate");
+        person.frames(6);
+        check_texts(stage, std::string("opened over ") + panel);
+        if (rasterize == Rasterize::yes) keep(stage, stage.host(), std::string("budgets-opened-") + panel);
+      });
+    }
+  }
+  std::filesystem::remove_all(folder);
+}
+
 TEST_CASE("pictures: the same recording gives the same bytes twice", "[pictures]") {
   if (!no_pictures().empty()) {
     WARN("skipped: " << no_pictures());
@@ -295,7 +344,7 @@ TEST_CASE("texts: none is cut off or over another at any size and zoom, in every
       stage.state.zoom = zoom;
       for (const int pinned : {-1, 54}) {
         stage.state.pinned_head = pinned;
-        for (const HeadMapMode mode : {HeadMapMode::policy, HeadMapMode::recovery}) {
+        for (const HeadMapMode mode : {HeadMapMode::policy, HeadMapMode::recovery, HeadMapMode::importance}) {
           stage.state.head_map_mode = mode;
           stage.state.show_tokens = mode == HeadMapMode::recovery;
           stage.frames(n_settling_frames);

@@ -229,6 +229,8 @@ TEST_CASE("head map: each colouring by list, key and menu, with its scale; the l
     CHECK(person.reads("heads", "recovery of full"));
     person.press(Action::next_head_map_mode);
     CHECK(stage.state.head_map_mode == HeadMapMode::live_bytes);
+    person.press(Action::next_head_map_mode);
+    CHECK(stage.state.head_map_mode == HeadMapMode::importance);
     person.choose(Action::next_head_map_mode);
     CHECK(stage.state.head_map_mode == HeadMapMode::policy);
   });

@@ -207,6 +207,7 @@ class FakeEngine {
     loaded.page_bytes = page_bytes;
     loaded.has_template = true;
     loaded.config = std::make_unique<stream::CacheConfigT>(config_);
+    loaded.cache_note = note();
     emit(std::move(loaded));
   }
 
@@ -248,12 +249,25 @@ class FakeEngine {
     return counters;
   }
 
+  /// It has no table of importance for any model.
+  std::string note() const {
+    return config_.importance == 1 && config_.head_importance.empty() ? "all heads count alike: nobody calibrated this"
+                                                                      : "";
+  }
+
   void rebuilt(size_t n, bool forgets) {
     n_cached_ = n;
     stream::CacheRebuiltT event;
     event.snapshot = std::make_unique<stream::SnapshotT>(snapshot(n));
     event.config = std::make_unique<stream::CacheConfigT>(config_);
+    event.note = note();
     event.policies = {128, 1, 4, 8};
+    if (config_.budget != 0) {
+      event.policies.assign(n_heads, config_.policy_set[0]);
+      event.budget_tokens = event.snapshot->lengths;
+      event.budget_of_tokens.assign(n_heads, static_cast<int32_t>(n));
+      event.budget_grows.assign(n_heads, true);
+    }
     if (n > 0) event.recoveries.assign(n_heads * 32, 0.5);
     event.kept.assign(n_heads * ((n + 7) / 8), 0);
     for (size_t head = 0; head < n_heads; ++head)

@@ -1,0 +1,62 @@
+// A button and a modal window with a command, to be copied.
+#include "ui/calibrate_dialog.h"
+
+#include <imgui.h>
+
+#include <algorithm>
+
+#include "ui/widgets.h"
+
+namespace headroom {
+namespace {
+
+constexpr const char* window_name = "Calibrate###calibrate_window";
+
+void wrapped(const char* text) {
+  ImGui::PushTextWrapPos(0);
+  ImGui::TextUnformatted(text);
+  ImGui::PopTextWrapPos();
+}
+
+}  // namespace
+
+std::string calibrate_command(const std::string& model_path) {
+  constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+,:@%";
+  std::string quoted = model_path;
+  if (model_path.empty() || model_path.find_first_not_of(plain) != std::string::npos) {
+    quoted = "'";
+    for (const char c : model_path) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    quoted += "'";
+  }
+  return "headroom calibrate -m " + quoted;
+}
+
+void draw_calibrate_button(const Mirror& mirror, Actions& actions) {
+  if (ImGui::Button("Calibrate…###calibrate")) ImGui::OpenPopup(window_name);
+  explain("Says which command measures how much each head of this model counts.");
+  const ImVec2 room = ImGui::GetMainViewport()->WorkSize;
+  ImGui::SetNextWindowPos(ImGui::GetMainViewport()->GetWorkCenter(), ImGuiCond_Always, {0.5f, 0.5f});
+  ImGui::SetNextWindowSize({std::min(room.x * 0.95f, ImGui::GetFontSize() * 36), 0}, ImGuiCond_Always);
+  constexpr auto flags = ImGuiWindowFlags_NoCollapse | ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoMove |
+                         ImGuiWindowFlags_NoResize;
+  bool is_open = true;
+  if (!ImGui::BeginPopupModal(window_name, &is_open, flags)) return;
+  const std::string command = calibrate_command(mirror.model()->path);
+  wrapped(
+      "A calibration measures how much each KV head of this model counts, and keeps the table beside the program's "
+      "other data. It is done once a model and takes some minutes. Run this in a terminal, where the engine runs:");
+  ImGui::Spacing();
+  ImGui::PushStyleColor(ImGuiCol_Text, ImGui::GetStyleColorVec4(ImGuiCol_PlotHistogram));
+  wrapped(command.c_str());
+  ImGui::PopStyleColor();
+  ImGui::Spacing();
+  wrapped("Then open the model again: the configuration `headroom` shares its budgets by the table.");
+  ImGui::Spacing();
+  if (ImGui::Button("Copy command###copy_command")) actions.set_clipboard(command);
+  explain("Copies the command to the clipboard.");
+  same_line_if_fits(width_of("Close") + 2 * ImGui::GetStyle().FramePadding.x);
+  if (ImGui::Button("Close###close_calibrate") || ImGui::IsKeyPressed(ImGuiKey_Escape)) ImGui::CloseCurrentPopup();
+  ImGui::EndPopup();
+}
+
+}  // namespace headroom

@@ -1,0 +1,21 @@
+// What a configuration would do to the cache as it stands: bytes, tokens, heads by policy, and with budgets the share
+// of each head. A part of the policy panel; everything is computed without a forward pass (what_if.h).
+#pragma once
+
+#include <cstdint>
+
+#include "ui/what_if.h"
+
+namespace headroom {
+
+struct PolicyOutlookState {
+  WhatIf then;
+  WhatIfTrust trust;
+  // what both were computed of
+  uint64_t version = ~uint64_t{0};
+  CacheConfig config;
+};
+
+void draw_policy_outlook(const Mirror& mirror, bool dark, const CacheConfig& draft, PolicyOutlookState& own);
+
+}  // namespace headroom
