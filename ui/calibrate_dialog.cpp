@@ -43,12 +43,10 @@ void draw_calibrate_button(const Mirror& mirror, Actions& actions) {
   if (!ImGui::BeginPopupModal(window_name, &is_open, flags)) return;
   const std::string command = calibrate_command(mirror.model()->path);
   wrapped(
-      "A calibration measures how much each KV head of this model counts, and keeps the table beside the program's "
-      "other data. It is done once a model and takes some minutes. Run this in a terminal, where the engine runs:");
+      "A calibration measures how much each KV head of this model counts, and writes a table of it. It is done once a "
+      "model and takes some minutes. Run this in a terminal, where the engine runs:");
   ImGui::Spacing();
-  ImGui::PushStyleColor(ImGuiCol_Text, ImGui::GetStyleColorVec4(ImGuiCol_PlotHistogram));
   wrapped(command.c_str());
-  ImGui::PopStyleColor();
   ImGui::Spacing();
   wrapped("Then open the model again: the configuration `headroom` shares its budgets by the table.");
   ImGui::Spacing();

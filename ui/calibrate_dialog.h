@@ -11,7 +11,7 @@ namespace headroom {
 /// "headroom calibrate -m MODEL", as a shell takes it.
 std::string calibrate_command(const std::string& model_path);
 
-/// The button that opens it, and the window while it is open; `width` of the button as for same_line_if_fits.
+/// The button that opens it, and the window while it is open. A model must be open.
 void draw_calibrate_button(const Mirror& mirror, Actions& actions);
 
 }  // namespace headroom

@@ -399,7 +399,9 @@ void Player::step(const SampleToken& token) {
   event.text.assign(token.text.begin(), token.text.end());
   const size_t position = n_cached_;
   hold_new(n_cached_ + 1);
-  const auto n_wanted = std::min<size_t>(n_heads_, max_evictions_a_step);
+  // With budgets every head lets go what is over its own.
+  const size_t n_wanted =
+      config_.budget == BudgetKind::fixed ? std::min<size_t>(n_heads_, max_evictions_a_step) : n_heads_;
   for (size_t i = 0; i < n_wanted; ++i) {
     const size_t head = (position * n_wanted + i) % n_heads_;
     if (policies_[head].has(Policy::full)) continue;

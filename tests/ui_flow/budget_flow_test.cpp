@@ -131,15 +131,10 @@ TEST_CASE("policy panel with budgets: share, bytes, cache type, what they would 
           "[budgets]") {
   Desk desk("--answer-tokens 3");
   desk.open_and_load();
-  Stage stage(source_of(*desk.controller), 1280, 1400);
+  desk.say("A question of a few words, so that there is something to share between the heads");
+  // The panel alone, high enough that nothing is scrolled away.
+  Stage stage(source_of(*desk.controller), 800, 1400, 1, Rasterize::no, "policy");
   stage.act([&](Person& person) {
-    person.press(Action::focus_input);
-    person.type("A question of a few words, so that there is something to share between the heads");
-    person.press(Action::send);
-    REQUIRE(person.until([&] { return desk.view().can_send && !desk.view().messages.empty(); }));
-    person.click("//###transcript/**/###draft");
-    person->WindowFocus("//###policy");
-    person.frames(4);
     const std::string panel = "//###policy/**/";
     const auto enter = [&](const char* field, const char* number) {
       person->ItemInput((panel + field).c_str());
