@@ -50,7 +50,7 @@ void check_usage(const std::vector<std::string>& args, const std::string& expect
 
 }  // namespace
 
-TEST_CASE("the full cache against itself diverges by nothing, others by something") {
+TEST_CASE("the full cache against itself diverges by nothing, others by something", "[eval]") {
   const Outcome outcome = run_program(eval_args({"-p", text, "--config", "full,h2o", "--keep", "0.25", "--json"}));
   REQUIRE(outcome.exit_code == 0);
   const json report = outcome.json();
@@ -73,7 +73,7 @@ TEST_CASE("the full cache against itself diverges by nothing, others by somethin
   CHECK(report["summary"][0]["geometric_mean_kl"].get<double>() == Approx(1e-9));
 }
 
-TEST_CASE("two shards merged are the whole, in JSON and as a table") {
+TEST_CASE("two shards merged are the whole, in JSON and as a table", "[eval]") {
   const std::vector<std::string> what{"-p",           text,
                                       "--config",     "paper,streaming,h2o",
                                       "--perplexity", write_temporary("long.txt", text + text),
@@ -102,7 +102,7 @@ TEST_CASE("two shards merged are the whole, in JSON and as a table") {
   std::remove(what[5].c_str());
 }
 
-TEST_CASE("a resumed evaluation computes only what is missing, and files are written") {
+TEST_CASE("a resumed evaluation computes only what is missing, and files are written", "[eval]") {
   const std::string state = temporary_path("resume.state"), csv = temporary_path("rows.csv"),
                     svg = temporary_path("plot.svg");
   const std::vector<std::string> args =
@@ -125,7 +125,7 @@ TEST_CASE("a resumed evaluation computes only what is missing, and files are wri
   for (const std::string& path : {state, csv, svg}) std::remove(path.c_str());
 }
 
-TEST_CASE("experiments and tasks run like any other evaluation") {
+TEST_CASE("experiments and tasks run like any other evaluation", "[eval]") {
   const Outcome sweep = run_program(eval_args({"-p", text, "--experiment", "t-sweep", "--json"}));
   REQUIRE(sweep.exit_code == 0);
   CHECK(sweep.json()["summary"].size() == 6);
@@ -140,7 +140,7 @@ TEST_CASE("experiments and tasks run like any other evaluation") {
   CHECK(probes.json()["probes"][1]["solved"].get<std::string>().size() == 2);
 }
 
-TEST_CASE("a folder of prompts is read by name, and sizes that do not fit are said") {
+TEST_CASE("a folder of prompts is read by name, and sizes that do not fit are said", "[eval]") {
   const std::string folder = temporary_path("prompts");
   std::filesystem::create_directory(folder);
   CHECK_THAT(run_program(eval_args({"--prompts", folder})).err, Contains("holds no .txt file"));
@@ -155,7 +155,7 @@ TEST_CASE("a folder of prompts is read by name, and sizes that do not fit are sa
   std::filesystem::remove_all(folder);
 }
 
-TEST_CASE("logits that are no numbers end the evaluation with the prompt's and the configuration's name") {
+TEST_CASE("logits that are no numbers end the evaluation with the prompt's and the configuration's name", "[eval]") {
   const std::string path = temporary_path("nan.gguf");
   GgufWriter model = make_tiny_model(Architecture::llama);
   model.set_tensor("output_norm.weight", {64}, std::vector<float>(64, std::numeric_limits<float>::quiet_NaN()));
@@ -167,7 +167,7 @@ TEST_CASE("logits that are no numbers end the evaluation with the prompt's and t
   std::remove(path.c_str());
 }
 
-TEST_CASE("what an evaluation is not given right it says in one line") {
+TEST_CASE("what an evaluation is not given right it says in one line", "[eval]") {
   check_usage(eval_args({}), "eval needs something to measure");
   check_usage(eval_args({"-p", text, "--shard", "5/4"}), "--shard is '5', expected a whole number from 1 to 4");
   check_usage(eval_args({"-p", text, "--shard", "2"}), "expected two numbers such as 1/4");
@@ -189,7 +189,7 @@ TEST_CASE("what an evaluation is not given right it says in one line") {
   std::remove(foreign.c_str());
 }
 
-TEST_CASE("on the default model full against full is exact, and half of the cache costs something") {
+TEST_CASE("on the default model full against full is exact, and half of the cache costs something", "[eval]") {
   const auto model = find_model(smollm2_file);
   if (!model) {
     WARN("skipped: " << smollm2_file << " is not there");

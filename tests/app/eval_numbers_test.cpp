@@ -20,7 +20,7 @@ std::vector<float> logits_of(std::vector<double> probabilities, double shift) {
 
 }  // namespace
 
-TEST_CASE("KL is the sum of p ln p/q, in nats, whatever the logits' offset") {
+TEST_CASE("KL is the sum of p ln p/q, in nats, whatever the logits' offset", "[eval]") {
   const std::vector<float> p = logits_of({0.5, 0.25, 0.25}, 10);
   const std::vector<float> q = logits_of({0.25, 0.5, 0.25}, -300);
   // 0.5 ln 2 + 0.25 ln 1/2 + 0 = 0.25 ln 2
@@ -31,7 +31,7 @@ TEST_CASE("KL is the sum of p ln p/q, in nats, whatever the logits' offset") {
   CHECK(kl_divergence(sharp, other) == Approx(800));
 }
 
-TEST_CASE("agreement counts equal arg max, and the first difference is the first that is not") {
+TEST_CASE("agreement counts equal arg max, and the first difference is the first that is not", "[eval]") {
   Divergence divergence;
   const std::vector<float> a{3, 1, 0}, b{1, 3, 0}, tie{3, 3, 0};
   divergence.add(a, a);
@@ -44,7 +44,7 @@ TEST_CASE("agreement counts equal arg max, and the first difference is the first
   CHECK(divergence.first_difference() == 2);
 }
 
-TEST_CASE("the 95th percentile is the nearest rank, and means are what they are called") {
+TEST_CASE("the 95th percentile is the nearest rank, and means are what they are called", "[eval]") {
   std::vector<double> values;
   for (int i = 20; i >= 1; --i) values.push_back(i);
   CHECK(percentile(values, 0.95) == 19);
@@ -58,7 +58,7 @@ TEST_CASE("the 95th percentile is the nearest rank, and means are what they are 
   CHECK(log_sum_exp(std::vector<float>{1000, 1000}) == Approx(1000 + std::log(2.0)));
 }
 
-TEST_CASE("a seed gives the same instances, another number or seed another one") {
+TEST_CASE("a seed gives the same instances, another number or seed another one", "[eval]") {
   for (const ProbeKind kind : all_probes()) {
     INFO(probe_name(kind));
     CHECK(find_probe(probe_name(kind)) == kind);
@@ -78,7 +78,7 @@ TEST_CASE("a seed gives the same instances, another number or seed another one")
   CHECK_FALSE(find_probe("haystack"));
 }
 
-TEST_CASE("the text of a task holds its answer, and the question does not give it away") {
+TEST_CASE("the text of a task holds its answer, and the question does not give it away", "[eval]") {
   for (int32_t index = 0; index < 100; ++index) {
     const ProbeInstance needle = make_probe(ProbeKind::needle, 1, index);
     const size_t at = needle.prompt.find(needle.answer);

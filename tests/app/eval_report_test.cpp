@@ -113,7 +113,7 @@ void check_well_formed(const std::string& xml) {
 
 }  // namespace
 
-TEST_CASE("each configuration comes at each share, and full only once for a cache type") {
+TEST_CASE("each configuration comes at each share, and full only once for a cache type", "[eval]") {
   const std::vector<Cell> cells =
       expand({cell("full"), cell("h2o"), cell("headroom")}, {0.5, 0.25}, {CacheType::f16, CacheType::q8_0}, {});
   std::vector<std::string> labels;
@@ -133,7 +133,7 @@ TEST_CASE("each configuration comes at each share, and full only once for a cach
   CHECK_THROWS_AS(expand({cell("h2o")}, {}, {CacheType::f16}, {.threshold = 0.9}), UsageError);
 }
 
-TEST_CASE("the paper's experiments are lists of different cells") {
+TEST_CASE("the paper's experiments are lists of different cells", "[eval]") {
   const std::vector<size_t> sizes{6, 5, 3, 8, 1};
   const std::vector<std::string> names = experiment_names();
   REQUIRE(names.size() == sizes.size());
@@ -147,7 +147,7 @@ TEST_CASE("the paper's experiments are lists of different cells") {
   CHECK(experiment_cells(Experiment::t_sweep)[2].config.threshold == 0.9);
 }
 
-TEST_CASE("shards are disjoint and together the whole; keys are all different") {
+TEST_CASE("shards are disjoint and together the whole; keys are all different", "[eval]") {
   Plan plan = small_plan();
   const size_t n_jobs = all_jobs(plan).size();
   CHECK(n_jobs == 2 * 4 + 5);  // the probe has the full cache too
@@ -163,7 +163,7 @@ TEST_CASE("shards are disjoint and together the whole; keys are all different") 
   CHECK(job_key(plan, job) != key);
 }
 
-TEST_CASE("merged shards give the report of the whole") {
+TEST_CASE("merged shards give the report of the whole", "[eval]") {
   Plan plan = small_plan();
   const Report whole = report_of(plan);
   std::vector<std::string> paths;
@@ -192,7 +192,7 @@ TEST_CASE("merged shards give the report of the whole") {
   for (const std::string& path : {paths[0], paths[1], foreign, no_report, incomplete}) std::remove(path.c_str());
 }
 
-TEST_CASE("summaries: geometric mean of KL, paired differences of tasks") {
+TEST_CASE("summaries: geometric mean of KL, paired differences of tasks", "[eval]") {
   const Json report = report_json(report_of(small_plan()));
   REQUIRE(report["summary"].size() == 4);
   CHECK(report["summary"][0]["geometric_mean_kl"].get<double>() == Approx(0.001));
@@ -209,7 +209,7 @@ TEST_CASE("summaries: geometric mean of KL, paired differences of tasks") {
   CHECK(report["probe_summary"][1]["difference"] == -0.5);
 }
 
-TEST_CASE("a state file gives finished rows back, and a line that was cut off is computed again") {
+TEST_CASE("a state file gives finished rows back, and a line that was cut off is computed again", "[eval]") {
   const Plan plan = small_plan();
   const std::string path = temporary_path("eval.state");
   const Json settings = settings_json(plan);
@@ -241,7 +241,7 @@ TEST_CASE("a state file gives finished rows back, and a line that was cut off is
   std::remove(path.c_str());
 }
 
-TEST_CASE("a state file of other settings or of something else is refused and stays as it is") {
+TEST_CASE("a state file of other settings or of something else is refused and stays as it is", "[eval]") {
   Plan plan = small_plan();
   const std::string path = temporary_path("other.state");
   StateFile(path, settings_json(plan));
@@ -258,7 +258,7 @@ TEST_CASE("a state file of other settings or of something else is refused and st
   std::remove(path.c_str());
 }
 
-TEST_CASE("the picture is well-formed whatever names say, and has axes with units") {
+TEST_CASE("the picture is well-formed whatever names say, and has axes with units", "[eval]") {
   Plan plan = small_plan();
   plan.models[0].name = "<script>&\"'\x1b[31m\xff.gguf";
   plan.models.push_back({.path = "b", .name = "b]]>--><!-- .gguf", .size_bytes = 1});
@@ -277,7 +277,7 @@ TEST_CASE("the picture is well-formed whatever names say, and has axes with unit
   CHECK(one_point.find("inf") == std::string::npos);
 }
 
-TEST_CASE("ticks stand on round numbers") {
+TEST_CASE("ticks stand on round numbers", "[eval]") {
   CHECK(axis_ticks(0, 100, false) == std::vector<double>{0, 20, 40, 60, 80, 100});
   CHECK(axis_ticks(0.1, 10, true).size() == 7);  // 0.1 0.2 0.5 1 2 5 10
   const std::vector<double> decades = axis_ticks(1e-9, 1, true);
@@ -285,7 +285,7 @@ TEST_CASE("ticks stand on round numbers") {
   CHECK(decades[0] == Approx(1e-9));
 }
 
-TEST_CASE("CSV quotes what would break it, and every line has all columns") {
+TEST_CASE("CSV quotes what would break it, and every line has all columns", "[eval]") {
   Plan plan = small_plan();
   plan.prompts[0].name = "a,\"b\"\nc";
   const std::string csv = report_csv(report_of(plan));
