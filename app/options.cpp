@@ -183,25 +183,16 @@ CacheConfig CacheOptions::make_config() const {
   return result;
 }
 
-/// What --keep means depends on the kind of budgets; a single fixed policy has shares to set.
 void CacheOptions::set_keep(CacheConfig& result) const {
   if (*keep <= 0) throw UsageError("--keep is 0, expected a share above 0");
-  if (result.budget != BudgetKind::fixed) {
-    result.keep = *keep;
-    return;
+  if (result.budget == BudgetKind::fixed) {
+    if (r_local || r_frequent)
+      throw UsageError("--keep sets the shares that --r-local and --r-frequent set, expected one of them");
+    if (threshold && result.policy_set.size() > 1)
+      throw UsageError("--keep finds the threshold that --threshold sets, expected one of them");
   }
-  if (r_local || r_frequent)
-    throw UsageError("--keep sets the shares that --r-local and --r-frequent set, expected one of them");
-  if (result.policy_set.size() > 1) {
-    if (threshold) throw UsageError("--keep finds the threshold that --threshold sets, expected one of them");
-    result.keep = *keep;
-    return;
-  }
-  const Policy policy = result.policy_set.front();
-  if (!policy.has(Policy::local)) throw UsageError("--keep has no share to set in " + policy_name(policy));
-  const bool halves = policy.has(Policy::frequent);
-  result.r_local = halves ? *keep / 2 : *keep;
-  result.r_frequent = halves ? *keep / 2 : 0;
+  if (!takes_keep(result)) throw UsageError("--keep has no share to set in " + policy_name(result.policy_set.front()));
+  result = with_keep(std::move(result), *keep);
 }
 
 void PromptOptions::add_to(CommandLine& line) {

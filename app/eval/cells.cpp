@@ -32,24 +32,8 @@ bool is_full(const CacheConfig& config) {
   return config.policy_set.size() == 1 && config.policy_set.front().has(Policy::full);
 }
 
-/// `fixed` with one policy: the shares themselves.
-bool has_plain_shares(const CacheConfig& config) {
-  return config.budget == BudgetKind::fixed && config.policy_set.size() == 1;
-}
-
 bool is_profiled(const CacheConfig& config) {
   return config.budget == BudgetKind::fixed && config.policy_set.size() > 1;
-}
-
-void set_keep(CacheConfig& config, double keep) {
-  if (!has_plain_shares(config)) {
-    config.keep = keep;
-    return;
-  }
-  const Policy policy = config.policy_set.front();
-  const bool both = policy.has(Policy::local) && policy.has(Policy::frequent);
-  config.r_local = policy.has(Policy::local) ? keep / (both ? 2 : 1) : 0;
-  config.r_frequent = policy.has(Policy::frequent) ? keep / (both ? 2 : 1) : 0;
 }
 
 void apply(const CellOverrides& overrides, Cell& cell) {
@@ -59,6 +43,7 @@ void apply(const CellOverrides& overrides, Cell& cell) {
   if (overrides.r_frequent) config.r_frequent = *overrides.r_frequent;
   if (overrides.group) config.group = *overrides.group;
   if (config.budget == BudgetKind::shared) config.kv_budget_bytes = overrides.kv_budget_bytes;
+  if (config.importance == ImportanceKind::calibrated) config.calibration_file = overrides.calibration_file;
 }
 
 void check(const std::vector<Cell>& cells, bool has_keeps, const CellOverrides& overrides) {
@@ -146,12 +131,6 @@ std::vector<Cell> experiment_cells(Experiment experiment) {
   return cells;
 }
 
-bool takes_share(const CacheConfig& config) {
-  if (!has_plain_shares(config)) return true;
-  const Policy policy = config.policy_set.front();
-  return !policy.has(Policy::full) && (policy.has(Policy::local) || policy.has(Policy::frequent));
-}
-
 std::vector<Cell> expand(const std::vector<Cell>& cells, const std::vector<double>& keeps,
                          const std::vector<CacheType>& cache_types, const CellOverrides& overrides) {
   check(cells, !keeps.empty(), overrides);
@@ -160,14 +139,14 @@ std::vector<Cell> expand(const std::vector<Cell>& cells, const std::vector<doubl
     for (Cell cell : cells) {
       apply(overrides, cell);
       cell.config.cache_type = cache_type;
-      if (keeps.empty() || !takes_share(cell.config)) {
+      if (keeps.empty() || !takes_keep(cell.config)) {
         result.push_back(cell);
         continue;
       }
       for (const double keep : keeps) {
         result.push_back(cell);
         result.back().keep = keep;
-        set_keep(result.back().config, keep);
+        result.back().config = with_keep(cell.config, keep);
       }
     }
   }

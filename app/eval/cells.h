@@ -25,9 +25,10 @@ struct Cell {
 
 /// What all configurations have in common.
 struct CellOverrides {
-  std::optional<double> threshold, r_local, r_frequent;
-  std::optional<GroupReduce> group;
+  std::optional<double> threshold{}, r_local{}, r_frequent{};
+  std::optional<GroupReduce> group{};
   int64_t kv_budget_bytes = 0;  // 0: none
+  std::string calibration_file{};
 };
 
 enum class Experiment { t_sweep, ablations, order, sensitivity, profiling };
@@ -37,9 +38,6 @@ std::vector<std::string> experiment_names();
 /// The configurations of one of the paper's experiments (Ge et al. 2024): T of table 1's rows, one policy less (table
 /// 4), another order (table 5), one share of two changed (figure 6). Profiling (table 3) has `paper` alone.
 std::vector<Cell> experiment_cells(Experiment experiment);
-
-/// A configuration whose number of tokens follows from a share; not so `full` and sets of special tokens alone.
-bool takes_share(const CacheConfig& config);
 
 /// Every cell at every share (one that takes none stays as it is) and with every cache type. Throws UsageError where an
 /// override fits no cell or contradicts a share.

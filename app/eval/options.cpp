@@ -168,13 +168,14 @@ std::vector<Cell> make_cells(const EvalOptions& options, const std::optional<Exp
                           .r_local = options.r_local,
                           .r_frequent = options.r_frequent,
                           .group = std::nullopt,
-                          .kv_budget_bytes = 0};
+                          .kv_budget_bytes = 0,
+                          .calibration_file = options.calibration.value_or("")};
   if (options.group) {
     if (*options.group != "min" && *options.group != "mean")
       throw UsageError("--group is '" + *options.group + "', expected min or mean");
     overrides.group = *options.group == "mean" ? GroupReduce::mean : GroupReduce::min;
   }
-  if (options.kv_budget_mib) overrides.kv_budget_bytes = static_cast<int64_t>(*options.kv_budget_mib * 1024 * 1024);
+  if (options.kv_budget) overrides.kv_budget_bytes = parse_bytes("--kv-budget", *options.kv_budget);
   return expand(cells, parse_keeps(options.keeps), parse_cache_types(options.cache_types), overrides);
 }
 
@@ -212,7 +213,8 @@ void EvalOptions::add_to(CommandLine& line) {
   line.add_number("--r-local", "share of the last tokens that `local` keeps", 0, 1, r_local);
   line.add_number("--r-frequent", "share of tokens that `frequent` keeps", 0, 1, r_frequent);
   line.add_text("--group", "min|mean", "recovery of a KV head from those of its query heads (default: min)", group);
-  line.add_number("--kv-budget", "MiB of live cache at most, for shared budgets", 0.001, 1e9, kv_budget_mib);
+  line.add_text("--kv-budget", "SIZE", "live bytes at most, such as 24MiB, for shared budgets", kv_budget);
+  line.add_text("--calibration", "FILE", "table of importance (default: the model's own)", calibration);
   line.add_text("--cache-type", "f16,q8_0", "how keys and values are held (default: f16)", cache_types);
 
   line.begin_group("Parts of a long run");

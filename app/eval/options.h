@@ -27,7 +27,8 @@ struct EvalOptions {
   bool raw = false;
   bool special = false;
   std::optional<std::string> configs, keeps, policy_set, group, cache_types;
-  std::optional<double> threshold, r_local, r_frequent, kv_budget_mib;
+  std::optional<double> threshold, r_local, r_frequent;
+  std::optional<std::string> kv_budget, calibration;
   std::optional<std::string> probes, experiment, shard, resume_path;
   std::optional<int64_t> n_scored, n_instances, seed;
   CommonOptions common;  // model and json stay empty: they are taken here

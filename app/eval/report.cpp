@@ -6,9 +6,9 @@
 #include <map>
 #include <sstream>
 
-#include "app/eval/divergence.h"
 #include "app/options.h"
 #include "engine/base/error.h"
+#include "engine/run/divergence.h"
 
 namespace headroom::eval {
 namespace {
@@ -135,7 +135,7 @@ Json fidelity_summary(const Report& report) {
   for (const std::vector<Row>& group : by_cell(rows_of(report, JobKind::fidelity))) {
     Json summary = begin_summary(group);
     summary["n_prompts"] = group.size();
-    summary["geometric_mean_kl"] = geometric_mean(values(group, "mean_kl"), kl_floor);
+    summary["geometric_mean_kl"] = geometric_mean(values(group, "mean_kl"));
     summary["agreement"] = mean(values(group, "agreement"));
     add_mean_sizes(group, summary);
     result.push_back(std::move(summary));

@@ -5,10 +5,10 @@
 #include <chrono>
 #include <cmath>
 
-#include "app/eval/divergence.h"
 #include "app/eval/runner_internal.h"
 #include "app/format.h"
 #include "engine/base/error.h"
+#include "engine/run/divergence.h"
 #include "engine/run/prompt.h"
 
 namespace headroom::eval {

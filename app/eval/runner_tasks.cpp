@@ -3,9 +3,9 @@
 #include <array>
 #include <random>
 
-#include "app/eval/divergence.h"
 #include "app/eval/runner_internal.h"
 #include "engine/base/error.h"
+#include "engine/run/divergence.h"
 #include "engine/run/prompt.h"
 
 namespace headroom::eval {

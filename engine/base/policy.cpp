@@ -125,6 +125,33 @@ std::vector<std::string> cache_config_names() {
   return names;
 }
 
+namespace {
+
+/// One fixed policy: its shares say how many tokens it keeps.
+bool has_plain_shares(const CacheConfig& config) {
+  return config.budget == BudgetKind::fixed && config.policy_set.size() == 1;
+}
+
+}  // namespace
+
+bool takes_keep(const CacheConfig& config) {
+  const Policy policy = config.policy_set.front();
+  return !has_plain_shares(config) || policy.has(Policy::local) || policy.has(Policy::frequent);
+}
+
+CacheConfig with_keep(CacheConfig config, double keep) {
+  assert(takes_keep(config));
+  if (!has_plain_shares(config)) {
+    config.keep = keep;
+    return config;
+  }
+  const Policy policy = config.policy_set.front();
+  const bool both = policy.has(Policy::local) && policy.has(Policy::frequent);
+  config.r_local = policy.has(Policy::local) ? keep / (both ? 2 : 1) : 0;
+  config.r_frequent = policy.has(Policy::frequent) ? keep / (both ? 2 : 1) : 0;
+  return config;
+}
+
 std::vector<Policy> possible_policies(const CacheConfig& config) {
   std::vector<Policy> policies = config.policy_set;
   const Policy full{Policy::full};

@@ -99,6 +99,12 @@ struct CacheConfig {
 std::optional<CacheConfig> find_cache_config(std::string_view name);
 std::vector<std::string> cache_config_names();
 
+/// True where the number of tokens follows from a share; not so for `full` and for special tokens alone.
+bool takes_keep(const CacheConfig& config);
+/// The configuration with a share of the tokens to keep: `keep` itself, or r_local and r_frequent, halves of it where a
+/// single fixed policy has both parts. It takes one.
+CacheConfig with_keep(CacheConfig config, double keep);
+
 /// The policies that heads of this configuration can have: the set, and `full` at the end where it is the fallback.
 std::vector<Policy> possible_policies(const CacheConfig& config);
 

@@ -121,13 +121,16 @@ class Calibrator : private TurnObserver {
   std::span<const float> feed(TokenId id) {
     if (observer_.stop_requested()) throw Error("the calibration was stopped; the results so far are kept");
     observer_.on_progress(++n_steps_done_, n_steps_);
-    return session_.feed(id);
+    const std::span<const float> logits = session_.feed(id);
+    if (!all_finite(logits))
+      throw Error("the model gave logits that are not numbers; it cannot be calibrated, the results so far are kept");
+    return logits;
   }
 
   /// Mean divergence over the answer with the heads as they are cut.
   double follow_answer() {
     double sum = 0;
-    for (size_t i = 0; i < answer_.size(); ++i) sum += divergence(teacher_[i], feed(answer_[i]));
+    for (size_t i = 0; i < answer_.size(); ++i) sum += kl_divergence(teacher_[i], feed(answer_[i]));
     return_to_text();
     return sum / static_cast<double>(answer_.size());
   }

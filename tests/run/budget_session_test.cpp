@@ -1,0 +1,227 @@
+// Shared budgets in a conversation: shares and bytes hold at every token, undo is exact, a smaller share is a cut that
+// reads nothing again, and every architecture with and without sliding windows is served.
+#include <catch2/catch.hpp>
+#include <map>
+#include <numeric>
+#include <random>
+
+#include "engine/backend/registry.h"
+#include "engine/base/error.h"
+#include "engine/run/session.h"
+#include "tests/support/model_paths.h"
+#include "tests/support/tiny_model.h"
+
+using namespace headroom;
+using Catch::Matchers::Contains;
+
+namespace {
+
+constexpr Architecture architectures[] = {Architecture::llama, Architecture::qwen2, Architecture::gemma3};
+
+/// head_dim 0: that of the tiny model.
+Model tiny(Architecture architecture, int32_t head_dim = 0) {
+  static std::map<std::pair<Architecture, int32_t>, std::vector<std::byte>> files;
+  std::vector<std::byte>& bytes = files[{architecture, head_dim}];
+  test::TinyModelOptions options = test::tiny_model_options(architecture);
+  if (head_dim > 0) options.head_dim = head_dim;
+  if (bytes.empty()) bytes = test::make_tiny_model(options).bytes();
+  return Model(load_model_file(GgufFile::from_bytes(bytes, "tiny.gguf")));
+}
+
+std::vector<TokenId> random_ids(int32_t n, int32_t n_vocab, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::vector<TokenId> ids;
+  for (int32_t i = 0; i < n; ++i) ids.push_back(static_cast<TokenId>(random() % static_cast<uint64_t>(n_vocab)));
+  return ids;
+}
+
+/// Importance that differs from head to head by a lot.
+CacheConfig uneven(const Model& model, TokenScore score, double keep) {
+  CacheConfig config = *find_cache_config("headroom");
+  config.score = score;
+  config.keep = keep;
+  config.beta = 0.8;
+  std::mt19937 random(9);
+  std::lognormal_distribution<float> importance(0, 1.5f);
+  for (int32_t h = 0; h < model.config().n_layers * model.config().n_kv_heads; ++h)
+    config.head_importance.push_back(importance(random));
+  return config;
+}
+
+struct Fixture {
+  Model model;
+  std::unique_ptr<Backend> backend = make_backend({.name = "cpu", .n_threads = 2});
+  Session session;
+  TurnObserver silent;
+
+  Fixture(Architecture architecture, const CacheConfig& config, int32_t head_dim = 0)
+      : model(tiny(architecture, head_dim)), session(model, *backend, {.cache = config, .n_ctx = 0}) {}
+
+  void read(int32_t n, uint64_t seed) { session.prefill(random_ids(n, model.config().n_vocab, seed), silent); }
+  void write(int32_t n, uint64_t seed) {
+    for (const TokenId id : random_ids(n, model.config().n_vocab, seed)) session.feed(id);
+  }
+  int64_t reachable() const {
+    int64_t sum = 0;
+    for (const LayerConfig& layer : model.config().layers)
+      sum += int64_t{model.config().n_kv_heads} *
+             reachable_tokens(static_cast<int32_t>(session.ids().size()), layer.window);
+    return sum;
+  }
+  int64_t kept() const {
+    int64_t sum = 0;
+    for (const HeadState& head : session.cache_state().heads) sum += head.kept_tokens;
+    return sum;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("all heads together hold the share at the end of a prompt, to a token, by any score") {
+  for (const Architecture architecture : architectures)
+    for (const TokenScore score : {TokenScore::accumulated, TokenScore::expected, TokenScore::recent})
+      for (const double keep : {0.6, 0.4}) {
+        CAPTURE(static_cast<int>(architecture), token_score_name(score), keep);
+        Fixture it(architecture, uneven(tiny(architecture), score, keep));
+        it.read(230, 1);
+        CHECK(it.kept() == std::llround(keep * static_cast<double>(it.reachable())));
+      }
+}
+
+TEST_CASE("while an answer is written the share stays, the last 64 tokens are there, and no head is ever empty") {
+  Fixture it(Architecture::llama, uneven(tiny(Architecture::llama), TokenScore::expected, 0.5));
+  it.read(300, 2);
+  for (int round = 0; round < 20; ++round) {
+    it.write(8, static_cast<uint64_t>(round));
+    const auto n = static_cast<int32_t>(it.session.ids().size());
+    for (const HeadState& head : it.session.cache_state().heads) {
+      const std::vector<int32_t> positions = it.session.kept_positions(head.layer, head.kv_head);
+      CHECK(std::count_if(positions.begin(), positions.end(), [&](int32_t p) { return p >= n - n_last_of_answer; }) >=
+            std::min(n_last_of_answer, 32 + 8 * (round + 1)));
+      CHECK(head.kept_tokens <= std::max(head.budget.at(n), n_last_of_answer + 8 + head.budget.at(n) / 4));
+    }
+  }
+  CHECK(static_cast<double>(it.kept()) == Approx(0.5 * static_cast<double>(it.reachable())).epsilon(0.05));
+}
+
+TEST_CASE("live bytes never exceed a budget in bytes, from the prompt to the last token, over several turns") {
+  for (const Architecture architecture : architectures)
+    for (const CacheType type : {CacheType::f16, CacheType::q8_0}) {
+      CacheConfig config = uneven(tiny(architecture), TokenScore::expected, 1);
+      config.cache_type = type;
+      const int32_t head_dim = type == CacheType::q8_0 ? 32 : 0;
+      Fixture probe(architecture, config, head_dim);
+      const auto n_heads = static_cast<int64_t>(config.head_importance.size());
+      config.kv_budget_bytes = 9 * n_heads * probe.session.page_bytes();  // 143 tokens a head
+      Fixture it(architecture, config, head_dim);
+      const auto check = [&](const char* when) {
+        INFO(when << " at " << it.session.ids().size());
+        CHECK(it.session.cache_state().kv_live_bytes <= config.kv_budget_bytes + n_heads * it.session.page_bytes());
+      };
+      it.read(60, 3);  // all of it fits
+      CHECK(it.kept() == it.reachable());
+      check("short prompt");
+      for (int i = 0; i < 160; ++i) {  // the bound is met on the way
+        it.write(1, static_cast<uint64_t>(100 + i));
+        check("answer");
+      }
+      it.read(90, 4);
+      check("second turn");
+      it.read(20, 5);
+      check("third turn");
+      for (int i = 0; i < 60; ++i) {
+        it.write(1, static_cast<uint64_t>(300 + i));
+        check("second answer");
+      }
+      CHECK(it.kept() < it.reachable());
+      // The peak of a prefill is the budget and one layer of the turn's tokens.
+      const int64_t layer_bytes = int64_t{2} * 90 * it.model.config().kv_dim() * 2;
+      CHECK(it.session.cache_state().kv_peak_bytes <=
+            config.kv_budget_bytes + n_heads * it.session.page_bytes() + layer_bytes);
+    }
+}
+
+TEST_CASE("a budget in bytes that does not hold what is protected is refused, and the cache stays as it was") {
+  CacheConfig config = uneven(tiny(Architecture::llama), TokenScore::expected, 1);
+  config.kv_budget_bytes = 1000;
+  Fixture it(Architecture::llama, config);
+  CHECK_THROWS_WITH(it.read(200, 1), Contains("the KV budget is 1000 bytes; expected at least"));
+  CHECK(it.session.ids().empty());
+  CHECK(it.session.cache_state().kv_live_bytes == 0);
+  config.kv_budget_bytes = 0;
+  it.session.set_cache_config(config);
+  it.read(200, 1);
+  CHECK(it.session.ids().size() == 200);
+}
+
+TEST_CASE("going back to a mark is exact after heads were cut and tokens were written") {
+  for (const Architecture architecture : architectures)
+    for (const TokenScore score : {TokenScore::accumulated, TokenScore::expected}) {
+      Fixture it(architecture, uneven(tiny(architecture), score, 0.6));
+      it.read(230, 6);
+      it.session.mark();
+      const std::vector<Session::HeadDump> before = it.session.dump();
+      for (int round = 0; round < 3; ++round) {
+        std::vector<int32_t> cut(before.size(), -1);
+        cut[static_cast<size_t>(round) % cut.size()] = 50;
+        cut.back() = 60;
+        it.session.cut_heads(cut);
+        CHECK(it.session.cache_state().heads.back().kept_tokens <= 60);
+        it.write(70, 7);
+        REQUIRE(it.session.return_to_mark());
+        CHECK(it.session.dump() == before);
+      }
+    }
+}
+
+TEST_CASE("a smaller share is a cut: nothing is read, and the cache is that of a prompt read with it") {
+  const Model model = tiny(Architecture::llama);
+  Fixture cut(Architecture::llama, uneven(model, TokenScore::expected, 0.8));
+  Fixture direct(Architecture::llama, uneven(model, TokenScore::expected, 0.4));
+  cut.read(260, 8);
+  direct.read(260, 8);
+  cut.session.set_cache_config(uneven(model, TokenScore::expected, 0.4));
+  const TurnResult result = cut.session.re_encode(cut.silent);
+  CHECK(result.action == CacheAction::trimmed);
+  CHECK(result.n_prefilled_tokens == 0);
+  for (const HeadState& head : cut.session.cache_state().heads)
+    CHECK(cut.session.kept_positions(head.layer, head.kv_head) ==
+          direct.session.kept_positions(head.layer, head.kv_head));
+  CHECK(cut.session.cache_state().kv_live_bytes == direct.session.cache_state().kv_live_bytes);
+
+  // A larger one, or another score, is another cache.
+  cut.session.set_cache_config(uneven(model, TokenScore::expected, 0.7));
+  CHECK(cut.session.re_encode(cut.silent).action == CacheAction::re_encoded);
+  cut.session.set_cache_config(uneven(model, TokenScore::accumulated, 0.4));
+  CHECK(cut.session.re_encode(cut.silent).action == CacheAction::re_encoded);
+}
+
+TEST_CASE("importance of another model's heads is refused") {
+  CacheConfig config = uneven(tiny(Architecture::llama), TokenScore::expected, 0.5);
+  config.head_importance.pop_back();
+  CHECK_THROWS_WITH(Fixture(Architecture::llama, config), Contains("the importance of"));
+}
+
+TEST_CASE("on the default model a budget of 4 MiB holds through a prompt and an answer") {
+  const std::optional<std::string> path = test::find_model(test::smollm2_file);
+  if (!path) {
+    WARN(test::smollm2_file << " is not here; tests/fetch_models.sh gets it");
+    return;
+  }
+  const Model model(*path);
+  const auto backend = make_backend({.name = "cpu", .n_threads = 2});
+  CacheConfig config = *find_cache_config("headroom");
+  config.keep = 1;
+  config.kv_budget_bytes = 4 << 20;
+  Session session(model, *backend, {.cache = config, .n_ctx = 0});
+  CHECK(session.cache_note().empty());
+  CHECK(session.cache_config().head_importance.size() == 90);  // the table that the program brings along
+  TurnObserver silent;
+  session.prefill(random_ids(700, 40000, 11), silent);
+  const int64_t bound = config.kv_budget_bytes + 90 * session.page_bytes();
+  CHECK(session.cache_state().kv_live_bytes <= bound);
+  for (const TokenId id : random_ids(100, 40000, 12)) {
+    session.feed(id);
+    CHECK(session.cache_state().kv_live_bytes <= bound);
+  }
+}
