@@ -5,6 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <ostream>
+#include <set>
 #include <sstream>
 
 #include "app/commands.h"
@@ -37,7 +38,7 @@ class ResultFile {
         const Json entry = Json::parse(line, nullptr, false);
         // The last line of a run that was killed may be cut: it is measured again.
         if (!entry.is_object() || !entry.contains("name") || !entry.contains("kl") || !entry["name"].is_string() ||
-            !entry["kl"].is_number())
+            !entry["kl"].is_number() || !(entry["kl"].get<double>() >= 0 && entry["kl"].get<double>() < 1e6))
           break;
         results_[entry["name"].get<std::string>()] = entry["kl"].get<double>();
       }
@@ -45,7 +46,7 @@ class ResultFile {
     file.close();
     // Written anew, so that nothing follows half a line.
     std::ostringstream text;
-    text << run.dump() << '\n';
+    text << run.dump(-1, ' ', true, Json::error_handler_t::replace) << '\n';
     for (const auto& [name, kl] : results_) text << line_of(name, kl);
     write_file(path_, text.str());
     to_.open(path_, std::ios::binary | std::ios::app);
@@ -131,12 +132,17 @@ void take_texts(const std::vector<std::string>& files, CalibrateOptions& options
     throw UsageError(
         "calibrate was given one text, expected at least two -f: heads are measured on the first half of "
         "them, score and beta are chosen on the others");
+  std::set<std::string> names;
+  for (const std::string& file : files)
+    if (!names.insert(file_name(file)).second)
+      throw UsageError("two texts are named " + file_name(file) + ", expected different names");
   for (size_t i = 0; i < files.size(); ++i)
     (i < files.size() / 2 ? options.measure_on : options.choose_on)
         .push_back({file_name(files[i]), read_text(files[i], io.in)});
 }
 
-Json run_json(const Model& model, const CalibrateOptions& options) {
+/// All that a measurement depends on: results of a run that differs in any of it are not taken over.
+Json run_json(const Model& model, const CalibrateOptions& options, int32_t n_ctx, const std::string& backend) {
   const auto texts = [](const std::vector<CalibrateOptions::Text>& list) {
     Json names = Json::array();
     for (const CalibrateOptions::Text& text : list) names.push_back({text.name, content_hash(text.text)});
@@ -149,6 +155,12 @@ Json run_json(const Model& model, const CalibrateOptions& options) {
           {"choose_on", texts(options.choose_on)},
           {"n_tokens", options.n_tokens},
           {"n_choice_tokens", options.n_choice_tokens},
+          {"n_ctx", n_ctx},
+          {"backend", backend},
+          {"head_share", options.head_share},
+          {"keeps", options.keeps},
+          {"betas", options.betas},
+          {"max_text_tokens", options.max_text_tokens},
           {"seed", options.seed}};
 }
 
@@ -221,7 +233,7 @@ void calibrate_command(const Arguments& args, Streams& io) {
   Session session(model, *backend, make_session_options(common, *find_cache_config("uniform")));
 
   Calibration calibration;
-  ResultFile results(path + ".partial", run_json(model, options));
+  ResultFile results(path + ".partial", run_json(model, options, session.n_ctx(), backend->info().name));
   {
     const InterruptGuard guard(io.interrupt);
     Progress progress(io, results);

@@ -72,8 +72,12 @@ std::vector<HeadRoom> rooms_of(const LoadedModel& model, std::span<const MirrorT
   for (const int32_t window : model.windows) {
     auto found = std::find_if(known.begin(), known.end(), [&](const auto& it) { return it.first == window; });
     if (found == known.end()) {
-      const KeepRule rule = make_budget_rule(config.policy_set[0], {}, n, window, n_last);
-      known.push_back({window, {reachable_tokens(n, window), protected_by(rule, tokens)}});
+      KeepRule rule = make_budget_rule(config.policy_set[0], {}, n, window, n_last);
+      const int32_t n_reach = reachable_tokens(n, window);
+      // Under a bound of bytes special tokens count beside the last ones: they stay when the last are others.
+      if (config.kv_budget_bytes > 0) rule.local_from = max_position;
+      const int32_t n_beside = config.kv_budget_bytes > 0 ? n_last : 0;
+      known.push_back({window, {n_reach, std::min(protected_by(rule, tokens) + n_beside, n_reach)}});
       found = known.end() - 1;
     }
     rooms.insert(rooms.end(), static_cast<size_t>(model.n_kv_heads), found->second);

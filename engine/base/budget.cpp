@@ -43,9 +43,11 @@ std::vector<int32_t> shared_budgets(const CacheConfig& config, double keep, std:
     for (size_t h = 0; h < rooms.size(); ++h) total += budget_at(x, h);
     return total;
   };
-  // sigmoid is 0 and 1 to the last token long before these ends, whatever the lift.
-  double low = -60, high = 60;
-  for (int step = 0; step < 60; ++step) {
+  // sigmoid is 0 and 1 to the last token long before these ends.
+  double furthest = 0;
+  for (const double lift : lifts) furthest = std::max(furthest, std::abs(lift));
+  double low = -60 - furthest, high = 60 + furthest;
+  for (int step = 0; step < 70; ++step) {
     const double middle = (low + high) / 2;
     (total_at(middle) <= wanted ? low : high) = middle;
   }
@@ -77,9 +79,10 @@ std::vector<int32_t> shared_budgets_in_bytes(const CacheConfig& config, double k
   if (fits(best)) return best;
   best = shared_budgets(config, 0, rooms);
   if (!fits(best))
-    throw Error("the KV budget is " + std::to_string(config.kv_budget_bytes) + " bytes; expected at least " +
-                std::to_string(budget_bytes(best, page_bytes)) + " for the special tokens and the last " +
-                std::to_string(n_last_of_answer) + " of every head");
+    // While an answer is written this ends the turn, like any other lack of memory.
+    throw Error(ErrorKind::out_of_memory,
+                "the KV budget is " + std::to_string(config.kv_budget_bytes) + " bytes; expected at least " +
+                    std::to_string(budget_bytes(best, page_bytes)) + " for what is protected");
   double low = 0, high = keep;
   for (int step = 0; step < 24; ++step) {
     const double middle = (low + high) / 2;

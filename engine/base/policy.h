@@ -84,7 +84,7 @@ struct CacheConfig {
   /// Share of the tokens that all heads hold together at the end of a prompt. `shared`, `pooled`: always above 0.
   /// `fixed` with several policies: above 0, the threshold (and r_local = r_frequent) that gives it is solved for.
   double keep = 0;
-  int64_t kv_budget_bytes = 0;           // `shared`: live bytes never exceed it; 0: no bound
+  int64_t kv_budget_bytes = 0;           // `shared`: live bytes at most, after a prompt and while answering; 0: no bound
   double beta = 0;                       // `shared`: how much importance counts; 0: not at all
   std::vector<float> head_importance{};  // (n_layers * n_kv_heads) mean 1; empty: all heads alike
   std::string calibration_file{};        // a table to take importance from; empty: the model's own
@@ -156,7 +156,8 @@ struct KeepRule {
 /// Budgets are shares of the columns within reach: w = max(1, ceil(r_local * n)), ceil(r_frequent * n). Shares: 0 to 1.
 KeepRule make_keep_rule(Policy policy, int32_t n_tokens, int32_t window, double r_local, double r_frequent);
 
-/// Tokens that one head may hold (`shared`, `pooled`), as they were set for a number of columns within reach.
+/// Tokens that one head may hold (`shared`, `pooled`), as they were set for a number of columns within reach. What is
+/// protected is held in any case: where a short text is protected whole, the budget is less than what the head holds.
 struct HeadBudget {
   int32_t tokens = -1;  // -1: none, the policy alone decides
   int32_t of_tokens = 0;

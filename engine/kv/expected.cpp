@@ -12,28 +12,8 @@ namespace {
 // can make a column worth keeping that no predicted query looks at.
 constexpr double expected_floor = 0.02;
 
-/// Mean cosine and sine of a pair over the next positions.
-struct MeanRotation {
-  double cosine = 0;
-  double sine = 0;
-};
-
-std::vector<MeanRotation> mean_rotations(const RopeShape& rope, int32_t next_position) {
-  std::vector<MeanRotation> means(static_cast<size_t>(rope.n_rot / 2));
-  for (size_t pair = 0; pair < means.size(); ++pair) {
-    for (int32_t t = 0; t < n_expected_positions; ++t) {
-      const double angle = double{rope.frequencies[pair]} * (next_position + t);
-      means[pair].cosine += std::cos(angle);
-      means[pair].sine += std::sin(angle);
-    }
-    means[pair].cosine /= n_expected_positions;
-    means[pair].sine /= n_expected_positions;
-  }
-  return means;
-}
-
 /// Turns the pairs of n values that lie `step` apart.
-void rotate(const std::vector<MeanRotation>& means, RopeStyle style, double* values, size_t step) {
+void rotate(std::span<const MeanRotation> means, RopeStyle style, double* values, size_t step) {
   for (size_t pair = 0; pair < means.size(); ++pair) {
     double& a = values[step * (style == RopeStyle::neighbours ? 2 * pair : pair)];
     double& b = values[step * (style == RopeStyle::neighbours ? 2 * pair + 1 : pair + means.size())];
@@ -45,8 +25,22 @@ void rotate(const std::vector<MeanRotation>& means, RopeStyle style, double* val
 
 }  // namespace
 
-void expect_queries(std::span<const float> moments, int32_t head_dim, int32_t n_rows, const RopeShape& rope,
-                    int32_t next_position, float scale, std::span<float> out) {
+std::vector<MeanRotation> mean_rotations(std::span<const float> frequencies, int32_t next_position) {
+  std::vector<MeanRotation> means;
+  for (const float frequency : frequencies) {
+    MeanRotation mean;
+    for (int32_t t = 0; t < n_expected_positions; ++t) {
+      const double angle = double{frequency} * (next_position + t);
+      mean.cosine += std::cos(angle) / n_expected_positions;
+      mean.sine += std::sin(angle) / n_expected_positions;
+    }
+    means.push_back(mean);
+  }
+  return means;
+}
+
+void expect_queries(std::span<const float> moments, int32_t head_dim, int32_t n_rows, RopeStyle style,
+                    std::span<const MeanRotation> rotations, float scale, std::span<float> out) {
   const auto d = static_cast<size_t>(head_dim);
   assert(n_rows > 0 && moments.size() == d * (d + 2) && out.size() == d * (d + 1));
   const std::span<const float> shift = moments.first(d), sum = moments.subspan(d, d), products = moments.subspan(2 * d);
@@ -57,10 +51,9 @@ void expect_queries(std::span<const float> moments, int32_t head_dim, int32_t n_
       covariance[i * d + j] =
           double{products[i * d + j]} / n_rows - double{sum[i]} / n_rows * (double{sum[j]} / n_rows);
   }
-  const std::vector<MeanRotation> means = mean_rotations(rope, next_position);
-  rotate(means, rope.style, mean.data(), 1);
-  for (size_t row = 0; row < d; ++row) rotate(means, rope.style, covariance.data() + row * d, 1);
-  for (size_t column = 0; column < d; ++column) rotate(means, rope.style, covariance.data() + column, d);
+  rotate(rotations, style, mean.data(), 1);
+  for (size_t row = 0; row < d; ++row) rotate(rotations, style, covariance.data() + row * d, 1);
+  for (size_t column = 0; column < d; ++column) rotate(rotations, style, covariance.data() + column, d);
   for (size_t i = 0; i < d; ++i) out[i] = static_cast<float>(scale * mean[i]);
   for (size_t i = 0; i < d * d; ++i) out[d + i] = static_cast<float>(0.5 * scale * scale * covariance[i]);
 }

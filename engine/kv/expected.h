@@ -20,20 +20,21 @@ inline constexpr int32_t n_skipped_queries = 4;
 /// proportion.
 inline constexpr int32_t n_expected_rows = 64;
 
-/// A layer's RoPE.
-struct RopeShape {
-  RopeStyle style = RopeStyle::neighbours;
-  int32_t n_rot = 0;
-  std::span<const float> frequencies;  // (n_rot / 2), radians a position
+/// Mean cosine and sine of a pair that RoPE rotates, over the next positions.
+struct MeanRotation {
+  double cosine = 0;
+  double sine = 0;
 };
+/// frequencies: (n_rot / 2), radians a position. The same for all heads, and for layers with the same frequencies.
+std::vector<MeanRotation> mean_rotations(std::span<const float> frequencies, int32_t next_position);
 
 /// Mean m and covariance S of a head's queries before RoPE, turned by the mean rotation R of the next positions, as the
 /// terms of scale * k . (R m) + scale^2 / 2 * k^T (R S R^T) k: the logarithm of the mean of exp(scale * q . k) over
 /// normally distributed q.
 /// moments: of one query head as in QueryMoments: shift, sum, products; n_rows: rows that were added, at least 1
 /// out: (head_dim * (1 + head_dim)): linear, then quadratic, row-major
-void expect_queries(std::span<const float> moments, int32_t head_dim, int32_t n_rows, const RopeShape& rope,
-                    int32_t next_position, float scale, std::span<float> out);
+void expect_queries(std::span<const float> moments, int32_t head_dim, int32_t n_rows, RopeStyle style,
+                    std::span<const MeanRotation> rotations, float scale, std::span<float> out);
 
 /// Scores of a KV head's columns: the softmax over the columns within reach, meaned over the query group, a little for
 /// every column, times the norm of its value. Columns beyond reach get 0.

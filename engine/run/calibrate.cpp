@@ -73,8 +73,12 @@ class Calibrator : private TurnObserver {
           model_.chat_template() != nullptr
               ? encode_chat(model_, {{.role = "user", .content = text.text + "\n\nContinue.", .ids = {}}})
               : encode_raw(model_, text.text, false);
-      const auto room = static_cast<size_t>(
-          std::min(options_.max_text_tokens, session_.n_ctx() - std::max(options_.n_tokens, options_.n_choice_tokens)));
+      const int32_t n_room =
+          std::min(options_.max_text_tokens, session_.n_ctx() - std::max(options_.n_tokens, options_.n_choice_tokens));
+      if (n_room < min_calibration_tokens)
+        throw Error("the context of " + std::to_string(session_.n_ctx()) + " tokens has no room for a text; expected " +
+                    std::to_string(min_calibration_tokens) + " beside the tokens that are followed");
+      const auto room = static_cast<size_t>(n_room);
       if (ids.size() > room) {
         std::mt19937_64 random(options_.seed);
         const size_t first = random() % (ids.size() - room + 1);

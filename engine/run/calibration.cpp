@@ -7,7 +7,6 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -54,6 +53,13 @@ class Hash {
   XXH3_state_t* state_;
 };
 
+/// A whole number; a JSON number of another kind would be cut.
+int32_t read_int(const Json& value) {
+  if (!value.is_number_integer() || value.get<int64_t>() < 0 || value.get<int64_t>() > 1 << 30)
+    throw Error("a count is " + value.dump() + "; expected a whole number");
+  return value.get<int32_t>();
+}
+
 Json texts_json(const std::vector<CalibrationText>& texts) {
   Json list = Json::array();
   for (const CalibrationText& text : texts)
@@ -65,7 +71,7 @@ std::vector<CalibrationText> read_texts(const Json& list) {
   std::vector<CalibrationText> texts;
   for (const Json& text : list)
     texts.push_back(
-        {text.at("name").get<std::string>(), text.at("hash").get<std::string>(), text.at("n_tokens").get<int32_t>()});
+        {text.at("name").get<std::string>(), text.at("hash").get<std::string>(), read_int(text.at("n_tokens"))});
   return texts;
 }
 
@@ -92,12 +98,16 @@ std::vector<double> read_losses(const Json& list, const char* name, size_t n_hea
 }
 
 std::string read_file(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) throw Error(ErrorKind::io, path + " is a folder, expected a file");
   std::ifstream file(path, std::ios::binary);
   if (!file) throw Error(ErrorKind::io, "cannot open " + path);
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  std::string text(max_file_bytes + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (file.bad()) throw Error(ErrorKind::io, "cannot read " + path);
+  text.resize(static_cast<size_t>(file.gcount()));
   if (text.size() > max_file_bytes)
-    throw Error(path + " has " + std::to_string(text.size()) + " bytes; expected a calibration, at most " +
-                std::to_string(max_file_bytes));
+    throw Error(path + " has more than " + std::to_string(max_file_bytes) + " bytes; expected a calibration");
   return text;
 }
 
@@ -158,15 +168,15 @@ Calibration parse_calibration(std::string_view json, std::string_view where) {
   Calibration calibration;
   try {
     const Json object = Json::parse(json);
-    const int version = object.at("headroom_calibration").get<int>();
+    const int version = read_int(object.at("headroom_calibration"));
     if (version != format_version)
       throw Error("its format is " + std::to_string(version) + "; expected " + std::to_string(format_version));
     calibration.version = object.at("version").get<std::string>();
     const Json& model = object.at("model");
     calibration.model_name = model.at("name").get<std::string>();
     calibration.fingerprint = model.at("fingerprint").get<std::string>();
-    calibration.n_layers = model.at("n_layers").get<int32_t>();
-    calibration.n_kv_heads = model.at("n_kv_heads").get<int32_t>();
+    calibration.n_layers = read_int(model.at("n_layers"));
+    calibration.n_kv_heads = read_int(model.at("n_kv_heads"));
     if (calibration.n_layers < 1 || calibration.n_layers > 4096 || calibration.n_kv_heads < 1 ||
         calibration.n_kv_heads > 4096)
       throw Error("it is of " + std::to_string(calibration.n_layers) + " layers of " +
@@ -174,7 +184,7 @@ Calibration parse_calibration(std::string_view json, std::string_view where) {
     calibration.measured_on = read_texts(object.at("measured_on"));
     calibration.chosen_on = read_texts(object.at("chosen_on"));
     const Json& settings = object.at("settings");
-    calibration.n_tokens = settings.at("n_tokens").get<int32_t>();
+    calibration.n_tokens = read_int(settings.at("n_tokens"));
     calibration.head_share = settings.at("head_share").get<double>();
     calibration.keeps = settings.at("keeps").get<std::vector<double>>();
     calibration.seed = settings.at("seed").get<uint64_t>();
@@ -215,7 +225,8 @@ std::string calibration_path(const Model& model) {
 std::optional<Calibration> find_calibration(const Model& model) {
   const std::string fingerprint = model_fingerprint(model);
   const std::string path = config_folder() + "/calibration/" + fingerprint + ".json";
-  if (std::filesystem::exists(path)) {
+  std::error_code error;
+  if (std::filesystem::exists(path, error)) {
     Calibration calibration = parse_calibration(read_file(path), path);
     check_calibration(calibration, model, path);
     return calibration;
@@ -249,7 +260,11 @@ ResolvedConfig resolve_config(CacheConfig config, const Model& model) {
   try {
     if (const std::optional<Calibration> calibration = find_calibration(model))
       return {with_calibration(std::move(config), *calibration), ""};
+    config.score = TokenScore::accumulated;  // whatever the table of another model chose
+    config.beta = 0;
   } catch (const Error& error) {
+    config.score = TokenScore::accumulated;
+    config.beta = 0;
     return {config, std::string(error.what()) +
                         "; all heads count alike until it is measured again: headroom calibrate -m " + model.path()};
   }

@@ -110,8 +110,8 @@ std::span<const float> Forward::rope_frequencies(int32_t layer) const {
   return rope_frequencies_[static_cast<size_t>(layer)];
 }
 
-void Forward::project(int32_t layer, Matrix x, int32_t position0, const Activations& block, const QueryMoments* moments,
-                      int32_t skip_rows) const {
+void Forward::project(int32_t layer, Matrix x, int32_t position0, const Activations& block,
+                      const std::function<void(Matrix)>& before_rope) const {
   const LayerWeights& w = layers_[static_cast<size_t>(layer)];
   const int32_t n = x.n_rows;
   const Matrix hidden = block.hidden.rows(0, n), q = block.q.rows(0, n), k = block.k.rows(0, n), v = block.v.rows(0, n);
@@ -123,8 +123,7 @@ void Forward::project(int32_t layer, Matrix x, int32_t position0, const Activati
   const int32_t head_dim = config().head_dim;
   if (w.attn_q_norm) backend_.rms_norm(by_head(q, head_dim), *w.attn_q_norm, config().rms_eps, by_head(q, head_dim));
   if (w.attn_k_norm) backend_.rms_norm(by_head(k, head_dim), *w.attn_k_norm, config().rms_eps, by_head(k, head_dim));
-  if (moments != nullptr && skip_rows < n)
-    backend_.add_query_moments(q.rows(skip_rows, n - skip_rows), head_dim, *moments);
+  if (before_rope) before_rope(q);
   backend_.rope(q, head_dim, position0, config().rope_style, config().n_rot, *w.rope_frequencies);
   backend_.rope(k, head_dim, position0, config().rope_style, config().n_rot, *w.rope_frequencies);
 }

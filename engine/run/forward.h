@@ -2,6 +2,7 @@
 // feed-forward after it, logits at the end. Attention itself stands between the two, in prefill.cpp and decode.cpp.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -47,9 +48,9 @@ class Forward {
   /// x row r = embedding of ids[r].  x: (n, n_embd)
   void embed(std::span<const TokenId> ids, Matrix x) const;
   /// Fills q, k, v of the block, after bias, norm and RoPE; row r is at position0 + r.  x: (n, n_embd)
-  /// moments: if given, grow by the queries before RoPE, those of the first skip rows left out.
+  /// before_rope: if given, is called with q before RoPE.
   void project(int32_t layer, Matrix x, int32_t position0, const Activations& block,
-               const QueryMoments* moments = nullptr, int32_t skip_rows = 0) const;
+               const std::function<void(Matrix)>& before_rope = {}) const;
   /// Radians a position of a layer's rotated pairs.  (n_rot / 2)
   std::span<const float> rope_frequencies(int32_t layer) const;
   /// Adds attention's and the feed-forward network's contributions to x.  attended: (n, n_heads * head_dim)

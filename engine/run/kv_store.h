@@ -73,8 +73,10 @@ class KvStore final : private SlabOwner {
   void compact_layer(const LayerPrefill& layer);
   void end_prefill(int32_t n_new);
   void begin_answer() { mark(); }
-  /// Takes over a configuration whose heads hold a part of what they hold now: nothing is read again. False, with
-  /// nothing changed, where that cannot be told or is not so. Nothing before it can be undone then.
+  /// Throws Error where a bound in bytes does not hold what is protected in a conversation of any length.
+  void check_budget_bytes(const CacheConfig& config, std::span<const SlotTag> new_tags) const;
+  /// Takes over a configuration whose heads hold a part of what they hold now: nothing is read again. False where that
+  /// is not so, or memory ran out on the way: the cache is to be built anew then. Nothing before it can be undone.
   bool trim(const CacheConfig& config);
   /// Lets one head go down to its best tokens; from there its budget grows again with the conversation.
   void cut_head(int32_t head, int32_t n_tokens);

@@ -1,7 +1,9 @@
 // A layer's measurements ─► each head's scores, policy and budget, and what it keeps. The part of KvStore that chooses;
 // pages, undo and steps are in kv_store.cpp.
 #include <algorithm>
+#include <cmath>
 
+#include "engine/base/error.h"
 #include "engine/kv/expected.h"
 #include "engine/kv/threshold.h"
 #include "engine/run/kv_store.h"
@@ -184,13 +186,17 @@ void KvStore::pool_budgets(const LayerPrefill& layer, std::span<const Columns> h
       if (rule.keeps_always(position, tag_class(columns.tags[j])))
         ++rooms.back().n_protected;
       else
-        competing.back().push_back(columns.scores[j]);
+        competing.back().push_back(columns.scores[j] == columns.scores[j] ? columns.scores[j] : -3e38f);  // NaN is last
     }
   }
   const std::vector<int32_t> budgets = pooled_budgets(config_.keep, rooms, competing);
-  for (int32_t h = 0; h < model_.n_kv_heads; ++h)
-    caches_.head(head_index(layer.layer, h)).budget = {
-        .tokens = budgets[static_cast<size_t>(h)], .of_tokens = rooms[static_cast<size_t>(h)].n_reach, .grows = true};
+  for (size_t h = 0; h < rooms.size(); ++h) {
+    const auto even = static_cast<int32_t>(std::lround(config_.keep * rooms[h].n_reach));
+    caches_.head(head_index(layer.layer, static_cast<int32_t>(h))).budget = {
+        .tokens = budgets[h] == rooms[h].n_protected ? std::min(budgets[h], even) : budgets[h],
+        .of_tokens = rooms[h].n_reach,
+        .grows = true};
+  }
 }
 
 /// Applies the head's rule to its columns and gives it the pages for what stays.
@@ -250,10 +256,29 @@ void KvStore::begin_prefill(std::span<const SlotTag> new_tags) {
   if (config_.budget == BudgetKind::fixed && config_.keep > 0 && config_.policy_set.size() > 1 && n_tokens_ == 0)
     solving_.resize(static_cast<size_t>(caches_.n_heads()));
   if (config_.budget != BudgetKind::shared) return;
+  check_budget_bytes(config_, new_tags);
   const int32_t n_last = config_.kv_budget_bytes > 0 ? n_last_of_answer : n_last_of_prompt;
   const std::vector<HeadBudget> budgets = plan_budgets(new_tags, config_, n_last);
   for (int32_t head = 0; head < caches_.n_heads(); ++head)
     caches_.head(head).budget = budgets[static_cast<size_t>(head)];
+}
+
+void KvStore::check_budget_bytes(const CacheConfig& config, std::span<const SlotTag> new_tags) const {
+  if (config.kv_budget_bytes == 0) return;
+  // A long text of this kind: every head holds the last tokens and what is protected beside them.
+  std::vector<int32_t> least;
+  const std::vector<HeadRoom> now = rooms(new_tags, config, 0);
+  for (size_t head = 0; head < now.size(); ++head) {
+    const int32_t window = model_.layers[head / static_cast<size_t>(model_.n_kv_heads)].window;
+    const int32_t n_protected = std::max(now[head].n_protected, n_first_tokens) + n_last_of_answer;
+    least.push_back(window > 0 ? std::min(n_protected, window - 1) : n_protected);
+  }
+  const int64_t needed =
+      budget_bytes(least, static_cast<int64_t>(PageLayout{model_.head_dim, config.cache_type}.page_bytes()));
+  if (needed > config.kv_budget_bytes)
+    throw Error("the KV budget is " + std::to_string(config.kv_budget_bytes) + " bytes; expected at least " +
+                std::to_string(needed) + ", which the special tokens and the last " + std::to_string(n_last_of_answer) +
+                " take in every head");
 }
 
 std::vector<HeadRoom> KvStore::rooms(std::span<const SlotTag> new_tags, const CacheConfig& config,
@@ -264,31 +289,46 @@ std::vector<HeadRoom> KvStore::rooms(std::span<const SlotTag> new_tags, const Ca
     const int32_t window = model_.layers[static_cast<size_t>(head / model_.n_kv_heads)].window;
     const KeepRule rule = make_budget_rule(config.policy_set.front(), {}, n_total, window, n_last);
     rooms.push_back({.n_reach = n_total - rule.reach_from, .n_protected = 0});
+    // Under a bound of bytes what is protected for other reasons stays when the last tokens are others: counted beside.
+    const bool counts_beside = config.kv_budget_bytes > 0;
+    KeepRule others = rule;
+    others.local_from = max_position;
     const auto count = [&](std::span<const SlotTag> tags) {
       for (const SlotTag tag : tags)
-        if (tag_position(tag) >= rule.reach_from && rule.keeps_always(tag_position(tag), tag_class(tag)))
+        if (tag_position(tag) >= rule.reach_from &&
+            (counts_beside ? others : rule).keeps_always(tag_position(tag), tag_class(tag)))
           ++rooms.back().n_protected;
     };
     count(caches_.head(head).tags);
     count(new_tags);
+    if (counts_beside) rooms.back().n_protected = std::min(rooms.back().n_protected + n_last, rooms.back().n_reach);
   }
   return rooms;
 }
 
 std::vector<HeadBudget> KvStore::plan_budgets(std::span<const SlotTag> new_tags, const CacheConfig& config,
                                               int32_t n_last) const {
-  const std::vector<HeadRoom> all_rooms = rooms(new_tags, config, n_last);
-  std::vector<int32_t> tokens = shared_budgets(config, config.keep, all_rooms);
-  bool grows = true;
-  if (config.kv_budget_bytes > 0) {
-    const auto page_bytes = static_cast<int64_t>(caches_.pool().layout().page_bytes());
-    std::vector<int32_t> bounded = shared_budgets_in_bytes(config, config.keep, all_rooms, page_bytes);
-    grows = bounded == tokens;
-    tokens = std::move(bounded);
-  }
+  std::vector<HeadRoom> all_rooms = rooms(new_tags, config, n_last);
+  const std::vector<int32_t> wanted = shared_budgets(config, config.keep, all_rooms);
   std::vector<HeadBudget> budgets;
-  for (size_t head = 0; head < tokens.size(); ++head)
-    budgets.push_back({.tokens = tokens[head], .of_tokens = all_rooms[head].n_reach, .grows = grows});
+  if (config.kv_budget_bytes > 0) {
+    const std::vector<int32_t> bounded =
+        shared_budgets_in_bytes(config, config.keep, all_rooms, static_cast<int64_t>(layout().page_bytes()));
+    if (bounded != wanted) {
+      for (size_t head = 0; head < bounded.size(); ++head)
+        budgets.push_back({.tokens = bounded[head], .of_tokens = all_rooms[head].n_reach, .grows = false});
+      return budgets;
+    }
+  }
+  // A head that holds just what is protected grows by its share from there on, not by all that is protected now.
+  std::vector<HeadRoom> free_rooms = all_rooms;
+  for (HeadRoom& room : free_rooms) room.n_protected = 0;
+  const std::vector<int32_t> shares = shared_budgets(config, config.keep, free_rooms);
+  for (size_t head = 0; head < wanted.size(); ++head)
+    budgets.push_back(
+        {.tokens = wanted[head] == all_rooms[head].n_protected ? std::min(wanted[head], shares[head]) : wanted[head],
+         .of_tokens = all_rooms[head].n_reach,
+         .grows = true});
   return budgets;
 }
 
@@ -366,23 +406,30 @@ void KvStore::cut_head(int32_t head, int32_t n_tokens) {
 }
 
 bool KvStore::trim(const CacheConfig& config) {
+  check_budget_bytes(config, {});
   CacheConfig same_bounds = config;
   same_bounds.keep = config_.keep;
   same_bounds.kv_budget_bytes = config_.kv_budget_bytes;
   if (config_.budget != BudgetKind::shared || n_tokens_ == 0 || same_bounds != config_) return false;
-  const std::vector<HeadBudget> budgets = plan_budgets({}, config, n_last_of_answer);
+  const std::vector<HeadBudget> budgets =
+      plan_budgets({}, config, config.kv_budget_bytes > 0 ? n_last_of_answer : n_last_of_prompt);
   for (int32_t head = 0; head < caches_.n_heads(); ++head) {
     const HeadCache& cache = caches_.head(head);
     const int32_t window = model_.layers[static_cast<size_t>(head / model_.n_kv_heads)].window;
     const int32_t n_now = std::min(cache.budget.at(reachable_tokens(n_tokens_, window)), cache.length());
-    if (budgets[static_cast<size_t>(head)].tokens > n_now) return false;
+    // The rounding of a share may give a head one token more under a smaller one; it has none to give.
+    if (budgets[static_cast<size_t>(head)].tokens > n_now + 1) return false;
+  }
+  log_.clear();
+  try {
+    for (int32_t head = 0; head < caches_.n_heads(); ++head) {
+      caches_.head(head).budget = budgets[static_cast<size_t>(head)];
+      keep_held(head, rule_of(head, n_tokens_, n_last_of_prompt));
+    }
+  } catch (const Error&) {
+    return false;  // some heads are cut, each whole in itself: the caller builds the cache anew
   }
   config_ = config;
-  log_.clear();
-  for (int32_t head = 0; head < caches_.n_heads(); ++head) {
-    caches_.head(head).budget = budgets[static_cast<size_t>(head)];
-    keep_held(head, rule_of(head, n_tokens_, n_last_of_prompt));
-  }
   move_pages();
   return true;
 }

@@ -62,29 +62,31 @@ class Expectation {
  public:
   Expectation(const Forward& forward, bool wanted) : forward_(forward) {
     if (!wanted) return;
-    moments_.resize(static_cast<size_t>(config().n_heads * QueryMoments::values(config().head_dim)));
+    moments_.resize(static_cast<size_t>(config().n_heads) * moment_values());
     queries_.resize(static_cast<size_t>(config().n_heads) * query_values());
     moments_buffer_ = backend().allocate(moments_.size() * sizeof(float));
     queries_buffer_ = backend().allocate(queries_.size() * sizeof(float));
   }
 
   bool is_wanted() const { return moments_buffer_ != nullptr; }
-  QueryMoments moments() const { return {moments_buffer_.get()}; }
 
-  void begin_layer() {
-    std::fill(moments_.begin(), moments_.end(), 0.0f);
-    backend().upload(*moments_buffer_, 0, std::as_bytes(std::span(moments_)));
+  void begin_layer() { n_added_ = 0; }
+
+  /// The queries of some rows of the layer, before RoPE.
+  void add(Matrix q) {
+    if (n_added_ == 0) shift_by(q.rows(0, 1));
+    n_added_ += q.n_rows;
+    backend().add_query_moments(q, config().head_dim, {moments_buffer_.get()});
   }
 
-  /// After the moments of all n_rows queries were added: fills the layer's logits and norms.
-  void finish_layer(int32_t layer, int32_t n_rows, int32_t next_position, std::span<const HeadView> held, int32_t n_new,
+  /// After all queries were added: fills the layer's logits and norms.
+  void finish_layer(int32_t layer, int32_t next_position, std::span<const HeadView> held, int32_t n_new,
                     const LayerPrefill& to) {
     backend().download(*moments_buffer_, 0, std::as_writable_bytes(std::span(moments_)));
-    const RopeShape rope{config().rope_style, config().n_rot, forward_.rope_frequencies(layer)};
-    const auto n_moments = static_cast<size_t>(QueryMoments::values(config().head_dim));
+    const std::span<const MeanRotation> rotations = rotations_of(layer, next_position);
     for (size_t h = 0; h < static_cast<size_t>(config().n_heads); ++h)
-      expect_queries(std::span(moments_).subspan(h * n_moments, n_moments), config().head_dim, n_rows, rope,
-                     next_position, config().attention_scale,
+      expect_queries(std::span(moments_).subspan(h * moment_values(), moment_values()), config().head_dim, n_added_,
+                     config().rope_style, rotations, config().attention_scale,
                      std::span(queries_).subspan(h * query_values(), query_values()));
     backend().upload(*queries_buffer_, 0, std::as_bytes(std::span(queries_)));
     backend().expected_attention({.queries = queries_buffer_.get(),
@@ -103,9 +105,33 @@ class Expectation {
   size_t query_values() const {
     return static_cast<size_t>(config().head_dim) * (static_cast<size_t>(config().head_dim) + 1);
   }
+  size_t moment_values() const { return static_cast<size_t>(QueryMoments::values(config().head_dim)); }
+
+  /// Moments of nothing, about a first row of queries: near enough to the mean to keep the digits of the variance.
+  void shift_by(Matrix q) {
+    std::vector<float> row(static_cast<size_t>(q.n_cols));
+    backend().download(*q.buffer, static_cast<size_t>(q.offset) * sizeof(float),
+                       std::as_writable_bytes(std::span(row)));
+    std::fill(moments_.begin(), moments_.end(), 0.0f);
+    const auto d = static_cast<size_t>(config().head_dim);
+    for (size_t h = 0; h * d < row.size(); ++h)
+      std::copy_n(row.data() + h * d, d, moments_.data() + h * moment_values());
+    backend().upload(*moments_buffer_, 0, std::as_bytes(std::span(moments_)));
+  }
+
+  /// Few layers differ in their frequencies: each kind is averaged once.
+  std::span<const MeanRotation> rotations_of(int32_t layer, int32_t next_position) {
+    const std::span<const float> frequencies = forward_.rope_frequencies(layer);
+    for (const auto& [known, rotations] : rotations_)
+      if (std::equal(known.begin(), known.end(), frequencies.begin(), frequencies.end())) return rotations;
+    rotations_.emplace_back(frequencies, mean_rotations(frequencies, next_position));
+    return rotations_.back().second;
+  }
 
   const Forward& forward_;
   std::vector<float> moments_, queries_;
+  int32_t n_added_ = 0;  // rows of the layer
+  std::vector<std::pair<std::span<const float>, std::vector<MeanRotation>>> rotations_;
   std::unique_ptr<DeviceBuffer> moments_buffer_, queries_buffer_;
 };
 
@@ -175,9 +201,10 @@ struct Prefill {
       if (observer.stop_requested()) throw Cancelled{};
       const int32_t n = std::min(block_tokens, n_new - first);
       const Matrix x = stream.rows(first, n);
-      const QueryMoments moments = expectation.moments();
-      forward.project(layer, x, position0 + first, block, expectation.is_wanted() ? &moments : nullptr,
-                      std::max(0, n_skipped - first));
+      const int32_t n_left_out = std::max(0, n_skipped - first);
+      forward.project(layer, x, position0 + first, block, [&](Matrix q) {
+        if (expectation.is_wanted() && n_left_out < n) expectation.add(q.rows(n_left_out, n - n_left_out));
+      });
       backend.store_kv(block.k.rows(0, n), block.v.rows(0, n), scratch, first);
       attend(layer, first, n, held, result);
       if (layer + 1 < config.n_layers)
@@ -187,8 +214,7 @@ struct Prefill {
       report(layer, first + n);
     }
     const auto start = Clock::now();
-    if (expectation.is_wanted())
-      expectation.finish_layer(layer, n_new - n_skipped, position0 + n_new, held, n_new, result);
+    if (expectation.is_wanted()) expectation.finish_layer(layer, position0 + n_new, held, n_new, result);
     store.compact_layer(result);
     profile_ms += ms_since(start);
     model.file().check_still_whole();

@@ -386,6 +386,7 @@ Session::Session(const Model& model, Backend& backend, const SessionOptions& opt
                 std::to_string(model.config().n_ctx_train));
   check_page_layout({model.config().head_dim, options.cache.cache_type});
   impl_ = std::make_unique<Impl>(model, backend, options, std::move(resolved));
+  if (options.cache.budget == BudgetKind::shared) impl_->store.check_budget_bytes(impl_->cache_config, {});
 }
 Session::~Session() = default;
 
@@ -411,6 +412,7 @@ bool Session::undo_turn() {
 void Session::set_cache_config(const CacheConfig& config) {
   ResolvedConfig resolved = resolve(config, impl_->model);
   check_page_layout({impl_->model.config().head_dim, config.cache_type});
+  if (config.budget == BudgetKind::shared) impl_->store.check_budget_bytes(resolved.config, {});
   impl_->cache_config = std::move(resolved.config);
   impl_->cache_note = std::move(resolved.note);
   impl_->config_changed = !impl_->ids.empty();
@@ -444,8 +446,10 @@ void Session::mark() {
 }
 
 bool Session::return_to_mark() {
-  assert(impl_->store.can_undo(KvStore::Mark::answer));
-  impl_->undo(KvStore::Mark::answer);
+  if (impl_->store.can_undo(KvStore::Mark::answer))
+    impl_->undo(KvStore::Mark::answer);
+  else
+    impl_->clear();  // the log was given up for memory
   if (impl_->ids.empty()) return false;
   impl_->logits = impl_->first_logits;
   return true;

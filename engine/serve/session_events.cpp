@@ -311,6 +311,7 @@ void SessionEvents::tell_cache(bool forgets) {
   rebuilt.snapshot = std::make_unique<stream::SnapshotT>(make_snapshot(state));
   rebuilt.config = std::make_unique<stream::CacheConfigT>(headroom::to_stream(state.config));
   rebuilt.note = session_.cache_note();
+  rebuilt.page_bytes = session_.page_bytes();
   const bool has_budgets = std::any_of(state.heads.begin(), state.heads.end(),
                                        [](const HeadState& head) { return head.budget.tokens >= 0; });
   for (const HeadState& head : state.heads) {
@@ -320,8 +321,6 @@ void SessionEvents::tell_cache(bool forgets) {
       rebuilt.budget_of_tokens.push_back(head.budget.of_tokens);
       rebuilt.budget_grows.push_back(head.budget.grows);
     }
-    // The size of a page follows from the cache type; whoever holds one tells it.
-    if (head.pages > 0) rebuilt.page_bytes = head.bytes / head.pages;
     if (state.has_profile)
       rebuilt.recoveries.insert(rebuilt.recoveries.end(), head.profile.recoveries.begin(),
                                 head.profile.recoveries.end());

@@ -62,7 +62,8 @@ TEST_CASE("profile --json has its keys, and a head for each KV head of each laye
   int index = 0;
   int64_t bytes = 0;
   for (const json& head : report["heads"]) {
-    CHECK(keys_of(head) == std::set<std::string>{"layer", "kv_head", "recovery", "policy", "kept_tokens", "bytes"});
+    CHECK(keys_of(head) == std::set<std::string>{"layer", "kv_head", "recovery", "policy", "kept_tokens",
+                                                 "budget_tokens", "importance", "bytes"});
     CHECK(head["layer"] == index / 2);
     CHECK(head["kv_head"] == index % 2);
     CHECK(head["recovery"].size() == 5);

@@ -21,6 +21,7 @@ CacheState small_state() {
                            .recovery = {},
                            .profile = {},
                            .policy = paper[policy[i]],
+                           .budget = {},
                            .kept_tokens = kept[i],
                            .pages = 1,
                            .bytes = 1024 * kept[i]});

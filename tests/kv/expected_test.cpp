@@ -20,7 +20,7 @@ TEST_CASE("without RoPE the terms are mean and covariance, scaled") {
   // Queries (1, 2) and (3, 6) about the shift (1, 1): mean (2, 4), covariance ((1, 2), (2, 4)).
   const std::vector<float> moments{1, 1, 2, 6, 4, 10, 10, 26};
   std::vector<float> out(6);
-  expect_queries(moments, 2, 2, {RopeStyle::halves, 0, {}}, 100, 0.5f, out);
+  expect_queries(moments, 2, 2, RopeStyle::halves, {}, 0.5f, out);
   CHECK(out[0] == Approx(1));
   CHECK(out[1] == Approx(2));
   CHECK(out[2] == Approx(0.125));
@@ -45,7 +45,7 @@ TEST_CASE("RoPE turns mean and covariance by the mean rotation of the next posit
       }
     }
     std::vector<float> out(d * (d + 1));
-    expect_queries(moments, d, n, {style, d, frequencies}, next_position, 1, out);
+    expect_queries(moments, d, n, style, mean_rotations(frequencies, next_position), 1, out);
 
     // The same by matrices: R is the mean of the rotations, as a whole d x d matrix.
     double rotation[d][d] = {};
@@ -93,7 +93,7 @@ TEST_CASE("a mean far from zero does not take the digits of the variance") {
     squares += double{offset} * offset;
   }
   std::vector<float> out(2);
-  expect_queries(moments, 1, n, {RopeStyle::halves, 0, {}}, n, 1, out);
+  expect_queries(moments, 1, n, RopeStyle::halves, {}, 1, out);
   CHECK(out[0] == Approx(1000));
   CHECK(2 * out[1] == Approx(squares / n - sum / n * sum / n).epsilon(1e-3));
 }

@@ -134,24 +134,49 @@ TEST_CASE("live bytes never exceed a budget in bytes, from the prompt to the las
         check("second answer");
       }
       CHECK(it.kept() < it.reachable());
-      // The peak of a prefill is the budget and one layer of the turn's tokens.
-      const int64_t layer_bytes = int64_t{2} * 90 * it.model.config().kv_dim() * 2;
-      CHECK(it.session.cache_state().kv_peak_bytes <=
-            config.kv_budget_bytes + n_heads * it.session.page_bytes() + layer_bytes);
+      // The peak of a prompt's prefill is the budget and one layer of its tokens.
+      Fixture long_prompt(architecture, config, head_dim);
+      long_prompt.read(400, 6);
+      const int64_t layer_bytes = int64_t{2} * 400 * it.model.config().kv_dim() * 2;
+      CHECK(long_prompt.session.cache_state().kv_peak_bytes <= config.kv_budget_bytes + layer_bytes);
     }
 }
 
 TEST_CASE("a budget in bytes that does not hold what is protected is refused, and the cache stays as it was") {
   CacheConfig config = uneven(tiny(Architecture::llama), TokenScore::expected, 1);
-  config.kv_budget_bytes = 1000;
   Fixture it(Architecture::llama, config);
-  CHECK_THROWS_WITH(it.read(200, 1), Contains("the KV budget is 1000 bytes; expected at least"));
-  CHECK(it.session.ids().empty());
-  CHECK(it.session.cache_state().kv_live_bytes == 0);
-  config.kv_budget_bytes = 0;
-  it.session.set_cache_config(config);
   it.read(200, 1);
-  CHECK(it.session.ids().size() == 200);
+  const std::vector<Session::HeadDump> before = it.session.dump();
+  CacheConfig too_small = config;
+  too_small.kv_budget_bytes = 1000;
+  CHECK_THROWS_WITH(it.session.set_cache_config(too_small), Contains("the KV budget is 1000 bytes; expected at least"));
+  CHECK(it.session.dump() == before);
+  CHECK(it.session.cache_config() == config);
+  it.write(5, 2);
+  CHECK(it.session.ids().size() == 205);
+  CHECK_THROWS_WITH(Fixture(Architecture::llama, too_small), Contains("expected at least"));
+}
+
+TEST_CASE("the bytes that the refusal names are enough for an answer of any length after a prompt of any length") {
+  CacheConfig config = uneven(tiny(Architecture::llama), TokenScore::expected, 1);
+  const auto n_heads = static_cast<int64_t>(config.head_importance.size());
+  for (const int32_t n_prompt : {3, 36, 48, 65, 130}) {
+    config.kv_budget_bytes = 5 * n_heads * Fixture(Architecture::llama, config).session.page_bytes();  // 64 + 4 tokens
+    Fixture it(Architecture::llama, config);
+    it.read(n_prompt, 3);
+    for (int i = 0; i < 150; ++i) {
+      it.write(1, static_cast<uint64_t>(i));
+      CHECK(it.session.cache_state().kv_live_bytes <= config.kv_budget_bytes + n_heads * it.session.page_bytes());
+    }
+  }
+}
+
+TEST_CASE("what a short prompt protects does not become the share of the answer") {
+  Fixture it(Architecture::llama, uneven(tiny(Architecture::llama), TokenScore::accumulated, 0.25));
+  it.read(20, 1);
+  CHECK(it.kept() == it.reachable());  // all of it is protected
+  it.write(380, 2);
+  CHECK(static_cast<double>(it.kept()) < 0.35 * static_cast<double>(it.reachable()));
 }
 
 TEST_CASE("going back to a mark is exact after heads were cut and tokens were written") {

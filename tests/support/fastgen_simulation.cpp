@@ -124,15 +124,12 @@ void FastGenSimulation::score_turn(const std::vector<AttentionMap>& maps, std::s
   }
 }
 
-// With one head both kinds of budget are the share itself, and at least what is protected.
+// With one head both kinds of budget are the share itself; what is protected is held beside it where that is more.
 void FastGenSimulation::set_budget(bool is_anew) {
   if (config_.budget == BudgetKind::pooled && !is_anew) return;
   const int32_t n_reach = n_reachable(n_tokens_, window_);
-  const Policy protected_parts{static_cast<uint8_t>(policy_.parts & ~Policy::frequent)};
-  const auto n_protected = static_cast<int32_t>(
-      kept_positions(slots_, protected_parts, n_tokens_, window_, config_, nullptr, {0, n_reach, 32}).size());
   const auto share = static_cast<int32_t>(std::llround(config_.keep * n_reach));
-  budget_ = {std::min(n_reach, std::max(share, n_protected)), n_reach, 0};
+  budget_ = {std::min(n_reach, share), n_reach, 0};
 }
 
 std::set<int32_t> FastGenSimulation::step(int32_t position, TokenClass token_class,

@@ -319,16 +319,19 @@ void Player::set_budgets(std::vector<double>& recoveries) {
   // Under a bound of bytes there must be room for what an answer protects, too.
   const int32_t n_last = config_.kv_budget_bytes > 0 ? n_last_of_answer : n_last_of_prompt;
   const KeepRule rule = make_budget_rule(config_.policy_set[0], {.tokens = n, .of_tokens = n}, n, 0, n_last);
+  KeepRule others = rule;  // special tokens count beside the last ones there: they stay when the last are others
+  others.local_from = config_.kv_budget_bytes > 0 ? max_position : rule.local_from;
   std::vector<std::vector<float>> scores(n_heads_);
   for (size_t head = 0; head < n_heads_; ++head) {
     for (int32_t position = 0; position < n; ++position) {
       const auto at = static_cast<size_t>(position);
-      if (rule.keeps_always(position, position == 0 ? TokenClass::special : tokens_[at].token_class))
-        ++rooms[head].n_protected;
-      else
+      const TokenClass token_class = position == 0 ? TokenClass::special : tokens_[at].token_class;
+      rooms[head].n_protected += others.keeps_always(position, token_class) ? 1 : 0;
+      if (!rule.keeps_always(position, token_class))
         scores[head].push_back(
             static_cast<float>(share(lot(sample_.seed, head + 64, at)) * share(lot(sample_.seed, 10, head))));
     }
+    if (config_.kv_budget_bytes > 0) rooms[head].n_protected = std::min(rooms[head].n_protected + n_last, n);
   }
   std::vector<int32_t> tokens;
   const auto n_kv_heads = static_cast<size_t>(sample_.n_kv_heads);
