@@ -227,9 +227,12 @@ class Chat {
       say("configuration " + session_.cache_config().name + "; there are" + names);
       return;
     }
-    session_.set_cache_config(named_cache_config(name));
+    CacheConfig config = named_cache_config(name);
+    config.cache_type = session_.cache_config().cache_type;
+    session_.set_cache_config(config);
     say("configuration " + name +
-        (messages_.empty() ? "" : "; the conversation is encoded anew with the next message"));
+        (messages_.empty() ? "" : "; the next message brings the conversation's cache under it"));
+    if (!session_.cache_note().empty()) say("note: " + printable(session_.cache_note()));
   }
 
   void stats() {

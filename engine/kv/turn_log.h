@@ -1,6 +1,6 @@
 // What a turn took away from the cache, in host memory, so that it can be undone without a prefill: the slots that left
-// (position, K, V), and each head's order, scores and policy at up to two marks: where the turn began (undo, edit) and
-// where its answer began (regenerate).
+// (position, K, V), and each head's order, scores, policy and budget at up to two marks: where the turn began (undo,
+// edit) and where its answer began (regenerate).
 #pragma once
 
 #include <cstdint>

@@ -441,6 +441,7 @@ std::span<const float> Session::prefill(std::span<const TokenId> ids, TurnObserv
 }
 
 void Session::mark() {
+  assert(!impl_->store.can_undo(KvStore::Mark::answer));
   impl_->first_logits = impl_->logits;
   impl_->store.begin_answer();
 }
