@@ -77,8 +77,44 @@ bool near_threshold(const json& head) {
   return false;
 }
 
+/// For each head and policy of the paper's set whether two tokens tie for the last place of `frequent`, nearer than the
+/// scores of two instruction sets or builds are to each other (2.4888 and 2.4879 were seen), and one of them holds more
+/// of a row than a recovery may differ by: rounding then decides which is kept. In long texts no token holds that much.
+std::vector<std::vector<bool>> find_ties(const Model& model, const std::vector<TokenId>& ids) {
+  constexpr double rounding = 1e-3;  // of a score
+  const auto backend = make_backend({.name = "cpu", .n_threads = 2});
+  CacheConfig config = *find_cache_config("paper");
+  config.threshold = 1.5;  // every head keeps everything, with its scores
+  Session session(model, *backend, {.cache = config, .n_ctx = 0});
+  TurnObserver silent;
+  session.prefill(ids, silent);
+  std::vector<std::vector<bool>> ties;
+  for (const Session::HeadDump& head : session.dump()) {
+    const size_t layer = ties.size() / static_cast<size_t>(model.config().n_kv_heads);
+    ties.emplace_back();
+    for (const Policy policy : config.policy_set) {
+      const KeepRule rule = make_keep_rule(policy, static_cast<int32_t>(ids.size()),
+                                           model.config().layers[layer].window, config.r_local, config.r_frequent);
+      std::vector<float> scores;
+      for (size_t slot = 0; slot < head.tags.size(); ++slot)
+        if (tag_position(head.tags[slot]) >= rule.reach_from &&
+            !rule.keeps_always(tag_position(head.tags[slot]), tag_class(head.tags[slot])))
+          scores.push_back(head.scores[slot]);
+      std::sort(scores.begin(), scores.end(), std::greater<>());
+      const auto cut = static_cast<size_t>(rule.n_frequent);
+      ties.back().push_back(policy.has(Policy::frequent) && cut > 0 && cut < scores.size() &&
+                            scores[cut - 1] - scores[cut] <= rounding * scores[cut - 1] &&
+                            scores[cut - 1] > recovery_tolerance * static_cast<double>(ids.size()));
+    }
+  }
+  return ties;
+}
+
 /// Checks recoveries, policies and kept counts; gives back which heads have the golden's policy.
-std::vector<bool> check_heads(const CacheState& state, const json& golden_heads) {
+/// ties: as find_ties gives them, or empty; a recovery that a tie decides may be another.
+std::vector<bool> check_heads(const CacheState& state, const json& golden_heads,
+                              const std::vector<std::vector<bool>>& ties) {
+  int n_decided_by_ties = 0;
   std::vector<bool> equal;
   REQUIRE(state.heads.size() == golden_heads.size());
   const std::vector<Policy> set = find_cache_config("paper")->policy_set;
@@ -88,13 +124,20 @@ std::vector<bool> check_heads(const CacheState& state, const json& golden_heads)
     CAPTURE(head.layer, head.kv_head);
     REQUIRE(head.layer == golden["layer"]);
     REQUIRE(head.kv_head == golden["kv_head"]);
-    for (size_t p = 0; p < set.size(); ++p)
-      CHECK(head.recovery[p] == Approx(golden["recovery"][p].get<double>()).margin(recovery_tolerance));
+    for (size_t p = 0; p < set.size(); ++p) {
+      const double expected = golden["recovery"][p].get<double>();
+      const bool is_near = std::abs(head.recovery[p] - expected) <= recovery_tolerance;
+      if (!is_near && !ties.empty() && ties[i][p])
+        ++n_decided_by_ties;
+      else
+        CHECK(head.recovery[p] == Approx(expected).margin(recovery_tolerance));
+    }
     const bool same = head.policy == set[golden["policy"].get<size_t>()];
     if (!near_threshold(golden)) CHECK(same);
     if (same) CHECK(head.kept_tokens == golden["kept"].get<int>());
     equal.push_back(same);
   }
+  CHECK(n_decided_by_ties <= 2);
   return equal;
 }
 
@@ -132,7 +175,7 @@ void check_golden(const Model& model, const std::string& name) {
   const auto keep = [](std::vector<float>& to, std::span<const float> from) { to.assign(from.begin(), from.end()); };
   keep(full_logits, full.prefill(ids, silent));
   keep(fastgen_logits, fastgen.prefill(ids, silent));
-  const std::vector<bool> same_policy = check_heads(fastgen.cache_state(), golden["heads"]);
+  const std::vector<bool> same_policy = check_heads(fastgen.cache_state(), golden["heads"], find_ties(model, ids));
   check_top(full_logits, golden["first_top5"]);
 
   // Both caches are fed the reference's greedy tokens.
@@ -157,7 +200,7 @@ void check_golden(const Model& model, const std::string& name) {
   if (golden.contains("turn2")) {
     const auto turn2_ids = read_json(name + ".turn2.ids.json").get<std::vector<TokenId>>();
     keep(fastgen_logits, fastgen.prefill(turn2_ids, silent));
-    check_heads(fastgen.cache_state(), golden["turn2"]["heads"]);
+    check_heads(fastgen.cache_state(), golden["turn2"]["heads"], {});
     check_top(fastgen_logits, golden["turn2"]["first_top5"]);
   }
   check_greedy_text(model, ids, golden);
