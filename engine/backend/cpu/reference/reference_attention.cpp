@@ -132,10 +132,17 @@ void reference_expected_attention(const ExpectedAttention& args, const Slabs& sl
     const float* linear = queries + int64_t{h} * d * (1 + d);
     const float* quadratic = linear + d;
     for (const Column& column : columns_of_head(shape, slabs, h / group)) {
-      double logit = dot(linear, column.k, d), norm = 0;
+      std::vector<double> key;
+      double norm = 0;
       for (int32_t i = 0; i < d; ++i) {
-        logit += value_at(column.k, i) * dot(quadratic + i * d, column.k, d);
+        key.push_back(value_at(column.k, i));
         norm += value_at(column.v, i) * value_at(column.v, i);
+      }
+      double logit = 0;
+      for (size_t i = 0; i < key.size(); ++i) {
+        double product = linear[i];
+        for (size_t j = 0; j < key.size(); ++j) product += double{quadratic[i * key.size() + j]} * key[j];
+        logit += key[i] * product;
       }
       host_row(args.logits, h)[column.statistics_column] = static_cast<float>(logit);
       host_row(args.norms, h / group)[column.statistics_column] = static_cast<float>(std::sqrt(norm));
