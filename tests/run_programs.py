@@ -118,7 +118,7 @@ def main():
     parser = argparse.ArgumentParser(description="runs Catch2 test programs and counts their test cases")
     parser.add_argument("programs", nargs="*")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--limit", type=int, default=900)
+    parser.add_argument("--limit", type=int, default=1800)
     parser.add_argument("--counts")
     options = parser.parse_args()
 
