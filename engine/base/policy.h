@@ -84,8 +84,8 @@ struct CacheConfig {
   /// Share of the tokens that all heads hold together at the end of a prompt. `shared`, `pooled`: always above 0.
   /// `fixed` with several policies: above 0, the threshold (and r_local = r_frequent) that gives it is solved for.
   double keep = 0;
-  int64_t kv_budget_bytes = 0;           // `shared`: live bytes at most, after a prompt and while answering; 0: no bound
-  double beta = 0;                       // `shared`: how much importance counts; 0: not at all
+  int64_t kv_budget_bytes = 0;  // `shared`: live bytes at most, after a prompt and while answering; 0: no bound
+  double beta = 0;              // `shared`: how much importance counts; 0: not at all
   std::vector<float> head_importance{};  // (n_layers * n_kv_heads) mean 1; empty: all heads alike
   std::string calibration_file{};        // a table to take importance from; empty: the model's own
   CacheType cache_type = CacheType::f16;

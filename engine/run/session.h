@@ -154,8 +154,8 @@ class Session {
   /// Prefills ids behind what the cache holds, as a turn's first half, and gives the logits after the last.
   /// Throws Error where the observer stops it; the cache is then as before.
   std::span<const float> prefill(std::span<const TokenId> ids, TurnObserver& observer);
-  /// Remembers the cache as it stands after a prefill, once for each; return_to_mark brings it back, as often as wanted.
-  /// False where memory ran out on the way; the cache is empty then.
+  /// Remembers the cache as it stands after a prefill, once for each; return_to_mark brings it back, as often as
+  /// wanted. False where memory ran out on the way; the cache is empty then.
   void mark();
   bool return_to_mark();
   /// Tokens that each head could hold at the end of the prompt under another configuration with `shared` budgets.

@@ -32,8 +32,8 @@ class MappedFile {
 int physical_cores();          // at most what this process may run on; at least 1
 int64_t total_memory_bytes();  // of the machine, or of the control group where that is less
 int64_t available_memory_bytes();
-int64_t resident_bytes();    // of this process, now
-std::string cache_folder();  // $XDG_CACHE_HOME/headroom or ~/.cache/headroom
+int64_t resident_bytes();     // of this process, now
+std::string cache_folder();   // $XDG_CACHE_HOME/headroom or ~/.cache/headroom
 std::string config_folder();  // $XDG_CONFIG_HOME/headroom or ~/.config/headroom
 std::string data_folder();    // $XDG_DATA_HOME/headroom or ~/.local/share/headroom
 std::string home_folder();
