@@ -8,6 +8,7 @@
 
 #include "engine/backend/registry.h"
 #include "engine/base/error.h"
+#include "engine/run/divergence.h"
 #include "engine/run/session.h"
 #include "tests/support/model_paths.h"
 #include "tests/support/tiny_model.h"
@@ -64,19 +65,6 @@ struct Chat {
 const std::string long_text =
     "One two three, four five six. A cache keeps what a head needs; the rest can go. Then again, who knows what will "
     "be asked next? The tide pulls, the river runs, and every letter here is a token of its own.";
-
-double kl_divergence(std::span<const float> p, std::span<const float> q) {
-  const auto log_sum = [](std::span<const float> x) {
-    const double largest = *std::max_element(x.begin(), x.end());
-    double sum = 0;
-    for (const float v : x) sum += std::exp(v - largest);
-    return largest + std::log(sum);
-  };
-  const double log_p = log_sum(p), log_q = log_sum(q);
-  double sum = 0;
-  for (size_t i = 0; i < p.size(); ++i) sum += std::exp(p[i] - log_p) * ((p[i] - log_p) - (q[i] - log_q));
-  return sum;
-}
 
 }  // namespace
 
