@@ -2,8 +2,10 @@
 
 Both run the same tests (a prompt of N tokens, N tokens generated, either behind a given depth) on the same threads, in
 turns A B A B: absolute speeds move from run to run on a shared machine, ratios taken side by side do not. llama.cpp runs
-twice, with its default attention and with flash attention off. With --profile-cost, headroom is compared with itself
-instead: the prefill that profiles and compacts (--cache fastgen) with the one that does not (--cache full).
+twice, with its default attention and with flash attention off; its cache is whole and in 16 bits. --config takes more
+than one configuration of headroom into the turns, the first of them is what the ratios are of. With --profile-cost,
+headroom is compared with itself instead: the prefill that measures and compacts under each configuration with the one
+that does not (full).
 
 Needs the Python package llama-cpp-python (not for --profile-cost) and a built headroom.
 Usage: compare_llamacpp.py [options] MODEL.gguf…
@@ -93,10 +95,11 @@ class LlamaCpp:
         self.api.llama_model_free(self.model)
 
 
-def headroom_speeds(options, model, depth, cache, prompt, generate):
-    """One run of `headroom bench`: tokens per second by test name."""
+def headroom_speeds(options, model, depth, config, prompt, generate):
+    """One run of `headroom bench` under a configuration, as headroom:0.5: tokens per second by test name."""
+    name, _, keep = config.partition(":")
     command = [options.headroom, "bench", "-m", model, "-t", options.threads, "-p", prompt, "-n", generate,
-               "--depth", depth, "--cache", cache, "--reps", 1, "--json"]
+               "--depth", depth, "--config", name, *(["--keep", keep] if keep else []), "--reps", 1, "--json"]
     done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, check=False)
     if done.returncode != 0:
         sys.exit(f"compare_llamacpp: {' '.join(map(str, command))} ended with status {done.returncode}")
@@ -134,28 +137,34 @@ def compare_engines(options, model, depth):
                "llama.cpp, no flash attention": LlamaCpp(model, options.threads, n_ctx, flash_attention=False)}
     kinds = [(kind, n) for kind, n in (("pp", options.prompt), ("tg", options.generate)) if n > 0]
 
+    ours = {f"headroom, {config}": config for config in options.config}
+
     def measure(name):
-        if name == "headroom":
-            return headroom_speeds(options, model, depth, "full", options.prompt, options.generate)
+        if name in ours:
+            return headroom_speeds(options, model, depth, ours[name], options.prompt, options.generate)
         return {f"{kind}{n}": engines[name].speed(kind, n, depth) for kind, n in kinds}
 
-    order = [*engines, "headroom"]
+    order = [*engines, *ours]
+    first = next(iter(ours))
     rounds = in_turn(order, options.rounds, measure)
     for kind, n in kinds:
         speeds = {name: [values[f"{kind}{n}"] for values in rounds[name]] for name in order}
-        report(model.name, f"{kind}{n} at depth {depth}", speeds, "headroom", list(engines))
+        report(model.name, f"{kind}{n} at depth {depth}", speeds, first, [name for name in order if name != first])
     for engine in engines.values():
         engine.close()
 
 
 def compare_profile_cost(options, model, n_tokens):
-    def measure(cache):
-        return headroom_speeds(options, model, 0, cache, n_tokens, 0)[f"pp{n_tokens}"]
+    def measure(config):
+        return headroom_speeds(options, model, 0, config, n_tokens, 0)[f"pp{n_tokens}"]
 
-    speeds = in_turn(["full", "fastgen"], options.rounds, measure)
-    report(model.name, f"pp{n_tokens}", speeds, "fastgen", ["full"])
-    costs = [full / fastgen for full, fastgen in zip(speeds["full"], speeds["fastgen"])]
-    print(f"  time with profile / without: {spread(costs, 3)}", flush=True)
+    speeds = in_turn(["full", *(config for config in options.config if config != "full")], options.rounds, measure)
+    for config in speeds:
+        if config == "full":
+            continue
+        report(model.name, f"pp{n_tokens}", speeds, config, ["full"])
+        costs = [full / ours for full, ours in zip(speeds["full"], speeds[config])]
+        print(f"  time under {config} / without: {spread(costs, 3)}", flush=True)
 
 
 def machine():
@@ -178,11 +187,14 @@ def main():
     parser.add_argument("--prompt", type=int, default=512, help="prompt tokens (512)")
     parser.add_argument("--generate", type=int, default=64, help="generated tokens (64)")
     parser.add_argument("--depth", type=numbers, default=[0], help="tokens in the cache before the test (0), as 0,4096")
+    parser.add_argument("--config", type=lambda text: text.split(","), metavar="NAME[:KEEP],…",
+                        help="configurations of headroom, as headroom:0.5,paper,full (full; with --profile-cost paper)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--profile-cost", type=numbers, metavar="N,N",
                         help="prompt lengths, as 512,4096: prefill with profile against prefill without")
     options = parser.parse_args()
 
+    options.config = options.config or (["paper"] if options.profile_cost else ["full"])
     for path in [options.headroom, *options.models]:
         if not path.is_file():
             sys.exit(f"compare_llamacpp: {path} is not there")

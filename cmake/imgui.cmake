@@ -32,7 +32,7 @@ function(headroom_foreign target)
   target_compile_options(${target} PRIVATE -w -O2)
   if(HEADROOM_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${HEADROOM_SANITIZE} -fno-sanitize=undefined
-                                             -fno-omit-frame-pointer -g)
+                                             -fno-omit-frame-pointer -g1)
   endif()
 endfunction()
 
