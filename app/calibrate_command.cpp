@@ -212,7 +212,7 @@ void calibrate_command(const Arguments& args, Streams& io) {
   line.add_repeated_text(
       "-f,--file", "FILE",
       "texts to measure on, at least two; the first half measures heads, the others choose score and "
-      "beta (default: four texts of the program's own)",
+      "beta (default: texts of the program's own)",
       files);
   line.add_text("--out", "FILE", "the table (default: where every start looks for it)", out);
   line.add_int("-n,--predict", "tokens of each text that are followed for a head (default: 16)", 1, 1024, n_tokens);

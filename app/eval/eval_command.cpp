@@ -72,11 +72,18 @@ std::vector<Row> run_jobs(const Plan& plan, const EvalOptions& options, Backend&
   std::unique_ptr<Runner> runner;
   size_t model = 0;
   std::vector<Row> rows;
-  for (const Job& job : jobs) {
+  for (size_t next = 0; next < jobs.size();) {
+    const Job& job = jobs[next];
     if (const Row* row = find(job)) {
       rows.push_back(*row);
+      ++next;
       continue;
     }
+    // Configurations do the same task side by side; everything else is one row after another.
+    std::vector<Job> together{job};
+    while (++next < jobs.size() && job.kind == JobKind::probe && jobs[next].kind == job.kind &&
+           jobs[next].model == job.model && jobs[next].subject == job.subject && find(jobs[next]) == nullptr)
+      together.push_back(jobs[next]);
     if (!runner || model != job.model) {
       runner = nullptr;  // one model at a time
       model = job.model;
@@ -84,10 +91,14 @@ std::vector<Row> run_jobs(const Plan& plan, const EvalOptions& options, Backend&
           plan, model, backend, static_cast<int32_t>(options.common.n_ctx.value_or(0)),
           [&io] { return io.interrupt.requested.load(); }, [&progress](double part) { progress.update(part); });
     }
-    progress.begin_job(plan.models[model].name + ", " + subject_name(plan, job) + ", " + job.cell.label());
-    rows.push_back(runner->run(job));
-    if (state != nullptr) state->add(job_key(plan, job), rows.back());
-    progress.end_job();
+    progress.begin_jobs(together.size(), plan.models[model].name + ", " + subject_name(plan, job) + ", " +
+                                             (together.size() == 1 ? job.cell.label() : "all configurations"));
+    const std::vector<Row> done = runner->run(together);
+    for (size_t i = 0; i < done.size(); ++i) {
+      rows.push_back(done[i]);
+      if (state != nullptr) state->add(job_key(plan, together[i]), done[i]);
+    }
+    progress.end_jobs();
   }
   return rows;
 }

@@ -2,6 +2,7 @@
 #include "app/eval/progress.h"
 
 #include <ostream>
+#include <utility>
 
 #include "app/format.h"
 
@@ -17,7 +18,8 @@ constexpr int bar_width = 24;
 Progress::Progress(Streams& io, size_t n_jobs)
     : io_(io), n_jobs_(n_jobs), next_(begin_ + (io.err_is_terminal ? Clock::duration(draw_interval) : line_interval)) {}
 
-void Progress::begin_job(const std::string& what) {
+void Progress::begin_jobs(size_t n, const std::string& what) {
+  n_begun_ = n;
   what_ = what;
   update(0);
 }
@@ -34,8 +36,8 @@ void Progress::update(double part) {
   }
 }
 
-void Progress::end_job() {
-  ++n_done_;
+void Progress::end_jobs() {
+  n_done_ += std::exchange(n_begun_, 0);
   update(0);
 }
 
@@ -45,7 +47,7 @@ void Progress::clear() {
 }
 
 std::string Progress::line(double part) const {
-  const double done = static_cast<double>(n_done_) + part;
+  const double done = static_cast<double>(n_done_) + part * static_cast<double>(n_begun_);
   const double share = n_jobs_ == 0 ? 1 : done / static_cast<double>(n_jobs_);
   std::string text;
   if (io_.err_is_terminal) {

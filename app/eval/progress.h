@@ -16,10 +16,11 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  void begin_job(const std::string& what);
-  /// part: share of the job that is done.
+  /// n: jobs that are done side by side.
+  void begin_jobs(size_t n, const std::string& what);
+  /// part: share of them that is done.
   void update(double part);
-  void end_job();
+  void end_jobs();
   /// Takes the bar away, so that something else can be written.
   void clear();
 
@@ -31,6 +32,7 @@ class Progress {
   Streams& io_;
   size_t n_jobs_;
   size_t n_done_ = 0;
+  size_t n_begun_ = 0;
   std::string what_;
   bool shown_ = false;
   Clock::time_point begin_ = Clock::now();

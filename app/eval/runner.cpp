@@ -49,24 +49,21 @@ Runner::Runner(const Plan& plan, size_t model, Backend& backend, int32_t n_ctx, 
 
 Runner::~Runner() = default;
 
-Row Runner::run(const Job& job) {
-  running_ = job.cell.label();
+std::vector<Row> Runner::run(std::span<const Job> jobs) {
+  const Job& first = jobs.front();
+  running_ = first.cell.label();
   try {
-    switch (job.kind) {
-      case JobKind::fidelity:
-        return fidelity(job);
-      case JobKind::perplexity:
-        return perplexity(job);
-      case JobKind::probe:
-        return probe(job);
-      case JobKind::profiling:
-        return profiling(job);
-    }
+    if (first.kind == JobKind::probe) return probe(jobs);
+    std::vector<Row> rows;
+    for (const Job& job : jobs)
+      rows.push_back(job.kind == JobKind::fidelity     ? fidelity(job)
+                     : job.kind == JobKind::perplexity ? perplexity(job)
+                                                       : profiling(job));
+    return rows;
   } catch (const Error& error) {
     if (stop_()) throw Stopped();  // a prefill that is stopped ends with an Error
-    throw Error(error.kind(), subject_name(plan_, job) + " under " + running_ + ": " + error.what());
+    throw Error(error.kind(), subject_name(plan_, first) + " under " + running_ + ": " + error.what());
   }
-  return {};
 }
 
 void Runner::check_stop() const {
@@ -110,21 +107,33 @@ double Runner::kept_ratio(const CacheState& state) const {
   return n_reach == 0 ? 0 : static_cast<double>(n_kept) / static_cast<double>(n_reach);
 }
 
-/// A cleared cache under the cell's configuration reads ids.
+/// The cache under the cell's configuration, after ids: read for this cell, or once for all cells that choose by what
+/// is measured then.
 PromptStart Runner::start(const Cell& cell, const std::vector<TokenId>& ids) {
   running_ = cell.label();
-  session_->set_cache_config(cell.config);
-  session_->clear();
-  const Clock::time_point begin = Clock::now();
-  const std::span<const float> logits = prefill(ids);
-  const double seconds = seconds_since(begin);
+  check_stop();
+  if (!Session::can_choose_under(cell.config)) {
+    read_ids_.clear();
+    session_->set_cache_config(cell.config);
+    session_->clear();
+    prefill(ids);
+  } else {
+    if (read_ids_ != ids || read_type_ != cell.config.cache_type) {
+      read_ids_.clear();
+      PrefillObserver observer(stop_);
+      check_finite(session_->prefill_for_all(ids, cell.config.cache_type, observer));
+      read_ids_ = ids;
+      read_type_ = cell.config.cache_type;
+    }
+    if (!session_->choose_under(cell.config))
+      throw Error(ErrorKind::out_of_memory, "memory ran out between two configurations");
+  }
   const CacheState state = session_->cache_state();
-  return {.prefill_tokens_per_s = per_second(ids.size(), seconds),
-          .kept_ratio = kept_ratio(state),
+  return {.kept_ratio = kept_ratio(state),
           .kv_live_bytes = state.kv_live_bytes,
           .kv_full_bytes = state.kv_full_bytes,
           .threshold = state.config.threshold,
-          .logits = logits};
+          .logits = session_->logits()};
 }
 
 std::vector<TokenId> Runner::prompt_ids(size_t prompt) const {
@@ -174,7 +183,6 @@ Row Runner::fidelity(const Job& job) {
   row["n_scored"] = divergence.n_steps();
   row["first_difference"] = divergence.first_difference();
   row["n_tokens"] = full.prompt_ids.size();
-  row["prefill_tokens_per_s"] = begin.prefill_tokens_per_s;
   row["generate_tokens_per_s"] = per_second(full.answer.size(), seconds);
   return row;
 }
@@ -200,7 +208,6 @@ Row Runner::perplexity(const Job& job) {
   row["perplexity"] = std::exp(sum / static_cast<double>(n_fed));
   row["n_scored"] = n_fed;
   row["n_tokens"] = n_first;
-  row["prefill_tokens_per_s"] = begin.prefill_tokens_per_s;
   row["generate_tokens_per_s"] = per_second(n_fed, seconds);
   return row;
 }

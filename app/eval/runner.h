@@ -1,4 +1,5 @@
 // One model and one job after another ─► rows. Here the method is: what is prefilled, what is fed, what is scored.
+// A prompt is read once; every configuration that can then chooses from what was measured in that one prefill.
 //
 // A compressed cache acts from the first token on that is fed after a prefill, since a prefill attends to everything;
 // so nothing is scored that a prefill alone decides.
@@ -29,7 +30,6 @@ struct Stopped {};
 
 /// What a cache holds when a prompt has been read.
 struct PromptStart {
-  double prefill_tokens_per_s = 0;
   double kept_ratio = 0;  // tokens that all heads hold, of the columns within reach
   int64_t kv_live_bytes = 0;
   int64_t kv_full_bytes = 0;
@@ -44,15 +44,16 @@ class Runner {
          std::function<void(double)> on_part);
   ~Runner();
 
-  /// Throws Stopped, and Error with the subject's and the configuration's name.
-  Row run(const Job& job);
+  /// One row for each job; all of one kind, model and subject. Throws Stopped, and Error with the subject's and the
+  /// configuration's name.
+  std::vector<Row> run(std::span<const Job> jobs);
 
  private:
   struct Teacher;
 
   Row fidelity(const Job& job);
   Row perplexity(const Job& job);
-  Row probe(const Job& job);
+  std::vector<Row> probe(std::span<const Job> jobs);
   Row profiling(const Job& job);
 
   const Teacher& teacher(size_t prompt);
@@ -74,7 +75,9 @@ class Runner {
   std::function<bool()> stop_;
   std::function<void(double)> on_part_;
   std::unique_ptr<Teacher> teacher_;  // of the prompt that was looked at last
-  std::string running_;               // the configuration, for sentences: the job's or, for its teacher, the full one
+  std::vector<TokenId> read_ids_;     // what the session has read for all configurations; empty: nothing
+  CacheType read_type_ = CacheType::f16;
+  std::string running_;  // the configuration, for sentences: the job's or, for its teacher, the full one
 };
 
 }  // namespace headroom::eval

@@ -91,27 +91,33 @@ bool Runner::solves(const Cell& cell, const ProbeInstance& instance, PromptStart
   return true;
 }
 
-Row Runner::probe(const Job& job) {
-  PromptStart sum;
-  std::string solved;
+/// Instance by instance, so that all configurations share the reading of its text.
+std::vector<Row> Runner::probe(std::span<const Job> jobs) {
+  std::vector<PromptStart> sums(jobs.size());
+  std::vector<std::string> solved(jobs.size());
   for (int32_t index = 0; index < plan_.n_instances; ++index) {
-    const ProbeInstance instance = make_probe(plan_.probes[job.subject], plan_.seed, index);
-    PromptStart start;
-    solved += solves(job.cell, instance, &start) ? '1' : '0';
-    sum.kept_ratio += start.kept_ratio;
-    sum.kv_live_bytes += start.kv_live_bytes;
-    sum.kv_full_bytes += start.kv_full_bytes;
-    sum.threshold += start.threshold;
+    const ProbeInstance instance = make_probe(plan_.probes[jobs.front().subject], plan_.seed, index);
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      PromptStart start;
+      solved[i] += solves(jobs[i].cell, instance, &start) ? '1' : '0';
+      sums[i].kept_ratio += start.kept_ratio;
+      sums[i].kv_live_bytes += start.kv_live_bytes;
+      sums[i].kv_full_bytes += start.kv_full_bytes;
+      sums[i].threshold += start.threshold;
+    }
     on_part_(static_cast<double>(index + 1) / plan_.n_instances);
   }
-  sum.kept_ratio /= plan_.n_instances;
-  sum.threshold /= plan_.n_instances;
-  sum.kv_live_bytes /= plan_.n_instances;
-  sum.kv_full_bytes /= plan_.n_instances;
-  Row row = begin_row(plan_, job, sum);
-  row["n_instances"] = plan_.n_instances;
-  row["solved"] = solved;  // one character an instance: pairs are formed when rows are summed up
-  return row;
+  std::vector<Row> rows;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    sums[i].kept_ratio /= plan_.n_instances;
+    sums[i].threshold /= plan_.n_instances;
+    sums[i].kv_live_bytes /= plan_.n_instances;
+    sums[i].kv_full_bytes /= plan_.n_instances;
+    Row& row = rows.emplace_back(begin_row(plan_, jobs[i], sums[i]));
+    row["n_instances"] = plan_.n_instances;
+    row["solved"] = solved[i];  // one character an instance: pairs are formed when rows are summed up
+  }
+  return rows;
 }
 
 /// The prompts one after another, from the beginning again where they are too short; without prompts random plain
@@ -142,6 +148,7 @@ Row Runner::profiling(const Job& job) {
   check_room(static_cast<size_t>(n_tokens) + 1);
   const std::vector<TokenId> ids = profiled_ids(n_tokens);
   const PromptStart begin = start(job.cell, ids);  // warms up, and says what is kept
+  read_ids_.clear();
   PrefillObserver observer(stop_);
   std::array<double, n_profile_reps> prefill_ms{}, profile_ms{}, shares{};
   for (size_t rep = 0; rep < n_profile_reps; ++rep) {

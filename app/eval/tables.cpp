@@ -97,14 +97,14 @@ std::string fidelity_text(const Report& report) {
              {number(row["n_prompts"], "%g"), number(row["geometric_mean_kl"], "%.3g"), percent(row["agreement"]),
               percent(row["kept_ratio"]), bytes(row, "kv_live_bytes"), bytes(row, "kv_full_bytes")});
   Table all = begin_table({"prompt"}, {"tokens", "scored", "KL, nats", "p95", "agreement", "first", "kept", "live",
-                                       "at end", "prefill/s", "generate/s"});
+                                       "at end", "generate/s"});
   for (const Row& row : rows)
     add_line(all, row,
              {printable(row.at("prompt").get<std::string>()), number(row.at("n_tokens"), "%g"),
               number(row.at("n_scored"), "%g"), number(row.at("mean_kl"), "%.3g"), number(row.at("p95_kl"), "%.3g"),
               percent(row.at("agreement")), first_difference_text(row.at("first_difference")),
               percent(row.at("kept_ratio")), bytes(row, "kv_live_bytes"), bytes(row, "kv_live_bytes_end"),
-              number(row.at("prefill_tokens_per_s"), "%.1f"), number(row.at("generate_tokens_per_s"), "%.1f")});
+              number(row.at("generate_tokens_per_s"), "%.1f")});
   return "Divergence from the full cache (geometric mean over the prompts):\n" + summary.text() +
          "\nEach prompt (first: the first scored token whose arg max differs):\n" + all.text();
 }

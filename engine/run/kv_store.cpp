@@ -54,6 +54,8 @@ void KvStore::clear() {
   caches_.clear();
   log_.clear();
   solving_.clear();
+  measured_.clear();
+  keeps_measurements_ = false;
   n_tokens_ = 0;
   scratch_bytes_ = 0;
   is_step_open_ = false;
@@ -74,6 +76,7 @@ std::vector<uint16_t> KvStore::rows(int32_t head, std::span<const int32_t> slots
 // --- turn log ---
 
 void KvStore::begin_turn() {
+  measured_.clear();
   log_.clear();
   mark();
 }

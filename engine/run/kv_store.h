@@ -51,7 +51,7 @@ class KvStore final : private SlabOwner {
   /// True where heads have recoveries, or a share of their scores, that say how well their choice fits.
   bool has_profiles() const;
   /// For a prefill of n_new tokens behind what is held.
-  PrefillMeasures measures(int32_t n_new) const;
+  PrefillMeasures measures(int32_t n_new) const { return keeps_measurements_ ? all_measures() : needed(n_new); }
   const HeadCaches& caches() const { return caches_; }
   int32_t head_index(int32_t layer, int32_t kv_head) const { return layer * model_.n_kv_heads + kv_head; }
   std::vector<HeadView> head_views(int32_t layer) const;
@@ -73,6 +73,16 @@ class KvStore final : private SlabOwner {
   void compact_layer(const LayerPrefill& layer);
   void end_prefill(int32_t n_new);
   void begin_answer() { mark(); }
+
+  // One prefill for many configurations: what it measures stays in host memory, and any configuration of the same pages
+  // chooses from it, as its own prefill would.
+  /// For the first prefill of an empty cache, under a configuration that keeps everything.
+  void keep_measurements() { keeps_measurements_ = true; }
+  bool has_measurements() const { return !measured_.empty(); }
+  /// False where something is not measured: a local window whose share is not among solved_shares.
+  static bool is_covered_by_measurements(const CacheConfig& config);
+  /// The cache stands at the end of that prefill; the configuration is covered, and its pages are those that it has.
+  void choose_under(const CacheConfig& config);
   /// Throws Error where a bound in bytes does not hold what is protected in a conversation of any length.
   void check_budget_bytes(const CacheConfig& config, std::span<const SlotTag> new_tags) const;
   /// Takes over a configuration whose heads hold a part of what they hold now: nothing is read again. False where that
@@ -106,10 +116,24 @@ class KvStore final : private SlabOwner {
 
   HeadView view(int32_t head) const;
   void mark();
+  /// A layer's measurements in host memory; empty where a matrix was not measured.
+  struct Statistics {
+    PrefillMeasures measures;
+    int64_t stride = 0;  // of every row
+    std::vector<float> col, win, recent, logits, norms;
+
+    std::span<const float> rows(const std::vector<float>& of, int32_t first, int32_t count) const {
+      if (of.empty()) return {};
+      return std::span(of).subspan(static_cast<size_t>(first * stride), static_cast<size_t>(count * stride));
+    }
+  };
   struct Columns;
-  struct Statistics;
   bool is_solving() const;
+  bool is_first_choice() const { return n_tokens_ == 0 || is_choosing_again_; }
   bool chooses_anew(int32_t n_new) const;
+  static PrefillMeasures all_measures();
+  PrefillMeasures needed(int32_t n_new) const;
+  void choose_layer(const LayerPrefill& layer, const Statistics& statistics);
   std::vector<HeadRoom> rooms(std::span<const SlotTag> new_tags, const CacheConfig& config, int32_t n_last) const;
   std::vector<HeadBudget> plan_budgets(std::span<const SlotTag> new_tags, const CacheConfig& config,
                                        int32_t n_last) const;
@@ -133,6 +157,10 @@ class KvStore final : private SlabOwner {
   TurnLog log_;
   int32_t n_tokens_ = 0;
   std::vector<std::array<HeadProfile, max_win_sums>> solving_;  // (heads) while a threshold is solved for
+  bool keeps_measurements_ = false;
+  bool is_choosing_again_ = false;
+  std::vector<Statistics> measured_;    // (layers) of the first prefill, for choose_under
+  std::vector<SlotTag> measured_tags_;  // of its tokens, those out of reach too
   int64_t scratch_bytes_ = 0;
   int64_t peak_bytes_ = 0;
   SlotTag step_tag_ = 0;

@@ -17,14 +17,23 @@ constexpr int32_t min_rows_to_profile = 64;
 }  // namespace
 
 bool KvStore::chooses_anew(int32_t n_new) const {
-  return n_tokens_ == 0 || n_new >= min_rows_to_profile;
+  return is_first_choice() || n_new >= min_rows_to_profile;
 }
 
 bool KvStore::is_solving() const {
   return !solving_.empty();
 }
 
-PrefillMeasures KvStore::measures(int32_t n_new) const {
+PrefillMeasures KvStore::all_measures() {
+  return {.columns = true,
+          .n_win = static_cast<int32_t>(solved_shares.size()),
+          .win_shares = solved_shares,
+          .recent = true,
+          .expected = true};
+}
+
+/// For the configuration.
+PrefillMeasures KvStore::needed(int32_t n_new) const {
   PrefillMeasures measures;
   if (!has_profiles()) return measures;
   if (config_.budget == BudgetKind::fixed) {
@@ -40,24 +49,15 @@ PrefillMeasures KvStore::measures(int32_t n_new) const {
   return measures;
 }
 
-/// A layer's measurements in host memory; empty where a matrix was not measured.
-struct KvStore::Statistics {
-  int32_t n_heads = 0;
-  int64_t stride = 0;  // of every row
-  std::vector<float> col, win, recent, logits, norms;
-
-  std::span<const float> rows(const std::vector<float>& of, int32_t first, int32_t count) const {
-    if (of.empty()) return {};
-    return std::span(of).subspan(static_cast<size_t>(first * stride), static_cast<size_t>(count * stride));
-  }
-};
-
-/// What a head could hold, without a gap: the slots that it holds, then the turn's tokens.
+/// What a head could hold, without a gap: the slots that it holds, then the turn's tokens. Where a choice is made
+/// again, all tokens of the prefill: those that are out of reach, then the slots.
 struct KvStore::Columns {
   std::vector<SlotTag> tags;
   std::vector<float> scores;
   std::vector<float> col{}, win{};  // (group, columns), (n_win, group, columns); empty where no profile is made of them
+  int32_t own_window = -1;          // which of win has the configuration's r_local; none
   int32_t n_held = 0;
+  int32_t n_gone = 0;  // of the held columns, without a slot: the first ones
 
   size_t size() const { return tags.size(); }
   ColumnStats stats(int32_t group, int32_t window) const {
@@ -73,6 +73,7 @@ struct KvStore::Columns {
 
 void KvStore::compact_layer(const LayerPrefill& layer) {
   Statistics statistics;
+  statistics.measures = measures(static_cast<int32_t>(layer.new_tags.size()));
   const auto fetch = [&](const Matrix& from, std::vector<float>& to) {
     if (from.buffer == nullptr) return;
     statistics.stride = from.stride;
@@ -86,6 +87,13 @@ void KvStore::compact_layer(const LayerPrefill& layer) {
   fetch(layer.logits, statistics.logits);
   fetch(layer.norms, statistics.norms);
 
+  choose_layer(layer, statistics);
+  if (!keeps_measurements_) return;
+  measured_tags_.assign(layer.new_tags.begin(), layer.new_tags.end());
+  measured_.push_back(std::move(statistics));
+}
+
+void KvStore::choose_layer(const LayerPrefill& layer, const Statistics& statistics) {
   std::vector<Columns> heads;
   for (int32_t h = 0; h < model_.n_kv_heads; ++h) {
     heads.push_back(gather(layer, statistics, h));
@@ -100,7 +108,14 @@ KvStore::Columns KvStore::gather(const LayerPrefill& layer, const Statistics& st
   const int32_t head = head_index(layer.layer, kv_head), group = model_.group();
   const int32_t n_new = static_cast<int32_t>(layer.new_tags.size());
   const HeadCache& cache = caches_.head(head);
-  Columns columns{.tags = cache.tags, .scores = scores(head), .n_held = cache.length()};
+  Columns columns{.tags = cache.tags, .scores = {}, .n_held = cache.length()};
+  if (is_choosing_again_) {
+    columns.tags = measured_tags_;
+    columns.n_held = static_cast<int32_t>(measured_tags_.size());
+    columns.n_gone = columns.n_held - cache.length();
+  } else {
+    columns.scores = scores(head);
+  }
   columns.tags.insert(columns.tags.end(), layer.new_tags.begin(), layer.new_tags.end());
   columns.scores.resize(columns.size());
 
@@ -122,25 +137,26 @@ KvStore::Columns KvStore::gather(const LayerPrefill& layer, const Statistics& st
     }
     return scores;
   };
+  const PrefillMeasures wanted = needed(n_new);
   const std::span<const float> col = statistics.rows(statistics.col, kv_head * group, group);
-  if (!statistics.logits.empty()) {
+  if (wanted.expected) {
     const int32_t n_total = n_tokens_ + n_new;
     const int32_t n_reach = reachable_tokens(n_total, model_.layers[static_cast<size_t>(layer.layer)].window);
     columns.scores =
         expected_scores(group, dense(statistics.rows(statistics.logits, kv_head * group, group), group),
                         static_cast<int64_t>(columns.size()), dense(statistics.rows(statistics.norms, kv_head, 1), 1),
                         columns.tags, n_total - n_reach);
-  } else if (!statistics.recent.empty()) {
+  } else if (wanted.recent) {
     columns.scores = grow_scores(dense(statistics.rows(statistics.recent, kv_head * group, group), group),
                                  std::vector<float>(columns.size()));
-  } else if (!col.empty()) {
+  } else if (wanted.columns) {
     columns.col = dense(col, group);
     columns.scores = grow_scores(columns.col, std::move(columns.scores));
-    const int32_t n_win = static_cast<int32_t>(statistics.win.size() / (statistics.stride * model_.n_heads));
-    for (int32_t w = 0; w < n_win; ++w) {
+    for (int32_t w = 0; wanted.n_win > 0 && w < statistics.measures.n_win; ++w) {
       const std::vector<float> win =
           dense(statistics.rows(statistics.win, w * model_.n_heads + kv_head * group, group), group);
       columns.win.insert(columns.win.end(), win.begin(), win.end());
+      if (statistics.measures.win_shares[static_cast<size_t>(w)] == config_.r_local) columns.own_window = w;
     }
   }
   return columns;
@@ -162,12 +178,12 @@ void KvStore::choose(const LayerPrefill& layer, int32_t kv_head, const Columns& 
     cache.policy = Policy{Policy::full};  // until all heads are known
     return;
   }
-  if (config_.budget != BudgetKind::fixed || columns.win.empty()) {
-    if (n_tokens_ == 0 || config_.budget != BudgetKind::fixed) cache.policy = config_.policy_set.front();
+  if (config_.budget != BudgetKind::fixed || columns.own_window < 0) {
+    if (is_first_choice() || config_.budget != BudgetKind::fixed) cache.policy = config_.policy_set.front();
     return;
   }
   if (!chooses_anew(n_new)) return;
-  cache.profile = profile_head(columns.stats(model_.group(), 0), n_tokens_ + n_new, window, config_);
+  cache.profile = profile_head(columns.stats(model_.group(), columns.own_window), n_tokens_ + n_new, window, config_);
   cache.policy = choose_policy(cache.profile, config_);
 }
 
@@ -213,19 +229,45 @@ void KvStore::keep(const LayerPrefill& layer, int32_t kv_head, const Columns& co
     cache.profile.recoveries[cache.policy.parts] = all > 0 ? std::min(held / all, 1.0) : 1;
   }
 
-  log_lost(head, kept);
   std::vector<SlotSource> slots;
+  std::vector<int32_t> kept_slots;
   slots.reserve(kept.size());
   for (const int32_t column : kept) {
     const bool held = column < columns.n_held;
-    slots.push_back({held ? SlotSource::Kind::held : SlotSource::Kind::scratch, held ? column : column - columns.n_held,
+    if (held) kept_slots.push_back(column - columns.n_gone);
+    slots.push_back({held ? SlotSource::Kind::held : SlotSource::Kind::scratch,
+                     held ? column - columns.n_gone : column - columns.n_held,
                      columns.tags[static_cast<size_t>(column)], columns.scores[static_cast<size_t>(column)]});
   }
+  log_lost(head, kept_slots);
   rebuild(head, layer.kv, {}, slots);
+}
+
+bool KvStore::is_covered_by_measurements(const CacheConfig& config) {
+  const bool is_solved = config.budget == BudgetKind::fixed && config.keep > 0;
+  return config.budget != BudgetKind::fixed || is_solved || config.policy_set.size() == 1 ||
+         std::find(solved_shares.begin(), solved_shares.end(), config.r_local) != solved_shares.end();
+}
+
+void KvStore::choose_under(const CacheConfig& config) {
+  config_ = config;
+  is_choosing_again_ = true;
+  try {
+    begin_prefill({});
+    for (size_t layer = 0; layer < measured_.size(); ++layer)
+      choose_layer({.layer = static_cast<int32_t>(layer), .kv = {}, .new_tags = {}, .n_held_columns = n_tokens_},
+                   measured_[layer]);
+    end_prefill(0);
+  } catch (...) {
+    is_choosing_again_ = false;
+    throw;
+  }
+  is_choosing_again_ = false;
 }
 
 void KvStore::end_prefill(int32_t n_new) {
   n_tokens_ += n_new;
+  keeps_measurements_ = false;
   scratch_bytes_ = 0;
   if (is_solving()) solve();
   move_pages();
@@ -253,7 +295,7 @@ void KvStore::solve() {
 // --- budgets ---
 
 void KvStore::begin_prefill(std::span<const SlotTag> new_tags) {
-  if (config_.budget == BudgetKind::fixed && config_.keep > 0 && config_.policy_set.size() > 1 && n_tokens_ == 0)
+  if (config_.budget == BudgetKind::fixed && config_.keep > 0 && config_.policy_set.size() > 1 && is_first_choice())
     solving_.resize(static_cast<size_t>(caches_.n_heads()));
   if (config_.budget != BudgetKind::shared) return;
   check_budget_bytes(config_, new_tags);

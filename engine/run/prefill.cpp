@@ -27,7 +27,8 @@ class Statistics {
     int64_t longest = 0;
     for (int32_t layer = 0; layer < forward.config().n_layers; ++layer)
       longest = std::max<int64_t>(longest, store.longest_head(layer));
-    int64_t n_rows = measures_.expected ? n_heads_ + n_kv_heads_ : measures_.recent ? n_heads_ : 0;
+    int64_t n_rows = measures_.expected ? n_heads_ + n_kv_heads_ : 0;
+    if (measures_.recent) n_rows += n_heads_;
     if (measures_.columns) n_rows += n_heads_ * (1 + measures_.n_win);
     buffer_ = forward.backend().allocate(static_cast<size_t>(n_rows * (longest + n_new)) * sizeof(float));
   }

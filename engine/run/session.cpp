@@ -219,6 +219,10 @@ struct Session::Impl {
   /// Prefills what the cache does not hold yet. On a throw the cache is as before.
   PrefillTimes prefill_rest(std::span<const TokenId> wanted, TurnObserver& observer) {
     store.begin_turn();
+    return prefill_after_mark(wanted, observer);
+  }
+
+  PrefillTimes prefill_after_mark(std::span<const TokenId> wanted, TurnObserver& observer) {
     try {
       const PrefillTimes times = headroom::prefill(model, forward, store, wanted.subspan(ids.size()), observer, logits);
       ids.assign(wanted.begin(), wanted.end());
@@ -433,7 +437,10 @@ std::span<const float> Session::prefill(std::span<const TokenId> ids, TurnObserv
   std::vector<TokenId> wanted = impl_->ids;
   wanted.insert(wanted.end(), ids.begin(), ids.end());
   try {
-    impl_->prefill_rest(wanted, observer);
+    if (impl_->store.has_measurements())
+      impl_->prefill_after_mark(wanted, observer);  // the mark of prefill_for_all stays
+    else
+      impl_->prefill_rest(wanted, observer);
   } catch (const Cancelled&) {
     throw Error("the prefill was stopped before its end");
   }
@@ -454,6 +461,35 @@ bool Session::return_to_mark() {
   if (impl_->ids.empty()) return false;
   impl_->logits = impl_->first_logits;
   return true;
+}
+
+std::span<const float> Session::prefill_for_all(std::span<const TokenId> ids, CacheType type, TurnObserver& observer) {
+  CacheConfig whole = *find_cache_config("full");
+  whole.cache_type = type;
+  impl_->clear();
+  set_cache_config(whole);
+  impl_->store.keep_measurements();
+  prefill(ids, observer);
+  mark();
+  return impl_->logits;
+}
+
+bool Session::can_choose_under(const CacheConfig& config) {
+  return KvStore::is_covered_by_measurements(config);
+}
+
+bool Session::choose_under(const CacheConfig& config) {
+  ResolvedConfig resolved = resolve(config, impl_->model);
+  assert(resolved.config.cache_type == impl_->store.config().cache_type);
+  if (!impl_->store.has_measurements() || !return_to_mark()) return false;
+  impl_->cache_config = std::move(resolved.config);
+  impl_->cache_note = std::move(resolved.note);
+  impl_->store.choose_under(impl_->cache_config);
+  return true;
+}
+
+std::span<const float> Session::logits() const {
+  return impl_->logits;
 }
 
 std::vector<int32_t> Session::budgets_under(const CacheConfig& config) const {

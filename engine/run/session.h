@@ -165,6 +165,18 @@ class Session {
   /// tokens: (heads); -1 leaves a head as it is.
   void cut_heads(std::span<const int32_t> tokens);
 
+  /// Reads ids into an emptied cache with every head whole, measures what configurations choose by, and marks the end:
+  /// one prefill for many of them. type: of the pages. Throws as prefill.
+  std::span<const float> prefill_for_all(std::span<const TokenId> ids, CacheType type, TurnObserver& observer);
+  /// False where a configuration needs what is not measured (an unusual r_local): it takes a prefill of its own.
+  static bool can_choose_under(const CacheConfig& config);
+  /// Goes back to the end of that prefill and lets every head keep what it would keep after a prefill of its own under
+  /// this configuration, which has pages of the same type. False where memory ran out on the way; the cache is empty
+  /// then.
+  bool choose_under(const CacheConfig& config);
+  /// After the last token.  (n_vocab)
+  std::span<const float> logits() const;
+
   const std::vector<TokenId>& ids() const;  // in the cache
   int32_t n_ctx() const;
   /// As it was given, with the model's table of importance where it asks for one.

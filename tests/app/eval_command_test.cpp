@@ -27,9 +27,7 @@ std::vector<std::string> eval_args(const std::vector<std::string>& more) {
 json without_times(json report) {
   for (const char* key : {"rows", "perplexity", "probes", "profiling"})
     for (json& row : report[key])
-      for (const char* time :
-           {"prefill_tokens_per_s", "generate_tokens_per_s", "prefill_ms", "profile_ms", "profile_share"})
-        row.erase(time);
+      for (const char* time : {"generate_tokens_per_s", "prefill_ms", "profile_ms", "profile_share"}) row.erase(time);
   report.erase("shard");
   return report;
 }

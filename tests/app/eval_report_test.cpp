@@ -54,7 +54,7 @@ Row row_of(const Plan& plan, const Job& job) {
     return row;
   }
   for (const char* key : {"kv_live_bytes_end", "p95_kl", "agreement", "n_scored", "first_difference", "n_tokens",
-                          "prefill_tokens_per_s", "generate_tokens_per_s"})
+                          "generate_tokens_per_s"})
     row[key] = 1;
   row["mean_kl"] = job.subject == 0 ? 0.01 : 0.0001;
   return row;

@@ -1,12 +1,19 @@
 // Shared budgets in a conversation: shares and bytes hold at every token, undo is exact, a smaller share is a cut that
 // reads nothing again, and every architecture with and without sliding windows is served.
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
 #include <map>
 #include <numeric>
 #include <random>
 
 #include "engine/backend/registry.h"
 #include "engine/base/error.h"
+#include "engine/run/prompt.h"
 #include "engine/run/session.h"
 #include "tests/support/model_paths.h"
 #include "tests/support/tiny_model.h"
@@ -228,27 +235,54 @@ TEST_CASE("importance of another model's heads is refused") {
 }
 
 #ifndef __SANITIZE_ADDRESS__  // the tiny models go the same ways, and quickly
-TEST_CASE("on the default model a budget of 3 MiB holds through a prompt and an answer") {
+/// The texts of bench/prompts, by name; the first, or with HEADROOM_ALL_PROMPTS ten of them.
+std::vector<std::string> prompts() {
+  std::vector<std::filesystem::path> paths;
+  for (const auto& entry : std::filesystem::directory_iterator(HEADROOM_TEST_DATA "/../../bench/prompts"))
+    paths.push_back(entry.path());
+  std::sort(paths.begin(), paths.end());
+  paths.resize(std::getenv("HEADROOM_ALL_PROMPTS") != nullptr ? 10 : 1);
+  std::vector<std::string> texts;
+  for (const std::filesystem::path& path : paths) {
+    std::ifstream file(path);
+    texts.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+  }
+  return texts;
+}
+
+TEST_CASE("on the default model a budget of 8 MiB holds through a prompt and an answer of 512 tokens", "[budget]") {
   const std::optional<std::string> path = test::find_model(test::smollm2_file);
   if (!path) {
     WARN(test::smollm2_file << " is not here; tests/fetch_models.sh gets it");
     return;
   }
   const Model model(*path);
-  const auto backend = make_backend({.name = "cpu", .n_threads = 2});
   CacheConfig config = *find_cache_config("headroom");
   config.keep = 1;
-  config.kv_budget_bytes = 3 << 20;
-  Session session(model, *backend, {.cache = config, .n_ctx = 0});
-  CHECK(session.cache_note().empty());
-  CHECK(session.cache_config().head_importance.size() == 90);  // the table that the program brings along
-  TurnObserver silent;
-  session.prefill(random_ids(300, 40000, 11), silent);
-  const int64_t bound = config.kv_budget_bytes + 90 * session.page_bytes();
-  CHECK(session.cache_state().kv_live_bytes <= bound);
-  for (const TokenId id : random_ids(40, 40000, 12)) {
-    session.feed(id);
-    CHECK(session.cache_state().kv_live_bytes <= bound);
+  config.kv_budget_bytes = 8 << 20;
+  for (const std::string& text : prompts()) {
+    const auto backend = make_backend({.name = "cpu", .n_threads = 2});
+    Session session(model, *backend, {.cache = config, .n_ctx = 0});
+    CHECK(session.cache_note().empty());
+    CHECK(session.cache_config().head_importance.size() == 90);  // the table that the program brings along
+    const int64_t a_page_a_head = 90 * session.page_bytes();
+    TurnObserver silent;
+    const std::vector<TokenId> ids = encode_raw(model, text, false);
+    std::span<const float> logits = session.prefill(ids, silent);
+    const int64_t one_layer = static_cast<int64_t>(ids.size()) * model.config().kv_dim() * 2 * 2;
+    const int64_t peak = session.cache_state().kv_peak_bytes;
+    CHECK(peak <= config.kv_budget_bytes + one_layer);
+    int64_t largest = session.cache_state().kv_live_bytes;
+    for (int i = 0; i < 512; ++i) {
+      logits = session.feed(static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+      largest = std::max(largest, session.cache_state().kv_live_bytes);
+    }
+    CHECK(largest <= config.kv_budget_bytes + a_page_a_head);
+    if (std::getenv("HEADROOM_ALL_PROMPTS") != nullptr)
+      std::cout << ids.size() << " tokens: " << 100.0 * static_cast<double>(largest) / (8 << 20)
+                << " % of the budget at most, peak "
+                << 100.0 * static_cast<double>(peak) / static_cast<double>((8 << 20) + one_layer)
+                << " % of budget and a layer\n";
   }
 }
 #endif

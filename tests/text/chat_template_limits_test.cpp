@@ -36,8 +36,8 @@ Outcome run(const std::string& source, const std::vector<Message>& messages = {{
   return outcome;
 }
 
-// A release build needs under one second for each. The sanitizers, which check every access to a character or an element,
-// take up to 14 on slow processors.
+// A release build needs under one second for each. The sanitizers, which check every access to a character or an
+// element, take up to 14 on slow processors.
 #ifdef __SANITIZE_ADDRESS__
 constexpr double max_seconds = 60;
 #else
