@@ -17,6 +17,7 @@
 #include "app/format.h"
 #include "app/json_report.h"
 #include "engine/base/error.h"
+#include "engine/run/calibration.h"
 
 namespace headroom {
 namespace {
@@ -58,6 +59,21 @@ void merge_command(const Arguments& args, Streams& io) {
     io.err << format("%zu of %zu rows are there; the others are in no report that was named\n", report.rows.size(),
                      report.n_jobs());
   write_report(report, outputs, io);
+}
+
+/// The table of each model, where a configuration shares its budget by one: rows under another table are others.
+Json importance_tables(const Plan& plan) {
+  const auto is_calibrated = [](const Cell& cell) { return cell.config.importance == ImportanceKind::calibrated; };
+  const auto cell = std::find_if(plan.cells.begin(), plan.cells.end(), is_calibrated);
+  Json tables = Json::array();
+  if (cell == plan.cells.end()) return tables;
+  for (const ModelFileName& model : plan.models) {
+    const CacheConfig config = resolve_config(cell->config, Model(model.path)).config;
+    std::string table = format("%s %g", std::string(token_score_name(config.score)).c_str(), config.beta);
+    for (const float importance : config.head_importance) table += format(" %g", static_cast<double>(importance));
+    tables.push_back(text_hash(table));
+  }
+  return tables;
 }
 
 /// Runs what the state does not hold. Throws Stopped.
@@ -127,6 +143,7 @@ void eval_command(const Arguments& args, Streams& io) {
 
   const std::string shard = format("%d/%d", plan.shard.index, plan.shard.count);
   Json settings = settings_json(plan);
+  settings["importance"] = importance_tables(plan);
   std::optional<StateFile> state;
   if (options.resume_path) {
     Json state_settings = settings;  // two shards must not share a file

@@ -25,7 +25,7 @@ struct CalibrateOptions {
   int32_t max_text_tokens = 1536;  // of a longer text a part is taken, by the seed
   double head_share = 0.25;
   std::vector<double> keeps{0.5, 0.35, 0.25};
-  std::vector<double> betas{0, 0.3, 0.5, 0.8, 1.2};
+  std::vector<double> betas{0, 0.3, 0.5, 0.8, 1, 1.2};
   uint64_t seed = 1;
 };
 

@@ -62,7 +62,7 @@ TEST_CASE("a calibration leaves its table, says what it chose, and is the same t
         object["losses"]["expected"].size());
   CHECK(object["measured_on"][0]["name"] == std::filesystem::path(files.a).filename().string());
   CHECK(object["chosen_on"][0]["n_tokens"].get<int>() >= 256);
-  CHECK(object["trials"].size() == 10);
+  CHECK(object["trials"].size() == 12);
   CHECK(!std::filesystem::exists(files.out + ".partial"));
 
   CHECK(run_program(files.args({"--json"})).out == table);
@@ -91,7 +91,7 @@ TEST_CASE("a calibration that was killed goes on with what it had measured, and 
         {"backend", "cpu"},
         {"head_share", 0.25},
         {"keeps", {0.5, 0.35, 0.25}},
-        {"betas", {0.0, 0.3, 0.5, 0.8, 1.2}},
+        {"betas", {0.0, 0.3, 0.5, 0.8, 1.0, 1.2}},
         {"max_text_tokens", 1536},
         {"seed", 1}};
     const std::string name = "accumulated/" + object["measured_on"][0]["name"].get<std::string>() + "/0";
@@ -103,6 +103,22 @@ TEST_CASE("a calibration that was killed goes on with what it had measured, and 
   CHECK(resumed["losses"]["accumulated"][0].get<double>() == Approx(123.5));
   CHECK(resumed["losses"]["accumulated"][1] == json::parse(whole)["losses"]["accumulated"][1]);
   CHECK(!std::filesystem::exists(partial));
+}
+
+TEST_CASE("an evaluation does not go on under another table") {
+  const Files files;
+  REQUIRE(run_program(files.args()).exit_code == 0);
+  const std::string state = temporary_path("eval.state");
+  std::filesystem::remove(state);
+  const std::vector<std::string> eval{
+      "eval", "-m", tiny_model_path(), "-c",      "2048",     "-f", files.a, "--config", "headroom", "--keep", "0.5",
+      "-n",   "2",  "--calibration",   files.out, "--resume", state};
+  REQUIRE(run_program(eval).exit_code == 0);
+  CHECK(run_program(eval).exit_code == 0);
+  json table = json::parse(text_of(files.out));
+  table["chosen"]["beta"] = 0.3 + table["chosen"]["beta"].get<double>();
+  std::ofstream(files.out, std::ios::binary) << table;
+  check_refused(run_program(eval), "other importance");
 }
 
 TEST_CASE("the results of another calibration are refused and stay") {
