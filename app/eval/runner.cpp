@@ -53,17 +53,21 @@ std::vector<Row> Runner::run(std::span<const Job> jobs) {
   const Job& first = jobs.front();
   running_ = first.cell.label();
   try {
-    if (first.kind == JobKind::probe) return probe(jobs);
-    std::vector<Row> rows;
-    for (const Job& job : jobs)
-      rows.push_back(job.kind == JobKind::fidelity     ? fidelity(job)
-                     : job.kind == JobKind::perplexity ? perplexity(job)
-                                                       : profiling(job));
-    return rows;
+    switch (first.kind) {
+      case JobKind::fidelity:
+        return std::vector<Row>(1, fidelity(first));
+      case JobKind::perplexity:
+        return std::vector<Row>(1, perplexity(first));
+      case JobKind::probe:
+        return probe(jobs);
+      case JobKind::profiling:
+        return std::vector<Row>(1, profiling(first));
+    }
   } catch (const Error& error) {
     if (stop_()) throw Stopped();  // a prefill that is stopped ends with an Error
     throw Error(error.kind(), subject_name(plan_, first) + " under " + running_ + ": " + error.what());
   }
+  return {};
 }
 
 void Runner::check_stop() const {

@@ -44,7 +44,7 @@ class Runner {
          std::function<void(double)> on_part);
   ~Runner();
 
-  /// One row for each job; all of one kind, model and subject. Throws Stopped, and Error with the subject's and the
+  /// One row for each job: one job, or several of the same probe. Throws Stopped, and Error with the subject's and the
   /// configuration's name.
   std::vector<Row> run(std::span<const Job> jobs);
 

@@ -94,6 +94,10 @@ bool KvStore::can_undo(Mark to) const {
 bool KvStore::undo(Mark to) {
   scratch_bytes_ = 0;
   solving_.clear();
+  if (to == Mark::turn) {  // before the prefill whose measurements these are
+    measured_.clear();
+    keeps_measurements_ = false;
+  }
   const size_t mark = static_cast<size_t>(to);
   try {
     for (int32_t head = 0; head < caches_.n_heads(); ++head) {

@@ -152,7 +152,7 @@ class Session {
   /// Feeds one token and gives the logits that follow it.  (n_vocab)
   std::span<const float> feed(TokenId id);
   /// Prefills ids behind what the cache holds, as a turn's first half, and gives the logits after the last.
-  /// Throws Error where the observer stops it; the cache is then as before.
+  /// Throws Error where the observer stops it; the cache is then as before, or empty where prefill_for_all filled it.
   std::span<const float> prefill(std::span<const TokenId> ids, TurnObserver& observer);
   /// Remembers the cache as it stands after a prefill, once for each; return_to_mark brings it back, as often as
   /// wanted. False where memory ran out on the way; the cache is empty then.

@@ -7,40 +7,25 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <map>
 #include <numeric>
 #include <random>
 
 #include "engine/backend/registry.h"
 #include "engine/base/error.h"
+#include "engine/run/divergence.h"
 #include "engine/run/prompt.h"
 #include "engine/run/session.h"
+#include "tests/run/tiny_session.h"
 #include "tests/support/model_paths.h"
-#include "tests/support/tiny_model.h"
 
 using namespace headroom;
 using Catch::Matchers::Contains;
 
 namespace {
 
-constexpr Architecture architectures[] = {Architecture::llama, Architecture::qwen2, Architecture::gemma3};
-
-/// head_dim 0: that of the tiny model.
-Model tiny(Architecture architecture, int32_t head_dim = 0) {
-  static std::map<std::pair<Architecture, int32_t>, std::vector<std::byte>> files;
-  std::vector<std::byte>& bytes = files[{architecture, head_dim}];
-  test::TinyModelOptions options = test::tiny_model_options(architecture);
-  if (head_dim > 0) options.head_dim = head_dim;
-  if (bytes.empty()) bytes = test::make_tiny_model(options).bytes();
-  return Model(load_model_file(GgufFile::from_bytes(bytes, "tiny.gguf")));
-}
-
-std::vector<TokenId> random_ids(int32_t n, int32_t n_vocab, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::vector<TokenId> ids;
-  for (int32_t i = 0; i < n; ++i) ids.push_back(static_cast<TokenId>(random() % static_cast<uint64_t>(n_vocab)));
-  return ids;
-}
+using test::architectures;
+using test::random_ids;
+using test::tiny;
 
 /// Importance that differs from head to head by a lot.
 CacheConfig uneven(const Model& model, TokenScore score, double keep) {
@@ -274,7 +259,7 @@ TEST_CASE("on the default model a budget of 8 MiB holds through a prompt and an 
     CHECK(peak <= config.kv_budget_bytes + one_layer);
     int64_t largest = session.cache_state().kv_live_bytes;
     for (int i = 0; i < 512; ++i) {
-      logits = session.feed(static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+      logits = session.feed(arg_max(logits));
       largest = std::max(largest, session.cache_state().kv_live_bytes);
     }
     CHECK(largest <= config.kv_budget_bytes + a_page_a_head);

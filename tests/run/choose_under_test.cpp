@@ -2,32 +2,18 @@
 // own, slot by slot, and answers and second turns go on the same.
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <map>
-#include <random>
 
 #include "engine/backend/registry.h"
 #include "engine/run/session.h"
-#include "tests/support/tiny_model.h"
+#include "tests/run/tiny_session.h"
 
 using namespace headroom;
 
 namespace {
 
-constexpr Architecture architectures[] = {Architecture::llama, Architecture::qwen2, Architecture::gemma3};
-
-Model tiny(Architecture architecture) {
-  static std::map<Architecture, std::vector<std::byte>> files;  // models point into them
-  std::vector<std::byte>& bytes = files[architecture];
-  if (bytes.empty()) bytes = test::make_tiny_model(test::tiny_model_options(architecture)).bytes();
-  return Model(load_model_file(GgufFile::from_bytes(bytes, "tiny.gguf")));
-}
-
-std::vector<TokenId> random_ids(int32_t n, int32_t n_vocab, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::vector<TokenId> ids;
-  for (int32_t i = 0; i < n; ++i) ids.push_back(static_cast<TokenId>(random() % static_cast<uint64_t>(n_vocab)));
-  return ids;
-}
+using test::architectures;
+using test::random_ids;
+using test::tiny;
 
 struct Fixture {
   Model model;
@@ -134,4 +120,23 @@ TEST_CASE("a turn after a prefill for all begins anew, and can be undone as ever
   it.session.run_ids(wanted, options, it.silent);
   CHECK(it.session.undo_turn());
   CHECK(it.session.dump() == before);
+}
+
+TEST_CASE("a prefill for all that was stopped leaves nothing behind") {
+  struct Stopping : TurnObserver {
+    bool stop_requested() override { return ++n_asked > 1; }
+    int n_asked = 0;
+  } stopping;
+  Fixture it(Architecture::llama), own(Architecture::llama);
+  const std::vector<TokenId> prompt = it.ids(100, 1), more = it.ids(80, 2);
+  CHECK_THROWS(it.session.prefill_for_all(prompt, CacheType::f16, stopping));
+  CHECK(it.session.ids().empty());
+  for (Fixture* fixture : {&it, &own}) {
+    fixture->session.set_cache_config(*find_cache_config("h2o"));
+    fixture->session.prefill(prompt, fixture->silent);
+    fixture->session.prefill(more, fixture->silent);
+  }
+  check_equal(it.session, own.session);
+  CHECK(it.session.undo_turn());
+  CHECK(it.session.ids() == prompt);
 }
