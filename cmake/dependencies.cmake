@@ -28,6 +28,12 @@ find_package(ZLIB REQUIRED)
 find_package(PNG REQUIRED)
 # volk 1.3.239 · libvulkan-volk-dev, libvulkan-dev (headers) · MIT, Apache-2.0 · opens Vulkan's loader at run time
 find_path(VOLK_INCLUDE volk.c REQUIRED)
+add_library(headroom_volk STATIC ${VOLK_INCLUDE}/volk.c)
+target_include_directories(headroom_volk SYSTEM PUBLIC ${VOLK_INCLUDE})
+target_compile_definitions(headroom_volk PUBLIC VK_NO_PROTOTYPES)
+target_link_libraries(headroom_volk PUBLIC ${CMAKE_DL_LIBS})
+# glslang 12.0 · glslang-tools · BSD-3-Clause and others · compute shaders, at build time
+find_program(GLSLANG glslangValidator REQUIRED)
 # imgui-bundle 1.93.0 · its source package, by fetch_imgui in setup.sh, SHA-256 10ad1dab8258a6787b4f07bb926b08d0efc648a7
 # 906242568c8dd778c5e719bf · MIT, Zlib (GLFW) and others, see THIRD_PARTY.md · window, widgets, plots, Markdown, UI tests
 include(imgui)

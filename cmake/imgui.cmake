@@ -67,13 +67,12 @@ endforeach()
 set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)
 add_subdirectory(${imgui_external}/glfw/glfw ${CMAKE_BINARY_DIR}/glfw EXCLUDE_FROM_ALL)
 headroom_foreign(glfw)
-# volk opens libvulkan when it is asked to: the program starts where there is none.
 add_library(headroom_imgui_vulkan STATIC ${imgui_dir}/backends/imgui_impl_glfw.cpp
-                                         ${imgui_dir}/backends/imgui_impl_vulkan.cpp ${VOLK_INCLUDE}/volk.c)
-target_include_directories(headroom_imgui_vulkan SYSTEM PUBLIC ${imgui_dir}/backends ${VOLK_INCLUDE})
-target_compile_definitions(headroom_imgui_vulkan PUBLIC IMGUI_IMPL_VULKAN_USE_VOLK VK_NO_PROTOTYPES
-                           GLFW_INCLUDE_NONE GLFW_INCLUDE_VULKAN)
-target_link_libraries(headroom_imgui_vulkan PUBLIC headroom_imgui glfw ${CMAKE_DL_LIBS})
+                                         ${imgui_dir}/backends/imgui_impl_vulkan.cpp)
+target_include_directories(headroom_imgui_vulkan SYSTEM PUBLIC ${imgui_dir}/backends)
+target_compile_definitions(headroom_imgui_vulkan PUBLIC IMGUI_IMPL_VULKAN_USE_VOLK GLFW_INCLUDE_NONE
+                           GLFW_INCLUDE_VULKAN)
+target_link_libraries(headroom_imgui_vulkan PUBLIC headroom_imgui headroom_volk glfw)
 headroom_foreign(headroom_imgui_vulkan)
 
 add_library(headroom_file_dialogs INTERFACE)

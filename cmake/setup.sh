@@ -22,10 +22,10 @@ default_model=SmolLM2-135M-Instruct.Q4_1.gguf
 run_packages=(g++ cmake ninja-build ccache pkg-config python3-pip
   libhwy-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev libedit-dev nlohmann-json3-dev libcli11-dev
   libflatbuffers-dev flatbuffers-compiler zlib1g-dev libxxhash-dev libsqlite3-dev
-  patch libvulkan-dev libvulkan-volk-dev libx11-dev libxrandr-dev libxinerama-dev libxcursor-dev libxi-dev libxext-dev
+  patch glslang-tools libvulkan-dev libvulkan-volk-dev libx11-dev libxrandr-dev libxinerama-dev libxcursor-dev libxi-dev libxext-dev
   libwayland-dev libxkbcommon-dev libpng-dev)
 test_packages=(catch2 clang-14 libclang-rt-14-dev llvm-14 clang-format-14
-  mesa-vulkan-drivers fonts-dejavu-core xvfb xdotool)
+  mesa-vulkan-drivers vulkan-validationlayers fonts-dejavu-core xvfb xdotool)
 
 say() { printf 'headroom: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }

@@ -22,7 +22,9 @@ TABLE = {
     # The registry is the one place that names concrete backends.
     "engine/backend/registry.cpp": ["engine/base/", "engine/backend/"],
     "engine/backend/cpu/": ["engine/base/", "engine/backend/*", "engine/backend/cpu/"],
-    "engine/backend/vulkan/": ["engine/base/", "engine/backend/*", "engine/backend/vulkan/"],
+    "engine/backend/vulkan/": ["engine/base/", "engine/backend/*", "engine/backend/vulkan/", "shaders/"],
+    # Shaders, and the structs that C++ shares with them.
+    "shaders/": ["shaders/"],
     "cuda/": ["engine/base/", "engine/backend/*", "cuda/"],
     "engine/run/": ["engine/base/", "engine/model/", "engine/text/", "engine/kv/", "engine/backend/*",
                     "engine/run/", "assets/"],

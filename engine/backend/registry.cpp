@@ -7,6 +7,7 @@
 
 #include "engine/backend/cpu/cpu_backend.h"
 #include "engine/backend/cpu/reference/reference_backend.h"
+#include "engine/backend/vulkan/vulkan_backend.h"
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
 
@@ -32,6 +33,9 @@ std::unique_ptr<Backend> make_backend(const BackendChoice& choice) {
     asked_by = "HEADROOM_BACKEND";
   }
   if (name == "cpu-reference") return make_reference_backend();
+  if (name == "vulkan") return make_vulkan_backend();
+  if (name == "vulkan-lane") return make_vulkan_backend({.variant = VulkanVariant::lane});
+  if (name == "vulkan-subgroup") return make_vulkan_backend({.variant = VulkanVariant::subgroup});
 
   const std::vector<DeviceEntry> devices = list_devices();
   const auto entry = std::find_if(devices.begin(), devices.end(), [&](const DeviceEntry& device) {

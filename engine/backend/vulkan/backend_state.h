@@ -1,0 +1,166 @@
+// Class VulkanBackend: what its operations share. Each operation is a member function in a file of its own, named like
+// the shader that it starts; none of them waits for the device but those that hand something to the host.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/backend/vulkan/queue.h"
+#include "engine/backend/vulkan/vulkan_backend.h"
+#include "engine/backend/vulkan/weight.h"
+#include "shaders/constants.h"
+
+namespace headroom::vulkan {
+
+/// In the order in which a token meets them; the names that stage_times gives.
+enum class Stage : int32_t {
+  embed,
+  rms_norm,
+  matmul,
+  rope,
+  store_kv,
+  attend_prefill,
+  add_query_moments,
+  expected_attention,
+  attend_decode,
+  evict,
+  assemble,
+  add,
+  gate,
+  fill_zero,
+  copy_page,
+  read_cache,
+  step_state,
+  count
+};
+
+/// Push constants as the queue takes them.
+template <typename Constants>
+std::array<uint32_t, sizeof(Constants) / 4> words(const Constants& constants) {
+  return std::bit_cast<std::array<uint32_t, sizeof(Constants) / 4>>(constants);
+}
+
+inline uint32_t groups_for(int64_t n, int64_t per_group) {
+  return static_cast<uint32_t>((n + per_group - 1) / per_group);
+}
+
+inline const Buffer& buffer_of(const DeviceBuffer& buffer) {
+  return static_cast<const Buffer&>(buffer);
+}
+
+/// The matrix as an operation uses it.
+inline Use use_of(const Matrix& m) {
+  const int64_t values = m.n_rows == 0 ? 0 : (m.n_rows - 1) * m.stride + m.n_cols;
+  return {buffer_of(*m.buffer), static_cast<uint64_t>(m.offset) * 4, static_cast<uint64_t>(values) * 4};
+}
+
+inline double matrix_bytes(const Matrix& m) {
+  return 4.0 * m.n_rows * m.n_cols;
+}
+
+/// Slabs of pages, and the table by which shaders find them: address of slab i as uvec2 number i.
+class SlabTable {
+ public:
+  explicit SlabTable(Memory& memory, Queue& queue) : memory_(memory), queue_(queue) {}
+
+  void set_layout(PageLayout layout) { layout_ = layout; }
+  PageLayout layout() const { return layout_; }
+  void add(int32_t slab);
+  void remove(int32_t slab);
+  const Buffer& slab(int32_t i) const { return *slabs_[static_cast<size_t>(i)]; }
+  const Buffer& table() const { return *table_; }  // never null once a slab was added
+
+ private:
+  Memory& memory_;
+  Queue& queue_;
+  PageLayout layout_{0};
+  std::vector<std::unique_ptr<Buffer>> slabs_;  // by number
+  std::unique_ptr<Buffer> table_;
+};
+
+class VulkanBackend final : public Backend {
+ public:
+  explicit VulkanBackend(const VulkanOptions& options);
+  ~VulkanBackend() override;
+
+  const BackendInfo& info() const override { return info_; }
+
+  std::unique_ptr<DeviceBuffer> allocate(size_t bytes) override;
+  void upload(DeviceBuffer& to, size_t offset_bytes, std::span<const std::byte> from) override;
+  void download(const DeviceBuffer& from, size_t offset_bytes, std::span<std::byte> to) override;
+  std::unique_ptr<DeviceWeight> load_weight(const TensorView& view) override;
+
+  void embed(const DeviceWeight& table, std::span<const TokenId> ids, float scale, Matrix out) override;
+  void rms_norm(Matrix x, const DeviceWeight& gain, float eps, Matrix out) override;
+  void matmul(Matrix x, std::span<const MatmulTerm> terms) override;
+  void rope(Matrix x, int32_t head_dim, int32_t position0, RopeStyle style, int32_t n_rot,
+            const DeviceBuffer& frequencies) override;
+  void add(Matrix x, Matrix y) override;
+  void gate(Activation activation, Matrix gate, Matrix up) override;
+  void fill_zero(Matrix x) override;
+  void store_kv(Matrix k, Matrix v, KvScratch kv, int32_t first_row) override;
+  void attend_prefill(const AttendPrefill& args) override;
+  void add_query_moments(Matrix q, int32_t head_dim, QueryMoments moments) override;
+  void expected_attention(const ExpectedAttention& args) override;
+
+  void set_page_layout(PageLayout layout) override { slabs_.set_layout(layout); }
+  void add_slab(int32_t slab) override { slabs_.add(slab); }
+  void remove_slab(int32_t slab) override { slabs_.remove(slab); }
+  void copy_page(PageId from, PageId to) override;
+  void assemble(const AssembleHead& args) override;
+  void read_scores(HeadView head, std::span<float> out) override;
+  void read_rows(HeadView head, std::span<const int32_t> slots, std::span<uint16_t> out) override;
+
+  void begin_step(const DecodeStep& step) override;
+  void attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, float scale, Matrix out) override;
+  void evict(int32_t layer) override;
+  StepReport end_step() override;
+
+  std::vector<StageTime> stage_times() const override { return queue_.stage_times(); }
+  void reset_stage_times() override { queue_.reset_stage_times(); }
+
+ private:
+  /// A row a lane, or a row a subgroup.
+  bool is_lane() const { return is_lane_; }
+  void begin_stage(Stage stage, double bytes) { queue_.begin_stage(static_cast<int32_t>(stage), bytes); }
+  /// Milliseconds that so many floating point operations take here, roughly.
+  double cost_ms(double flops) const { return 0.02 + flops * 1e-6 / gflops_; }
+  /// For shaders whose work group is one subgroup: its size is required where the device lets it be.
+  uint32_t required_subgroup() const {
+    return device_.facts().has_subgroup_size_control ? device_.facts().subgroup_size : 0;
+  }
+  Matrix as_texel_rows(Matrix x);
+  void multiply(const Matrix& x, const Matrix& texels, const MatmulTerm& term, const VulkanWeight::Part& part);
+  void multiply_rows(const Matrix& texels, int32_t n_in, const MatmulTerm& term, const VulkanWeight::Part& part,
+                     int32_t first_token, bool in_tiles);
+  /// A buffer for an operation's own use, at least so large; the same from call to call.
+  const Buffer& scratch(const std::string& name, size_t bytes);
+  void reserve_step(size_t bytes);
+  const Buffer& step_buffer() const { return *step_buffer_; }
+  /// The words of StepState, for shaders that serve prefill and step alike.
+  Use step_use() const { return {*step_buffer_, 0, sizeof(StepState)}; }
+  StepState& step_state() { return *reinterpret_cast<StepState*>(step_host_->mapped()); }
+
+  Device device_;
+  Memory memory_;
+  Queue queue_;
+  Programs programs_;
+  BackendInfo info_;
+  bool is_lane_;
+  double gflops_;
+  std::map<std::string, std::unique_ptr<Buffer>> scratch_;
+  SlabTable slabs_;
+
+  // One token: what the host writes before each step (StepState, then what attend_decode.cpp lays out behind it).
+  bool is_in_step_ = false;
+  std::unique_ptr<Buffer> step_host_;    // mapped
+  std::unique_ptr<Buffer> step_device_;  // its copy, where the device's memory is its own
+  const Buffer* step_buffer_ = nullptr;  // the one that shaders read
+};
+
+}  // namespace headroom::vulkan

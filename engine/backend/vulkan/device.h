@@ -1,0 +1,85 @@
+// Vulkan's devices: what this machine has, in order of preference, and one of them opened for computing. Stands under
+// everything else in this folder; knows no operation.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/backend/vulkan/api.h"
+
+namespace headroom::vulkan {
+
+/// What a device can do, as far as this backend asks.
+struct DeviceFacts {
+  std::string name;
+  std::string driver;  // name and version, changes with the driver
+  std::array<uint8_t, VK_UUID_SIZE> pipeline_cache_uuid{};
+  VkPhysicalDeviceType type = VK_PHYSICAL_DEVICE_TYPE_OTHER;
+  std::string refusal;  // why it cannot compute here; empty if it can
+
+  uint32_t queue_family = 0;
+  uint32_t subgroup_size = 0;
+  uint32_t min_subgroup_size = 0, max_subgroup_size = 0;  // equal where the size cannot be required
+  bool has_subgroup_size_control = false;
+  bool has_memory_budget = false;
+  bool has_queue_priority = false;  // VK_KHR_global_priority or its EXT twin
+  bool has_unified_memory = false;  // all of the device's memory is the host's too
+  uint64_t max_storage_range = 0;
+  uint64_t max_allocation_bytes = 0;
+  uint32_t max_groups = 0;  // in x
+  uint32_t storage_alignment = 0;
+  uint64_t max_texels = 0;
+  double timestamp_ns = 0;  // a tick; 0: no timestamps
+
+  bool is_software() const { return type == VK_PHYSICAL_DEVICE_TYPE_CPU; }
+};
+
+/// A Vulkan instance. Throws Error(unsupported), in words for a user, where there is no loader or no driver.
+class Instance {
+ public:
+  Instance();
+  ~Instance();
+  Instance(const Instance&) = delete;
+  Instance& operator=(const Instance&) = delete;
+
+  VkInstance handle() const { return handle_; }
+  /// Discrete, integrated, virtual, software. The ones with a refusal stand at the end.
+  const std::vector<DeviceFacts>& devices() const { return facts_; }
+  VkPhysicalDevice physical(size_t device) const { return physical_[device]; }
+
+ private:
+  VkInstance handle_ = VK_NULL_HANDLE;
+  std::vector<VkPhysicalDevice> physical_;  // as facts_
+  std::vector<DeviceFacts> facts_;
+};
+
+/// Changes a device's table of calls before it is used: how tests let calls fail.
+using TableHook = std::function<void(VolkDeviceTable&)>;
+
+/// The preferred device, opened with one queue.
+class Device {
+ public:
+  explicit Device(const TableHook& hook = {});
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  const DeviceFacts& facts() const { return facts_; }
+  VkPhysicalDevice physical() const { return physical_; }
+  VkDevice handle() const { return handle_; }
+  VkQueue queue() const { return queue_; }
+
+  VolkDeviceTable call{};
+
+ private:
+  Instance instance_;
+  DeviceFacts facts_;
+  VkPhysicalDevice physical_ = VK_NULL_HANDLE;
+  VkDevice handle_ = VK_NULL_HANDLE;
+  VkQueue queue_ = VK_NULL_HANDLE;
+};
+
+}  // namespace headroom::vulkan

@@ -1,0 +1,495 @@
+// Records, submits and waits. See queue.h.
+#include "engine/backend/vulkan/queue.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+namespace headroom::vulkan {
+namespace {
+
+// A submission is not interrupted: whoever shares the device, the desktop first of all, waits that long.
+constexpr double submission_ms = 40;
+// A driver resets a device that hangs after a few seconds; one that says nothing for so long will not say more.
+constexpr uint64_t patience_ns = 30'000'000'000;
+constexpr size_t staging_bytes = size_t{8} << 20;
+
+/// What was touched since the last barrier.
+class Hazards {
+ public:
+  bool conflicts(const Use& use, bool writes) const {
+    const auto overlaps = [&](const Use& other) {
+      return other.buffer_id == use.buffer_id && use.first < end(other) && other.first < end(use);
+    };
+    return std::any_of(written_.begin(), written_.end(), overlaps) ||
+           (writes && std::any_of(read_.begin(), read_.end(), overlaps));
+  }
+  bool conflicts(Pages pages) const {
+    return pages_ == Pages::written ? pages != Pages::none : pages_ == Pages::read && pages == Pages::written;
+  }
+  void note(const Use& use, bool writes) { (writes ? written_ : read_).push_back(use); }
+  void note(Pages pages) { pages_ = std::max(pages_, pages); }
+  void clear() {
+    read_.clear();
+    written_.clear();
+    pages_ = Pages::none;
+  }
+
+ private:
+  static uint64_t end(const Use& use) { return use.bytes == VK_WHOLE_SIZE ? ~uint64_t{0} : use.first + use.bytes; }
+
+  std::vector<Use> read_, written_;
+  Pages pages_ = Pages::none;
+};
+
+/// Whether an operation writes through its use number i.
+bool writes(const Operation& operation, size_t i) {
+  if (operation.kind == Operation::Kind::copy) return i == 1;
+  if (operation.kind == Operation::Kind::fill) return true;
+  const std::vector<Binding>& bindings = operation.program->interface().bindings;
+  return i < bindings.size() && bindings[i].writes;
+}
+
+}  // namespace
+
+Queue::Queue(Device& device, Memory& memory) : device_(device), memory_(memory) {
+  const VolkDeviceTable& call = device.call;
+  VkCommandPoolCreateInfo pool{};
+  pool.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
+  pool.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT;
+  pool.queueFamilyIndex = device.facts().queue_family;
+  check(call.vkCreateCommandPool(device.handle(), &pool, nullptr, &pool_), "make a command pool");
+  VkSemaphoreTypeCreateInfo type{};
+  type.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO;
+  type.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE;
+  VkSemaphoreCreateInfo semaphore{};
+  semaphore.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO;
+  semaphore.pNext = &type;
+  const VkResult result = call.vkCreateSemaphore(device.handle(), &semaphore, nullptr, &timeline_);
+  if (result != VK_SUCCESS) {
+    call.vkDestroyCommandPool(device.handle(), pool_, nullptr);
+    check(result, "make a semaphore");
+  }
+  memory.set_user(this);
+}
+
+Queue::~Queue() {
+  const VolkDeviceTable& call = device_.call;
+  call.vkDeviceWaitIdle(device_.handle());  // whatever it says, there is nothing more to do
+  completed_ = last_submission_;
+  noted_.clear();
+  staging_.reset();
+  memory_.set_user(nullptr);
+  for (Recording& recording : recordings_) destroy(recording);
+  for (Recording& recording : repeating_) destroy(recording);
+  call.vkDestroySemaphore(device_.handle(), timeline_, nullptr);
+  call.vkDestroyCommandPool(device_.handle(), pool_, nullptr);
+}
+
+void Queue::set_stages(std::vector<std::string> names) {
+  stages_.clear();
+  for (std::string& name : names) stages_.push_back({.name = std::move(name)});
+}
+
+void Queue::begin_stage(int32_t stage, double bytes) {
+  stage_ = stage;
+  StageTime& time = stages_[static_cast<size_t>(stage)];
+  time.calls += 1;
+  time.bytes += bytes;
+}
+
+void Queue::dispatch(const Program& program, std::array<uint32_t, 3> groups, std::span<const uint32_t> constants,
+                     std::initializer_list<Use> uses, double cost_ms, Pages pages) {
+  if (groups[0] == 0 || groups[1] == 0 || groups[2] == 0) return;
+  Operation operation{.kind = Operation::Kind::dispatch,
+                      .pages = pages,
+                      .n_uses = static_cast<uint8_t>(uses.size()),
+                      .n_constants = static_cast<uint8_t>(constants.size()),
+                      .program = &program,
+                      .groups = groups,
+                      .cost_ms = cost_ms};
+  if (constants.size_bytes() != program.interface().constants_bytes || constants.size() > max_constants ||
+      uses.size() != program.interface().bindings.size() || uses.size() > max_uses)
+    throw Error(ErrorKind::device, "the shader " + program.name() + " was given " +
+                                       std::to_string(constants.size_bytes()) + " bytes of constants and " +
+                                       std::to_string(uses.size()) + " buffers; expected " +
+                                       std::to_string(program.interface().constants_bytes) + " and " +
+                                       std::to_string(program.interface().bindings.size()));
+  std::copy(constants.begin(), constants.end(), operation.constants.begin());
+  std::copy(uses.begin(), uses.end(), operation.uses.begin());
+  note(operation);
+}
+
+void Queue::dispatch_indirect(const Program& program, Use counts, std::span<const uint32_t> constants,
+                              std::initializer_list<Use> uses, double cost_ms, Pages pages) {
+  dispatch(program, {1, 1, 1}, constants, uses, cost_ms, pages);
+  Operation& operation = noted_.back();
+  operation.kind = Operation::Kind::dispatch_indirect;
+  operation.uses[operation.n_uses++] = counts;
+}
+
+void Queue::copy(Use from, Use to) {
+  Operation operation{.kind = Operation::Kind::copy, .n_uses = 2, .cost_ms = static_cast<double>(from.bytes) * 1e-6};
+  operation.uses[0] = from;
+  operation.uses[1] = to;
+  note(operation);
+}
+
+void Queue::fill(Use to, uint32_t value) {
+  Operation operation{.kind = Operation::Kind::fill, .n_uses = 1, .fill_value = value, .cost_ms = 0.01};
+  operation.uses[0] = to;
+  note(operation);
+}
+
+void Queue::note(const Operation& operation) {
+  if (noted_ms_ > 0 && noted_ms_ + operation.cost_ms > submission_ms) submit();
+  noted_.push_back(operation);
+  noted_.back().stage = stage_;
+  noted_ms_ += operation.cost_ms;
+  for (size_t i = 0; i < operation.n_uses; ++i) operation.uses[i].buffer->used_by = last_submission_ + 1;
+}
+
+void Queue::set_repeating(bool repeating) {
+  if (!noted_.empty()) submit();
+  is_repeating_ = repeating;
+  next_part_ = 0;
+}
+
+void Queue::submit() {
+  if (noted_.empty()) return;
+  const std::vector<Operation> operations = std::move(noted_);
+  noted_.clear();
+  noted_ms_ = 0;
+  submit_part(operations, next_part_++);
+}
+
+void Queue::submit_part(std::span<const Operation> operations, size_t part) {
+  bool is_same = false;
+  Recording& recording = recording_for(operations, part, is_same);
+  if (!is_same) {
+    recording.operations.assign(operations.begin(), operations.end());
+    try {
+      record(recording);
+    } catch (...) {
+      recording.operations.clear();
+      throw;
+    }
+    ++n_recorded_;
+  }
+  const uint64_t value = last_submission_ + 1;
+  VkTimelineSemaphoreSubmitInfo timeline{};
+  timeline.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO;
+  timeline.signalSemaphoreValueCount = 1;
+  timeline.pSignalSemaphoreValues = &value;
+  VkSubmitInfo submit{};
+  submit.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
+  submit.pNext = &timeline;
+  submit.commandBufferCount = 1;
+  submit.pCommandBuffers = &recording.commands;
+  submit.signalSemaphoreCount = 1;
+  submit.pSignalSemaphores = &timeline_;
+  check(device_.call.vkQueueSubmit(device_.queue(), 1, &submit, VK_NULL_HANDLE), "take work");
+  last_submission_ = value;
+  recording.submission = value;
+  recording.is_running = true;
+  ++n_submitted_;
+}
+
+Queue::Recording& Queue::recording_for(std::span<const Operation> operations, size_t part, bool& is_same) {
+  Recording* found = nullptr;
+  if (is_repeating_) {
+    while (repeating_.size() <= part) repeating_.emplace_back();
+    found = &repeating_[part];
+    if (found->is_running) wait_for(found->submission);
+    is_same = std::equal(operations.begin(), operations.end(), found->operations.begin(), found->operations.end());
+  } else {
+    for (Recording& recording : recordings_)
+      if (!recording.is_running) found = &recording;
+    constexpr size_t max_recordings = 4;  // that run while the next is recorded
+    if (found == nullptr && recordings_.size() >= max_recordings) {
+      found = &*std::min_element(recordings_.begin(), recordings_.end(),
+                                 [](const Recording& a, const Recording& b) { return a.submission < b.submission; });
+      wait_for(found->submission);
+    }
+    if (found == nullptr) found = &recordings_.emplace_back();
+  }
+  return *found;
+}
+
+void Queue::prepare_pools(Recording& recording) {
+  const VolkDeviceTable& call = device_.call;
+  if (recording.commands == VK_NULL_HANDLE) {
+    VkCommandBufferAllocateInfo allocate{};
+    allocate.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
+    allocate.commandPool = pool_;
+    allocate.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
+    allocate.commandBufferCount = 1;
+    check(call.vkAllocateCommandBuffers(device_.handle(), &allocate, &recording.commands), "make a command buffer");
+  }
+  uint32_t n_sets = 0, n_storage = 0, n_texels = 0;
+  for (const Operation& operation : recording.operations) {
+    if (operation.program == nullptr) continue;
+    ++n_sets;
+    for (const Binding& binding : operation.program->interface().bindings)
+      ++(binding.type == VK_DESCRIPTOR_TYPE_STORAGE_BUFFER ? n_storage : n_texels);
+  }
+  if (n_sets > recording.n_sets || n_storage > recording.n_storage || n_texels > recording.n_texels) {
+    call.vkDestroyDescriptorPool(device_.handle(), recording.descriptors, nullptr);
+    recording.descriptors = VK_NULL_HANDLE;
+    recording.n_sets = std::max(2 * n_sets, 16u);
+    recording.n_storage = std::max(2 * n_storage, 64u);
+    recording.n_texels = std::max(2 * n_texels, 16u);
+    const VkDescriptorPoolSize sizes[] = {{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, recording.n_storage},
+                                          {VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, recording.n_texels}};
+    VkDescriptorPoolCreateInfo create{};
+    create.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO;
+    create.maxSets = recording.n_sets;
+    create.poolSizeCount = 2;
+    create.pPoolSizes = sizes;
+    const VkResult result = call.vkCreateDescriptorPool(device_.handle(), &create, nullptr, &recording.descriptors);
+    if (result != VK_SUCCESS) recording.n_sets = recording.n_storage = recording.n_texels = 0;
+    check(result, "make a descriptor pool");
+  } else if (recording.descriptors != VK_NULL_HANDLE) {
+    check(call.vkResetDescriptorPool(device_.handle(), recording.descriptors, 0), "reset a descriptor pool");
+  }
+  const auto n_queries = static_cast<uint32_t>(recording.operations.size()) + 1;
+  if (device_.facts().timestamp_ns > 0 && n_queries > recording.n_queries) {
+    call.vkDestroyQueryPool(device_.handle(), recording.queries, nullptr);
+    recording.queries = VK_NULL_HANDLE;
+    recording.n_queries = 2 * n_queries;
+    VkQueryPoolCreateInfo create{};
+    create.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO;
+    create.queryType = VK_QUERY_TYPE_TIMESTAMP;
+    create.queryCount = recording.n_queries;
+    const VkResult result = call.vkCreateQueryPool(device_.handle(), &create, nullptr, &recording.queries);
+    if (result != VK_SUCCESS) recording.n_queries = 0;
+    check(result, "make a query pool");
+  }
+}
+
+VkDescriptorSet Queue::bind(Recording& recording, const Operation& operation) {
+  const Program& program = *operation.program;
+  const VkDescriptorSetLayout layout = program.set_layout();
+  VkDescriptorSetAllocateInfo allocate{};
+  allocate.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO;
+  allocate.descriptorPool = recording.descriptors;
+  allocate.descriptorSetCount = 1;
+  allocate.pSetLayouts = &layout;
+  VkDescriptorSet set = VK_NULL_HANDLE;
+  check(device_.call.vkAllocateDescriptorSets(device_.handle(), &allocate, &set), "make a descriptor set");
+  const std::vector<Binding>& bindings = program.interface().bindings;
+  std::array<VkDescriptorBufferInfo, max_uses> buffers{};
+  std::array<VkBufferView, max_uses> views{};
+  std::array<VkWriteDescriptorSet, max_uses> writes{};
+  for (uint32_t i = 0; i < bindings.size(); ++i) {
+    const Use& use = operation.uses[i];
+    VkWriteDescriptorSet& write = writes[i];
+    write.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET;
+    write.dstSet = set;
+    write.dstBinding = i;
+    write.descriptorCount = 1;
+    write.descriptorType = bindings[i].type;
+    if (bindings[i].type == VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER) {
+      views[i] = use.buffer->texels(use.texels);
+      write.pTexelBufferView = &views[i];
+    } else {
+      buffers[i] = {use.buffer->handle(), 0, VK_WHOLE_SIZE};
+      write.pBufferInfo = &buffers[i];
+    }
+  }
+  device_.call.vkUpdateDescriptorSets(device_.handle(), static_cast<uint32_t>(bindings.size()), writes.data(), 0,
+                                      nullptr);
+  return set;
+}
+
+void Queue::record(Recording& recording) {
+  const VolkDeviceTable& call = device_.call;
+  prepare_pools(recording);
+  const VkCommandBuffer commands = recording.commands;
+  VkCommandBufferBeginInfo begin{};
+  begin.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
+  check(call.vkBeginCommandBuffer(commands, &begin), "begin to record");
+  const auto n_queries = static_cast<uint32_t>(recording.operations.size()) + 1;
+  const bool is_timed = recording.queries != VK_NULL_HANDLE;
+  if (is_timed) {
+    call.vkCmdResetQueryPool(commands, recording.queries, 0, n_queries);
+    call.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, recording.queries, 0);
+  }
+  constexpr VkPipelineStageFlags stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
+  const auto barrier = [&](VkPipelineStageFlags more_before, VkAccessFlags before, VkPipelineStageFlags more_after,
+                           VkAccessFlags after) {
+    VkMemoryBarrier memory{};
+    memory.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER;
+    memory.srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT |
+                           VK_ACCESS_TRANSFER_READ_BIT | before;
+    memory.dstAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT |
+                           VK_ACCESS_TRANSFER_READ_BIT | after;
+    call.vkCmdPipelineBarrier(commands, stages | more_before, stages | more_after, 0, 1, &memory, 0, nullptr, 0,
+                              nullptr);
+  };
+  // What the submission before wrote, and what the host did.
+  barrier(VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_WRITE_BIT, VK_PIPELINE_STAGE_DRAW_INDIRECT_BIT,
+          VK_ACCESS_INDIRECT_COMMAND_READ_BIT);
+  Hazards hazards;
+  const Program* bound = nullptr;
+  uint32_t query = 0;
+  for (const Operation& operation : recording.operations) {
+    bool conflict = hazards.conflicts(operation.pages);
+    for (size_t i = 0; i < operation.n_uses; ++i)
+      conflict = conflict || hazards.conflicts(operation.uses[i], writes(operation, i));
+    if (conflict) {
+      barrier(0, 0, VK_PIPELINE_STAGE_DRAW_INDIRECT_BIT, VK_ACCESS_INDIRECT_COMMAND_READ_BIT);
+      hazards.clear();
+    }
+    hazards.note(operation.pages);
+    for (size_t i = 0; i < operation.n_uses; ++i) hazards.note(operation.uses[i], writes(operation, i));
+
+    const std::array<Use, max_uses>& uses = operation.uses;
+    switch (operation.kind) {
+      case Operation::Kind::copy: {
+        const VkBufferCopy region{uses[0].first, uses[1].first, uses[0].bytes};
+        call.vkCmdCopyBuffer(commands, uses[0].buffer->handle(), uses[1].buffer->handle(), 1, &region);
+        break;
+      }
+      case Operation::Kind::fill:
+        call.vkCmdFillBuffer(commands, uses[0].buffer->handle(), uses[0].first, uses[0].bytes, operation.fill_value);
+        break;
+      case Operation::Kind::dispatch:
+      case Operation::Kind::dispatch_indirect: {
+        const Program& program = *operation.program;
+        if (bound != &program) call.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, program.pipeline());
+        bound = &program;
+        const VkDescriptorSet set = bind(recording, operation);
+        call.vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, program.layout(), 0, 1, &set, 0,
+                                     nullptr);
+        if (operation.n_constants > 0)
+          call.vkCmdPushConstants(commands, program.layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                                  4u * operation.n_constants, operation.constants.data());
+        if (operation.kind == Operation::Kind::dispatch) {
+          call.vkCmdDispatch(commands, operation.groups[0], operation.groups[1], operation.groups[2]);
+        } else {
+          const Use& counts = uses[static_cast<size_t>(operation.n_uses - 1)];
+          call.vkCmdDispatchIndirect(commands, counts.buffer->handle(), counts.first);
+        }
+        break;
+      }
+    }
+    if (is_timed) call.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, recording.queries, ++query);
+  }
+  // For the host, which reads after it has waited.
+  barrier(0, 0, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+  check(call.vkEndCommandBuffer(commands), "record");
+}
+
+void Queue::wait_for(uint64_t submission) {
+  if (submission <= completed_) return;
+  VkSemaphoreWaitInfo wait{};
+  wait.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO;
+  wait.semaphoreCount = 1;
+  wait.pSemaphores = &timeline_;
+  wait.pValues = &submission;
+  const VkResult result = device_.call.vkWaitSemaphores(device_.handle(), &wait, patience_ns);
+  if (result == VK_TIMEOUT)
+    throw Error(ErrorKind::device, "the Vulkan device did not finish its work within 30 s and is given up");
+  check(result, "finish its work");
+  completed_ = submission;
+  for (std::deque<Recording>* list : {&recordings_, &repeating_})
+    for (Recording& recording : *list)
+      if (recording.is_running && recording.submission <= completed_) {
+        recording.is_running = false;
+        count_times(recording);
+      }
+}
+
+void Queue::count_times(Recording& recording) {
+  if (recording.queries == VK_NULL_HANDLE) return;
+  const size_t n = recording.operations.size() + 1;
+  std::vector<uint64_t> ticks(n);
+  const VkResult result =
+      device_.call.vkGetQueryPoolResults(device_.handle(), recording.queries, 0, static_cast<uint32_t>(n),
+                                         n * sizeof(uint64_t), ticks.data(), sizeof(uint64_t), VK_QUERY_RESULT_64_BIT);
+  if (result != VK_SUCCESS) return;  // times are a nicety
+  for (size_t i = 0; i + 1 < n; ++i) {
+    if (ticks[i + 1] < ticks[i]) continue;
+    stages_[static_cast<size_t>(recording.operations[i].stage)].ms +=
+        static_cast<double>(ticks[i + 1] - ticks[i]) * device_.facts().timestamp_ns * 1e-6;
+  }
+}
+
+void Queue::finish() {
+  submit();
+  wait_for(last_submission_);
+}
+
+void Queue::finish(const Buffer& buffer) {
+  if (buffer.used_by > last_submission_) submit();
+  wait_for(std::min(buffer.used_by, last_submission_));
+}
+
+void Queue::release(const Buffer& buffer) {
+  if (buffer.used_by <= completed_) return;
+  try {
+    finish(buffer);
+  } catch (const Error&) {
+    // The next operation says what is wrong with the device.
+  }
+}
+
+const Buffer& Queue::staging(size_t bytes) {
+  if (staging_ == nullptr || staging_->size_bytes() < bytes)
+    staging_ = memory_.allocate(std::max(bytes, staging_bytes), MemoryUse::staging);
+  finish(*staging_);
+  return *staging_;
+}
+
+void Queue::upload(const Buffer& to, size_t offset, std::span<const std::byte> bytes) {
+  if (bytes.empty()) return;
+  if (to.mapped() != nullptr) {
+    finish(to);
+    std::memcpy(to.mapped() + offset, bytes.data(), bytes.size());
+    return;
+  }
+  for (size_t done = 0; done < bytes.size();) {
+    const size_t n = std::min(bytes.size() - done, staging_bytes);
+    const Buffer& from = staging(n);
+    std::memcpy(from.mapped(), bytes.data() + done, n);
+    copy({from, 0, n}, {to, offset + done, n});
+    done += n;
+  }
+}
+
+void Queue::download(const Buffer& from, size_t offset, std::span<std::byte> bytes) {
+  if (bytes.empty()) return;
+  if (from.mapped() != nullptr) {
+    finish(from);
+    std::memcpy(bytes.data(), from.mapped() + offset, bytes.size());
+    return;
+  }
+  for (size_t done = 0; done < bytes.size();) {
+    const size_t n = std::min(bytes.size() - done, staging_bytes);
+    const Buffer& to = staging(n);
+    copy({from, offset + done, n}, {to, 0, n});
+    finish(to);
+    std::memcpy(bytes.data() + done, to.mapped(), n);
+    done += n;
+  }
+}
+
+std::vector<StageTime> Queue::stage_times() const {
+  std::vector<StageTime> called;
+  for (const StageTime& stage : stages_)
+    if (stage.calls > 0) called.push_back(stage);
+  return called;
+}
+
+void Queue::reset_stage_times() {
+  for (StageTime& stage : stages_) stage = {.name = std::move(stage.name)};
+}
+
+void Queue::destroy(Recording& recording) {
+  const VolkDeviceTable& call = device_.call;
+  call.vkDestroyDescriptorPool(device_.handle(), recording.descriptors, nullptr);
+  call.vkDestroyQueryPool(device_.handle(), recording.queries, nullptr);
+}
+
+}  // namespace headroom::vulkan

@@ -1,0 +1,145 @@
+// Work for the device, in order: operations are noted as they are asked for, then recorded with the barriers that they
+// need, in submissions that a desktop can wait for. A step that asks for the same work as the one before is submitted
+// again without recording anything.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/backend/vulkan/memory.h"
+#include "engine/backend/vulkan/program.h"
+
+namespace headroom::vulkan {
+
+/// A part of a buffer as an operation uses it. A shader sees the buffer whole; first and bytes say what it touches.
+struct Use {
+  const Buffer* buffer = nullptr;
+  uint64_t first = 0;  // byte
+  uint64_t bytes = VK_WHOLE_SIZE;
+  uint64_t buffer_id = 0;
+  VkFormat texels = VK_FORMAT_UNDEFINED;  // where the shader reads texels
+
+  Use() = default;
+  Use(const Buffer& of, uint64_t first_byte = 0, uint64_t n_bytes = VK_WHOLE_SIZE)
+      : buffer(&of), first(first_byte), bytes(n_bytes), buffer_id(of.id()) {}
+  bool operator==(const Use&) const = default;
+};
+
+inline Use as_texels(Use use, VkFormat format) {
+  use.texels = format;
+  return use;
+}
+
+/// Pages of the cache are found by address, not bound.
+enum class Pages : uint8_t { none, read, written };
+
+inline constexpr size_t max_uses = 12;
+inline constexpr size_t max_constants = 32;  // of 32 bits; 128 bytes are what every device has
+
+struct Operation {
+  enum class Kind : uint8_t { dispatch, dispatch_indirect, copy, fill };
+  Kind kind = Kind::dispatch;
+  Pages pages = Pages::none;
+  uint8_t n_uses = 0;
+  uint8_t n_constants = 0;
+  int32_t stage = 0;  // index of the stage that its time counts for
+  const Program* program = nullptr;
+  std::array<uint32_t, 3> groups{};
+  std::array<uint32_t, max_constants> constants{};
+  std::array<Use, max_uses> uses{};  // copy: from, to; fill: to; dispatch_indirect: the last is the group counts
+  uint32_t fill_value = 0;
+  double cost_ms = 0;
+
+  bool operator==(const Operation&) const = default;
+};
+
+class Queue final : public BufferUser {
+ public:
+  Queue(Device& device, Memory& memory);
+  ~Queue() override;
+  Queue(const Queue&) = delete;
+  Queue& operator=(const Queue&) = delete;
+
+  /// Stages that time is counted for, by index.
+  void set_stages(std::vector<std::string> names);
+  /// What follows counts for a stage, of which one more call begins. bytes: what it reads and writes at least.
+  void begin_stage(int32_t stage, double bytes);
+
+  /// groups: work groups. constants: as the shader's push constants. One use for each binding of the shader.
+  /// cost_ms: an estimate for this device; submissions stay short by it.
+  void dispatch(const Program& program, std::array<uint32_t, 3> groups, std::span<const uint32_t> constants,
+                std::initializer_list<Use> uses, double cost_ms = 0.05, Pages pages = Pages::none);
+  /// The group counts are three u32 at `counts.first` of a buffer.
+  void dispatch_indirect(const Program& program, Use counts, std::span<const uint32_t> constants,
+                         std::initializer_list<Use> uses, double cost_ms = 0.05, Pages pages = Pages::none);
+  void copy(Use from, Use to);
+  void fill(Use to, uint32_t value);
+
+  /// While it is on, what is submitted is kept recorded for the next time.
+  void set_repeating(bool repeating);
+
+  /// Starts what was noted.
+  void submit();
+  /// Waits until all is done. Throws Error(device) for a lost device and for one that hangs.
+  void finish();
+  /// Waits for what uses this buffer.
+  void finish(const Buffer& buffer);
+  void release(const Buffer& buffer) override;
+
+  void upload(const Buffer& to, size_t offset, std::span<const std::byte> bytes);
+  void download(const Buffer& from, size_t offset, std::span<std::byte> bytes);
+
+  std::vector<StageTime> stage_times() const;
+  void reset_stage_times();
+  int64_t n_recorded() const { return n_recorded_; }    // submissions that were recorded
+  int64_t n_submitted() const { return n_submitted_; }  // and submitted
+
+ private:
+  /// A command buffer with what it was recorded from.
+  struct Recording {
+    std::vector<Operation> operations;
+    VkCommandBuffer commands = VK_NULL_HANDLE;
+    VkDescriptorPool descriptors = VK_NULL_HANDLE;
+    uint32_t n_sets = 0, n_storage = 0, n_texels = 0;  // that the pool has room for
+    VkQueryPool queries = VK_NULL_HANDLE;
+    uint32_t n_queries = 0;
+    uint64_t submission = 0;
+    bool is_running = false;
+  };
+
+  void note(const Operation& operation);
+  void submit_part(std::span<const Operation> operations, size_t part);
+  Recording& recording_for(std::span<const Operation> operations, size_t part, bool& is_same);
+  void record(Recording& recording);
+  void prepare_pools(Recording& recording);
+  VkDescriptorSet bind(Recording& recording, const Operation& operation);
+  void count_times(Recording& recording);
+  void destroy(Recording& recording);
+  const Buffer& staging(size_t bytes);
+  void wait_for(uint64_t submission);
+
+  Device& device_;
+  Memory& memory_;
+  VkCommandPool pool_ = VK_NULL_HANDLE;
+  VkSemaphore timeline_ = VK_NULL_HANDLE;
+  std::vector<Operation> noted_;
+  double noted_ms_ = 0;
+  std::deque<Recording> recordings_;  // for work that comes once
+  std::deque<Recording> repeating_;   // part i of a step
+  size_t next_part_ = 0;
+  bool is_repeating_ = false;
+  uint64_t last_submission_ = 0;
+  uint64_t completed_ = 0;
+  std::unique_ptr<Buffer> staging_;
+  std::vector<StageTime> stages_;
+  int32_t stage_ = 0;
+  int64_t n_recorded_ = 0, n_submitted_ = 0;
+};
+
+}  // namespace headroom::vulkan

@@ -1,0 +1,116 @@
+// Makes the backend, moves bytes in and out of its memory, and keeps the slabs of the cache.
+#include "engine/backend/vulkan/vulkan_backend.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "engine/backend/vulkan/backend_state.h"
+
+namespace headroom {
+namespace vulkan {
+namespace {
+
+constexpr std::array<const char*, static_cast<size_t>(Stage::count)> stage_names{"embed",
+                                                                                 "rms_norm",
+                                                                                 "matmul",
+                                                                                 "rope",
+                                                                                 "store_kv",
+                                                                                 "attend_prefill",
+                                                                                 "add_query_moments",
+                                                                                 "expected_attention",
+                                                                                 "attend_decode",
+                                                                                 "evict",
+                                                                                 "assemble",
+                                                                                 "add",
+                                                                                 "gate",
+                                                                                 "fill_zero",
+                                                                                 "copy_page",
+                                                                                 "read_cache",
+                                                                                 "step_state"};
+
+constexpr size_t first_step_bytes = 64 << 10;
+
+}  // namespace
+
+VulkanBackend::VulkanBackend(const VulkanOptions& options)
+    : device_(options.hook),
+      memory_(device_),
+      queue_(device_, memory_),
+      programs_(device_),
+      is_lane_(options.variant == VulkanVariant::by_device ? device_.facts().is_software()
+                                                           : options.variant == VulkanVariant::lane),
+      gflops_(device_.facts().is_software() ? 4 : 200),
+      slabs_(memory_, queue_) {
+  info_ = {.name = "vulkan", .device = device_.facts().name, .unified_memory = device_.facts().has_unified_memory};
+  queue_.set_stages({stage_names.begin(), stage_names.end()});
+  reserve_step(first_step_bytes);
+}
+
+VulkanBackend::~VulkanBackend() = default;
+
+std::unique_ptr<DeviceBuffer> VulkanBackend::allocate(size_t bytes) {
+  return memory_.allocate(bytes, MemoryUse::device);
+}
+
+void VulkanBackend::upload(DeviceBuffer& to, size_t offset_bytes, std::span<const std::byte> from) {
+  assert(offset_bytes + from.size() <= to.size_bytes());
+  queue_.upload(buffer_of(to), offset_bytes, from);
+}
+
+void VulkanBackend::download(const DeviceBuffer& from, size_t offset_bytes, std::span<std::byte> to) {
+  assert(offset_bytes + to.size() <= from.size_bytes());
+  queue_.download(buffer_of(from), offset_bytes, to);
+}
+
+const Buffer& VulkanBackend::scratch(const std::string& name, size_t bytes) {
+  std::unique_ptr<Buffer>& buffer = scratch_[name];
+  if (buffer == nullptr || buffer->size_bytes() < bytes) {
+    buffer.reset();
+    buffer = memory_.allocate(bytes, MemoryUse::device);
+  }
+  return *buffer;
+}
+
+/// Makes room for what a step reads. What was in it is lost.
+void VulkanBackend::reserve_step(size_t bytes) {
+  if (step_host_ != nullptr && step_host_->size_bytes() >= bytes) return;
+  const bool is_unified = device_.facts().has_unified_memory;
+  step_host_ = memory_.allocate(bytes, is_unified ? MemoryUse::device : MemoryUse::staging);
+  if (!is_unified) step_device_ = memory_.allocate(bytes, MemoryUse::device);
+  step_buffer_ = is_unified ? step_host_.get() : step_device_.get();
+}
+
+void SlabTable::add(int32_t slab) {
+  const auto i = static_cast<size_t>(slab);
+  assert(i >= slabs_.size() || slabs_[i] == nullptr);
+  std::unique_ptr<Buffer> buffer = memory_.allocate(slab_bytes, MemoryUse::device);
+  if (table_ == nullptr || table_->size_bytes() < (i + 1) * sizeof(uint64_t)) {
+    // Addresses of the old table go along.
+    std::unique_ptr<Buffer> table =
+        memory_.allocate(std::max<size_t>(2 * (i + 1), 64) * sizeof(uint64_t), MemoryUse::device);
+    std::vector<uint64_t> addresses(table->size_bytes() / sizeof(uint64_t));
+    for (size_t k = 0; k < slabs_.size(); ++k)
+      if (slabs_[k] != nullptr) addresses[k] = slabs_[k]->address();
+    queue_.upload(*table, 0, std::as_bytes(std::span(addresses)));
+    table_ = std::move(table);
+  }
+  const uint64_t address = buffer->address();
+  queue_.upload(*table_, i * sizeof(uint64_t), std::as_bytes(std::span(&address, 1)));
+  if (slabs_.size() <= i) slabs_.resize(i + 1);
+  slabs_[i] = std::move(buffer);
+}
+
+void SlabTable::remove(int32_t slab) {
+  // Shaders reach pages by address, which no buffer's use tells of.
+  queue_.finish();
+  slabs_[static_cast<size_t>(slab)].reset();
+}
+
+}  // namespace vulkan
+
+std::unique_ptr<Backend> make_vulkan_backend(const VulkanOptions& options) {
+  return std::make_unique<vulkan::VulkanBackend>(options);
+}
+
+}  // namespace headroom

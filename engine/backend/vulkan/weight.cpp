@@ -1,0 +1,224 @@
+// A tensor of the file ─► streams in the device's memory.
+//
+//   type      unit(s)                                  words
+//   f32       8: values                                -
+//   f16 bf16  4: values                                -
+//   q4_0      1: low nibbles 0 … 15, high 16 … 31      d
+//   q4_1      as q4_0                                  d | m << 16
+//   q5_0      as q4_0                                  d; bit j: fifth bit of value j
+//   q5_1      as q4_0                                  d | m << 16; fifth bits
+//   q8_0      2: signed bytes                          d
+//   q4_k      as q4_0                                  scale | min << 8 | (d, or dmin in odd blocks) << 16
+//   q5_k      as q4_0                                  the same; fifth bits
+//   q6_k      as q4_0                                  scale 0 | scale 1 << 8 | d << 16; bits 2j: upper two of value j,
+//                                                      values 0 … 15, then 16 … 31
+#include "engine/backend/vulkan/weight.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "engine/backend/vulkan/backend_state.h"
+
+namespace headroom::vulkan {
+namespace {
+
+/// One block of 32 values on its way.
+struct BlockBits {
+  std::array<uint32_t, 32> units{};  // 4 for each unit
+  std::array<uint32_t, 3> words{};
+};
+
+uint32_t u16(const uint8_t* bytes) {
+  return static_cast<uint32_t>(bytes[0] | bytes[1] << 8);
+}
+
+/// 32 values of 4 bits, value(j) as above.
+template <typename Value>
+void put_nibbles(BlockBits& to, Value value) {
+  for (uint32_t j = 0; j < 16; ++j) to.units[j / 4] |= (value(j) | value(j + 16) << 4) << (j % 4 * 8);
+}
+
+void copy_units(BlockBits& to, const uint8_t* from, size_t bytes) {
+  std::memcpy(to.units.data(), from, bytes);
+}
+
+void fifth_bits(uint32_t& to, const uint8_t* from) {
+  std::memcpy(&to, from, sizeof to);
+}
+
+/// Scale and minimum of group g of a Q4_K or Q5_K block: 6 bits each, packed into 12 bytes.
+uint32_t k_scales(const uint8_t* block, uint32_t g) {
+  const uint8_t* packed = block + 4;
+  uint32_t scale = 0, min = 0;
+  if (g < 4) {
+    scale = packed[g] & 63u;
+    min = packed[g + 4] & 63u;
+  } else {
+    scale = (packed[g + 4] & 15u) | (packed[g - 4] >> 6u) << 4;
+    min = (packed[g + 4] >> 4u) | (packed[g] >> 6u) << 4;
+  }
+  return scale | min << 8 | u16(block + (g % 2 == 0 ? 0 : 2)) << 16;
+}
+
+uint32_t k_nibble(const uint8_t* nibbles, uint32_t g, uint32_t j) {
+  const uint32_t byte = nibbles[32 * (g / 2) + j];
+  return g % 2 == 0 ? byte & 15u : byte >> 4;
+}
+
+/// Block b of a row, from the file's bytes of the row.
+BlockBits take_block(TensorType type, const uint8_t* row, int64_t n_cols, int64_t b) {
+  BlockBits to;
+  const TypeTraits& traits = type_traits(type);
+  const uint8_t* block = row + b * 32 / traits.block_values * traits.block_bytes;
+  const auto g = static_cast<uint32_t>(b % 8);  // in a block of 256
+  switch (type) {
+    case TensorType::f32:
+    case TensorType::f16:
+    case TensorType::bf16:
+      copy_units(to, row + b * 32 * traits.block_bytes,
+                 static_cast<size_t>(std::min<int64_t>(32, n_cols - b * 32) * traits.block_bytes));
+      break;
+    case TensorType::q4_0:
+      to.words[0] = u16(block);
+      copy_units(to, block + 2, 16);
+      break;
+    case TensorType::q4_1:
+      std::memcpy(&to.words[0], block, 4);
+      copy_units(to, block + 4, 16);
+      break;
+    case TensorType::q5_0:
+      to.words[0] = u16(block);
+      fifth_bits(to.words[1], block + 2);
+      copy_units(to, block + 6, 16);
+      break;
+    case TensorType::q5_1:
+      std::memcpy(&to.words[0], block, 4);
+      fifth_bits(to.words[1], block + 4);
+      copy_units(to, block + 8, 16);
+      break;
+    case TensorType::q8_0:
+      to.words[0] = u16(block);
+      copy_units(to, block + 2, 32);
+      break;
+    case TensorType::q4_k:
+      to.words[0] = k_scales(block, g);
+      put_nibbles(to, [&](uint32_t j) { return k_nibble(block + 16, g, j); });
+      break;
+    case TensorType::q5_k:
+      to.words[0] = k_scales(block, g);
+      for (uint32_t j = 0; j < 32; ++j) to.words[1] |= (block[16 + j] >> g & 1u) << j;
+      put_nibbles(to, [&](uint32_t j) { return k_nibble(block + 48, g, j); });
+      break;
+    case TensorType::q6_k: {
+      const uint32_t part = g / 4, in_part = g % 4;
+      const uint8_t* low = block + 64 * part + 32 * (in_part % 2);
+      const uint8_t* high = block + 128 + 32 * part;
+      to.words[0] = block[192 + 2 * g] | static_cast<uint32_t>(block[193 + 2 * g]) << 8 | u16(block + 208) << 16;
+      for (uint32_t j = 0; j < 32; ++j) to.words[1 + j / 16] |= (high[j] >> (2 * in_part) & 3u) << (j % 16 * 2);
+      put_nibbles(to, [&](uint32_t j) { return in_part < 2 ? low[j] & 15u : static_cast<uint32_t>(low[j] >> 4); });
+      break;
+    }
+  }
+  return to;
+}
+
+/// The rows of a part in both streams.
+void repack(const VulkanWeight& weight, const VulkanWeight::Part& part, std::span<uint32_t> units,
+            std::span<uint32_t> words) {
+  const TensorView& view = weight.view();
+  const WeightFormat& format = weight_format(view.type);
+  const size_t unit_stride = weight.unit_stride(part);
+  for (int64_t r = 0; r < part.n_rows; ++r) {
+    const auto* row =
+        reinterpret_cast<const uint8_t*>(view.data.data()) + static_cast<size_t>(part.first_row + r) * view.row_bytes();
+    const size_t unit_row = static_cast<size_t>(r) * weight.unit_row_stride();
+    const size_t word_row = static_cast<size_t>(r) * weight.word_row_stride();
+    for (uint32_t b = 0; b < weight.n_blocks(); ++b) {
+      const BlockBits block = take_block(view.type, row, view.n_cols, b);
+      for (size_t u = 0; u < format.n_units; ++u)
+        std::copy_n(&block.units[4 * u], 4, &units[4 * ((b * format.n_units + u) * unit_stride + unit_row)]);
+      for (size_t w = 0; w < format.n_words; ++w)
+        words[(b * format.n_words + w) * unit_stride + word_row] = block.words[w];
+    }
+  }
+}
+
+}  // namespace
+
+const WeightFormat& weight_format(TensorType type) {
+  static constexpr WeightFormat f32{"f32", 8, 0}, f16{"f16", 4, 0}, bf16{"bf16", 4, 0}, q4_0{"q4_0", 1, 1},
+      q4_1{"q4_1", 1, 1}, q5_0{"q5_0", 1, 2}, q5_1{"q5_1", 1, 2}, q8_0{"q8_0", 2, 1}, q4_k{"q4_k", 1, 1},
+      q5_k{"q5_k", 1, 2}, q6_k{"q6_k", 1, 3};
+  switch (type) {
+    case TensorType::f32:
+      return f32;
+    case TensorType::f16:
+      return f16;
+    case TensorType::bf16:
+      return bf16;
+    case TensorType::q4_0:
+      return q4_0;
+    case TensorType::q4_1:
+      return q4_1;
+    case TensorType::q5_0:
+      return q5_0;
+    case TensorType::q5_1:
+      return q5_1;
+    case TensorType::q8_0:
+      return q8_0;
+    case TensorType::q4_k:
+      return q4_k;
+    case TensorType::q5_k:
+      return q5_k;
+    case TensorType::q6_k:
+      return q6_k;
+  }
+  throw Error(ErrorKind::unsupported, "a tensor has a type that the Vulkan backend does not know");
+}
+
+const Buffer& vector_of(const DeviceWeight& weight) {
+  assert(weight.view().type == TensorType::f32 && weight.view().n_rows == 1);
+  return *weight_of(weight).values;
+}
+
+std::unique_ptr<DeviceWeight> VulkanBackend::load_weight(const TensorView& view) {
+  auto weight = std::make_unique<VulkanWeight>(view, is_lane());
+  if (view.n_rows == 1 && view.type == TensorType::f32) {
+    weight->values = memory_.allocate(view.data.size(), MemoryUse::weight);
+    queue_.upload(*weight->values, 0, view.data);
+  }
+  const WeightFormat& format = weight_format(view.type);
+  const size_t row_units = size_t{weight->n_blocks()} * format.n_units * 16;
+  const size_t row_words = size_t{weight->n_blocks()} * format.n_words * 4;
+  const DeviceFacts& facts = device_.facts();
+  const size_t largest = std::min({facts.max_storage_range, facts.max_allocation_bytes, uint64_t{1} << 30});
+  const auto rows_per_part = static_cast<int64_t>(largest / std::max(row_units, row_words));
+  if (rows_per_part == 0)
+    throw Error(ErrorKind::unsupported, "a row of the tensor " + view.name + " is larger than what the Vulkan device " +
+                                            "binds at once (" + std::to_string(largest) + " bytes)");
+  for (int64_t first = 0; first < view.n_rows; first += rows_per_part) {
+    VulkanWeight::Part part{
+        .first_row = first, .n_rows = std::min(rows_per_part, view.n_rows - first), .units = {}, .words = {}};
+    const size_t unit_bytes = row_units * static_cast<size_t>(part.n_rows);
+    const size_t word_bytes = row_words * static_cast<size_t>(part.n_rows);
+    part.units = memory_.allocate(unit_bytes, MemoryUse::weight);
+    part.words = memory_.allocate(std::max<size_t>(word_bytes, 4), MemoryUse::weight);
+    const auto as_words = [](std::byte* bytes, size_t n) {
+      return std::span(reinterpret_cast<uint32_t*>(bytes), n / 4);
+    };
+    if (part.units->mapped() != nullptr) {
+      repack(*weight, part, as_words(part.units->mapped(), unit_bytes), as_words(part.words->mapped(), word_bytes));
+    } else {
+      std::vector<uint32_t> units(unit_bytes / 4), rest(word_bytes / 4);
+      repack(*weight, part, units, rest);
+      queue_.upload(*part.units, 0, std::as_bytes(std::span(units)));
+      queue_.upload(*part.words, 0, std::as_bytes(std::span(rest)));
+      queue_.submit();
+    }
+    weight->parts.push_back(std::move(part));
+  }
+  return weight;
+}
+
+}  // namespace headroom::vulkan

@@ -1,0 +1,55 @@
+// Weights in the device's memory. A row is cut into blocks of 32 values; a block lies in streams, so that a shader
+// reads whole words: units of 16 bytes, with the values' low bits, and words with scales, minima and high bits. The
+// bits are the file's, moved to other places (weight.cpp has the table).
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/backend/vulkan/memory.h"
+
+namespace headroom::vulkan {
+
+/// How a type of tensor lies in the streams, a block of 32 values.
+struct WeightFormat {
+  const char* shader;  // variant of the shaders that read it: "q4_1"
+  uint32_t n_units;    // of 16 bytes
+  uint32_t n_words;    // of 4 bytes beside them
+};
+
+const WeightFormat& weight_format(TensorType type);
+
+class VulkanWeight final : public DeviceWeight {
+ public:
+  struct Part {
+    int64_t first_row = 0;
+    int64_t n_rows = 0;
+    std::unique_ptr<Buffer> units;
+    std::unique_ptr<Buffer> words;
+  };
+
+  /// is_by_rows: neighbouring units are of neighbouring rows (a row a lane); else of one row.
+  VulkanWeight(const TensorView& view, bool is_by_rows) : DeviceWeight(view), is_by_rows_(is_by_rows) {}
+
+  /// Blocks in a row; what a row lacks of whole blocks is zeros.
+  uint32_t n_blocks() const { return static_cast<uint32_t>((view().n_cols + 31) / 32); }
+  /// Where unit u of row r lies: u * unit_stride + r * row_stride; words likewise.
+  uint32_t unit_stride(const Part& part) const { return is_by_rows_ ? static_cast<uint32_t>(part.n_rows) : 1; }
+  uint32_t unit_row_stride() const { return is_by_rows_ ? 1 : n_blocks() * weight_format(view().type).n_units; }
+  uint32_t word_row_stride() const { return is_by_rows_ ? 1 : n_blocks() * weight_format(view().type).n_words; }
+
+  std::vector<Part> parts;
+  std::unique_ptr<Buffer> values;  // of an F32 vector, instead of the parts
+
+ private:
+  bool is_by_rows_;
+};
+
+inline const VulkanWeight& weight_of(const DeviceWeight& weight) {
+  return static_cast<const VulkanWeight&>(weight);
+}
+
+/// Values of an F32 vector.
+const Buffer& vector_of(const DeviceWeight& weight);
+
+}  // namespace headroom::vulkan

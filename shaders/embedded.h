@@ -1,0 +1,13 @@
+// The compute shaders of this folder as SPIR-V, inside the program.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace headroom {
+
+/// By file name without ".comp", with its variant where it has some: "matmul_lane.q4_1". Empty for an unknown one.
+std::span<const uint32_t> embedded_shader(std::string_view name);
+
+}  // namespace headroom

@@ -1,0 +1,16 @@
+# Every shader of this folder; those that read weights once for each type of tensor, by the macro FORMAT_<TYPE>.
+set(weight_types f32 f16 bf16 q4_0 q4_1 q5_0 q5_1 q8_0 q4_k q5_k q6_k)
+set(weight_shaders embed matmul_lane matmul_subgroup matmul_tile)
+
+file(GLOB files CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/*.comp)
+foreach(file IN LISTS files)
+  string(REPLACE ".comp" "" name ${file})
+  if(name IN_LIST weight_shaders)
+    foreach(type IN LISTS weight_types)
+      string(TOUPPER ${type} upper)
+      headroom_shader(${name} VARIANT ${type} DEFINES FORMAT_${upper})
+    endforeach()
+  else()
+    headroom_shader(${name})
+  endif()
+endforeach()

@@ -1,0 +1,40 @@
+// y = x * weight^T (+ bias) (+ y): a subgroup computes one row of the weight for one row of x; its lanes take blocks
+// side by side, so that a GPU reads the row in wide pieces. For decoding, and for prompts of a few tokens.
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+
+#include "shaders/constants.h"
+
+#extension GL_KHR_shader_subgroup_arithmetic : require
+
+layout(local_size_x_id = 0) in;  // one subgroup
+layout(push_constant) uniform Constants { MatmulConstants c; };
+layout(binding = 0) readonly buffer Units { uvec4 units[]; };
+layout(binding = 1) readonly buffer Words { uint stream_words[]; };
+layout(binding = 2) readonly buffer X { vec4 x[]; };  // offset and stride count texels
+layout(binding = 3) readonly buffer Bias { float bias[]; };
+layout(binding = 4) buffer Y { float y[]; };
+
+#define UNIT(i) units[i]
+#define WORD(i) stream_words[i]
+#include "shaders/weights.glsl"
+
+void main() {
+  // Groups in x have a limit that large vocabularies pass: rows go over x and z.
+  const uint row = gl_WorkGroupID.z * gl_NumWorkGroups.x + gl_WorkGroupID.x, token = gl_WorkGroupID.y;
+  if (row >= c.n_out) return;
+  const uint n_blocks = (c.n_in + 31) / 32;
+  const uint first = c.x_offset + token * c.x_stride;
+  float sum = 0;
+  for (uint b = gl_SubgroupInvocationID; b < n_blocks; b += gl_SubgroupSize) {
+    const Block block = load_block(row * c.unit_row_stride, row * c.word_row_stride, b);
+    [[unroll]] for (uint i = 0; i < 8; ++i) sum += dot(block_values(block, i), x[first + b * 8 + i]);
+  }
+  sum = subgroupAdd(sum);
+  if (!subgroupElect()) return;
+  const uint at = c.y_offset + token * c.y_stride + row;
+  if ((c.flags & matmul_has_bias) != 0) sum += bias[c.bias_first + row];
+  if ((c.flags & matmul_accumulates) != 0) sum += y[at];
+  y[at] = sum;
+}
