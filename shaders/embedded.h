@@ -4,10 +4,14 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace headroom {
 
 /// By file name without ".comp", with its variant where it has some: "matmul_lane.q4_1". Empty for an unknown one.
 std::span<const uint32_t> embedded_shader(std::string_view name);
+
+/// All of them, in alphabetical order.
+std::vector<std::string_view> embedded_shader_names();
 
 }  // namespace headroom

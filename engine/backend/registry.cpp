@@ -4,9 +4,14 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <mutex>
 
 #include "engine/backend/cpu/cpu_backend.h"
 #include "engine/backend/cpu/reference/reference_backend.h"
+#include "engine/backend/self_test.h"
 #include "engine/backend/vulkan/vulkan_backend.h"
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
@@ -15,13 +20,109 @@ namespace headroom {
 namespace {
 
 constexpr const char* not_built = "not built into this program";
+constexpr const char* is_software = "a software driver; the CPU backend computes faster on the same processor";
+
+/// Why backends were given up, by name.
+class GivenUp {
+ public:
+  void add(const std::string& name, const std::string& reason) {
+    const std::lock_guard lock(mutex_);
+    reasons_[name] = reason;
+  }
+  std::string reason(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    const auto found = reasons_.find(name);
+    return found == reasons_.end() ? "" : found->second;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::string> reasons_;
+};
+GivenUp given_up;
+
+std::vector<DeviceEntry> list_vulkan() {
+  std::vector<DeviceEntry> entries;
+  if (const std::string reason = given_up.reason("vulkan"); !reason.empty())
+    return {{.backend = "vulkan", .device = "", .available = false, .skip_reason = reason}};
+  try {
+    for (const VulkanListing& device : list_vulkan_devices()) {
+      const bool is_first = entries.empty();
+      const std::string& refusal = device.refusal;
+      entries.push_back({.backend = "vulkan",
+                         .device = device.device + " (" + device.kind + ")",
+                         .available = is_first && refusal.empty(),
+                         .skip_reason = !refusal.empty()     ? refusal
+                                        : !is_first          ? "the device above is preferred"
+                                        : device.is_software ? is_software
+                                                             : ""});
+    }
+    if (entries.empty())
+      entries.push_back({.backend = "vulkan", .device = "", .available = false, .skip_reason = "found no device"});
+  } catch (const Error& error) {
+    entries.push_back({.backend = "vulkan", .device = "", .available = false, .skip_reason = error.what()});
+  }
+  return entries;
+}
+
+/// Where the fingerprints of drivers that passed the self-test are kept, one a line.
+std::filesystem::path tested_drivers_file() {
+  return std::filesystem::path(cache_folder()) / "tested-vulkan-drivers";
+}
+
+bool was_tested(const std::string& fingerprint) {
+  std::ifstream file(tested_drivers_file());
+  std::string line;
+  while (std::getline(file, line))
+    if (line == fingerprint) return true;
+  return false;
+}
+
+/// A folder that cannot be written to costs a second at each start, nothing else.
+void remember_tested(const std::string& fingerprint) {
+  std::error_code ignored;
+  std::filesystem::create_directories(tested_drivers_file().parent_path(), ignored);
+  std::ofstream(tested_drivers_file(), std::ios::app) << fingerprint << '\n';
+}
+
+/// Vulkan's drivers are many and not all of them compute right: a driver that is new here has to show it first.
+std::unique_ptr<Backend> make_checked_vulkan_backend() {
+  const std::vector<VulkanListing> devices = list_vulkan_devices();
+  if (devices.empty()) throw Error(ErrorKind::unsupported, "found no device");
+  const VulkanListing& device = devices.front();
+  if (!device.refusal.empty()) throw Error(ErrorKind::unsupported, device.device + ": " + device.refusal);
+  if (!was_tested(device.fingerprint)) {
+    const std::unique_ptr<Backend> tested = make_vulkan_backend(), trusted = make_reference_backend();
+    if (const std::string found = self_test(*tested, *trusted); !found.empty())
+      throw Error(ErrorKind::unsupported, device.device + ": " + found);
+    remember_tested(device.fingerprint);
+  }
+  return make_vulkan_backend();
+}
+
+std::unique_ptr<Backend> make(const std::string& name, int n_threads) {
+  return name == "vulkan" ? make_checked_vulkan_backend() : make_cpu_backend({.n_threads = n_threads});
+}
 
 }  // namespace
 
 std::vector<DeviceEntry> list_devices() {
-  return {{.backend = "cuda", .device = "", .available = false, .skip_reason = not_built},
-          {.backend = "vulkan", .device = "", .available = false, .skip_reason = not_built},
-          {.backend = "cpu", .device = cpu_device_title(physical_cores()), .available = true, .skip_reason = ""}};
+  std::vector<DeviceEntry> entries{{.backend = "cuda", .device = "", .available = false, .skip_reason = not_built}};
+  for (DeviceEntry& entry : list_vulkan()) entries.push_back(std::move(entry));
+  entries.push_back(
+      {.backend = "cpu", .device = cpu_device_title(physical_cores()), .available = true, .skip_reason = ""});
+  return entries;
+}
+
+void give_up_backend(const std::string& name, const std::string& reason) {
+  given_up.add(name, reason);
+}
+
+std::string next_backend(const std::string& name) {
+  const std::vector<DeviceEntry> devices = list_devices();
+  auto entry = std::find_if(devices.begin(), devices.end(), [&](const auto& device) { return device.backend == name; });
+  while (entry != devices.end() && (entry->backend == name || !entry->skip_reason.empty())) ++entry;
+  return entry == devices.end() ? "cpu" : entry->backend;
 }
 
 std::unique_ptr<Backend> make_backend(const BackendChoice& choice) {
@@ -33,18 +134,30 @@ std::unique_ptr<Backend> make_backend(const BackendChoice& choice) {
     asked_by = "HEADROOM_BACKEND";
   }
   if (name == "cpu-reference") return make_reference_backend();
-  if (name == "vulkan") return make_vulkan_backend();
   if (name == "vulkan-lane") return make_vulkan_backend({.variant = VulkanVariant::lane});
   if (name == "vulkan-subgroup") return make_vulkan_backend({.variant = VulkanVariant::subgroup});
+  if (name == "cpu") return make("cpu", choice.n_threads);
 
   const std::vector<DeviceEntry> devices = list_devices();
-  const auto entry = std::find_if(devices.begin(), devices.end(), [&](const DeviceEntry& device) {
-    return name.empty() ? device.available : device.backend == name;
-  });
-  if (entry == devices.end())
-    throw Error(asked_by + " names \"" + name + "\"; expected cuda, vulkan, cpu or cpu-reference");
-  if (!entry->available) throw Error(ErrorKind::unsupported, "the backend \"" + name + "\" is " + entry->skip_reason);
-  return make_cpu_backend({.n_threads = choice.n_threads});
+  if (!name.empty()) {
+    const auto entry =
+        std::find_if(devices.begin(), devices.end(), [&](const DeviceEntry& device) { return device.backend == name; });
+    if (entry == devices.end())
+      throw Error(asked_by + " names \"" + name + "\"; expected cuda, vulkan, cpu or cpu-reference");
+    if (!entry->available)
+      throw Error(ErrorKind::unsupported, "the backend \"" + name + "\" is not available: " + entry->skip_reason);
+    return make(name, choice.n_threads);
+  }
+  for (const DeviceEntry& device : devices) {
+    if (!device.skip_reason.empty()) continue;
+    try {
+      return make(device.backend, choice.n_threads);
+    } catch (const Error& error) {
+      if (device.backend == "cpu") throw;
+      given_up.add(device.backend, error.what());
+    }
+  }
+  throw Error(ErrorKind::unsupported, "there is no backend to compute on");  // the CPU is always listed
 }
 
 }  // namespace headroom

@@ -11,13 +11,13 @@
 namespace headroom {
 
 struct DeviceEntry {
-  std::string backend;  // "cuda", "vulkan", "cpu"
-  std::string device;   // what it would run on; empty if not available
-  bool available = false;
-  std::string skip_reason;  // a sentence where not available or not preferred
+  std::string backend;      // "cuda", "vulkan", "cpu"
+  std::string device;       // what it would run on; empty if there is none
+  bool available = false;   // it can be asked for by name
+  std::string skip_reason;  // a sentence where it is not taken unless it is asked for
 };
 
-/// In order: cuda, vulkan, cpu.
+/// In order of preference: cuda, vulkan (a line for each of its devices; it computes on the first), cpu.
 std::vector<DeviceEntry> list_devices();
 
 struct BackendChoice {
@@ -25,7 +25,16 @@ struct BackendChoice {
   int n_threads = 0;  // 0: physical cores
 };
 
-/// Throws Error for an unknown or unavailable name. "cpu-reference" is the plain oracle.
+/// Throws Error for an unknown or unavailable name. Beside those that are listed: "cpu-reference" is the plain oracle,
+/// "vulkan-lane" and "vulkan-subgroup" are the variants of the shaders for software drivers and for GPUs, whatever the
+/// device. A backend that nobody asked for by name and that does not start is passed over.
 std::unique_ptr<Backend> make_backend(const BackendChoice& choice);
+
+/// The backend failed in a way that another start did not help: list_devices gives the reason from now on, and the
+/// backend is not available in this process any more.
+void give_up_backend(const std::string& name, const std::string& reason);
+
+/// The preferred one of those that are listed behind `name`; "cpu" at last.
+std::string next_backend(const std::string& name);
 
 }  // namespace headroom

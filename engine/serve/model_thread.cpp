@@ -241,13 +241,56 @@ void ModelThread::open(const stream::Load& command, uint64_t number) {
   begin_stage("building the tokenizer", 0.5);
   model_.emplace(std::move(parts));
   begin_stage("starting the backend", 0.9);
-  backend_ = make_backend({.name = bytes_of(command.backend()), .n_threads = command.n_threads()});
+  n_threads_ = command.n_threads();
+  has_restarted_backend_ = false;
+  start_backend(bytes_of(command.backend()));
   begin_stage("handing the weights to the backend", 0.95);
-  session_.emplace(*model_, *backend_, SessionOptions{.cache = config, .n_ctx = command.n_ctx()});
+  start_session({.cache = config, .n_ctx = command.n_ctx()});
   check_cancelled();
+  events_->tell_loaded(skipped_before(backend_->info().name));
+}
+
+void ModelThread::start_backend(const std::string& name) {
+  events_.reset();
+  session_.reset();
+  backend_.reset();
+  backend_ = make_backend({.name = name, .n_threads = n_threads_});
+}
+
+void ModelThread::start_session(const SessionOptions& options) {
+  session_.emplace(*model_, *backend_, options);
   events_.emplace(*model_, *backend_, *session_,
                   [this](stream::EventBodyUnion body) { finish_turn_with(std::move(body)); });
-  events_->tell_loaded(skipped_before(backend_->info().name));
+}
+
+/// After a device failed: the model once more on the same backend, the first time, else on the one behind it. The other
+/// side hears why and reads its transcript again.
+void ModelThread::recover(std::string reason) {
+  const std::string failed = backend_->info().name;
+  const SessionOptions options{.cache = session_->cache_config(), .n_ctx = session_->n_ctx()};
+  const auto start_on = [&](const std::string& name) {
+    start_backend(name);
+    start_session(options);
+    stream::FailureT failure;
+    failure.message = reason + "; it goes on with " + backend_->info().name + " (" + backend_->info().device + ")";
+    send_(as_event(std::move(failure)));
+    events_->tell_loaded(skipped_before(backend_->info().name));
+  };
+  if (!has_restarted_backend_) {
+    has_restarted_backend_ = true;
+    try {
+      return start_on(failed);
+    } catch (const Error& error) {
+      reason = error.what();
+    }
+  }
+  give_up_backend(failed, reason);
+  start_on(next_backend(failed));
+}
+
+void ModelThread::recover_if_device_failed(const std::exception& error) {
+  const auto* known = dynamic_cast<const Error*>(&error);
+  if (known != nullptr && known->kind() == ErrorKind::device) recover(known->what());
 }
 
 // --------------------------------------------------------------------------------------------------------------- turns
@@ -271,8 +314,9 @@ void ModelThread::prompt(const stream::Prompt& command) {
   try {
     StopFlag stop(stopped_turns_, running_turn_);
     events_->run_turn(command.turn_id(), messages, options, stop);
-  } catch (const std::exception&) {
+  } catch (const std::exception& error) {
     // Its TurnFinished told of it.
+    recover_if_device_failed(error);
   }
 }
 
@@ -287,8 +331,9 @@ void ModelThread::set_config(const stream::SetConfig& command) {
   try {
     StopFlag stop(stopped_turns_, running_turn_);
     events_->re_encode(command.turn_id(), stop);
-  } catch (const std::exception&) {
+  } catch (const std::exception& error) {
     // Its TurnFinished told of it.
+    recover_if_device_failed(error);
   }
 }
 

@@ -58,6 +58,10 @@ class ModelThread {
   void open(const stream::Load& command, uint64_t number);
   void prompt(const stream::Prompt& command);
   void set_config(const stream::SetConfig& command);
+  void start_backend(const std::string& name);
+  void start_session(const SessionOptions& options);
+  void recover(std::string reason);
+  void recover_if_device_failed(const std::exception& error);
   void close_model();
   void finish_turn_with(stream::EventBodyUnion body);
 
@@ -69,6 +73,8 @@ class ModelThread {
   std::optional<Session> session_;
   std::optional<SessionEvents> events_;
   uint64_t running_turn_ = 0;
+  int n_threads_ = 0;
+  bool has_restarted_backend_ = false;
 
   // Of the thread that brings commands.
   uint64_t n_turns_ = 0;

@@ -188,11 +188,10 @@ void check(VkResult result, const char* what) {
 }
 
 Instance::Instance() {
-  if (volkInitialize() != VK_SUCCESS)
-    throw Error(ErrorKind::unsupported, "skipped: found no Vulkan loader (libvulkan.so.1)");
+  if (volkInitialize() != VK_SUCCESS) throw Error(ErrorKind::unsupported, "found no Vulkan loader (libvulkan.so.1)");
   if (volkGetInstanceVersion() < VK_API_VERSION_1_2)
     throw Error(ErrorKind::unsupported,
-                "skipped: the Vulkan loader speaks " + version_text(volkGetInstanceVersion()) + "; expected 1.2");
+                "the Vulkan loader speaks " + version_text(volkGetInstanceVersion()) + "; expected 1.2");
   VkApplicationInfo application{};
   application.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO;
   application.pApplicationName = "Headroom";
@@ -203,7 +202,7 @@ Instance::Instance() {
   const VkResult result = vkCreateInstance(&create, nullptr, &handle_);
   if (result != VK_SUCCESS)
     throw Error(ErrorKind::unsupported,
-                std::string("skipped: found no Vulkan driver that starts (") + result_name(result) + ")");
+                std::string("found no Vulkan driver that starts (") + result_name(result) + ")");
   volkLoadInstanceOnly(handle_);
   try {
     uint32_t count = 0;
@@ -231,9 +230,9 @@ Instance::~Instance() {
 }
 
 Device::Device(const TableHook& hook) {
-  if (instance_.devices().empty()) throw Error(ErrorKind::unsupported, "skipped: the Vulkan loader knows no device");
+  if (instance_.devices().empty()) throw Error(ErrorKind::unsupported, "the Vulkan loader knows no device");
   facts_ = instance_.devices().front();
-  if (!facts_.refusal.empty()) throw Error(ErrorKind::unsupported, "skipped: " + facts_.name + ": " + facts_.refusal);
+  if (!facts_.refusal.empty()) throw Error(ErrorKind::unsupported, facts_.name + ": " + facts_.refusal);
   physical_ = instance_.physical(0);
 
   const std::vector<VkExtensionProperties> present = extensions_of(physical_);

@@ -162,15 +162,15 @@ void Memory::leave_block(size_t index) {
 /// staging.
 uint32_t Memory::find_type(uint32_t type_bits, MemoryUse use) const {
   constexpr VkMemoryPropertyFlags host = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
-  const bool is_unified = device_.facts().has_unified_memory;
-  const VkMemoryPropertyFlags wishes[] = {
-      use == MemoryUse::staging ? host | VK_MEMORY_PROPERTY_HOST_CACHED_BIT
-      : is_unified              ? VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | host | VK_MEMORY_PROPERTY_HOST_CACHED_BIT
-                                : VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT,
-      use == MemoryUse::staging ? host
-      : is_unified              ? VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | host
-                                : VkMemoryPropertyFlags{0},
-      use == MemoryUse::staging ? host : VkMemoryPropertyFlags{0}};
+  constexpr VkMemoryPropertyFlags local = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT,
+                                  cached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+  std::vector<VkMemoryPropertyFlags> wishes;
+  if (use == MemoryUse::staging)
+    wishes = {host | cached, host};
+  else if (device_.facts().has_unified_memory)
+    wishes = {local | host | cached, local | host, host, 0};
+  else
+    wishes = {local, 0};
   for (const VkMemoryPropertyFlags wish : wishes)
     for (uint32_t type = 0; type < types_.memoryTypeCount; ++type)
       if ((type_bits >> type & 1) != 0 && (types_.memoryTypes[type].propertyFlags & wish) == wish) return type;

@@ -75,7 +75,7 @@ Queue::Queue(Device& device, Memory& memory) : device_(device), memory_(memory) 
 
 Queue::~Queue() {
   const VolkDeviceTable& call = device_.call;
-  call.vkDeviceWaitIdle(device_.handle());  // whatever it says, there is nothing more to do
+  if (failure_.empty()) call.vkDeviceWaitIdle(device_.handle());  // whatever it says, there is nothing more to do
   completed_ = last_submission_;
   noted_.clear();
   staging_.reset();
@@ -156,11 +156,21 @@ void Queue::set_repeating(bool repeating) {
 }
 
 void Queue::submit() {
+  if (!failure_.empty()) {
+    noted_.clear();
+    noted_ms_ = 0;
+    throw Error(ErrorKind::device, failure_);
+  }
   if (noted_.empty()) return;
   const std::vector<Operation> operations = std::move(noted_);
   noted_.clear();
   noted_ms_ = 0;
-  submit_part(operations, next_part_++);
+  try {
+    submit_part(operations, next_part_++);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::device) failure_ = error.what();
+    throw;
+  }
 }
 
 void Queue::submit_part(std::span<const Operation> operations, size_t part) {
@@ -389,9 +399,14 @@ void Queue::wait_for(uint64_t submission) {
   wait.pSemaphores = &timeline_;
   wait.pValues = &submission;
   const VkResult result = device_.call.vkWaitSemaphores(device_.handle(), &wait, patience_ns);
-  if (result == VK_TIMEOUT)
-    throw Error(ErrorKind::device, "the Vulkan device did not finish its work within 30 s and is given up");
-  check(result, "finish its work");
+  if (result == VK_TIMEOUT) failure_ = "the Vulkan device did not finish its work within 30 s and is given up";
+  try {
+    if (failure_.empty()) check(result, "finish its work");
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::device) failure_ = error.what();
+    throw;
+  }
+  if (!failure_.empty()) throw Error(ErrorKind::device, failure_);
   completed_ = submission;
   for (std::deque<Recording>* list : {&recordings_, &repeating_})
     for (Recording& recording : *list)
@@ -428,6 +443,13 @@ void Queue::finish(const Buffer& buffer) {
 
 void Queue::release(const Buffer& buffer) {
   if (buffer.used_by <= completed_) return;
+  if (!failure_.empty()) {  // nothing runs that a wait could see the end of
+    std::erase_if(noted_, [&](const Operation& operation) {
+      return std::any_of(operation.uses.begin(), operation.uses.begin() + operation.n_uses,
+                         [&](const Use& use) { return use.buffer == &buffer; });
+    });
+    return;
+  }
   try {
     finish(buffer);
   } catch (const Error&) {

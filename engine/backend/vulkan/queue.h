@@ -136,6 +136,7 @@ class Queue final : public BufferUser {
   bool is_repeating_ = false;
   uint64_t last_submission_ = 0;
   uint64_t completed_ = 0;
+  std::string failure_;  // of the device; nothing is tried any more
   std::unique_ptr<Buffer> staging_;
   std::vector<StageTime> stages_;
   int32_t stage_ = 0;

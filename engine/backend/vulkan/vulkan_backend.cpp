@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "engine/backend/vulkan/backend_state.h"
+#include "shaders/embedded.h"
 
 namespace headroom {
 namespace vulkan {
@@ -103,11 +104,61 @@ void SlabTable::add(int32_t slab) {
 
 void SlabTable::remove(int32_t slab) {
   // Shaders reach pages by address, which no buffer's use tells of.
-  queue_.finish();
+  try {
+    queue_.finish();
+  } catch (const Error&) {
+    // The memory goes back whatever became of the device; the next operation says what that was.
+  }
   slabs_[static_cast<size_t>(slab)].reset();
 }
 
 }  // namespace vulkan
+
+namespace {
+
+const char* kind_of(VkPhysicalDeviceType type) {
+  switch (type) {
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+      return "discrete GPU";
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU:
+      return "integrated GPU";
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+      return "virtual GPU";
+    case VK_PHYSICAL_DEVICE_TYPE_CPU:
+      return "software";
+    default:
+      return "of no known kind";
+  }
+}
+
+/// FNV-1a over everything that a result depends on.
+std::string fingerprint_of(const vulkan::DeviceFacts& facts) {
+  uint64_t hash = 14695981039346656037u;
+  const auto add = [&](std::span<const std::byte> bytes) {
+    for (const std::byte byte : bytes) hash = (hash ^ static_cast<uint64_t>(byte)) * 1099511628211u;
+  };
+  add(std::as_bytes(std::span(facts.name)));
+  add(std::as_bytes(std::span(facts.driver)));
+  add(std::as_bytes(std::span(facts.pipeline_cache_uuid)));
+  for (const std::string_view name : embedded_shader_names()) add(std::as_bytes(embedded_shader(name)));
+  std::string text;
+  for (int shift = 60; shift >= 0; shift -= 4) text += "0123456789abcdef"[hash >> shift & 15];
+  return text;
+}
+
+}  // namespace
+
+std::vector<VulkanListing> list_vulkan_devices() {
+  const vulkan::Instance instance;
+  std::vector<VulkanListing> list;
+  for (const vulkan::DeviceFacts& facts : instance.devices())
+    list.push_back({.device = facts.name,
+                    .kind = kind_of(facts.type),
+                    .refusal = facts.refusal,
+                    .fingerprint = fingerprint_of(facts),
+                    .is_software = facts.is_software()});
+  return list;
+}
 
 std::unique_ptr<Backend> make_vulkan_backend(const VulkanOptions& options) {
   return std::make_unique<vulkan::VulkanBackend>(options);

@@ -21,7 +21,19 @@ struct VulkanOptions {
   vulkan::TableHook hook{};  // changes the table of calls before the first of them
 };
 
-/// Throws Error(unsupported) with a sentence that begins with "skipped: " where there is no device that can compute.
+/// One device as the loader lists it, the preferred one first: discrete, integrated, virtual, software.
+struct VulkanListing {
+  std::string device;       // its name
+  std::string kind;         // "discrete GPU", "integrated GPU", "virtual GPU", "software"
+  std::string refusal;      // why it cannot compute here, as a sentence; empty if it can
+  std::string fingerprint;  // changes with the device, its driver and this program's shaders
+  bool is_software = false;
+};
+
+/// Throws Error(unsupported) with the reason where there is no loader or no driver at all.
+std::vector<VulkanListing> list_vulkan_devices();
+
+/// On the preferred device. Throws Error(unsupported) where there is none that can compute.
 std::unique_ptr<Backend> make_vulkan_backend(const VulkanOptions& options = {});
 
 }  // namespace headroom
