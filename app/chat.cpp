@@ -17,10 +17,12 @@ namespace {
 
 class Chat {
  public:
-  Chat(const Model& model, Session& session, Recording& recording, TurnOptions turn, std::string system, Streams& io)
+  Chat(const Model& model, Session& session, Recording& recording, RestartableBackend& backend, TurnOptions turn,
+       std::string system, Streams& io)
       : model_(model),
         session_(session),
         recording_(recording),
+        backend_(backend),
         turn_(std::move(turn)),
         system_(std::move(system)),
         io_(io),
@@ -41,7 +43,7 @@ class Chat {
       } catch (const UsageError& error) {
         say(printable(error.what()));
       } catch (const Error& error) {
-        say(printable(error.what()));
+        say(printable(error.kind() == ErrorKind::device ? backend_.recover(session_, error) : error.what()));
       }
     }
   }
@@ -247,6 +249,7 @@ class Chat {
   const Model& model_;
   Session& session_;
   Recording& recording_;
+  RestartableBackend& backend_;
   TurnOptions turn_;
   std::string system_;
   Streams& io_;
@@ -256,9 +259,9 @@ class Chat {
 
 }  // namespace
 
-void chat(const Model& model, Session& session, Recording& recording, const TurnOptions& turn,
-          const std::string& system, Streams& io) {
-  Chat(model, session, recording, turn, system, io).run();
+void chat(const Model& model, Session& session, Recording& recording, RestartableBackend& backend,
+          const TurnOptions& turn, const std::string& system, Streams& io) {
+  Chat(model, session, recording, backend, turn, system, io).run();
 }
 
 }  // namespace headroom

@@ -11,6 +11,7 @@
 #include "app/recording.h"
 #include "app/streams.h"
 #include "engine/run/model.h"
+#include "engine/run/restartable_backend.h"
 #include "engine/run/session.h"
 
 namespace headroom {
@@ -20,8 +21,8 @@ void chat_in_terminal(const CommonOptions& common, const std::string& system, co
                       const TurnOptions& turn, const std::optional<std::string>& trace, Streams& io);
 
 /// Runs until the input ends or /quit. Errors of a turn are shown; the conversation goes on without that turn.
-/// recording: of this session; its turns go through it.
-void chat(const Model& model, Session& session, Recording& recording, const TurnOptions& turn,
-          const std::string& system, Streams& io);
+/// recording: of this session; its turns go through it. backend: the session's; it is replaced where it fails.
+void chat(const Model& model, Session& session, Recording& recording, RestartableBackend& backend,
+          const TurnOptions& turn, const std::string& system, Streams& io);
 
 }  // namespace headroom

@@ -99,6 +99,11 @@ std::unique_ptr<Backend> CommonOptions::open_backend() const {
   return make_backend({.name = backend.value_or(""), .n_threads = static_cast<int>(n_threads.value_or(0))});
 }
 
+RestartableBackend CommonOptions::open_restartable_backend() const {
+  const SignalsToMainThread block;
+  return RestartableBackend({.name = backend.value_or(""), .n_threads = static_cast<int>(n_threads.value_or(0))});
+}
+
 void CacheOptions::add_to(CommandLine& line) {
   line.begin_group("What a head keeps");
   line.add_text("--cache", "full|fastgen", "full keeps every token in every head (default: fastgen)", cache);

@@ -12,6 +12,7 @@
 #include "app/streams.h"
 #include "engine/backend/backend.h"
 #include "engine/run/model.h"
+#include "engine/run/restartable_backend.h"
 #include "engine/run/session.h"
 
 namespace headroom {
@@ -28,6 +29,7 @@ struct CommonOptions {
   /// --model, else HEADROOM_MODEL, else the default model in the cache folder; throws Error where that is missing.
   std::string model_path() const;
   std::unique_ptr<Backend> open_backend() const;
+  RestartableBackend open_restartable_backend() const;
 };
 
 /// What a head may keep.

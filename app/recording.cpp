@@ -20,11 +20,10 @@ struct Recording::Trace {
   uint64_t n_turns = 0;
   std::optional<SessionEvents> events;
 
-  Trace(const std::string& path, const Model& model, const Backend& backend, Session& session, Streams& streams)
-      : writer(path), io(streams) {
+  Trace(const std::string& path, const Model& model, Session& session, Streams& streams) : writer(path), io(streams) {
     const auto send = [this](stream::EventBodyUnion body) { write(std::move(body)); };
     write(hello_event(HEADROOM_VERSION));
-    events.emplace(model, backend, session, send);
+    events.emplace(model, session, send);
     events->tell_loaded({});
   }
 
@@ -58,10 +57,9 @@ struct Recording::Trace {
   }
 };
 
-Recording::Recording(const std::optional<std::string>& path, const Model& model, const Backend& backend,
-                     Session& session, Streams& io)
+Recording::Recording(const std::optional<std::string>& path, const Model& model, Session& session, Streams& io)
     : model_(model), session_(session) {
-  if (path) trace_ = std::make_unique<Trace>(*path, model, backend, session, io);
+  if (path) trace_ = std::make_unique<Trace>(*path, model, session, io);
 }
 
 Recording::~Recording() = default;

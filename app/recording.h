@@ -18,8 +18,7 @@ class Recording {
  public:
   /// path: of the file to create; nothing: no recording. Throws Error where the file exists or cannot be created. All
   /// of the others must outlive this.
-  Recording(const std::optional<std::string>& path, const Model& model, const Backend& backend, Session& session,
-            Streams& io);
+  Recording(const std::optional<std::string>& path, const Model& model, Session& session, Streams& io);
   /// Closes the file in order.
   ~Recording();
 

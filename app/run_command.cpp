@@ -33,7 +33,7 @@ void run_one_turn(const RunOptions& options, const CacheConfig& cache, const Tur
   const std::unique_ptr<Backend> backend = options.common.open_backend();
   Session session(model, *backend, make_session_options(options.common, cache));
   print_cache_note(session, io);
-  Recording recording(options.trace, model, *backend, session, io);
+  Recording recording(options.trace, model, session, io);
   if (!options.prompt.raw) print_template_note(model, io);
 
   const InterruptGuard guard(io.interrupt);
@@ -58,12 +58,12 @@ void run_one_turn(const RunOptions& options, const CacheConfig& cache, const Tur
 void chat_in_terminal(const CommonOptions& common, const std::string& system, const CacheConfig& cache,
                       const TurnOptions& turn, const std::optional<std::string>& trace, Streams& io) {
   const Model model(common.model_path());
-  const std::unique_ptr<Backend> backend = common.open_backend();
-  Session session(model, *backend, make_session_options(common, cache));
+  RestartableBackend backend = common.open_restartable_backend();
+  Session session(model, backend.get(), make_session_options(common, cache));
   print_cache_note(session, io);
-  Recording recording(trace, model, *backend, session, io);
+  Recording recording(trace, model, session, io);
   print_template_note(model, io);
-  chat(model, session, recording, turn, system, io);
+  chat(model, session, recording, backend, turn, system, io);
 }
 
 void run_command(const Arguments& args, Streams& io) {

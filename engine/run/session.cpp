@@ -394,6 +394,18 @@ Session::Session(const Model& model, Backend& backend, const SessionOptions& opt
 }
 Session::~Session() = default;
 
+void Session::change_backend(Backend& backend) {
+  const Model& model = impl_->model;
+  SessionOptions options{.cache = impl_->cache_config, .n_ctx = impl_->n_ctx};
+  ResolvedConfig same{impl_->cache_config, impl_->cache_note};
+  impl_.reset();  // its memory is given back before the other backend asks for as much
+  impl_ = std::make_unique<Impl>(model, backend, options, std::move(same));
+}
+
+const BackendInfo& Session::backend_info() const {
+  return impl_->backend.info();
+}
+
 TurnResult Session::run_turn(const std::vector<ChatMessage>& messages, const TurnOptions& options,
                              TurnObserver& observer) {
   return impl_->run(encode_chat(impl_->model, messages), options, observer);

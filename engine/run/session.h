@@ -126,6 +126,11 @@ class Session {
   Session(const Model& model, Backend& backend, const SessionOptions& options);
   ~Session();
 
+  /// Moves to another backend, with an empty cache; the configuration stays. Throws Error where the model does not fit
+  /// it; the session then has no backend, and only a call of this that succeeds makes it useful again.
+  void change_backend(Backend& backend);
+  const BackendInfo& backend_info() const;
+
   /// One turn: the conversation as it should stand (the last message is the user's), then the model's answer.
   /// The cache is continued, undone to the last turn's start, or rebuilt, as the ids demand. A turn that is
   /// cancelled or fails during its prefill leaves the cache as the prefill found it. Throws Error for input that is

@@ -4,7 +4,6 @@
 #include <limits>
 #include <new>
 
-#include "engine/backend/registry.h"
 #include "engine/base/error.h"
 
 namespace headroom {
@@ -80,7 +79,7 @@ std::vector<std::pair<std::string, std::string>> skipped_before(const std::strin
   std::vector<std::pair<std::string, std::string>> skipped;
   for (const DeviceEntry& device : list_devices()) {
     if (device.backend == backend) break;
-    if (!device.available) skipped.emplace_back(device.backend, device.skip_reason);
+    if (!device.skip_reason.empty()) skipped.emplace_back(device.backend, device.skip_reason);
   }
   return skipped;
 }
@@ -241,56 +240,27 @@ void ModelThread::open(const stream::Load& command, uint64_t number) {
   begin_stage("building the tokenizer", 0.5);
   model_.emplace(std::move(parts));
   begin_stage("starting the backend", 0.9);
-  n_threads_ = command.n_threads();
-  has_restarted_backend_ = false;
-  start_backend(bytes_of(command.backend()));
+  backend_.emplace(BackendChoice{.name = bytes_of(command.backend()), .n_threads = command.n_threads()});
   begin_stage("handing the weights to the backend", 0.95);
-  start_session({.cache = config, .n_ctx = command.n_ctx()});
+  session_.emplace(*model_, backend_->get(), SessionOptions{.cache = config, .n_ctx = command.n_ctx()});
   check_cancelled();
-  events_->tell_loaded(skipped_before(backend_->info().name));
+  start_events();
 }
 
-void ModelThread::start_backend(const std::string& name) {
-  events_.reset();
-  session_.reset();
-  backend_.reset();
-  backend_ = make_backend({.name = name, .n_threads = n_threads_});
+void ModelThread::start_events() {
+  events_.emplace(*model_, *session_, [this](stream::EventBodyUnion body) { finish_turn_with(std::move(body)); });
+  events_->tell_loaded(skipped_before(session_->backend_info().name));
 }
 
-void ModelThread::start_session(const SessionOptions& options) {
-  session_.emplace(*model_, *backend_, options);
-  events_.emplace(*model_, *backend_, *session_,
-                  [this](stream::EventBodyUnion body) { finish_turn_with(std::move(body)); });
-}
-
-/// After a device failed: the model once more on the same backend, the first time, else on the one behind it. The other
-/// side hears why and reads its transcript again.
-void ModelThread::recover(std::string reason) {
-  const std::string failed = backend_->info().name;
-  const SessionOptions options{.cache = session_->cache_config(), .n_ctx = session_->n_ctx()};
-  const auto start_on = [&](const std::string& name) {
-    start_backend(name);
-    start_session(options);
-    stream::FailureT failure;
-    failure.message = reason + "; it goes on with " + backend_->info().name + " (" + backend_->info().device + ")";
-    send_(as_event(std::move(failure)));
-    events_->tell_loaded(skipped_before(backend_->info().name));
-  };
-  if (!has_restarted_backend_) {
-    has_restarted_backend_ = true;
-    try {
-      return start_on(failed);
-    } catch (const Error& error) {
-      reason = error.what();
-    }
-  }
-  give_up_backend(failed, reason);
-  start_on(next_backend(failed));
-}
-
+/// After a turn failed with its device: the other side hears why and reads its transcript again.
 void ModelThread::recover_if_device_failed(const std::exception& error) {
   const auto* known = dynamic_cast<const Error*>(&error);
-  if (known != nullptr && known->kind() == ErrorKind::device) recover(known->what());
+  if (known == nullptr || known->kind() != ErrorKind::device) return;
+  events_.reset();
+  stream::FailureT failure;
+  failure.message = backend_->recover(*session_, *known);
+  send_(as_event(std::move(failure)));
+  start_events();
 }
 
 // --------------------------------------------------------------------------------------------------------------- turns

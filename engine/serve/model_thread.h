@@ -14,6 +14,7 @@
 
 #include "engine/backend/backend.h"
 #include "engine/run/model.h"
+#include "engine/run/restartable_backend.h"
 #include "engine/run/session.h"
 #include "engine/serve/session_events.h"
 #include "engine/telemetry/stream.h"
@@ -58,9 +59,7 @@ class ModelThread {
   void open(const stream::Load& command, uint64_t number);
   void prompt(const stream::Prompt& command);
   void set_config(const stream::SetConfig& command);
-  void start_backend(const std::string& name);
-  void start_session(const SessionOptions& options);
-  void recover(std::string reason);
+  void start_events();
   void recover_if_device_failed(const std::exception& error);
   void close_model();
   void finish_turn_with(stream::EventBodyUnion body);
@@ -69,12 +68,10 @@ class ModelThread {
 
   // Of the model's thread.
   std::optional<Model> model_;
-  std::unique_ptr<Backend> backend_;
+  std::optional<RestartableBackend> backend_;
   std::optional<Session> session_;
   std::optional<SessionEvents> events_;
   uint64_t running_turn_ = 0;
-  int n_threads_ = 0;
-  bool has_restarted_backend_ = false;
 
   // Of the thread that brings commands.
   uint64_t n_turns_ = 0;

@@ -73,8 +73,8 @@ stream::SnapshotT make_snapshot(const CacheState& state) {
   return snapshot;
 }
 
-SessionEvents::SessionEvents(const Model& model, const Backend& backend, Session& session, SendEvent send)
-    : model_(model), backend_(backend), session_(session), send_(std::move(send)), space_prefix_at_{true} {}
+SessionEvents::SessionEvents(const Model& model, Session& session, SendEvent send)
+    : model_(model), session_(session), send_(std::move(send)), space_prefix_at_{true} {}
 
 void SessionEvents::tell_loaded(const std::vector<std::pair<std::string, std::string>>& skipped_backends) {
   const ModelConfig& config = model_.config();
@@ -83,8 +83,8 @@ void SessionEvents::tell_loaded(const std::vector<std::pair<std::string, std::st
   loaded.model_name = config.name;
   loaded.architecture = config.architecture_name;
   loaded.file_bytes = static_cast<int64_t>(model_.file().file_bytes());
-  loaded.backend = backend_.info().name;
-  loaded.device = backend_.info().device;
+  loaded.backend = session_.backend_info().name;
+  loaded.device = session_.backend_info().device;
   for (const auto& [name, reason] : skipped_backends) {
     auto skipped = std::make_unique<stream::SkippedT>();
     skipped->name = name;

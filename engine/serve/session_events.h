@@ -29,7 +29,7 @@ stream::SnapshotT make_snapshot(const CacheState& state);
 class SessionEvents final : private TurnObserver {
  public:
   /// All of them must outlive this.
-  SessionEvents(const Model& model, const Backend& backend, Session& session, SendEvent send);
+  SessionEvents(const Model& model, Session& session, SendEvent send);
 
   /// The first event: the model, and an empty cache.
   void tell_loaded(const std::vector<std::pair<std::string, std::string>>& skipped_backends);
@@ -66,7 +66,6 @@ class SessionEvents final : private TurnObserver {
   void forget_tokens(size_t n_left);
 
   const Model& model_;
-  const Backend& backend_;
   Session& session_;
   SendEvent send_;
 
