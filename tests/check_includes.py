@@ -38,7 +38,7 @@ TABLE = {
     # The commands use the engine in process: its running part, and what they show of a file, a vocabulary or a device.
     "app/": ["engine/base/", "engine/model/", "engine/text/", "engine/run/", "engine/backend/backend.h",
              "engine/backend/registry.h", "engine/telemetry/", "engine/serve/", "ui/", "app/", "assets/"],
-    "tests/": ["engine/", "app/", "assets/", "cuda/", "ui/", "tests/"],
+    "tests/": ["engine/", "app/", "assets/", "cuda/", "shaders/", "ui/", "tests/"],
     "bench/": ["engine/", "bench/"],
 }
 
@@ -56,7 +56,7 @@ OTHERS = [
     ("Catch2", r"catch2/.+", ["tests/"]),
     ("FlatBuffers", r"flatbuffers/.+", ["engine/telemetry/", "tests/"]),
     ("zlib", r"zlib\.h", ["engine/telemetry/", "tests/"]),
-    ("Vulkan", r"(vulkan/.+|volk\.h)", ["engine/backend/vulkan/", "app/window/", "tests/window/"]),
+    ("Vulkan", r"(vulkan/.+|volk\.h)", ["engine/backend/vulkan/", "app/window/", "tests/vulkan/", "tests/window/"]),
     ("CUDA", r"(cuda|cublas|device_|nv).*\.h|mma\.h|crt/.+", ["cuda/"]),
     ("ImGui, ImPlot, Markdown", r"(imgui|implot).*\.h", ["ui/", "app/window/", "tests/"]),
     ("GLFW, file dialogs", r"(GLFW/.+|portable_file_dialogs\.h)", ["app/window/"]),

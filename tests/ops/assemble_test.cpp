@@ -26,7 +26,8 @@ std::vector<int32_t> evicted_positions(Backend& backend, const TestCache& cache,
 }  // namespace
 
 TEST_CASE("assemble takes rows from the held slots, the scratch and the log, in the order asked for") {
-  for (const auto& backend : {cpu(), reference()}) {
+  for (const auto& [name, backend] : all_backends()) {
+    INFO(name);
     Random random(1);
     TestCache cache(*backend, head_dim);
     const std::vector<uint16_t> held = random_halves(random, 20 * row), log = random_halves(random, 3 * row);
@@ -89,7 +90,8 @@ TEST_CASE("assemble takes rows from the held slots, the scratch and the log, in 
 }
 
 TEST_CASE("assemble keeps positions and token classes with their slots") {
-  for (const auto& backend : {cpu(), reference()}) {
+  for (const auto& [name, backend] : all_backends()) {
+    INFO(name);
     for (const uint8_t kept : {uint8_t{0}, Policy::special, Policy::punctuation}) {
       Random random(4);
       TestCache cache(*backend, head_dim);
@@ -108,7 +110,8 @@ TEST_CASE("assemble keeps positions and token classes with their slots") {
 }
 
 TEST_CASE("copy_page copies K, V, tags and scores") {
-  for (const auto& backend : {cpu(), reference()}) {
+  for (const auto& [name, backend] : all_backends()) {
+    INFO(name);
     Random random(9);
     TestCache cache(*backend, head_dim);
     const std::vector<uint16_t> rows = random_halves(random, 16 * row);

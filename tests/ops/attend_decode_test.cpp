@@ -55,12 +55,29 @@ Result attend(Backend& backend, const Case& c) {
 }
 
 void check_against_reference(const Case& c, double tolerance = 3e-6) {
-  const Result expected = attend(*reference(), c), found = attend(*cpu(1), c), threaded = attend(*cpu(2), c);
+  const Result expected = attend(shared_backend("cpu-reference"), c);
+  for (const auto& [name, backend] : tested_backends()) {
+    const Result found = attend(*backend, c);
+    CAPTURE(name, c.head_dim, c.group, c.lengths, cache_type_name(c.type));
+    CHECK(nmse(found.out, expected.out) <= max_coarse_nmse);
+    CHECK(relative_error(found.out, expected.out) < tolerance_of(name, tolerance));
+    for (size_t h = 0; h < c.lengths.size(); ++h) {
+      CHECK(nmse(found.scores[h], expected.scores[h]) <= max_coarse_nmse);
+      CHECK(relative_error(found.scores[h], expected.scores[h]) < tolerance_of(name, tolerance));
+      CHECK(found.rows[h] == expected.rows[h]);
+    }
+  }
+}
+
+/// The CPU with the instruction set that is chosen now, on any number of threads.
+void check_level_against_reference(const Case& c) {
+  const Result expected = attend(shared_backend("cpu-reference"), c), found = attend(*cpu(1), c),
+               threaded = attend(*cpu(2), c);
   CAPTURE(c.head_dim, c.group, c.lengths, cache_type_name(c.type));
-  CHECK(relative_error(found.out, expected.out) < tolerance);
+  CHECK(relative_error(found.out, expected.out) < 3e-6);
   CHECK(threaded.out.data == found.out.data);
   for (size_t h = 0; h < c.lengths.size(); ++h) {
-    CHECK(relative_error(found.scores[h], expected.scores[h]) < tolerance);
+    CHECK(relative_error(found.scores[h], expected.scores[h]) < 3e-6);
     CHECK(threaded.scores[h].data == found.scores[h].data);
     CHECK(found.rows[h] == expected.rows[h]);
   }
@@ -69,7 +86,8 @@ void check_against_reference(const Case& c, double tolerance = 3e-6) {
 }  // namespace
 
 TEST_CASE("decode by hand: one held slot and the token itself") {
-  for (const auto& backend : {cpu(), reference()}) {
+  for (const auto& [name, backend] : all_backends()) {
+    INFO(name);
     TestCache cache(*backend, 2);
     // K = (0, 0), V = (1, 0); score 0.25 so far.
     cache.add_head({{.position = 4, .score = 0.25f}}, {0, 0, 0x3c00, 0});
@@ -103,6 +121,9 @@ TEST_CASE("decode agrees with the reference for every length around a page and a
 TEST_CASE("decode serves any query group and head size") {
   for (const int32_t group : {1, 2, 3, 4, 5, 7, 8})
     check_against_reference({.head_dim = 64, .group = group, .lengths = {100, 3}});
+  for (const int32_t head_dim : {80, 128, 256})
+    for (const int32_t group : {1, 3, 7, 8})
+      check_against_reference({.head_dim = head_dim, .group = group, .lengths = {70}});
   for (const int32_t head_dim : {2, 6, 30, 96, 128, 512})
     check_against_reference({.head_dim = head_dim, .group = 2, .lengths = {45}});
 }
@@ -118,7 +139,7 @@ TEST_CASE("decode agrees with the reference with every instruction set") {
     INFO(cpu_level_name(level));
     for (const int32_t head_dim : {6, 16, 80, 128})
       for (const int32_t group : {1, 3, 7})
-        check_against_reference({.head_dim = head_dim, .group = group, .lengths = {0, 18, 300}});
+        check_level_against_reference({.head_dim = head_dim, .group = group, .lengths = {0, 18, 300}});
   }
 }
 
@@ -138,7 +159,7 @@ TEST_CASE("decode reads pages of 8 bits with every instruction set") {
     INFO(cpu_level_name(level));
     for (const int32_t head_dim : {32, 96, 256})
       for (const int32_t group : {1, 3, 7, 8})
-        check_against_reference(
+        check_level_against_reference(
             {.head_dim = head_dim, .group = group, .lengths = {0, 18, 300}, .type = CacheType::q8_0});
   }
 }
@@ -148,23 +169,87 @@ TEST_CASE("decode survives scores of large magnitude") {
 }
 
 TEST_CASE("the probabilities of a step sum to the size of the query group") {
-  const auto backend = cpu();
-  Random random(5);
-  TestCache cache(*backend, 64);
-  std::vector<Slot> slots = random_slots(random, 1000, 1000);
-  for (Slot& slot : slots) slot.score = 0;
-  cache.add_head(slots, random_halves(random, 2 * 1000 * 64));
-  const std::vector<HeadView> views = cache.views();
-  const std::vector<KeepRule> rules(1);
-  const DeviceMatrix q(*backend, random_values(random, 1, 3 * 64)), kv(*backend, random_values(random, 1, 64));
-  const DeviceMatrix out(*backend, zeros(1, 3 * 64));
-  backend->begin_step({.position = 1000, .n_kv_heads = 1, .heads = views, .rules = rules});
-  backend->attend_decode(0, q, kv, kv, 0.125f, out);
-  backend->end_step();
-  cache.set_length(0, 1001);
-  double sum = 0;
-  for (const float score : cache.scores(0)) sum += double{score};
-  CHECK(sum == Approx(3).epsilon(1e-6));
+  for (const auto& [name, backend] : tested_backends()) {
+    INFO(name);
+    Random random(5);
+    TestCache cache(*backend, 64);
+    std::vector<Slot> slots = random_slots(random, 1000, 1000);
+    for (Slot& slot : slots) slot.score = 0;
+    cache.add_head(slots, random_halves(random, 2 * 1000 * 64));
+    const std::vector<HeadView> views = cache.views();
+    const std::vector<KeepRule> rules(1);
+    const DeviceMatrix q(*backend, random_values(random, 1, 3 * 64)), kv(*backend, random_values(random, 1, 64));
+    const DeviceMatrix out(*backend, zeros(1, 3 * 64));
+    backend->begin_step({.position = 1000, .n_kv_heads = 1, .heads = views, .rules = rules});
+    backend->attend_decode(0, q, kv, kv, 0.125f, out);
+    backend->end_step();
+    cache.set_length(0, 1001);
+    double sum = 0;
+    for (const float score : cache.scores(0)) sum += double{score};
+    CHECK(sum == Approx(3).epsilon(tolerance_of(name, 1e-6)));
+  }
+}
+
+TEST_CASE("decode goes on from step to step, layer by layer, as the reference does") {
+  constexpr int32_t head_dim = 64, group = 3, n_kv_heads = 2, n_layers = 2, n_steps = 20;
+  struct Outcome {
+    Values out;
+    std::vector<std::vector<float>> scores;
+    std::vector<std::vector<uint16_t>> rows;
+  };
+  const auto run = [](Backend& backend) {
+    Random random(8);
+    TestCache cache(backend, head_dim);
+    std::vector<std::vector<PageId>> pages;
+    std::vector<int32_t> lengths{0, 14, 100, 31};  // of layer 0, then layer 1
+    for (const int32_t length : lengths) {
+      cache.add_head(random_slots(random, length, 1000), random_halves(random, static_cast<size_t>(length) * 2 * 64));
+      const std::span<const PageId> first = cache.views().back().pages;
+      pages.emplace_back(first.begin(), first.end());
+      while (pages.back().size() * page_tokens < static_cast<size_t>(length + n_steps + 1))
+        pages.back().push_back(cache.take_page());
+    }
+    Outcome outcome{zeros(n_steps * n_layers, n_kv_heads * group * head_dim), {}, {}};
+    const DeviceMatrix out(backend, outcome.out);
+    const auto views = [&] {
+      std::vector<HeadView> heads;
+      for (size_t h = 0; h < lengths.size(); ++h) heads.push_back({pages[h], lengths[h]});
+      return heads;
+    };
+    const std::vector<KeepRule> rules(lengths.size());
+    for (int32_t step = 0; step < n_steps; ++step) {
+      const std::vector<HeadView> heads = views();
+      backend.begin_step({.position = 1000 + step, .n_kv_heads = n_kv_heads, .heads = heads, .rules = rules});
+      for (int32_t layer = 0; layer < n_layers; ++layer) {
+        const DeviceMatrix q(backend, random_values(random, 1, n_kv_heads * group * head_dim)),
+            k(backend, random_values(random, 1, n_kv_heads * head_dim)),
+            v(backend, random_values(random, 1, n_kv_heads * head_dim));
+        backend.attend_decode(layer, q, k, v, 0.125f, out.matrix().rows(step * n_layers + layer, 1));
+        backend.evict(layer);
+      }
+      CHECK(backend.end_step().evictions.empty());
+      for (int32_t& length : lengths) ++length;
+    }
+    outcome.out = out.read();
+    for (const HeadView& head : views()) {
+      std::vector<int32_t> slots(static_cast<size_t>(head.length));
+      std::iota(slots.begin(), slots.end(), 0);
+      backend.read_scores(head, outcome.scores.emplace_back(slots.size()));
+      backend.read_rows(head, slots, outcome.rows.emplace_back(slots.size() * 2 * head_dim));
+    }
+    return outcome;
+  };
+  const Outcome expected = run(shared_backend("cpu-reference"));
+  for (const auto& [name, backend] : tested_backends()) {
+    INFO(name);
+    const Outcome found = run(*backend);
+    CHECK(relative_error(found.out, expected.out) < tolerance_of(name, 3e-6));
+    CHECK(found.rows == expected.rows);
+    for (size_t h = 0; h < expected.scores.size(); ++h) {
+      const auto n = static_cast<int32_t>(expected.scores[h].size());
+      CHECK(relative_error({1, n, found.scores[h]}, {1, n, expected.scores[h]}) < tolerance_of(name, 3e-6));
+    }
+  }
 }
 
 }  // namespace headroom::test

@@ -1,4 +1,6 @@
 // attend_prefill: causal attention of a block of rows, its column sums, held slots and windows.
+#include <tuple>
+
 #include "tests/ops/backend_fixture.h"
 
 namespace headroom::test {
@@ -10,7 +12,8 @@ struct Case {
   int32_t n_kv_heads = 2;
   int32_t group = 1;
   int32_t window = 0;
-  int32_t win_tokens = 1;
+  std::vector<int32_t> win_tokens = {1};
+  int32_t recent_from = 0;
   int32_t block_rows = 1 << 20;    // rows of a call
   std::vector<int32_t> held = {};  // length of each KV head; empty: a first turn
   int32_t position0 = 0;
@@ -19,7 +22,7 @@ struct Case {
 };
 
 struct Result {
-  Values out, col, win;
+  Values out, col, win, recent;
 };
 
 /// The whole turn, in blocks, on one backend. All inputs follow from the seed.
@@ -44,10 +47,14 @@ Result attend(Backend& backend, const Case& c, bool statistics = true) {
   const std::vector<HeadView> held = cache.views();
 
   const int32_t n_columns = n_held_columns + c.n_rows;
-  Values initial = zeros(c.n_kv_heads * c.group, n_columns);
+  const auto n_win = static_cast<int32_t>(c.win_tokens.size());
+  Values initial = zeros(c.n_kv_heads * c.group, n_columns), windows = zeros(n_win * initial.n_rows, n_columns);
   for (float& value : initial.data) value = 0.5f;  // sums are added to what is there
+  for (float& value : windows.data) value = 0.5f;
   const DeviceMatrix q_matrix(backend, q), out(backend, zeros(c.n_rows, q_cols)), col(backend, initial),
-      win(backend, initial);
+      win(backend, windows), recent(backend, initial);
+  std::array<int32_t, max_win_sums> win_tokens{};
+  std::copy(c.win_tokens.begin(), c.win_tokens.end(), win_tokens.begin());
   for (int32_t first = 0; first < c.n_rows; first += c.block_rows) {
     const int32_t count = std::min(c.block_rows, c.n_rows - first);
     backend.attend_prefill({.q = q_matrix.matrix().rows(first, count),
@@ -62,19 +69,45 @@ Result attend(Backend& backend, const Case& c, bool statistics = true) {
                             .out = out.matrix().rows(first, count),
                             .col = statistics ? col.matrix() : Matrix{},
                             .win = statistics ? win.matrix() : Matrix{},
-                            .win_tokens = {c.win_tokens}});
+                            .recent = statistics ? recent.matrix() : Matrix{},
+                            .n_win = n_win,
+                            .win_tokens = win_tokens,
+                            .recent_from = c.recent_from});
   }
-  return {out.read(), col.read(), win.read()};
+  return {out.read(), col.read(), win.read(), recent.read()};
+}
+
+void check_results(const std::string& name, const Result& found, const Result& expected) {
+  for (const auto& [what, a, b] : {std::tuple("out", &found.out, &expected.out),
+                                   {"col", &found.col, &expected.col},
+                                   {"win", &found.win, &expected.win},
+                                   {"recent", &found.recent, &expected.recent}}) {
+    INFO(what);
+    CHECK(nmse(*a, *b) <= max_coarse_nmse);
+    CHECK(relative_error(*a, *b) < tolerance_of(name, 4e-6));
+  }
 }
 
 void check_against_reference(const Case& c) {
-  const Result expected = attend(*reference(), c);
+  const Result expected = attend(shared_backend("cpu-reference"), c);
+  CAPTURE(c.n_rows, c.head_dim, c.n_kv_heads, c.group, c.window, c.win_tokens, c.block_rows, c.held, c.position0);
+  for (const auto& [name, backend] : tested_backends()) {
+    INFO(name);
+    check_results(name, attend(*backend, c), expected);
+    // The statistics must not change the output.
+    const Result plain = attend(*backend, c, false);
+    CHECK(relative_error(plain.out, expected.out) < tolerance_of(name, 4e-6));
+    CHECK(plain.col.data == std::vector<float>(plain.col.data.size(), 0.5f));
+  }
+}
+
+/// The CPU with the instruction set that is chosen now, on any number of threads.
+void check_level_against_reference(const Case& c) {
+  const Result expected = attend(shared_backend("cpu-reference"), c);
   const auto one = cpu(1), two = cpu(2);
   const Result found = attend(*one, c);
   CAPTURE(c.n_rows, c.head_dim, c.n_kv_heads, c.group, c.window, c.win_tokens, c.block_rows, c.held, c.position0);
-  CHECK(relative_error(found.out, expected.out) < 4e-6);
-  CHECK(relative_error(found.col, expected.col) < 4e-6);
-  CHECK(relative_error(found.win, expected.win) < 4e-6);
+  check_results("cpu", found, expected);
   // The threads' timing must not show, and the statistics must not change the output.
   const Result threaded = attend(*two, c);
   CHECK(threaded.out.data == found.out.data);
@@ -104,7 +137,7 @@ Result attend_powers_of_two(Backend& backend, int32_t window, int32_t win_tokens
                           .col = col,
                           .win = win,
                           .win_tokens = {win_tokens}});
-  return {out.read(), col.read(), win.read()};
+  return {out.read(), col.read(), win.read(), {}};
 }
 
 void check_values(const Values& found, const std::vector<double>& expected) {
@@ -115,7 +148,8 @@ void check_values(const Values& found, const std::vector<double>& expected) {
 }  // namespace
 
 TEST_CASE("three rows by hand: A = [1], [1/3 2/3], [1/7 2/7 4/7]") {
-  for (const auto& backend : {cpu(), reference()}) {
+  for (const auto& [name, backend] : all_backends()) {
+    INFO(name);
     const Result found = attend_powers_of_two(*backend, 0, 2);
     check_values(found.out, {1, 0, 1. / 3, 2. / 3, 13. / 7, 14. / 7});
     check_values(found.col, {1 + 1. / 3 + 1. / 7, 2. / 3 + 2. / 7, 4. / 7});
@@ -124,7 +158,8 @@ TEST_CASE("three rows by hand: A = [1], [1/3 2/3], [1/7 2/7 4/7]") {
 }
 
 TEST_CASE("three rows by hand in a window of two: A = [1], [1/3 2/3], [0 1/3 2/3]") {
-  for (const auto& backend : {cpu(), reference()}) {
+  for (const auto& [name, backend] : all_backends()) {
+    INFO(name);
     const Result found = attend_powers_of_two(*backend, 2, 1);
     check_values(found.out, {1, 0, 1. / 3, 2. / 3, 2, 7. / 3});
     check_values(found.col, {1 + 1. / 3, 2. / 3 + 1. / 3, 2. / 3});
@@ -137,23 +172,27 @@ TEST_CASE("prefill attention agrees with the reference for awkward sizes") {
     for (const int32_t head_dim : {16, 64, 80, 256})
       for (const int32_t group : {1, 3})
         check_against_reference(
-            {.n_rows = n_rows, .head_dim = head_dim, .group = group, .win_tokens = (3 * n_rows + 9) / 10});
+            {.n_rows = n_rows, .head_dim = head_dim, .group = group, .win_tokens = {(3 * n_rows + 9) / 10}});
 }
 
 TEST_CASE("prefill attention serves any query group and head size") {
-  for (const int32_t group : {4, 7}) check_against_reference({.n_rows = 70, .group = group, .win_tokens = 21});
+  for (const int32_t group : {4, 7}) check_against_reference({.n_rows = 70, .group = group, .win_tokens = {21}});
+  for (const int32_t head_dim : {64, 80, 128, 256})
+    for (const int32_t group : {7, 8})
+      check_against_reference(
+          {.n_rows = 33, .head_dim = head_dim, .n_kv_heads = 1, .group = group, .held = {19}, .position0 = 20});
   for (const int32_t head_dim : {2, 6, 30, 96, 128, 512})
-    check_against_reference({.n_rows = 70, .head_dim = head_dim, .n_kv_heads = 1, .win_tokens = 21});
+    check_against_reference({.n_rows = 70, .head_dim = head_dim, .n_kv_heads = 1, .win_tokens = {21}});
 }
 
 TEST_CASE("prefill attention does not depend on how rows are cut into blocks, up to rounding") {
   for (const int32_t block_rows : {1, 30, 64, 100})
-    check_against_reference({.n_rows = 200, .group = 3, .win_tokens = 60, .block_rows = block_rows});
+    check_against_reference({.n_rows = 200, .group = 3, .win_tokens = {60}, .block_rows = block_rows});
 }
 
 TEST_CASE("prefill attention keeps to a sliding window") {
   for (const int32_t window : {1, 2, 15, 64, 100, 199, 200, 1000})
-    check_against_reference({.n_rows = 200, .window = window, .win_tokens = 1 + window / 3, .block_rows = 90});
+    check_against_reference({.n_rows = 200, .window = window, .win_tokens = {1 + window / 3}, .block_rows = 90});
 }
 
 TEST_CASE("prefill attention sees the held slots of earlier turns first, in slot order") {
@@ -164,28 +203,56 @@ TEST_CASE("prefill attention sees the held slots of earlier turns first, in slot
                                .n_kv_heads = 4,
                                .group = 3,
                                .window = window,
-                               .win_tokens = win_tokens,
+                               .win_tokens = {win_tokens},
                                .block_rows = 100,
                                .held = {0, 1, 17, 257},
                                .position0 = 300});
 }
 
-TEST_CASE("prefill attention sees held slots of 8 bits as the reference does") {
+TEST_CASE("prefill attention sums up to three windows and the latest rows at once") {
+  for (const std::vector<int32_t>& win_tokens : {std::vector<int32_t>{5, 30}, std::vector<int32_t>{1, 64, 500}})
+    for (const int32_t recent_from : {0, 1, 77, 129, 400})
+      check_against_reference({.n_rows = 130,
+                               .head_dim = 64,
+                               .group = 3,
+                               .win_tokens = win_tokens,
+                               .recent_from = recent_from,
+                               .block_rows = 70,
+                               .held = {40, 3},
+                               .position0 = 50});
+}
+
+TEST_CASE("prefill attention sees held slots of 8 bits") {
+  for (const int32_t head_dim : {64, 128, 256})
+    for (const int32_t group : {1, 3, 8})
+      check_against_reference({.n_rows = 67,
+                               .head_dim = head_dim,
+                               .n_kv_heads = 3,
+                               .group = group,
+                               .window = group == 3 ? 40 : 0,
+                               .win_tokens = {21},
+                               .block_rows = 50,
+                               .held = {0, 1, 90},
+                               .position0 = 100,
+                               .type = CacheType::q8_0});
+}
+
+TEST_CASE("prefill attention sees held slots of 8 bits as the reference does with every instruction set") {
   for (const CpuLevel level : cpu_levels()) {
     const CpuLevelVariable variable(level);
     INFO(cpu_level_name(level));
     for (const int32_t head_dim : {32, 64, 96, 128, 256})
       for (const int32_t group : {1, 3, 7, 8})
-        check_against_reference({.n_rows = 67,
-                                 .head_dim = head_dim,
-                                 .n_kv_heads = 3,
-                                 .group = group,
-                                 .window = group == 3 ? 40 : 0,
-                                 .win_tokens = 21,
-                                 .block_rows = 50,
-                                 .held = {0, 1, 90},
-                                 .position0 = 100,
-                                 .type = CacheType::q8_0});
+        check_level_against_reference({.n_rows = 67,
+                                       .head_dim = head_dim,
+                                       .n_kv_heads = 3,
+                                       .group = group,
+                                       .window = group == 3 ? 40 : 0,
+                                       .win_tokens = {21},
+                                       .block_rows = 50,
+                                       .held = {0, 1, 90},
+                                       .position0 = 100,
+                                       .type = CacheType::q8_0});
   }
 }
 
@@ -195,30 +262,37 @@ TEST_CASE("prefill attention agrees with the reference with every instruction se
     INFO(cpu_level_name(level));
     for (const int32_t n_rows : {1, 7, 20, 40, 65})
       for (const int32_t head_dim : {6, 16, 80})
-        check_against_reference(
-            {.n_rows = n_rows, .head_dim = head_dim, .group = 3, .win_tokens = 9, .held = {0, 37}, .position0 = 50});
+        check_level_against_reference(
+            {.n_rows = n_rows, .head_dim = head_dim, .group = 3, .win_tokens = {9}, .held = {0, 37}, .position0 = 50});
   }
 }
 
 TEST_CASE("prefill attention survives scores of large magnitude") {
   // Scores of some hundreds: f32 sums of products keep about 1e-4 of them, and the softmax shows it.
-  const Case c{.n_rows = 200, .head_dim = 64, .group = 3, .win_tokens = 60, .q_scale = 100};
-  const Result expected = attend(*reference(), c), found = attend(*cpu(), c);
-  CHECK(relative_error(found.out, expected.out) < 1e-3);
-  CHECK(relative_error(found.col, expected.col) < 1e-3);
+  const Case c{.n_rows = 200, .head_dim = 64, .group = 3, .win_tokens = {60}, .q_scale = 100};
+  const Result expected = attend(shared_backend("cpu-reference"), c);
+  for (const auto& [name, backend] : tested_backends()) {
+    INFO(name);
+    const Result found = attend(*backend, c);
+    CHECK(relative_error(found.out, expected.out) < tolerance_of(name, 1e-3));
+    CHECK(relative_error(found.col, expected.col) < tolerance_of(name, 1e-3));
+  }
 }
 
 TEST_CASE("the columns of each query head sum to the number of rows") {
-  const Case c{.n_rows = 700, .head_dim = 64, .group = 2, .win_tokens = 700, .block_rows = 512};
-  const Result found = attend(*cpu(), c);
-  for (int32_t h = 0; h < found.col.n_rows; ++h) {
-    double col = 0, win = 0;
-    for (int32_t j = 0; j < c.n_rows; ++j) {
-      col += double{found.col.at(h, j)} - 0.5;
-      win += double{found.win.at(h, j)} - 0.5;
+  const Case c{.n_rows = 700, .head_dim = 64, .group = 2, .win_tokens = {700}, .block_rows = 512};
+  for (const auto& [name, backend] : tested_backends()) {
+    const Result found = attend(*backend, c);
+    INFO(name);
+    for (int32_t h = 0; h < found.col.n_rows; ++h) {
+      double col = 0, win = 0;
+      for (int32_t j = 0; j < c.n_rows; ++j) {
+        col += double{found.col.at(h, j)} - 0.5;
+        win += double{found.win.at(h, j)} - 0.5;
+      }
+      CHECK(col == Approx(700).epsilon(tolerance_of(name, 1e-6)));
+      CHECK(win == Approx(700).epsilon(tolerance_of(name, 1e-6)));
     }
-    CHECK(col == Approx(700).epsilon(1e-6));
-    CHECK(win == Approx(700).epsilon(1e-6));
   }
 }
 

@@ -17,6 +17,7 @@
 #include "engine/backend/backend.h"
 #include "engine/backend/cpu/cpu_features.h"
 #include "engine/backend/registry.h"
+#include "tests/ops/tested_backends.h"
 
 namespace headroom::test {
 
@@ -80,19 +81,32 @@ inline Values random_values(Random& random, int32_t n_rows, int32_t n_cols, floa
   return values;
 }
 
+/// Where a matrix lies in its buffer: floats before the first row, and between two rows.
+struct Place {
+  int32_t first = 7;
+  int32_t gap = 5;
+};
+/// As a backend that reads four values at once would have it.
+inline constexpr Place aligned{8, 4};
+
 /// A matrix inside a larger buffer: nothing but its values may be written, and its stride is not its width.
 class DeviceMatrix {
  public:
-  DeviceMatrix(Backend& backend, const Values& values)
-      : backend_(backend), n_rows_(values.n_rows), n_cols_(values.n_cols), stride_(values.n_cols + 5) {
-    std::vector<float> all(first + static_cast<size_t>(n_rows_) * static_cast<size_t>(stride_) + 64, sentinel);
+  DeviceMatrix(Backend& backend, const Values& values, Place place = {})
+      : backend_(backend),
+        n_rows_(values.n_rows),
+        n_cols_(values.n_cols),
+        first_(place.first),
+        stride_(values.n_cols + place.gap) {
+    std::vector<float> all(
+        static_cast<size_t>(first_) + static_cast<size_t>(n_rows_) * static_cast<size_t>(stride_) + 64, sentinel);
     for (int32_t r = 0; r < n_rows_; ++r)
       for (int32_t c = 0; c < n_cols_; ++c) all[index(r, c)] = values.at(r, c);
     buffer_ = backend.allocate(all.size() * sizeof(float));
     backend.upload(*buffer_, 0, std::as_bytes(std::span(all)));
   }
 
-  Matrix matrix() const { return {buffer_.get(), first, n_rows_, n_cols_, stride_}; }
+  Matrix matrix() const { return {buffer_.get(), first_, n_rows_, n_cols_, stride_}; }
   operator Matrix() const { return matrix(); }
 
   /// Fails the test where anything around the values was written.
@@ -108,13 +122,12 @@ class DeviceMatrix {
   }
 
  private:
-  static constexpr int32_t first = 7;
   static constexpr float sentinel = 12345.5f;
 
-  size_t index(int32_t r, int32_t c) const { return static_cast<size_t>(first + r * stride_ + c); }
+  size_t index(int32_t r, int32_t c) const { return static_cast<size_t>(first_ + r * stride_ + c); }
 
   Backend& backend_;
-  int32_t n_rows_, n_cols_, stride_;
+  int32_t n_rows_, n_cols_, first_, stride_;
   std::unique_ptr<DeviceBuffer> buffer_;
 };
 
@@ -128,6 +141,28 @@ inline double relative_error(const Values& found, const Values& expected) {
     difference = std::max(difference, std::abs(double{found.data[i]} - expected.data[i]));
   }
   return difference / largest;
+}
+
+/// Normalised mean squared error: the sum of squared differences over the sum of squares.
+inline double nmse(const Values& found, const Values& expected) {
+  REQUIRE(found.data.size() == expected.data.size());
+  double squares = 1e-30, differences = 0;
+  for (size_t i = 0; i < found.data.size(); ++i) {
+    if (!(std::abs(found.data[i]) < 1e30f)) return 1e30;
+    const double difference = double{found.data[i]} - expected.data[i];
+    squares += double{expected.data[i]} * expected.data[i];
+    differences += difference * difference;
+  }
+  return differences / squares;
+}
+
+/// What any backend is held to. The second is for products with quantised weights and for attention.
+inline constexpr double max_float_nmse = 1e-6, max_coarse_nmse = 5e-4;
+
+/// A backend's largest relative error where the CPU's is below cpu_tolerance: other devices' functions (exp, division)
+/// have fewer digits, and their sums another order.
+inline double tolerance_of(const std::string& backend_name, double cpu_tolerance) {
+  return backend_name == "cpu" ? cpu_tolerance : 10 * cpu_tolerance;
 }
 
 /// A weight of F32 values that keeps its bytes.

@@ -99,7 +99,8 @@ constexpr uint8_t s = Policy::special, p = Policy::punctuation, f = Policy::freq
 }  // namespace
 
 TEST_CASE("evict by hand: the lowest of the contest leaves and the last slot takes its place") {
-  for (const auto& backend : {cpu(), reference()}) {
+  for (const auto& [name, backend] : all_backends()) {
+    INFO(name);
     const std::vector<Slot> slots{{0, TokenClass::special, 0.1f},
                                   {1, TokenClass::plain, 0.5f},
                                   {2, TokenClass::punctuation, 0.2f},
@@ -114,7 +115,8 @@ TEST_CASE("evict by hand: the lowest of the contest leaves and the last slot tak
 }
 
 TEST_CASE("of equal scores the later position leaves, wherever its slot is") {
-  for (const auto& backend : {cpu(), reference()}) {
+  for (const auto& [name, backend] : all_backends()) {
+    INFO(name);
     const std::vector<Slot> slots{
         {7, TokenClass::plain, 1}, {9, TokenClass::plain, 1}, {8, TokenClass::plain, 1}, {3, TokenClass::plain, 1}};
     const KeepRule rule{.policy = {f}, .reach_from = 0, .local_from = 100, .n_frequent = 2};
@@ -123,7 +125,8 @@ TEST_CASE("of equal scores the later position leaves, wherever its slot is") {
 }
 
 TEST_CASE("what the window has passed leaves, protected or not, also from a full head") {
-  for (const auto& backend : {cpu(), reference()}) {
+  for (const auto& [name, backend] : all_backends()) {
+    INFO(name);
     const std::vector<Slot> slots{{0, TokenClass::special, 5}, {5, TokenClass::plain, 1}, {6, TokenClass::plain, 2}};
     CHECK(evicted_positions(
               evict(*backend, slots, {.policy = {Policy::full}, .reach_from = 6, .local_from = 0, .n_frequent = 0})) ==
@@ -132,7 +135,8 @@ TEST_CASE("what the window has passed leaves, protected or not, also from a full
 }
 
 TEST_CASE("a head may lose everything, the last slot included") {
-  for (const auto& backend : {cpu(), reference()}) {
+  for (const auto& [name, backend] : all_backends()) {
+    INFO(name);
     const std::vector<Slot> slots{{4, TokenClass::plain, 2}, {5, TokenClass::plain, 1}, {6, TokenClass::plain, 3}};
     const KeepRule rule{.policy = {s}, .reach_from = 0, .local_from = 0, .n_frequent = 5};
     const Outcome outcome = evict(*backend, slots, rule);
@@ -143,7 +147,8 @@ TEST_CASE("a head may lose everything, the last slot included") {
 }
 
 TEST_CASE("evicted slots from before the turn are handed out with K and V") {
-  for (const auto& backend : {cpu(), reference()}) {
+  for (const auto& [name, backend] : all_backends()) {
+    INFO(name);
     Random random(2);
     const KeepRule rule{.policy = {l}, .reach_from = 0, .local_from = 90, .n_frequent = 0};
     const Outcome outcome = evict(*backend, random_slots(random, 60, 100), rule, 50);
@@ -155,8 +160,9 @@ TEST_CASE("evicted slots from before the turn are handed out with K and V") {
 }
 
 TEST_CASE("slots of 8 bits keep every bit where they move and where they are handed out") {
-  for (const auto& backend : {cpu(), reference()})
+  for (const auto& [name, backend] : all_backends())
     for (const int32_t head_dim : {32, 96}) {
+      INFO(name);
       Random random(6);
       const KeepRule rule{.policy = {p | l}, .reach_from = 0, .local_from = 90, .n_frequent = 0};
       const Outcome outcome = evict(*backend, random_slots(random, 60, 100), rule, 50, {head_dim, CacheType::q8_0});
@@ -165,7 +171,6 @@ TEST_CASE("slots of 8 bits keep every bit where they move and where they are han
 }
 
 TEST_CASE("evict keeps what the rule's definition keeps, for all policies, windows and ties") {
-  const auto slow = reference();
   Random random(11);
   const uint8_t policies[] = {
       s, p, f, l, s | p, s | f, p | f, f | l, s | p | f, s | p | l, s | p | f | l, Policy::first | l, Policy::full};
@@ -184,7 +189,10 @@ TEST_CASE("evict keeps what the rule's definition keeps, for all policies, windo
             rule.n_frequent = std::max(0, n_contest - leaving);
             CAPTURE(policy_name(rule.policy), length, reach_from, ties, leaving);
             const std::vector<int32_t> expected = expected_positions(slots, rule);
-            CHECK(evicted_positions(evict(*slow, slots, rule)) == expected);
+            for (const auto& [name, backend] : all_backends()) {
+              INFO(name);
+              CHECK(evicted_positions(evict(*backend, slots, rule)) == expected);
+            }
             for (const CpuLevel level : cpu_levels()) {
               const CpuLevelVariable variable(level);
               CHECK(evicted_positions(evict(*cpu(1), slots, rule)) == expected);
@@ -194,22 +202,25 @@ TEST_CASE("evict keeps what the rule's definition keeps, for all policies, windo
 }
 
 TEST_CASE("scores that are not numbers or infinite do not upset the cache") {
-  const auto backend = cpu();
-  const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
-  std::vector<Slot> slots;
-  for (int32_t i = 0; i < 40; ++i)
-    slots.push_back({i, TokenClass::plain, i % 3 == 0 ? nan : i % 3 == 1 ? infinity : static_cast<float>(i)});
-  for (const int32_t n_frequent : {0, 1, 20, 38, 39, 40}) {
-    const KeepRule rule{.policy = {f}, .reach_from = 0, .local_from = 100, .n_frequent = n_frequent};
-    CHECK(evict(*backend, slots, rule).slots.size() == static_cast<size_t>(n_frequent));
+  for (const auto& [name, backend] : tested_backends()) {
+    INFO(name);
+    const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+    std::vector<Slot> slots;
+    for (int32_t i = 0; i < 40; ++i)
+      slots.push_back({i, TokenClass::plain, i % 3 == 0 ? nan : i % 3 == 1 ? infinity : static_cast<float>(i)});
+    for (const int32_t n_frequent : {0, 1, 20, 38, 39, 40}) {
+      const KeepRule rule{.policy = {f}, .reach_from = 0, .local_from = 100, .n_frequent = n_frequent};
+      CHECK(evict(*backend, slots, rule).slots.size() == static_cast<size_t>(n_frequent));
+    }
+    for (Slot& slot : slots) slot.score = nan;
+    const KeepRule rule{.policy = {f}, .reach_from = 0, .local_from = 100, .n_frequent = 39};
+    CHECK(evicted_positions(evict(*backend, slots, rule)) == std::vector<int32_t>{39});
   }
-  for (Slot& slot : slots) slot.score = nan;
-  const KeepRule rule{.policy = {f}, .reach_from = 0, .local_from = 100, .n_frequent = 39};
-  CHECK(evicted_positions(evict(*backend, slots, rule)) == std::vector<int32_t>{39});
 }
 
 TEST_CASE("evict serves each head of its layer by its own rule, after the step's token was appended") {
-  for (const auto& backend : {cpu(), reference()}) {
+  for (const auto& [name, backend] : all_backends()) {
+    INFO(name);
     TestCache cache(*backend, 2);
     const std::vector<uint16_t> rows(3 * 4);
     for (int head = 0; head < 4; ++head)

@@ -43,7 +43,8 @@ struct Expected {
   Values logits, norms;
 };
 
-Expected expect(Backend& backend, int32_t n_rows, int32_t head_dim, int32_t group, const std::vector<int32_t>& held) {
+Expected expect(Backend& backend, int32_t n_rows, int32_t head_dim, int32_t group, const std::vector<int32_t>& held,
+                CacheType type = CacheType::f16) {
   Random random(11);
   constexpr int32_t n_kv_heads = 2;
   const int32_t n_heads = n_kv_heads * group;
@@ -53,11 +54,11 @@ Expected expect(Backend& backend, int32_t n_rows, int32_t head_dim, int32_t grou
   if (n_rows > 0)
     backend.store_kv(DeviceMatrix(backend, random_values(random, n_rows, kv.row_values)),
                      DeviceMatrix(backend, random_values(random, n_rows, kv.row_values)), kv, 0);
-  TestCache cache(backend, head_dim);
+  const PageLayout layout{head_dim, type};
+  TestCache cache(backend, layout);
   int32_t n_held_columns = 0;
   for (const int32_t length : held) {
-    cache.add_head(random_slots(random, length, 400),
-                   random_halves(random, static_cast<size_t>(2 * length * head_dim)));
+    cache.add_head(random_slots(random, length, 400), random_rows(random, layout, length));
     n_held_columns = std::max(n_held_columns, length + 2);
   }
   const FloatBuffer queries(backend, random_values(random, n_heads, head_dim * (1 + head_dim), 0.1f).data);
@@ -81,7 +82,8 @@ Expected expect(Backend& backend, int32_t n_rows, int32_t head_dim, int32_t grou
 }  // namespace
 
 TEST_CASE("moments by hand: the rows (1, 2), (3, 5) and (1, 0) about (1, 2)") {
-  for (const auto& backend : {cpu(), reference()}) {
+  for (const auto& [name, backend] : all_backends()) {
+    INFO(name);
     const FloatBuffer buffer(*backend, {1, 2, 0, 0, 0, 0, 0, 0});
     const DeviceMatrix q(*backend, {3, 2, {1, 2, 3, 5, 1, 0}});
     backend->add_query_moments(q, 2, {buffer.get()});
@@ -95,15 +97,20 @@ TEST_CASE("moments agree with the reference for awkward sizes, however rows are 
     for (const int32_t n_rows : {1, 3, 63, 130}) {
       if (head_dim >= 96 && n_rows > 63) continue;  // the reference is slow where every access is checked
       CAPTURE(head_dim, n_rows);
-      const Values expected = add_moments(*reference(), n_rows, 3, head_dim, n_rows);
-      const Values found = add_moments(*cpu(2), n_rows, 3, head_dim, 40);
-      CHECK(relative_error(found, expected) < 4e-6);
-      CHECK(add_moments(*cpu(1), n_rows, 3, head_dim, 40).data == found.data);
+      const Values expected = add_moments(shared_backend("cpu-reference"), n_rows, 3, head_dim, n_rows);
+      for (const auto& [name, backend] : tested_backends()) {
+        INFO(name);
+        const Values found = add_moments(*backend, n_rows, 3, head_dim, 40);
+        CHECK(nmse(found, expected) <= max_float_nmse);
+        CHECK(relative_error(found, expected) < tolerance_of(name, 4e-6));
+      }
+      CHECK(add_moments(*cpu(1), n_rows, 3, head_dim, 40).data == add_moments(*cpu(2), n_rows, 3, head_dim, 40).data);
     }
 }
 
 TEST_CASE("expected attention by hand: k = (1, 2), v = (3, 4), linear (5, 1), quadratic ((1, 0.5), (0.5, 2))") {
-  for (const auto& backend : {cpu(), reference()}) {
+  for (const auto& [name, backend] : all_backends()) {
+    INFO(name);
     const auto scratch = backend->allocate(2 * 2 * 2);
     const KvScratch kv{scratch.get(), 1, 2};
     backend->store_kv(DeviceMatrix(*backend, {1, 2, {1, 2}}), DeviceMatrix(*backend, {1, 2, {3, 4}}), kv, 0);
@@ -123,13 +130,30 @@ TEST_CASE("expected attention agrees with the reference for awkward sizes, over 
         CAPTURE(head_dim, group, n_rows);
         if (head_dim * group * n_rows > 12000 || head_dim * group > 600) continue;  // as above
         for (const std::vector<int32_t>& held : {std::vector<int32_t>{}, std::vector<int32_t>{0, 77}}) {
-          const Expected expected = expect(*reference(), n_rows, head_dim, group, held);
-          const Expected found = expect(*cpu(2), n_rows, head_dim, group, held);
-          CHECK(relative_error(found.logits, expected.logits) < 1e-5);
-          CHECK(relative_error(found.norms, expected.norms) < 1e-5);
-          CHECK(expect(*cpu(1), n_rows, head_dim, group, held).logits.data == found.logits.data);
+          const Expected expected = expect(shared_backend("cpu-reference"), n_rows, head_dim, group, held);
+          for (const auto& [name, backend] : tested_backends()) {
+            INFO(name);
+            const Expected found = expect(*backend, n_rows, head_dim, group, held);
+            CHECK(nmse(found.logits, expected.logits) <= max_coarse_nmse);
+            CHECK(relative_error(found.logits, expected.logits) < tolerance_of(name, 1e-5));
+            CHECK(relative_error(found.norms, expected.norms) < tolerance_of(name, 1e-5));
+          }
+          CHECK(expect(*cpu(1), n_rows, head_dim, group, held).logits.data ==
+                expect(*cpu(2), n_rows, head_dim, group, held).logits.data);
         }
       }
+}
+
+TEST_CASE("expected attention reads held slots of 8 bits") {
+  for (const int32_t head_dim : {64, 128}) {
+    const Expected expected = expect(shared_backend("cpu-reference"), 20, head_dim, 3, {33, 0}, CacheType::q8_0);
+    for (const auto& [name, backend] : tested_backends()) {
+      CAPTURE(name, head_dim);
+      const Expected found = expect(*backend, 20, head_dim, 3, {33, 0}, CacheType::q8_0);
+      CHECK(relative_error(found.logits, expected.logits) < tolerance_of(name, 1e-5));
+      CHECK(relative_error(found.norms, expected.norms) < tolerance_of(name, 1e-5));
+    }
+  }
 }
 
 TEST_CASE("moments and expected attention agree with the reference with every instruction set") {

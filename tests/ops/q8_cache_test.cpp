@@ -68,7 +68,10 @@ std::vector<int> ints(std::vector<int> values, size_t head_dim) {
 /// Every backend, and the fast one with every instruction set.
 template <typename Check>
 void for_all_backends(Check check) {
-  check(*reference());
+  for (const auto& [name, backend] : all_backends()) {
+    INFO(name);
+    check(*backend);
+  }
   for (const CpuLevel level : cpu_levels()) {
     const CpuLevelVariable variable(level);
     INFO(cpu_level_name(level));
@@ -127,7 +130,8 @@ TEST_CASE("no value is further off than half a step, and all instruction sets ag
   for (const float magnitude : {1e-4f, 1.0f, 300.0f}) {
     const std::vector<float> k = random_values(random, 1, 128, magnitude).data,
                              v = random_values(random, 1, 128, magnitude).data;
-    const auto expected = append(*reference(), k, v), through_scratch = assemble(*reference(), k, v);
+    Backend& slow = shared_backend("cpu-reference");
+    const auto expected = append(slow, k, v), through_scratch = assemble(slow, k, v);
     for (size_t i = 0; i < k.size(); ++i) {
       const float step = half_to_float(expected.first.scales[i / 32]);
       // The scale is itself rounded to 11 bits, which at 127 steps is 0.06 of one.
@@ -169,7 +173,8 @@ TEST_CASE("assemble and copy_page keep rows of 8 bits as they are") {
   for (const int32_t head_dim : {32, 64, 96, 256}) {
     const PageLayout layout{head_dim, CacheType::q8_0};
     const size_t n_units = layout.slot_row_units();
-    for (const auto& backend : {cpu(), reference()}) {
+    for (const auto& [name, backend] : all_backends()) {
+      INFO(name);
       Random random(12);
       TestCache cache(*backend, layout);
       const std::vector<uint16_t> held = random_rows(random, layout, 40), log = random_rows(random, layout, 5);
@@ -204,8 +209,9 @@ TEST_CASE("assemble and copy_page keep rows of 8 bits as they are") {
 }
 
 TEST_CASE("a backend without slabs takes another layout") {
-  for (const auto& backend : {cpu(), reference()})
+  for (const auto& [name, backend] : all_backends())
     for (const PageLayout layout : {PageLayout{64}, PageLayout{64, CacheType::q8_0}, PageLayout{64}}) {
+      INFO(name);
       Random random(3);
       TestCache cache(*backend, layout);
       const std::vector<uint16_t> rows = random_rows(random, layout, 20);

@@ -1,4 +1,7 @@
 // store_kv: K and V of a block into the layer's f16 scratch, rounded to nearest with ties to even.
+#include <algorithm>
+#include <limits>
+
 #include "engine/backend/cpu/half.h"
 #include "tests/ops/backend_fixture.h"
 
@@ -33,7 +36,8 @@ TEST_CASE("float_to_half rounds to nearest, ties to even, and half_to_float is i
 }
 
 TEST_CASE("store_kv writes K rows, then V rows behind all of K, and touches no other row") {
-  for (const auto& backend : {cpu(), reference()}) {
+  for (const auto& [name, backend] : all_backends()) {
+    INFO(name);
     const DeviceMatrix k(*backend, {1, 2, {1, 2}}), v(*backend, {1, 2, {-1, 0.5f}});
     const auto buffer = backend->allocate(2 * 3 * 2 * 2);
     const std::vector<uint16_t> before(12, 0x1234);
@@ -47,19 +51,65 @@ TEST_CASE("store_kv writes K rows, then V rows behind all of K, and touches no o
 
 TEST_CASE("store_kv equals the reference bit for bit") {
   Random random(1);
-  const auto fast = cpu(), slow = reference();
   for (const int32_t n_rows : {1, 3, 200})
     for (const int32_t row_values : {2, 16, 30, 192}) {
       Values k = random_values(random, n_rows, row_values), v = random_values(random, n_rows, row_values, 1e-5f);
       k.data[0] = 7e4f;
       k.data[1] = -65519.99f;
-      const size_t bytes = static_cast<size_t>(4 * n_rows * row_values);
-      const auto to1 = fast->allocate(bytes), to2 = slow->allocate(bytes);
-      fast->store_kv(DeviceMatrix(*fast, k), DeviceMatrix(*fast, v), {to1.get(), n_rows, row_values}, 0);
-      slow->store_kv(DeviceMatrix(*slow, k), DeviceMatrix(*slow, v), {to2.get(), n_rows, row_values}, 0);
-      CAPTURE(n_rows, row_values);
-      CHECK(read_halves(*fast, *to1) == read_halves(*slow, *to2));
+      const auto stored = [&](Backend& backend) {
+        const auto to = backend.allocate(static_cast<size_t>(4 * n_rows * row_values));
+        backend.store_kv(DeviceMatrix(backend, k), DeviceMatrix(backend, v), {to.get(), n_rows, row_values}, 0);
+        return read_halves(backend, *to);
+      };
+      const std::vector<uint16_t> expected = stored(shared_backend("cpu-reference"));
+      for (const auto& [name, backend] : tested_backends()) {
+        CAPTURE(name, n_rows, row_values);
+        CHECK(stored(*backend) == expected);
+      }
     }
+}
+
+TEST_CASE("store_kv rounds every kind of number as float_to_half does") {
+  // Around each f16 number: itself, the tie above it, and what lies one bit to either side of both.
+  std::vector<float> values;
+  for (uint32_t half = 0; half < 0x7c00; ++half) {
+    const float low = half_to_float(static_cast<uint16_t>(half));
+    const float high = half == 0x7bff ? 65536.0f : half_to_float(static_cast<uint16_t>(half + 1));
+    const float tie = low + (high - low) / 2;
+    for (const float value : {low, std::nextafter(low, high), std::nextafter(tie, low), tie, std::nextafter(tie, high)})
+      values.push_back(value);
+  }
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float value : {65536.0f, 1e30f, std::numeric_limits<float>::max(), infinity,
+                            std::numeric_limits<float>::min(), std::numeric_limits<float>::denorm_min()})
+    values.push_back(value);
+  while (values.size() % 32 != 0) values.push_back(0);
+  const auto n_cols = 32, n_rows = static_cast<int32_t>(values.size()) / n_cols;
+  const Values k{n_rows, n_cols, values};
+  Values v = k;
+  std::vector<uint16_t> expected;
+  for (const float value : values) expected.push_back(float_to_half(value));
+  for (float& value : v.data) expected.push_back(float_to_half(value = -value));
+  for (const auto& [name, backend] : all_backends()) {
+    const auto to = backend->allocate(expected.size() * sizeof(uint16_t));
+    backend->store_kv(DeviceMatrix(*backend, k), DeviceMatrix(*backend, v), {to.get(), n_rows, n_cols}, 0);
+    const std::vector<uint16_t> found = read_halves(*backend, *to);
+    CAPTURE(name);
+    const auto wrong = std::mismatch(found.begin(), found.end(), expected.begin());
+    CHECK(wrong.first - found.begin() == static_cast<int64_t>(expected.size()));  // the first wrong one, if any
+  }
+}
+
+TEST_CASE("store_kv keeps what is not a number") {
+  const float bits[] = {std::bit_cast<float>(0x7fc00000u), std::bit_cast<float>(0x7f800001u),
+                        std::bit_cast<float>(0xffc12345u), std::bit_cast<float>(0xff802000u)};
+  for (const auto& [name, backend] : all_backends()) {
+    const auto to = backend->allocate(16);
+    const DeviceMatrix values(*backend, {1, 4, {bits, bits + 4}});
+    backend->store_kv(values, values, {to.get(), 1, 4}, 0);
+    INFO(name);
+    for (const uint16_t half : read_halves(*backend, *to)) CHECK((half & 0x7fff) > 0x7c00);
+  }
 }
 
 }  // namespace headroom::test

@@ -1,0 +1,56 @@
+// Rows of any type of tensor with random bits and sensible scales, as tests of products and tables need them.
+#pragma once
+
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "engine/base/tensor.h"
+
+namespace headroom::test {
+
+inline constexpr TensorType all_tensor_types[] = {
+    TensorType::f32,  TensorType::f16,  TensorType::bf16, TensorType::q4_0, TensorType::q4_1, TensorType::q5_0,
+    TensorType::q5_1, TensorType::q8_0, TensorType::q4_k, TensorType::q5_k, TensorType::q6_k};
+
+/// Random bytes with scales of a sensible size, now and then a scale of zero, a negative one, a subnormal one.
+inline std::vector<std::byte> random_weights(TensorType type, int64_t n_out, int64_t n_in, std::mt19937& random) {
+  const TypeTraits& traits = type_traits(type);
+  std::vector<std::byte> bytes(static_cast<size_t>(n_out) * row_bytes(type, n_in));
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+  auto put = [&](size_t offset, const auto& value) { std::memcpy(bytes.data() + offset, &value, sizeof value); };
+  for (size_t block = 0; block < bytes.size(); block += static_cast<size_t>(traits.block_bytes)) {
+    const uint32_t kind = random() % 16;
+    // 2^-9 … 2^-5, either sign
+    uint16_t half = static_cast<uint16_t>((random() & 0x8000u) | (0x1800u + (random() & 0x0fffu)));
+    if (kind == 0) half = 0;
+    if (kind == 1) half = static_cast<uint16_t>(random() & 0x3ffu);
+    const uint16_t min = static_cast<uint16_t>((random() & 0x8000u) | (0x1c00u + (random() & 0x0fffu)));
+    switch (type) {
+      case TensorType::f32:
+        put(block, static_cast<float>(static_cast<int32_t>(random())) * 1e-11f);
+        break;
+      case TensorType::bf16:
+        put(block, static_cast<uint16_t>((random() & 0x8000u) | (0x3b00u + random() % 256)));
+        break;
+      case TensorType::f16:
+        put(block, half);
+        break;
+      case TensorType::q6_k:
+        put(block + 208, half);
+        break;
+      case TensorType::q4_0:
+      case TensorType::q5_0:
+      case TensorType::q8_0:
+        put(block, half);
+        break;
+      default:
+        put(block, half);
+        put(block + 2, min);
+        break;
+    }
+  }
+  return bytes;
+}
+
+}  // namespace headroom::test

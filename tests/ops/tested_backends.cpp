@@ -1,0 +1,75 @@
+// Which backends there are to test, and their instances. See tested_backends.h.
+#define CATCH_CONFIG_EXTERNAL_INTERFACES
+#include "tests/ops/tested_backends.h"
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <sstream>
+
+#include "engine/backend/registry.h"
+#include "engine/base/error.h"
+
+namespace headroom::test {
+namespace {
+
+std::map<std::string, std::unique_ptr<Backend>>& instances() {
+  static std::map<std::string, std::unique_ptr<Backend>> all;
+  return all;
+}
+
+std::vector<std::string> wanted() {
+  const char* variable = std::getenv("HEADROOM_TEST_BACKENDS");
+  std::istringstream text(variable != nullptr ? variable : "cpu,vulkan-lane,vulkan-subgroup");
+  std::vector<std::string> names;
+  for (std::string name; std::getline(text, name, ',');) names.push_back(name);
+  return names;
+}
+
+/// Backends are made for a run and go before the process ends: a driver's threads outlive no static object.
+struct InstanceKeeper : Catch::TestEventListenerBase {
+  using TestEventListenerBase::TestEventListenerBase;
+
+  // The software driver's tiny dispatches cost a thirtieth without worker threads.
+  void testRunStarting(const Catch::TestRunInfo&) override { setenv("LP_NUM_THREADS", "0", 0); }
+  // What a failed case left half done, a step that was begun for instance, would fail others.
+  void testCaseEnded(const Catch::TestCaseStats& stats) override {
+    if (!stats.totals.assertions.allPassed()) instances().clear();
+  }
+  void testRunEnded(const Catch::TestRunStats&) override { instances().clear(); }
+};
+CATCH_REGISTER_LISTENER(InstanceKeeper)
+
+}  // namespace
+
+Backend& shared_backend(const std::string& name) {
+  std::unique_ptr<Backend>& backend = instances()[name];
+  if (backend == nullptr) backend = make_backend({.name = name, .n_threads = 2});
+  return *backend;
+}
+
+std::vector<TestedBackend> tested_backends() {
+  static bool has_vulkan = true;
+  std::vector<TestedBackend> tested;
+  for (const std::string& name : wanted()) {
+    const bool is_vulkan = name.starts_with("vulkan");
+    if (is_vulkan && !has_vulkan) continue;
+    try {
+      tested.push_back({name, &shared_backend(name)});
+    } catch (const Error& error) {
+      if (!is_vulkan || error.kind() != ErrorKind::unsupported) throw;
+      WARN("operations on Vulkan are not tested: " << error.what());
+      has_vulkan = false;
+    }
+  }
+  return tested;
+}
+
+std::vector<TestedBackend> all_backends() {
+  std::vector<TestedBackend> all = tested_backends();
+  all.push_back({"cpu-reference", &shared_backend("cpu-reference")});
+  return all;
+}
+
+}  // namespace headroom::test
