@@ -11,17 +11,20 @@ layout(binding = 1) readonly buffer Frequencies { float frequencies[]; };  // (n
 layout(binding = 2) readonly buffer Step { StepState step_state; };
 
 // Cosine and sine of frequency * position. A position of thousands times a frequency has too few digits left in 32 bits
-// for an angle, and a device's sine need not be exact far from zero: the product is reduced to -pi … pi in two parts.
+// for an angle, and a device's sine need not be exact far from zero: the product is taken in two parts and reduced to
+// -pi … pi. A device may round twice in fma(), so that both come from products of 12 bits by 12, which are exact.
 vec2 rotation(float frequency, uint position) {
+  const float p = float(position), p_high = float(position & ~0xfffu), p_low = float(position & 0xfffu);
+  const float f_high = uintBitsToFloat(floatBitsToUint(frequency) & 0xfffff000u), f_low = frequency - f_high;
+  precise const float product = frequency * p;
+  // What rounding lost (Dekker 1971).
+  precise const float rest = ((f_high * p_high - product) + f_high * p_low + f_low * p_high) + f_low * p_low;
   const float turns_per_radian = 0.15915494309189535;
-  const float p = float(position);
-  const float product = frequency * p;
-  const float rest = fma(frequency, p, -product);  // what rounding lost
   const float turns = round(product * turns_per_radian);
-  // 2 pi in three parts, the first two with few enough bits that turns * part is exact up to 2^11 turns.
-  float angle = fma(-turns, 6.28125, product);
-  angle = fma(-turns, 1.93500518798828125e-3, angle);
-  angle = fma(-turns, 3.0199159819853e-7, angle) + rest;
+  // 2 pi in three parts, the first two with few enough bits that turns * part is exact up to 2^15 turns.
+  precise float angle = product - turns * 6.28125;
+  angle = angle - turns * 1.934051513671875e-3;
+  angle = (angle - turns * 1.255665914562976e-6) + rest;
   return vec2(cos(angle), sin(angle));
 }
 
