@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <utility>
 
 namespace headroom::vulkan {
 namespace {
@@ -50,6 +51,27 @@ bool writes(const Operation& operation, size_t i) {
   return i < bindings.size() && bindings[i].writes;
 }
 
+Operation dispatch_of(const Program& program, std::span<const uint32_t> constants, std::initializer_list<Use> uses,
+                      double cost_ms, Pages pages) {
+  const Interface& interface = program.interface();
+  if (constants.size_bytes() != interface.constants_bytes || constants.size() > max_constants ||
+      uses.size() != interface.bindings.size() || uses.size() > max_bindings)
+    throw Error(ErrorKind::device, "the shader " + program.name() + " was given " +
+                                       std::to_string(constants.size_bytes()) + " bytes of constants and " +
+                                       std::to_string(uses.size()) + " buffers; expected " +
+                                       std::to_string(interface.constants_bytes) + " and " +
+                                       std::to_string(interface.bindings.size()));
+  Operation operation{.kind = Operation::Kind::dispatch,
+                      .pages = pages,
+                      .n_uses = static_cast<uint8_t>(uses.size()),
+                      .n_constants = static_cast<uint8_t>(constants.size()),
+                      .program = &program,
+                      .cost_ms = cost_ms};
+  std::copy(constants.begin(), constants.end(), operation.constants.begin());
+  std::copy(uses.begin(), uses.end(), operation.uses.begin());
+  return operation;
+}
+
 }  // namespace
 
 Queue::Queue(Device& device, Memory& memory) : device_(device), memory_(memory) {
@@ -75,7 +97,7 @@ Queue::Queue(Device& device, Memory& memory) : device_(device), memory_(memory) 
 
 Queue::~Queue() {
   const VolkDeviceTable& call = device_.call;
-  if (failure_.empty()) call.vkDeviceWaitIdle(device_.handle());  // whatever it says, there is nothing more to do
+  if (device_failure_.empty()) call.vkDeviceWaitIdle(device_.handle());  // whatever it says, there is nothing more to do
   completed_ = last_submission_;
   noted_.clear();
   staging_.reset();
@@ -101,31 +123,17 @@ void Queue::begin_stage(int32_t stage, double bytes) {
 void Queue::dispatch(const Program& program, std::array<uint32_t, 3> groups, std::span<const uint32_t> constants,
                      std::initializer_list<Use> uses, double cost_ms, Pages pages) {
   if (groups[0] == 0 || groups[1] == 0 || groups[2] == 0) return;
-  Operation operation{.kind = Operation::Kind::dispatch,
-                      .pages = pages,
-                      .n_uses = static_cast<uint8_t>(uses.size()),
-                      .n_constants = static_cast<uint8_t>(constants.size()),
-                      .program = &program,
-                      .groups = groups,
-                      .cost_ms = cost_ms};
-  if (constants.size_bytes() != program.interface().constants_bytes || constants.size() > max_constants ||
-      uses.size() != program.interface().bindings.size() || uses.size() > max_uses)
-    throw Error(ErrorKind::device, "the shader " + program.name() + " was given " +
-                                       std::to_string(constants.size_bytes()) + " bytes of constants and " +
-                                       std::to_string(uses.size()) + " buffers; expected " +
-                                       std::to_string(program.interface().constants_bytes) + " and " +
-                                       std::to_string(program.interface().bindings.size()));
-  std::copy(constants.begin(), constants.end(), operation.constants.begin());
-  std::copy(uses.begin(), uses.end(), operation.uses.begin());
+  Operation operation = dispatch_of(program, constants, uses, cost_ms, pages);
+  operation.groups = groups;
   note(operation);
 }
 
 void Queue::dispatch_indirect(const Program& program, Use counts, std::span<const uint32_t> constants,
                               std::initializer_list<Use> uses, double cost_ms, Pages pages) {
-  dispatch(program, {1, 1, 1}, constants, uses, cost_ms, pages);
-  Operation& operation = noted_.back();
+  Operation operation = dispatch_of(program, constants, uses, cost_ms, pages);
   operation.kind = Operation::Kind::dispatch_indirect;
   operation.uses[operation.n_uses++] = counts;
+  note(operation);
 }
 
 void Queue::copy(Use from, Use to) {
@@ -156,11 +164,7 @@ void Queue::set_repeating(bool repeating) {
 }
 
 void Queue::submit() {
-  if (!failure_.empty()) {
-    noted_.clear();
-    noted_ms_ = 0;
-    throw Error(ErrorKind::device, failure_);
-  }
+  rethrow_failure();
   if (noted_.empty()) return;
   const std::vector<Operation> operations = std::move(noted_);
   noted_.clear();
@@ -168,7 +172,7 @@ void Queue::submit() {
   try {
     submit_part(operations, next_part_++);
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::device) failure_ = error.what();
+    if (error.kind() == ErrorKind::device) device_failure_ = error.what();
     throw;
   }
 }
@@ -182,6 +186,7 @@ void Queue::submit_part(std::span<const Operation> operations, size_t part) {
       record(recording);
     } catch (...) {
       recording.operations.clear();
+      if (recording.commands != VK_NULL_HANDLE) device_.call.vkResetCommandBuffer(recording.commands, 0);
       throw;
     }
     ++n_recorded_;
@@ -399,14 +404,14 @@ void Queue::wait_for(uint64_t submission) {
   wait.pSemaphores = &timeline_;
   wait.pValues = &submission;
   const VkResult result = device_.call.vkWaitSemaphores(device_.handle(), &wait, patience_ns);
-  if (result == VK_TIMEOUT) failure_ = "the Vulkan device did not finish its work within 30 s and is given up";
+  if (result == VK_TIMEOUT) device_failure_ = "the Vulkan device did not finish its work within 30 s and is given up";
   try {
-    if (failure_.empty()) check(result, "finish its work");
+    if (device_failure_.empty()) check(result, "finish its work");
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::device) failure_ = error.what();
+    if (error.kind() == ErrorKind::device) device_failure_ = error.what();
     throw;
   }
-  if (!failure_.empty()) throw Error(ErrorKind::device, failure_);
+  if (!device_failure_.empty()) throw Error(ErrorKind::device, device_failure_);
   completed_ = submission;
   for (std::deque<Recording>* list : {&recordings_, &repeating_})
     for (Recording& recording : *list)
@@ -437,24 +442,43 @@ void Queue::finish() {
 }
 
 void Queue::finish(const Buffer& buffer) {
+  rethrow_failure();
   if (buffer.used_by > last_submission_) submit();
   wait_for(std::min(buffer.used_by, last_submission_));
 }
 
 void Queue::release(const Buffer& buffer) {
   if (buffer.used_by <= completed_) return;
-  if (!failure_.empty()) {  // nothing runs that a wait could see the end of
-    std::erase_if(noted_, [&](const Operation& operation) {
-      return std::any_of(operation.uses.begin(), operation.uses.begin() + operation.n_uses,
-                         [&](const Use& use) { return use.buffer == &buffer; });
-    });
-    return;
-  }
   try {
     finish(buffer);
   } catch (const Error&) {
-    // The next operation says what is wrong with the device.
+    give_up();
   }
+}
+
+void Queue::drain() {
+  try {
+    finish();
+  } catch (const Error&) {
+    give_up();
+  }
+}
+
+/// In a handler: work is lost, and who is there now cannot be told. The next call that can be is.
+void Queue::give_up() {
+  failure_ = std::current_exception();
+  noted_.clear();  // what is left of it may use what goes now
+  noted_ms_ = 0;
+  if (device_failure_.empty()) device_.call.vkDeviceWaitIdle(device_.handle());
+}
+
+void Queue::rethrow_failure() {
+  if (!device_failure_.empty()) {
+    noted_.clear();
+    noted_ms_ = 0;
+    throw Error(ErrorKind::device, device_failure_);
+  }
+  if (failure_ != nullptr) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
 const Buffer& Queue::staging(size_t bytes) {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <span>
 #include <string>
@@ -39,7 +40,8 @@ inline Use as_texels(Use use, VkFormat format) {
 /// Pages of the cache are found by address, not bound.
 enum class Pages : uint8_t { none, read, written };
 
-inline constexpr size_t max_uses = 12;
+inline constexpr size_t max_bindings = 12;
+inline constexpr size_t max_uses = max_bindings + 1;  // and group counts
 inline constexpr size_t max_constants = 32;  // of 32 bits; 128 bytes are what every device has
 
 struct Operation {
@@ -91,6 +93,8 @@ class Queue final : public BufferUser {
   /// Waits for what uses this buffer.
   void finish(const Buffer& buffer);
   void release(const Buffer& buffer) override;
+  /// finish() for those who cannot be told of a failure: the next call that waits or submits throws it.
+  void drain();
 
   void upload(const Buffer& to, size_t offset, std::span<const std::byte> bytes);
   void download(const Buffer& from, size_t offset, std::span<std::byte> bytes);
@@ -123,6 +127,9 @@ class Queue final : public BufferUser {
   void destroy(Recording& recording);
   const Buffer& staging(size_t bytes);
   void wait_for(uint64_t submission);
+  void give_up();
+  /// Throws what failed before and has not been told yet; a failure of the device again and again.
+  void rethrow_failure();
 
   Device& device_;
   Memory& memory_;
@@ -136,7 +143,8 @@ class Queue final : public BufferUser {
   bool is_repeating_ = false;
   uint64_t last_submission_ = 0;
   uint64_t completed_ = 0;
-  std::string failure_;  // of the device; nothing is tried any more
+  std::string device_failure_;  // once it is lost or hangs; nothing is tried any more
+  std::exception_ptr failure_;  // of work that nobody was there to be told about
   std::unique_ptr<Buffer> staging_;
   std::vector<StageTime> stages_;
   int32_t stage_ = 0;

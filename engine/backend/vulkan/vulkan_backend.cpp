@@ -104,11 +104,7 @@ void SlabTable::add(int32_t slab) {
 
 void SlabTable::remove(int32_t slab) {
   // Shaders reach pages by address, which no buffer's use tells of.
-  try {
-    queue_.finish();
-  } catch (const Error&) {
-    // The memory goes back whatever became of the device; the next operation says what that was.
-  }
+  queue_.drain();
   slabs_[static_cast<size_t>(slab)].reset();
 }
 
