@@ -58,8 +58,8 @@ Values first_rows(const Values& values, int32_t n_rows) {
 
 void check_product(const std::string& name, TensorType type, const Values& found, const Values& expected) {
   CHECK(nmse(found, expected) <= (is_float(type) ? max_float_nmse : max_coarse_nmse));
-  // The CPU takes x in 16 bits a block where the weight is quantised.
-  CHECK(relative_error(found, expected) < (name == "cpu" && !is_float(type) ? 1e-3 : 2e-5));
+  // The CPU takes x in 16 bits a block where the weight is quantised: a single value may be the rest of a sum.
+  CHECK(relative_error(found, expected) < (name == "cpu" && !is_float(type) ? 1e-2 : 2e-5));
 }
 
 void check_against_reference(TensorType type, int32_t n_out, int32_t n_in, const std::vector<int32_t>& rows,

@@ -80,7 +80,7 @@ TEST_CASE("the interface of a shader is read from its code") {
 TEST_CASE("what is no SPIR-V is refused") {
   const std::span<const uint32_t> add = embedded_shader("add");
   CHECK_THROWS_WITH(reflect({}), Catch::Contains("not SPIR-V"));
-  CHECK_THROWS_WITH(reflect(add.first(add.size() - 1)), Catch::Contains("cut off"));
+  CHECK_THROWS_WITH(reflect(add.first(8)), Catch::Contains("cut off"));
   CHECK(embedded_shader("abacus").empty());
 }
 
@@ -91,7 +91,7 @@ TEST_CASE("every shader says of each buffer whether it reads it, writes it, or b
   for (const std::string_view name : names) {
     const Interface interface = reflect(embedded_shader(name));
     CAPTURE(name);
-    CHECK(interface.bindings.size() <= max_uses);
+    CHECK(interface.bindings.size() <= max_bindings);
     CHECK(interface.constants_bytes <= 4 * max_constants);
     for (const auto& [binding, accesses] : accesses_of(embedded_shader(name))) {
       CAPTURE(binding);

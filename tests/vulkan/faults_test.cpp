@@ -1,0 +1,140 @@
+// Every call to the driver may fail: then there is an Error with a sentence, nothing is left behind, and a backend that
+// only lacked memory goes on.
+#include "tests/vulkan/faults.h"
+
+#include <cmath>
+
+#include "engine/backend/vulkan/vulkan_backend.h"
+#include "tests/vulkan/rig.h"
+
+namespace headroom::vulkan::test {
+namespace {
+
+/// Allocations, an upload, products, work between them, a slab, a download: all values are whole numbers.
+std::vector<float> use(Backend& backend) {
+  constexpr int32_t n_in = 40, n_out = 33, n_rows = 6;
+  std::vector<float> weights(n_in * n_out), input(n_in * n_rows), output(n_out * n_rows);
+  for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(i % 7) - 3;
+  for (size_t i = 0; i < input.size(); ++i) input[i] = static_cast<float>(i % 11) - 5;
+  const auto weight = backend.load_weight({.name = "weight",
+                                           .type = TensorType::f32,
+                                           .n_cols = n_in,
+                                           .n_rows = n_out,
+                                           .data = std::as_bytes(std::span(weights))});
+  const auto x = backend.allocate(input.size() * 4), y = backend.allocate(output.size() * 4);
+  backend.upload(*x, 0, std::as_bytes(std::span(input)));
+  const Matrix x_matrix{x.get(), 0, n_rows, n_in, n_in}, y_matrix{y.get(), 0, n_rows, n_out, n_out};
+  backend.fill_zero(y_matrix);
+  {
+    // Goes while it may still be in use.
+    const auto copy = backend.allocate(input.size() * 4);
+    backend.upload(*copy, 0, std::as_bytes(std::span(input)));
+    backend.add(x_matrix, {copy.get(), 0, n_rows, n_in, n_in});
+  }
+  const MatmulTerm term{.weight = weight.get(), .y = y_matrix, .accumulate = true};
+  backend.matmul(x_matrix, {&term, 1});
+  backend.set_page_layout({64});
+  backend.add_slab(0);
+  backend.remove_slab(0);
+  backend.matmul(x_matrix, {&term, 1});
+  backend.download(*y, 0, std::as_writable_bytes(std::span(output)));
+  return output;
+}
+
+std::vector<float> expected() {
+  std::vector<float> output;
+  for (size_t r = 0; r < 6; ++r)
+    for (size_t o = 0; o < 33; ++o) {
+      float sum = 0;
+      for (size_t i = 0; i < 40; ++i)
+        sum += 4 * (static_cast<float>((o * 40 + i) % 7) - 3) * (static_cast<float>((r * 40 + i) % 11) - 5);
+      output.push_back(sum);
+    }
+  return output;
+}
+
+void check_nothing_lives() {
+  for (const auto& [kind, n] : Faults::instance().living) {
+    INFO(kind);
+    CHECK(n == 0);
+  }
+}
+
+/// Lets call number n fail. False: there were not so many calls.
+bool fail_at(VulkanVariant variant, VkResult result, int n) {
+  Faults& faults = Faults::instance();
+  const TableHook wrap = Faults::hook();
+  const TableHook hook = [&](VolkDeviceTable& table) {
+    wrap(table);
+    faults.failing = n;
+    faults.result = result;
+  };
+  const bool is_memory = result != VK_ERROR_DEVICE_LOST;
+  std::unique_ptr<Backend> backend;
+  std::string message;
+  try {
+    backend = make_vulkan_backend({.variant = variant, .hook = hook});
+    const std::vector<float> found = use(*backend);
+    CHECK(found == expected());
+  } catch (const Error& error) {
+    message = error.what();
+    CHECK(error.kind() == (is_memory ? ErrorKind::out_of_memory : ErrorKind::device));
+  }
+  if (faults.failed.empty()) {
+    CHECK(message.empty());
+    CHECK(n > 40);
+    backend.reset();
+    check_nothing_lives();
+    return false;
+  }
+  CAPTURE(n, result_name(result), faults.failed, message);
+  // Times are a nicety; everything else is told.
+  if (faults.failed != "vkGetQueryPoolResults") CHECK_THAT(message, Catch::StartsWith("the Vulkan device "));
+  if (backend != nullptr && is_memory) {
+    try {
+      const std::vector<float> found = use(*backend);
+      CHECK(found == expected());
+    } catch (const Error& error) {
+      FAIL_CHECK("the backend did not go on: " << error.what());
+    }
+  }
+  backend.reset();
+  check_nothing_lives();
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("every object is destroyed where nothing fails") {
+  if (!has_device()) return;
+  for (const VulkanVariant variant : {VulkanVariant::lane, VulkanVariant::subgroup}) {
+    {
+      const auto backend = make_vulkan_backend({.variant = variant, .hook = Faults::hook()});
+      CHECK(use(*backend) == expected());
+      CHECK(use(*backend) == expected());
+      CHECK(Faults::instance().living["buffer"] > 0);
+      CHECK(Faults::instance().living["pipeline"] > 0);
+    }
+    check_nothing_lives();
+  }
+}
+
+TEST_CASE("any call may fail once for lack of the host's memory") {
+  if (!has_device()) return;
+  for (int n = 0; fail_at(VulkanVariant::lane, VK_ERROR_OUT_OF_HOST_MEMORY, n); ++n) {
+  }
+}
+
+TEST_CASE("any call may fail once for lack of the device's memory") {
+  if (!has_device()) return;
+  for (int n = 0; fail_at(VulkanVariant::subgroup, VK_ERROR_OUT_OF_DEVICE_MEMORY, n); ++n) {
+  }
+}
+
+TEST_CASE("any call may find the device lost") {
+  if (!has_device()) return;
+  for (int n = 0; fail_at(VulkanVariant::lane, VK_ERROR_DEVICE_LOST, n); ++n) {
+  }
+}
+
+}  // namespace headroom::vulkan::test
