@@ -11,6 +11,7 @@
 #include "app/format.h"
 #include "app/json_report.h"
 #include "app/options.h"
+#include "app/ragged_bench.h"
 #include "engine/base/error.h"
 
 namespace headroom {
@@ -174,6 +175,16 @@ double stage_gb_per_s(const StageTime& stage) {
   return stage.ms > 0 ? stage.bytes / stage.ms / 1e6 : 0;
 }
 
+/// Part of the time of all stages that evicting, moving and addressing pages took.
+double upkeep_share(const BenchResult& result) {
+  double upkeep = 0, all = 0;
+  for (const auto& [name, stage] : result.stages) {
+    all += stage.ms;
+    if (name == "evict" || name == "copy_page" || name == "step_state") upkeep += stage.ms;
+  }
+  return all > 0 ? upkeep / all : 0;
+}
+
 Json result_json(const BenchResult& result, int32_t reps) {
   Json stages = Json::array();
   for (const StageTime& stage : sorted_stages(result))
@@ -188,6 +199,7 @@ Json result_json(const BenchResult& result, int32_t reps) {
           {"gb_per_s", result.gb_per_s()},
           {"kv_live_bytes", result.state.kv_live_bytes},
           {"kv_full_bytes", result.state.kv_full_bytes},
+          {"page_upkeep_share", upkeep_share(result)},
           {"stages", std::move(stages)}};
 }
 
@@ -198,6 +210,7 @@ void print_result(const BenchResult& result, int32_t reps, std::ostream& out) {
   for (const StageTime& stage : sorted_stages(result))
     out << format("    %-24s %10.3f ms %9lld calls %9.2f GB/s\n", stage.name.c_str(), stage.ms / reps,
                   static_cast<long long>(stage.calls / reps), stage_gb_per_s(stage));
+  if (result.test.starts_with("tg")) out << format("    page upkeep %.1f %% of a step\n", 100 * upkeep_share(result));
   out << std::flush;
 }
 
@@ -266,12 +279,17 @@ void bench_command(const Arguments& args, Streams& io) {
     for (const int32_t n : options.generated_tokens)
       if (n > 0) take(bench.generate(n, depth));
   }
+  session.clear();
+  const double ragged = ragged_attention_ratio(*backend, model.config());
+  if (!common.json && ragged > 0)
+    io.out << format("attention of heads 10 : 1 in length takes %.2f of the time of equal heads\n", ragged);
   if (common.json)
     io.out << json_line({{"backend", backend->info().name},
                          {"device", backend->info().device},
                          {"model", file_name(model.path())},
                          {"config", config.name},
                          {"reps", reps},
+                         {"ragged_attention_ratio", ragged},
                          {"results", std::move(results)}});
 }
 
