@@ -25,7 +25,7 @@ constexpr const char* is_software = "a software driver; the CPU backend computes
 /// Why backends were given up, by name.
 class GivenUp {
  public:
-  void add(const std::string& name, const std::string& reason) {
+  void set(const std::string& name, const std::string& reason) {
     const std::lock_guard lock(mutex_);
     reasons_[name] = reason;
   }
@@ -115,7 +115,7 @@ std::vector<DeviceEntry> list_devices() {
 }
 
 void give_up_backend(const std::string& name, const std::string& reason) {
-  given_up.add(name, reason);
+  given_up.set(name, reason);
 }
 
 std::string next_backend(const std::string& name) {
@@ -154,7 +154,7 @@ std::unique_ptr<Backend> make_backend(const BackendChoice& choice) {
       return make(device.backend, choice.n_threads);
     } catch (const Error& error) {
       if (device.backend == "cpu") throw;
-      given_up.add(device.backend, error.what());
+      given_up.set(device.backend, error.what());
     }
   }
   throw Error(ErrorKind::unsupported, "there is no backend to compute on");  // the CPU is always listed

@@ -31,7 +31,7 @@ struct BackendChoice {
 std::unique_ptr<Backend> make_backend(const BackendChoice& choice);
 
 /// The backend failed in a way that another start did not help: list_devices gives the reason from now on, and the
-/// backend is not available in this process any more.
+/// backend is not available in this process any more. An empty reason takes it back.
 void give_up_backend(const std::string& name, const std::string& reason);
 
 /// The preferred one of those that are listed behind `name`; "cpu" at last.

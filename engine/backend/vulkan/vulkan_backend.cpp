@@ -112,6 +112,8 @@ void SlabTable::remove(int32_t slab) {
 
 namespace {
 
+vulkan::TableHook default_hook;
+
 const char* kind_of(VkPhysicalDeviceType type) {
   switch (type) {
     case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
@@ -156,8 +158,14 @@ std::vector<VulkanListing> list_vulkan_devices() {
   return list;
 }
 
+void set_vulkan_table_hook(vulkan::TableHook hook) {
+  default_hook = std::move(hook);
+}
+
 std::unique_ptr<Backend> make_vulkan_backend(const VulkanOptions& options) {
-  return std::make_unique<vulkan::VulkanBackend>(options);
+  VulkanOptions with_hook = options;
+  if (!with_hook.hook) with_hook.hook = default_hook;
+  return std::make_unique<vulkan::VulkanBackend>(with_hook);
 }
 
 }  // namespace headroom

@@ -33,6 +33,10 @@ struct VulkanListing {
 /// Throws Error(unsupported) with the reason where there is no loader or no driver at all.
 std::vector<VulkanListing> list_vulkan_devices();
 
+/// For tests of what stands above: changes the table of every backend that is made from now on without a hook of its
+/// own.
+void set_vulkan_table_hook(vulkan::TableHook hook);
+
 /// On the preferred device. Throws Error(unsupported) where there is none that can compute.
 std::unique_ptr<Backend> make_vulkan_backend(const VulkanOptions& options = {});
 

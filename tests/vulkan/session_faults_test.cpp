@@ -1,0 +1,158 @@
+// A conversation on a device whose calls fail: nobody crashes, nothing is left behind, and the next turn works, on this
+// backend or on the next.
+#include "engine/backend/vulkan/vulkan_backend.h"
+#include "engine/run/restartable_backend.h"
+#include "tests/run/tiny_session.h"
+#include "tests/vulkan/faults.h"
+#include "tests/vulkan/rig.h"
+
+namespace headroom::vulkan::test {
+namespace {
+
+using headroom::test::Architecture;
+using headroom::test::random_ids;
+using headroom::test::tiny;
+
+constexpr int32_t n_prompt = 40, n_answer = 5;
+
+/// Backends of this process have failing calls while it lives; Vulkan is back afterwards, whatever became of it.
+class FailingDevices {
+ public:
+  FailingDevices() { set_vulkan_table_hook(Faults::hook()); }
+  ~FailingDevices() {
+    set_vulkan_table_hook({});
+    give_up_backend("vulkan", "");
+  }
+};
+
+SessionOptions session_options() {
+  return {.cache = *find_cache_config("paper"), .n_ctx = 256};
+}
+
+/// Two turns: a text and the tokens that follow it, then the same with a text behind both.
+std::vector<TokenId> turn(Session& session, int32_t number) {
+  TurnObserver observer;
+  std::vector<TokenId> wanted = random_ids(n_prompt * number, 200, 1);
+  TurnOptions options;
+  options.max_tokens = n_answer;
+  options.sampler.temperature = 0;
+  return session.run_ids(wanted, options, observer).ids;
+}
+
+std::vector<TokenId> expected_turn(const Model& model, int32_t number) {
+  const auto backend = make_backend({.name = "cpu", .n_threads = 1});
+  Session session(model, *backend, session_options());
+  return turn(session, number);
+}
+
+void check_nothing_lives() {
+  for (const auto& [kind, n] : Faults::instance().living) {
+    INFO(kind);
+    CHECK(n == 0);
+  }
+}
+
+/// Load, two turns, close, with call number n failing. False: there were not so many calls.
+bool converse(const Model& model, const std::vector<std::vector<TokenId>>& expected, VkResult result, int n) {
+  const FailingDevices devices;
+  Faults& faults = Faults::instance();
+  bool was_reached = false;
+  {
+    std::optional<RestartableBackend> backend;
+    std::optional<Session> session;
+    const auto arm = [&] {
+      faults.n_calls = 0;
+      faults.failing = n;
+      faults.result = result;
+      faults.failed.clear();
+    };
+    // The hook resets the counters with each device that is opened.
+    set_vulkan_table_hook([&, wrap = Faults::hook()](VolkDeviceTable& table) {
+      wrap(table);
+      if (!was_reached) arm();
+    });
+    const auto load = [&] {
+      session.reset();
+      backend.reset();
+      backend.emplace(BackendChoice{.name = "vulkan"});
+      session.emplace(model, backend->get(), session_options());
+    };
+    const auto note_fault = [&] {
+      if (faults.failed.empty()) return;
+      was_reached = true;
+      faults.failing = -1;
+    };
+    try {
+      load();
+    } catch (const Error& error) {
+      CHECK_FALSE(std::string(error.what()).empty());
+      note_fault();
+      load();  // opening the model again
+    }
+    for (int32_t number = 1; number <= 2; ++number) {
+      for (int tries = 0;; ++tries) {
+        REQUIRE(tries < 3);
+        try {
+          const std::vector<TokenId> ids = turn(*session, number);
+          note_fault();
+          if (ids.empty() && was_reached && tries == 0) continue;  // it ended for lack of memory, with a sentence
+          CAPTURE(n, result_name(result), faults.failed, number);
+          CHECK(ids == expected[static_cast<size_t>(number - 1)]);
+          break;
+        } catch (const Error& error) {
+          note_fault();
+          CAPTURE(n, faults.failed, error.what());
+          CHECK(was_reached);
+          if (error.kind() == ErrorKind::device) CHECK_FALSE(backend->recover(*session, error).empty());
+        }
+      }
+    }
+    note_fault();
+  }
+  check_nothing_lives();
+  return was_reached;
+}
+
+}  // namespace
+
+TEST_CASE("a conversation survives any call that fails") {
+  if (!has_device()) return;
+  const Model model = tiny(Architecture::llama);
+  const std::vector<std::vector<TokenId>> expected{expected_turn(model, 1), expected_turn(model, 2)};
+  for (const VkResult result : {VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_DEVICE_LOST}) {
+    int n = 0;
+    while (converse(model, expected, result, n)) ++n;
+    CHECK(n > 100);
+  }
+}
+
+TEST_CASE("a device that is lost is opened once more, then the next backend computes") {
+  if (!has_device()) return;
+  const FailingDevices devices;
+  const Model model = tiny(Architecture::llama);
+  RestartableBackend backend({.name = "vulkan"});
+  Session session(model, backend.get(), session_options());
+  CHECK(turn(session, 1) == expected_turn(model, 1));
+
+  const auto lose = [&] {
+    Faults::instance().n_calls = 0;
+    Faults::instance().failing = 3;
+    Faults::instance().result = VK_ERROR_DEVICE_LOST;
+    try {
+      turn(session, 2);
+      FAIL("the turn went on without a device");
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::device);
+      Faults::instance().failing = -1;
+      return backend.recover(session, error);
+    }
+  };
+  CHECK_THAT(lose(), Catch::Contains("VK_ERROR_DEVICE_LOST") && Catch::Contains("it goes on with vulkan"));
+  CHECK(turn(session, 2) == expected_turn(model, 2));
+  CHECK_THAT(lose(), Catch::Contains("it goes on with cpu"));
+  CHECK(session.backend_info().name == "cpu");
+  CHECK(turn(session, 2) == expected_turn(model, 2));
+  CHECK_THROWS_WITH(make_backend({.name = "vulkan"}), Catch::Contains("VK_ERROR_DEVICE_LOST"));
+}
+
+}  // namespace headroom::vulkan::test
