@@ -112,6 +112,10 @@ Faults& Faults::instance() {
   return faults;
 }
 
+TableHook Faults::lasting_hook() {
+  return [](VolkDeviceTable& table) { wrap_all(table); };
+}
+
 TableHook Faults::hook() {
   return [](VolkDeviceTable& table) {
     instance() = {};

@@ -18,6 +18,8 @@ struct Faults {
   /// Those of the table that hook() changed last.
   static Faults& instance();
   static TableHook hook();
+  /// The same for every device that is opened from then on, without forgetting those before it.
+  static TableHook lasting_hook();
 };
 
 }  // namespace headroom::vulkan::test

@@ -1,0 +1,63 @@
+// Devices: what is there, and a sentence where there is none.
+#include "engine/backend/registry.h"
+#include "engine/backend/vulkan/vulkan_backend.h"
+#include "tests/vulkan/child.h"
+#include "tests/vulkan/rig.h"
+
+namespace headroom::vulkan::test {
+
+TEST_CASE("a device is described by its driver, and those that cannot compute stand at the end") {
+  if (!has_device()) return;
+  const Instance instance;
+  REQUIRE(!instance.devices().empty());
+  bool was_refused = false;
+  for (const DeviceFacts& facts : instance.devices()) {
+    INFO(facts.name);
+    CHECK(!facts.name.empty());
+    CHECK(!(was_refused && facts.refusal.empty()));
+    was_refused = !facts.refusal.empty();
+  }
+  const DeviceFacts& facts = instance.devices().front();
+  CHECK(facts.subgroup_size >= 4);
+  CHECK(facts.max_storage_range >= (1 << 27));
+  CHECK(facts.max_groups >= 65535);
+  CHECK(facts.storage_alignment > 0);
+}
+
+TEST_CASE("the backend says on what it runs") {
+  if (!has_device()) return;
+  const auto backend = make_vulkan_backend();
+  CHECK(backend->info().name == "vulkan");
+  CHECK(!backend->info().device.empty());
+  CHECK(backend->stage_times().empty());
+}
+
+TEST_CASE("several backends live side by side") {
+  if (!has_device()) return;
+  const auto first = make_vulkan_backend();
+  {
+    const auto second = make_vulkan_backend();
+    CHECK(second->allocate(100)->size_bytes() == 100);
+  }
+  CHECK(first->allocate(100)->size_bytes() == 100);
+}
+
+TEST_CASE("a child of the test below, which finds no driver", "[.without-driver]") {
+  CHECK_THROWS_WITH(make_vulkan_backend(), Catch::StartsWith("skipped: ") && Catch::Contains("driver"));
+  CHECK_THROWS_WITH(make_backend({.name = "vulkan"}), Catch::Contains("driver"));
+  const std::vector<DeviceEntry> devices = list_devices();
+  REQUIRE(devices.size() == 3);
+  CHECK(devices[1].backend == "vulkan");
+  CHECK(!devices[1].available);
+  CHECK(!devices[1].skip_reason.empty());
+  CHECK(make_backend({})->info().name == "cpu");
+}
+
+TEST_CASE("without a driver the program says so and computes on the CPU") {
+  const ChildResult result =
+      run_child("-u HEADROOM_BACKEND VK_DRIVER_FILES=/nonexistent VK_ICD_FILENAMES=/nonexistent", "[.without-driver]");
+  INFO(result.output);
+  CHECK(result.status == 0);
+}
+
+}  // namespace headroom::vulkan::test
