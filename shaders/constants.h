@@ -114,6 +114,130 @@ inline constexpr uint matmul_has_bias = 1, matmul_accumulates = 2;
 const uint matmul_has_bias = 1, matmul_accumulates = 2;
 #endif
 
+// Attention of many rows, and what it is made of. Between the kernels everything is f32 in rows of whole texels (four
+// values); offsets, strides and distances of such buffers count texels.
+
+// y[b][m][n] (+)= sum over k of x[b / x_group][m][k] * w[b / w_group][n][k]
+struct BatchProductConstants {
+  uint n_m;
+  uint n_n;
+  uint n_k;  // texels
+  uint x_offset;
+  uint x_batch;  // distance from one b to the next
+  uint x_stride;
+  uint x_group;
+  uint w_offset;
+  uint w_batch;
+  uint w_stride;
+  uint w_group;
+  uint y_offset;  // floats, as are the next two
+  uint y_batch;
+  uint y_stride;
+  uint flags;      // product_…
+  uint length_at;  // product_n_by_length, product_k_by_length: word of the head table with the first head's length
+  uint length_group;  // b of one head's length
+  uint length_first;  // slots before the first column
+  int diagonal;       // product_n_by_row, product_k_by_row: row m needs columns 0 … m + diagonal
+};
+#ifdef __cplusplus
+inline constexpr uint product_accumulates = 1, product_n_by_length = 2, product_k_by_length = 4, product_n_by_row = 8,
+                      product_k_by_row = 16;
+#else
+const uint product_accumulates = 1, product_n_by_length = 2, product_k_by_length = 4, product_n_by_row = 8,
+           product_k_by_row = 16;
+#endif
+
+// Query heads side by side ─► one head behind the other: (head, row, value) times a factor, or (head, value, row) less
+// the shift of the head's moments.
+struct PackHeadsConstants {
+  uint n_rows;
+  uint head_dim;
+  uint x_offset;  // of the first head
+  uint x_stride;
+  uint x_head;  // distance from one head to the next
+  uint is_transposed;
+  uint shift_stride;  // floats from head to head
+  float factor;
+};
+
+// K or V of some columns ─► (head, column, value) or (head, value, column), of all KV heads from kv_head on.
+struct LoadColumnsConstants {
+  uint kv_head;
+  uint head_dim;
+  uint n_columns;  // rounded up to whole texels, as zeros
+  uint first;      // slot, or row of the scratch
+  uint is_held;
+  uint is_v;
+  uint is_transposed;
+  uint has_positions;  // of held slots, to positions[head - kv_head][slot]
+  uint positions_stride;
+  uint row_values;  // of the scratch
+  uint capacity_rows;
+  uint pages_per_slab;
+  uint page_bytes;
+  uint is_q8;
+};
+
+// Columns of a block of scores: the held slots, padded to whole texels, then turn rows from turn_first on.
+struct ScoreBlock {
+  uint n_rows;
+  uint stride;   // texels from row to row; heads follow one another
+  uint kv_head;  // of the first query head
+  uint group;
+  uint held_texels;  // of the longest head
+  uint turn_first;
+  uint n_turn;
+  uint row_first;  // turn row of the first row
+  uint position0;  // of turn row 0
+  uint window;
+};
+
+struct AttendSoftmaxConstants {
+  ScoreBlock block;
+};
+
+struct AttendSumsConstants {
+  ScoreBlock block;
+  uint q_head;     // of all the query heads, the first here
+  uint n_q_heads;  // of the matrices
+  uint turn_column;
+  uint col_offset;
+  uint col_stride;
+  uint win_offset;
+  uint win_stride;
+  uint recent_offset;
+  uint recent_stride;
+  uint flags;  // sums_…
+  uint n_win;
+  uint win_tokens_0;
+  uint win_tokens_1;
+  uint win_tokens_2;
+  uint recent_from;
+};
+#ifdef __cplusplus
+inline constexpr uint sums_col = 1, sums_win = 2, sums_recent = 4;
+#else
+const uint sums_col = 1, sums_win = 2, sums_recent = 4;
+#endif
+
+struct MomentsSumConstants {
+  uint n_rows;
+  uint head_dim;
+};
+
+struct ExpectedLogitsConstants {
+  uint n_columns;
+  uint head_dim;
+  uint group;
+  uint is_held;
+  uint first;   // slot of the first column; 0 for the turn
+  uint column;  // of the matrices
+  uint logits_offset;
+  uint logits_stride;
+  uint norms_offset;
+  uint norms_stride;
+};
+
 #ifdef __cplusplus
 }  // namespace headroom::vulkan
 #endif

@@ -73,6 +73,7 @@ class SlabTable {
   void add(int32_t slab);
   void remove(int32_t slab);
   const Buffer& slab(int32_t i) const { return *slabs_[static_cast<size_t>(i)]; }
+  bool has_table() const { return table_ != nullptr; }
   const Buffer& table() const { return *table_; }  // never null once a slab was added
 
  private:
@@ -81,6 +82,31 @@ class SlabTable {
   PageLayout layout_{0};
   std::vector<std::unique_ptr<Buffer>> slabs_;  // by number
   std::unique_ptr<Buffer> table_;
+};
+
+/// Columns of attention that one operation takes, of some neighbouring KV heads: slots, or rows of the turn.
+struct ColumnRange {
+  bool is_held = false;
+  int32_t first = 0;
+  int32_t count = 0;
+  int32_t kv_head = 0;
+  int32_t n_kv_heads = 0;
+  int32_t head_dim = 0;
+  bool is_v = false;
+  bool is_transposed = false;
+  int32_t positions_stride = 0;  // 0: positions are not asked for
+
+  uint32_t texels() const { return groups_for(count, 4); }  // of a row of columns
+  /// Of f32 values, in whole texels both ways.
+  size_t bytes() const { return size_t{64} * texels() * groups_for(head_dim, 4) * static_cast<size_t>(n_kv_heads); }
+};
+
+/// Rows and KV heads whose scores lie in memory at once.
+struct AttendPiece {
+  int32_t row = 0;  // of the block
+  int32_t n_rows = 0;
+  int32_t kv_head = 0;
+  int32_t n_kv_heads = 0;
 };
 
 class VulkanBackend final : public Backend {
@@ -138,6 +164,15 @@ class VulkanBackend final : public Backend {
   void multiply(const Matrix& x, const Matrix& texels, const MatmulTerm& term, const VulkanWeight::Part& part);
   void multiply_rows(const Matrix& texels, int32_t n_in, const MatmulTerm& term, const VulkanWeight::Part& part,
                      int32_t first_token, bool in_tiles);
+  // Attention of many rows: columns of the cache and of the turn as f32 rows, and products of such rows (columns.cpp).
+  const Buffer& head_table(std::span<const HeadView> held, int32_t n_kv_heads);
+  Use slab_table_use(const Buffer& stand_in) const;
+  void load_columns(const ColumnRange& range, const KvScratch& kv, const Buffer& table, const Buffer& values,
+                    const Buffer& positions);
+  void pack_heads(const PackHeadsConstants& constants, int32_t n_heads, Use x, Use shifts, const Buffer& to);
+  void batch_product(const BatchProductConstants& constants, int32_t n_batches, Use x, Use w, const Buffer& table,
+                     Use y);
+  void attend_rows(const AttendPrefill& args, const Buffer& table, const AttendPiece& piece);
   /// A buffer for an operation's own use, at least so large; the same from call to call.
   const Buffer& scratch(const std::string& name, size_t bytes);
   void reserve_step(size_t bytes);
@@ -154,6 +189,8 @@ class VulkanBackend final : public Backend {
   bool is_lane_;
   double gflops_;
   std::map<std::string, std::unique_ptr<Buffer>> scratch_;
+  std::array<std::vector<uint32_t>, 4> head_tables_;  // what the last ones were made of
+  size_t next_head_table_ = 0;
   SlabTable slabs_;
 
   // One token: what the host writes before each step (StepState, then what attend_decode.cpp lays out behind it).

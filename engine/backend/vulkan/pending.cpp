@@ -5,15 +5,6 @@ namespace headroom::vulkan {
 [[noreturn]] static void missing() {
   throw Error(ErrorKind::unsupported, "this operation is missing");
 }
-void VulkanBackend::attend_prefill(const AttendPrefill&) {
-  missing();
-}
-void VulkanBackend::add_query_moments(Matrix, int32_t, QueryMoments) {
-  missing();
-}
-void VulkanBackend::expected_attention(const ExpectedAttention&) {
-  missing();
-}
 void VulkanBackend::copy_page(PageId, PageId) {
   missing();
 }

@@ -1,0 +1,100 @@
+// What the operations on many rows of attention share: where held slots lie, columns of the cache and of the turn as
+// f32 rows, and products of such rows.
+#include <algorithm>
+#include <cassert>
+
+#include "engine/backend/vulkan/backend_state.h"
+
+namespace headroom::vulkan {
+namespace {
+
+constexpr int64_t load_group = 64;          // LOCAL_SIZE of load_columns and pack_heads
+constexpr int64_t lane_n = 32, lane_m = 4;  // what a work group of batch_product_lane computes
+constexpr int64_t tile = 64;                // and of batch_product_tile
+
+}  // namespace
+
+/// Length and begin of the page list of each KV head, then the lists. Kept from call to call: the blocks of a prompt
+/// ask for the same heads.
+const Buffer& VulkanBackend::head_table(std::span<const HeadView> held, int32_t n_kv_heads) {
+  std::vector<uint32_t> words(static_cast<size_t>(2 * n_kv_heads));
+  for (size_t h = 0; h < held.size(); ++h) {
+    words[2 * h] = static_cast<uint32_t>(held[h].length);
+    words[2 * h + 1] = static_cast<uint32_t>(words.size());
+    const auto n_pages = static_cast<size_t>((held[h].length + page_tokens - 1) / page_tokens);
+    for (const PageId page : held[h].pages.first(n_pages)) words.push_back(static_cast<uint32_t>(page));
+  }
+  size_t i = 0;
+  while (i < head_tables_.size() && head_tables_[i] != words) ++i;
+  const bool is_known = i < head_tables_.size();
+  if (!is_known) {
+    i = next_head_table_;
+    next_head_table_ = (i + 1) % head_tables_.size();
+    head_tables_[i].clear();  // nothing is known of it where the upload fails
+  }
+  const Buffer& buffer = scratch("head table " + std::to_string(i), words.size() * sizeof(uint32_t));
+  if (!is_known) {
+    queue_.upload(buffer, 0, std::as_bytes(std::span(words)));
+    head_tables_[i] = std::move(words);
+  }
+  return buffer;
+}
+
+/// No slab was ever added: nothing reads the table then.
+Use VulkanBackend::slab_table_use(const Buffer& stand_in) const {
+  return slabs_.has_table() ? Use(slabs_.table()) : Use(stand_in);
+}
+
+void VulkanBackend::load_columns(const ColumnRange& range, const KvScratch& kv, const Buffer& table,
+                                 const Buffer& values, const Buffer& positions) {
+  assert(values.size_bytes() >= range.bytes());
+  const PageLayout layout = slabs_.layout();
+  assert(!range.is_held || layout.head_dim == range.head_dim);
+  const LoadColumnsConstants constants{
+      .kv_head = static_cast<uint>(range.kv_head),
+      .head_dim = static_cast<uint>(range.head_dim),
+      .n_columns = static_cast<uint>(range.count),
+      .first = static_cast<uint>(range.first),
+      .is_held = range.is_held ? 1u : 0u,
+      .is_v = range.is_v ? 1u : 0u,
+      .is_transposed = range.is_transposed ? 1u : 0u,
+      .has_positions = range.is_held && range.positions_stride > 0 ? 1u : 0u,
+      .positions_stride = static_cast<uint>(range.positions_stride),
+      .row_values = static_cast<uint>(kv.row_values),
+      .capacity_rows = static_cast<uint>(kv.capacity_rows),
+      .pages_per_slab = range.is_held ? static_cast<uint>(layout.pages_per_slab()) : 1u,
+      .page_bytes = range.is_held ? static_cast<uint>(layout.page_bytes()) : 0u,
+      .is_q8 = layout.type == CacheType::q8_0 ? 1u : 0u};
+  const int64_t n_threads = int64_t{range.texels()} * groups_for(range.head_dim, 4);
+  queue_.dispatch(
+      programs_.get("load_columns"), {groups_for(n_threads, load_group), static_cast<uint32_t>(range.n_kv_heads), 1},
+      words(constants),
+      {Use(buffer_of(*kv.buffer)), slab_table_use(table), Use(table), Use(values, 0, range.bytes()), Use(positions)},
+      cost_ms(8.0 * range.count * range.head_dim * range.n_kv_heads), range.is_held ? Pages::read : Pages::none);
+}
+
+void VulkanBackend::pack_heads(const PackHeadsConstants& constants, int32_t n_heads, Use x, Use shifts,
+                               const Buffer& to) {
+  const int64_t n_threads = int64_t{groups_for(constants.n_rows, 4)} * groups_for(constants.head_dim, 4);
+  queue_.dispatch(programs_.get("pack_heads"), {groups_for(n_threads, load_group), static_cast<uint32_t>(n_heads), 1},
+                  words(constants), {x, shifts, Use(to)},
+                  cost_ms(4.0 * constants.n_rows * constants.head_dim * n_heads));
+}
+
+void VulkanBackend::batch_product(const BatchProductConstants& constants, int32_t n_batches, Use x, Use w,
+                                  const Buffer& table, Use y) {
+  const double cost = cost_ms(8.0 * constants.n_m * constants.n_n * constants.n_k * n_batches);
+  const auto z = static_cast<uint32_t>(n_batches);
+  if (is_lane())
+    queue_.dispatch(
+        programs_.get("batch_product_lane"), {groups_for(constants.n_n, lane_n), groups_for(constants.n_m, lane_m), z},
+        words(constants),
+        {as_texels(x, VK_FORMAT_R32G32B32A32_SFLOAT), as_texels(w, VK_FORMAT_R32G32B32A32_SFLOAT), Use(table), y},
+        cost);
+  else
+    queue_.dispatch(programs_.get("batch_product_tile"),
+                    {groups_for(constants.n_n, tile), groups_for(constants.n_m, tile), z}, words(constants),
+                    {x, w, Use(table), y}, cost);
+}
+
+}  // namespace headroom::vulkan

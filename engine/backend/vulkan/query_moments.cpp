@@ -1,0 +1,50 @@
+// Moments of the queries of some rows: the rows transposed and less the shift, then a product with themselves.
+#include "engine/backend/vulkan/backend_state.h"
+
+namespace headroom::vulkan {
+
+void VulkanBackend::add_query_moments(Matrix q, int32_t head_dim, QueryMoments moments) {
+  const int32_t n_heads = q.n_cols / head_dim;
+  const auto moment_values = static_cast<uint>(QueryMoments::values(head_dim));
+  begin_stage(Stage::add_query_moments, matrix_bytes(q) + 8.0 * moment_values * n_heads);
+  const uint32_t row_texels = groups_for(q.n_rows, 4), value_rows = 4 * groups_for(head_dim, 4);
+  const size_t bytes = size_t{16} * row_texels * value_rows * static_cast<size_t>(n_heads);
+  const Buffer& centred = scratch("centred queries", bytes);
+  const Buffer& all = buffer_of(*moments.buffer);
+  const Use moments_use(all, 0, static_cast<uint64_t>(n_heads) * moment_values * sizeof(float));
+  pack_heads({.n_rows = static_cast<uint>(q.n_rows),
+              .head_dim = static_cast<uint>(head_dim),
+              .x_offset = static_cast<uint>(q.offset),
+              .x_stride = static_cast<uint>(q.stride),
+              .x_head = static_cast<uint>(head_dim),
+              .is_transposed = 1,
+              .shift_stride = moment_values,
+              .factor = 1},
+             n_heads, use_of(q), moments_use, centred);
+  const Use centred_texels = as_texels(Use(centred, 0, bytes), VK_FORMAT_R32G32B32A32_SFLOAT);
+  queue_.dispatch(programs_.get("moments_sum"), {groups_for(head_dim, 32), static_cast<uint32_t>(n_heads), 1},
+                  words(MomentsSumConstants{static_cast<uint>(q.n_rows), static_cast<uint>(head_dim)}),
+                  {centred_texels, moments_use}, cost_ms(2.0 * q.n_rows * q.n_cols));
+  batch_product({.n_m = static_cast<uint>(head_dim),
+                 .n_n = static_cast<uint>(head_dim),
+                 .n_k = row_texels,
+                 .x_offset = 0,
+                 .x_batch = value_rows * row_texels,
+                 .x_stride = row_texels,
+                 .x_group = 1,
+                 .w_offset = 0,
+                 .w_batch = value_rows * row_texels,
+                 .w_stride = row_texels,
+                 .w_group = 1,
+                 .y_offset = 2 * static_cast<uint>(head_dim),
+                 .y_batch = moment_values,
+                 .y_stride = static_cast<uint>(head_dim),
+                 .flags = product_accumulates,
+                 .length_at = 0,
+                 .length_group = 1,
+                 .length_first = 0,
+                 .diagonal = 0},
+                n_heads, Use(centred, 0, bytes), Use(centred, 0, bytes), centred, moments_use);
+}
+
+}  // namespace headroom::vulkan

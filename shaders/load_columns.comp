@@ -1,0 +1,55 @@
+// K or V of some columns, from pages or from the scratch of a layer, to f32 in rows of whole texels: by columns, or
+// transposed. A thread serves four columns and four values. The products behind it then read every kind of cache alike.
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+
+#include "shaders/constants.h"
+
+layout(local_size_x = 64) in;
+layout(push_constant) uniform Constants { LoadColumnsConstants c; };
+layout(binding = 0) readonly buffer Kv { uint kv[]; };           // the scratch: K of every row, then V; two halves a word
+layout(binding = 1) readonly buffer Slabs { uvec2 slabs[]; };    // addresses
+layout(binding = 2) readonly buffer Heads { uint heads[]; };     // columns.cpp: HeadTable
+layout(binding = 3) writeonly buffer Values { vec4 values[]; };
+layout(binding = 4) writeonly buffer Positions { uint positions[]; };
+
+#define SLAB(i) slabs[i]
+#include "shaders/pages.glsl"
+
+vec4 scratch_values(uint row, uint kv_head, uint i) {
+  const uint half_at = ((c.is_v != 0 ? c.capacity_rows : 0) + row) * c.row_values + kv_head * c.head_dim + 4 * i;
+  const vec2 second = 4 * i + 2 < c.head_dim ? unpackHalf2x16(kv[half_at / 2 + 1]) : vec2(0);
+  return vec4(unpackHalf2x16(kv[half_at / 2]), second);
+}
+
+void main() {
+  const uint row_texels = (c.head_dim + 3) / 4, column_texels = (c.n_columns + 3) / 4;
+  const uint i = gl_GlobalInvocationID.x % row_texels, four = gl_GlobalInvocationID.x / row_texels;
+  const uint head = gl_WorkGroupID.y, kv_head = c.kv_head + head;
+  if (four >= column_texels) return;
+  const PageShape shape = PageShape(c.head_dim, c.is_q8 != 0);
+  const uint length = c.is_held != 0 ? min(heads[2 * kv_head], c.first + c.n_columns) : c.first + c.n_columns;
+  mat4 block = mat4(0);  // a column a column
+  for (uint j = 0; j < 4; ++j) {
+    const uint at = c.first + 4 * four + j;
+    if (at >= length) continue;
+    if (c.is_held == 0) {
+      block[j] = scratch_values(at, kv_head, i);
+      continue;
+    }
+    PageWords page =
+        page_words(heads[heads[2 * kv_head + 1] + at / PAGE_TOKENS], c.pages_per_slab, c.page_bytes);
+    block[j] = page_values(page, shape, c.is_v, at % PAGE_TOKENS, i);
+    if (c.has_positions != 0 && i == 0)
+      positions[head * c.positions_stride + at] = page_position(page, shape, at % PAGE_TOKENS);
+  }
+  if (c.is_transposed != 0) {
+    block = transpose(block);
+    for (uint j = 0; j < 4; ++j)
+      values[(head * 4 * row_texels + 4 * i + j) * column_texels + four] = block[j];
+  } else {
+    for (uint j = 0; j < 4; ++j)
+      values[(head * 4 * column_texels + 4 * four + j) * row_texels + i] = block[j];
+  }
+}
