@@ -236,6 +236,113 @@ struct ExpectedLogitsConstants {
   uint logits_stride;
   uint norms_offset;
   uint norms_stride;
+
+// A head of the step, in the order of layers and their heads. Pages, pieces and heads are arrays in the step buffer
+// behind StepState (step.h).
+struct StepHead {
+  uint n_slots;      // before the step's token
+  uint first_page;   // of its addresses
+  uint first_piece;  // among those of its layer
+  uint n_pieces;
+  uint parts;  // of its rule: see KeepRule
+  uint reach_from;
+  uint local_from;
+  uint n_frequent;
+  int n_total;
+  uint padding[7];
+};
+
+// Slots of one head that one work group attends to; the last piece of a head holds the step's token at its end.
+struct StepPiece {
+  uint head;  // of its layer
+  uint first_slot;
+  uint n_slots;
+  uint is_last;
+};
+
+struct AttendDecodeConstants {
+  uint q_offset;
+  uint k_offset;
+  uint v_offset;
+  float scale;      // times log2(e): probabilities are powers of 2
+  uint head_begin;  // of the layer, in the step buffer, counted in StepHead
+  uint piece_begin;
+  uint page_begin;
+  uint first_query_head;  // of the group, that this dispatch serves
+  uint n_query_heads;     // of the group
+};
+
+struct MergeDecodeConstants {
+  uint out_offset;
+  uint head_begin;
+  uint piece_begin;
+  uint page_begin;
+};
+
+// A slot that left its head, in the report.
+struct ReportedSlot {
+  uint slot;
+  uint position;
+  float score;
+  uint is_logged;
+};
+#ifdef __cplusplus
+inline constexpr uint n_reported_slots = 4, piece_capacity = 256;
+#else
+const uint n_reported_slots = 4, piece_capacity = 256;  // slots of a piece at most
+#endif
+struct ReportedHead {
+  uint n_left;      // slots that left in this pass
+  uint n_to_leave;  // in passes to come
+  uint n_slots;     // now
+  uint padding;
+  ReportedSlot slots[4];
+};
+
+struct EvictConstants {
+  uint head_begin;
+  uint page_begin;
+  uint first_head;   // of the report
+  uint is_appended;  // the step's token is there
+  uint is_first_pass;
+};
+
+// Where a slot of a head that is assembled comes from. A page's address is a multiple of 64: the bits below say the
+// slot in it (4 bits) and the kind.
+struct SourceWords {
+  uint low;  // held: address; else row * 4 + kind
+  uint high;
+  uint tag;
+  float score;
+};
+#ifdef __cplusplus
+inline constexpr uint source_held = 0, source_scratch = 1, source_log = 2;
+#else
+const uint source_held = 0, source_scratch = 1, source_log = 2;
+#endif
+
+struct AssembleConstants {
+  uint n_slots;
+  uint source_begin;  // in the lists, counted in SourceWords
+  uint page_begin;    // addresses, counted in pairs of words
+  uint log_begin;     // rows, counted in words
+  uint kv_first;      // value of the scratch's first row
+  uint kv_row_values;
+  uint kv_capacity_rows;
+};
+
+struct ReadSlotsConstants {
+  uint n_slots;
+  uint list_begin;  // addresses with slots, counted in pairs of words
+  uint is_scores;   // else rows
+};
+
+struct CopyPageConstants {
+  uint from_low;
+  uint from_high;
+  uint to_low;
+  uint to_high;
+  uint n_units;  // of 16 bytes
 };
 
 #ifdef __cplusplus

@@ -1,6 +1,8 @@
 # Every shader of this folder; those that read weights once for each type of tensor, by the macro FORMAT_<TYPE>.
 set(weight_types f32 f16 bf16 q4_0 q4_1 q5_0 q5_1 q8_0 q4_k q5_k q6_k)
 set(weight_shaders embed matmul_lane matmul_subgroup matmul_tile)
+# Those that know what is in a page, for each type of page.
+set(page_shaders assemble attend_decode evict read_slots)
 
 file(GLOB files CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/*.comp)
 foreach(file IN LISTS files)
@@ -10,6 +12,9 @@ foreach(file IN LISTS files)
       string(TOUPPER ${type} upper)
       headroom_shader(${name} VARIANT ${type} DEFINES FORMAT_${upper})
     endforeach()
+  elseif(name IN_LIST page_shaders)
+    headroom_shader(${name} VARIANT f16)
+    headroom_shader(${name} VARIANT q8_0 DEFINES CACHE_Q8)
   else()
     headroom_shader(${name})
   endif()

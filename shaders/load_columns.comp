@@ -15,7 +15,7 @@ layout(binding = 3) writeonly buffer Values { vec4 values[]; };
 layout(binding = 4) writeonly buffer Positions { uint positions[]; };
 
 #define SLAB(i) slabs[i]
-#include "shaders/pages.glsl"
+#include "shaders/held_pages.glsl"
 
 vec4 scratch_values(uint row, uint kv_head, uint i) {
   const uint half_at = ((c.is_v != 0 ? c.capacity_rows : 0) + row) * c.row_values + kv_head * c.head_dim + 4 * i;

@@ -1,58 +1,67 @@
-// Pages of the cache, found by address. Where things lie in a page is PageLayout (engine/base/page_layout.h). Whoever
-// includes this defines before it
-//   SLAB(i)  address of slab i, uvec2
-// and gives a PageShape in its calls. head_dim is even.
+// Pages of the cache, found by their address (engine/base/page_layout.h is the definition of what is in one; its offsets
+// come as constants, in words of 32 bits). Compiled once for each type of page: CACHE_Q8 for 8 bits, else f16.
+// A row is K or V of a slot; it is read in units of up to four words.
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
 
-layout(buffer_reference, std430, buffer_reference_align = 4) buffer PageWords { uint words[]; };
+layout(constant_id = 1) const uint HEAD_DIM = 64;
+layout(constant_id = 2) const uint V_BEGIN = 512;
+layout(constant_id = 3) const uint SCALES_BEGIN = 0;  // from the begin of K or V
+layout(constant_id = 4) const uint TAGS_BEGIN = 1024;
+layout(constant_id = 5) const uint SCORES_BEGIN = 1040;
+
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer PageWords { uint at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer PageUnits { uvec4 at[]; };
 
 const uint PAGE_TOKENS = 16;
+#ifdef CACHE_Q8
+const uint UNIT_VALUES = 16, BLOCK_VALUES = 32;
+const uint ROW_WORDS = HEAD_DIM / 4;
+const uint N_BLOCKS = HEAD_DIM / BLOCK_VALUES;  // that have a scale each
+#else
+const uint UNIT_VALUES = 8;
+const uint ROW_WORDS = HEAD_DIM / 2;
+const uint N_BLOCKS = 0;
+#endif
+const uint WORD_VALUES = UNIT_VALUES / 4;
+const uint ROW_UNITS = (ROW_WORDS + 3) / 4;
+const bool HAS_WHOLE_UNITS = ROW_WORDS % 4 == 0;  // then they are aligned
 
-struct PageShape {
-  uint head_dim;
-  bool is_q8;
-};
-
-uint row_words(PageShape shape) {  // of K of one slot, without its scales
-  return shape.is_q8 ? shape.head_dim / 4 : shape.head_dim / 2;
+/// part: where K or V begins. What is behind the row's last word is zero.
+uvec4 load_unit(uvec2 page, uint part, uint slot, uint unit) {
+  const uint first = part + slot * ROW_WORDS + 4 * unit;
+  if (HAS_WHOLE_UNITS) return PageUnits(page).at[first / 4];
+  uvec4 words = uvec4(0);
+  [[unroll]] for (uint i = 0; i < 4; ++i)
+    if (4 * unit + i < ROW_WORDS) words[i] = PageWords(page).at[first + i];
+  return words;
 }
 
-/// Words from K to V, and from V to the tags.
-uint part_words(PageShape shape) {
-  return PAGE_TOKENS * row_words(shape) + (shape.is_q8 ? PAGE_TOKENS / 2 * (shape.head_dim / 32) : 0);
+/// Value i of a unit; of 8 bits without its scale.
+float unit_value(uvec4 unit, uint i) {
+#ifdef CACHE_Q8
+  return float(bitfieldExtract(int(unit[i / 4]), 8 * int(i % 4), 8));
+#else
+  const vec2 pair = unpackHalf2x16(unit[i / 2]);
+  return i % 2 == 0 ? pair.x : pair.y;
+#endif
 }
 
-PageWords page_words(uint page, uint pages_per_slab, uint page_bytes) {
-  const uvec2 slab = SLAB(page / pages_per_slab);
-  uint carry;
-  const uint low = uaddCarry(slab.x, page % pages_per_slab * page_bytes, carry);
-  return PageWords(uvec2(low, slab.y + carry));
+#ifdef CACHE_Q8
+/// Scales of neighbouring slots share a word.
+uint scale_word(uint part, uint slot, uint block) {
+  return part + SCALES_BEGIN + (block * PAGE_TOKENS + slot) / 2;
 }
+uint load_scale(uvec2 page, uint part, uint slot, uint block) {
+  return bitfieldExtract(PageWords(page).at[scale_word(part, slot, block)], 16 * int(slot % 2), 16);
+}
+/// Nobody else may write the neighbour's scale at the time.
+void store_scale(uvec2 page, uint part, uint slot, uint block, uint scale) {
+  const uint word = scale_word(part, slot, block);
+  PageWords(page).at[word] = bitfieldInsert(PageWords(page).at[word], scale, 16 * int(slot % 2), 16);
+}
+#endif
 
-uint page_tag(PageWords page, PageShape shape, uint slot) {
-  return page.words[2 * part_words(shape) + slot];
-}
-
-uint page_position(PageWords page, PageShape shape, uint slot) {
-  return page_tag(page, shape, slot) & 0x3fffffffu;
-}
-
-float page_score(PageWords page, PageShape shape, uint slot) {
-  return uintBitsToFloat(page.words[2 * part_words(shape) + PAGE_TOKENS + slot]);
-}
-
-/// Values 4 * i … 4 * i + 3 of K (part 0) or V (part 1) of a slot; zeros behind the last.
-vec4 page_values(PageWords page, PageShape shape, uint part, uint slot, uint i) {
-  const uint begin = part * part_words(shape);
-  if (shape.is_q8) {
-    const uint bits = page.words[begin + slot * row_words(shape) + i];
-    const ivec4 values = ivec4(bits << 24, bits << 16, bits << 8, bits) >> 24;
-    const uint scale = i / 8 * PAGE_TOKENS + slot;  // a half
-    const vec2 scales = unpackHalf2x16(page.words[begin + PAGE_TOKENS * row_words(shape) + scale / 2]);
-    return vec4(values) * (scale % 2 == 0 ? scales.x : scales.y);
-  }
-  const uint at = begin + slot * row_words(shape) + 2 * i;
-  const vec2 second = 4 * i + 2 < shape.head_dim ? unpackHalf2x16(page.words[at + 1]) : vec2(0);
-  return vec4(unpackHalf2x16(page.words[at]), second);
-}
+/// Part of a row as it travels outside of pages: words of K, of V, then a word for each scale of K, of V.
+const uint SLOT_WORDS = 2 * ROW_WORDS + 2 * N_BLOCKS;

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "engine/backend/vulkan/queue.h"
+#include "engine/backend/vulkan/step.h"
+#include "engine/backend/vulkan/upload_arena.h"
 #include "engine/backend/vulkan/vulkan_backend.h"
 #include "engine/backend/vulkan/weight.h"
 #include "shaders/constants.h"
@@ -68,19 +70,33 @@ class SlabTable {
  public:
   explicit SlabTable(Memory& memory, Queue& queue) : memory_(memory), queue_(queue) {}
 
-  void set_layout(PageLayout layout) { layout_ = layout; }
+  void set_layout(PageLayout layout) {
+    layout_ = layout;
+    pages_per_slab_ = layout.pages_per_slab();
+  }
   PageLayout layout() const { return layout_; }
   void add(int32_t slab);
   void remove(int32_t slab);
   const Buffer& slab(int32_t i) const { return *slabs_[static_cast<size_t>(i)]; }
   bool has_table() const { return table_ != nullptr; }
   const Buffer& table() const { return *table_; }  // never null once a slab was added
+  /// Of a page. A multiple of 64.
+  uint64_t address(PageId page) const {
+    return addresses_[static_cast<size_t>(page / pages_per_slab_)] +
+           static_cast<uint64_t>(page % pages_per_slab_) * layout_.page_bytes();
+  }
+  /// Where the host sees a page; only with unified memory.
+  const std::byte* mapped(PageId page) const {
+    return slab(page / pages_per_slab_).mapped() + static_cast<size_t>(page % pages_per_slab_) * layout_.page_bytes();
+  }
 
  private:
   Memory& memory_;
   Queue& queue_;
   PageLayout layout_{0};
+  int32_t pages_per_slab_ = 1;
   std::vector<std::unique_ptr<Buffer>> slabs_;  // by number
+  std::vector<uint64_t> addresses_;             // the same
   std::unique_ptr<Buffer> table_;
 };
 
@@ -179,6 +195,13 @@ class VulkanBackend final : public Backend {
   const Buffer& step_buffer() const { return *step_buffer_; }
   /// The words of StepState, for shaders that serve prefill and step alike.
   Use step_use() const { return {*step_buffer_, 0, sizeof(StepState)}; }
+  /// Heads, pieces or page addresses of the step, for shaders that only read them.
+  Use step_list_use() const { return {*step_buffer_, sizeof(StepState), step_plan_.bytes - sizeof(StepState)}; }
+  void read_slots(HeadView head, std::span<const int32_t> slots, bool is_scores, std::span<std::byte> out);
+  void dispatch_evict(int32_t layer, bool is_first_pass);
+  /// What evict reported since the last call, in the order of heads. Waits. True: there is more to leave.
+  bool collect_report(std::vector<LeftSlot>& left, std::vector<uint32_t>& rows);
+  StepReport make_report(std::vector<LeftSlot>& left, const std::vector<uint32_t>& rows) const;
   StepState& step_state() { return *reinterpret_cast<StepState*>(step_host_->mapped()); }
 
   Device device_;
@@ -193,11 +216,15 @@ class VulkanBackend final : public Backend {
   size_t next_head_table_ = 0;
   SlabTable slabs_;
 
+  // Lists that operations on the cache read.
+  UploadArena uploads_;
+
   // One token: what the host writes before each step (StepState, then what attend_decode.cpp lays out behind it).
   bool is_in_step_ = false;
   std::unique_ptr<Buffer> step_host_;    // mapped
   std::unique_ptr<Buffer> step_device_;  // its copy, where the device's memory is its own
   const Buffer* step_buffer_ = nullptr;  // the one that shaders read
+  StepPlan step_plan_;
 };
 
 }  // namespace headroom::vulkan

@@ -114,7 +114,8 @@ DeviceFacts ask(VkPhysicalDevice device) {
 
   uint32_t timestamp_bits = 0;
   const int family = find_queue_family(device, timestamp_bits);
-  constexpr VkSubgroupFeatureFlags needed_subgroup = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
+  constexpr VkSubgroupFeatureFlags needed_subgroup =
+      VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT | VK_SUBGROUP_FEATURE_BALLOT_BIT;
   if (family < 0)
     facts.refusal = "it has no queue that computes";
   else if (features12.bufferDeviceAddress != VK_TRUE)
@@ -123,7 +124,7 @@ DeviceFacts ask(VkPhysicalDevice device) {
     facts.refusal = "its driver lacks timelineSemaphore";
   else if ((v11.subgroupSupportedOperations & needed_subgroup) != needed_subgroup ||
            (v11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) == 0)
-    facts.refusal = "its driver lacks sums over a subgroup";
+    facts.refusal = "its driver lacks sums or broadcasts over a subgroup";
   else if (v11.subgroupSize < 4 || v11.subgroupSize > 128)
     facts.refusal = "its subgroups have " + std::to_string(v11.subgroupSize) + " lanes; expected 4 to 128";
   if (family >= 0) facts.queue_family = static_cast<uint32_t>(family);

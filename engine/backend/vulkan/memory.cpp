@@ -40,7 +40,7 @@ VkBufferView Buffer::texels(VkFormat format) const {
   create.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO;
   create.buffer = handle_;
   create.format = format;
-  create.range = std::min<VkDeviceSize>(size_ / 16, memory_.device_.facts().max_texels) * 16;
+  create.range = std::min<VkDeviceSize>((size_ + 15) / 16, memory_.device_.facts().max_texels) * 16;
   VkBufferView view = VK_NULL_HANDLE;
   check(memory_.device_.call.vkCreateBufferView(memory_.device_.handle(), &create, nullptr, &view),
         "show a buffer as texels");

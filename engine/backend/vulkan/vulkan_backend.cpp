@@ -42,7 +42,8 @@ VulkanBackend::VulkanBackend(const VulkanOptions& options)
       is_lane_(options.variant == VulkanVariant::by_device ? device_.facts().is_software()
                                                            : options.variant == VulkanVariant::lane),
       gflops_(device_.facts().is_software() ? 4 : 200),
-      slabs_(memory_, queue_) {
+      slabs_(memory_, queue_),
+      uploads_(memory_, queue_, device_.facts().has_unified_memory) {
   info_ = {.name = "vulkan", .device = device_.facts().name, .unified_memory = device_.facts().has_unified_memory};
   queue_.set_stages({stage_names.begin(), stage_names.end()});
   reserve_step(first_step_bytes);
@@ -98,7 +99,11 @@ void SlabTable::add(int32_t slab) {
   }
   const uint64_t address = buffer->address();
   queue_.upload(*table_, i * sizeof(uint64_t), std::as_bytes(std::span(&address, 1)));
-  if (slabs_.size() <= i) slabs_.resize(i + 1);
+  if (slabs_.size() <= i) {
+    slabs_.resize(i + 1);
+    addresses_.resize(i + 1);
+  }
+  addresses_[i] = address;
   slabs_[i] = std::move(buffer);
 }
 

@@ -1,0 +1,24 @@
+// Pages as shaders see them: words of 32 bits. A slot's row travels between host and device as words of K, of V, then a
+// word for each scale of K and of V; on the host its units of 16 bits lie as PageLayout::slot_row_units says.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/base/page_layout.h"
+
+namespace headroom::vulkan {
+
+/// Specialization constants that shaders/pages.glsl expects, behind the lanes of a work group.
+std::vector<uint32_t> page_constants(const PageLayout& layout, uint32_t n_lanes);
+/// Variant of the shaders for this type of page.
+const char* page_variant(const PageLayout& layout);
+
+/// Words of a travelling row.
+size_t slot_words(const PageLayout& layout);
+void units_to_words(const PageLayout& layout, const uint16_t* units, uint32_t* words);
+void words_to_units(const PageLayout& layout, const uint32_t* words, uint16_t* units);
+/// The same units out of a page.
+void page_to_units(const PageLayout& layout, const std::byte* page, size_t slot, uint16_t* units);
+
+}  // namespace headroom::vulkan

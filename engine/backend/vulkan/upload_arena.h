@@ -1,0 +1,39 @@
+// Host memory that shaders read lists from: many operations in a row bring one each, and none of them may wait for the
+// device. A few chunks in turn bound it.
+#pragma once
+
+#include <array>
+
+#include "engine/backend/vulkan/queue.h"
+
+namespace headroom::vulkan {
+
+class UploadArena {
+ public:
+  /// Bytes for the host to fill, now, and for the operations that are noted before the next place is taken to read.
+  struct Place {
+    const Buffer* buffer = nullptr;
+    size_t first = 0;
+    size_t bytes = 0;
+
+    std::byte* data() const { return buffer->mapped() + first; }
+    Use use() const { return {*buffer, first, bytes}; }
+  };
+
+  UploadArena(Memory& memory, Queue& queue, bool is_unified)
+      : memory_(memory), queue_(queue), use_(is_unified ? MemoryUse::device : MemoryUse::staging) {}
+
+  Place take(size_t bytes);
+
+ private:
+  static constexpr size_t chunk_bytes = size_t{1} << 20;
+
+  Memory& memory_;
+  Queue& queue_;
+  MemoryUse use_;
+  std::array<std::unique_ptr<Buffer>, 4> chunks_;
+  size_t chunk_ = 0;
+  size_t used_ = 0;  // of the chunk
+};
+
+}  // namespace headroom::vulkan

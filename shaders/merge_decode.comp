@@ -1,0 +1,74 @@
+// The states of a KV head's pieces ─► the attention's output, of which each piece's work group makes a share; and the
+// slots' scores grow by the probabilities, now final. A work group is one subgroup.
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_KHR_shader_subgroup_basic : require
+
+#include "shaders/constants.h"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 0) const uint N_LANES = 8;
+layout(constant_id = 1) const uint HEAD_DIM = 64;
+layout(constant_id = 2) const uint SCORES_BEGIN = 0;  // words
+layout(constant_id = 3) const uint N_HEADS = 1;       // of the query group
+layout(push_constant) uniform Constants { MergeDecodeConstants c; };
+layout(binding = 0) readonly buffer Heads { StepHead heads[]; };
+layout(binding = 1) readonly buffer Pieces { StepPiece pieces[]; };
+layout(binding = 2) readonly buffer PageList { uvec2 pages[]; };
+layout(binding = 3) readonly buffer Probabilities { float probabilities[]; };
+layout(binding = 4) readonly buffer States { float states[]; };
+layout(binding = 5) writeonly buffer Out { float result[]; };
+
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer PageScores { float at[]; };
+
+const uint PAGE_TOKENS = 16, STATE_VALUES = HEAD_DIM + 2;
+
+shared float largest[N_HEADS], total[N_HEADS];
+
+void main() {
+  const uint lane = gl_SubgroupInvocationID, w = gl_WorkGroupID.x;
+  const StepPiece piece = pieces[c.piece_begin + w];
+  const StepHead head = heads[c.head_begin + piece.head];
+  for (uint g = lane; g < N_HEADS; g += N_LANES) {
+    float m = -3e38, sum = 0;
+    for (uint i = head.first_piece; i < head.first_piece + head.n_pieces; ++i)
+      m = max(m, states[(i * N_HEADS + g) * STATE_VALUES]);
+    for (uint i = head.first_piece; i < head.first_piece + head.n_pieces; ++i) {
+      const uint at = (i * N_HEADS + g) * STATE_VALUES;
+      sum += exp2(states[at] - m) * states[at + 1];
+    }
+    largest[g] = m;
+    total[g] = sum;
+  }
+  subgroupMemoryBarrierShared();
+  subgroupBarrier();
+
+  // A share of the output.
+  const uint n_values = N_HEADS * HEAD_DIM;
+  const uint share = ((n_values + head.n_pieces - 1) / head.n_pieces + N_LANES - 1) / N_LANES * N_LANES;
+  const uint begin = (w - head.first_piece) * share, end = min(begin + share, n_values);
+  for (uint value = begin + lane; value < end; value += N_LANES) {
+    const uint g = value / HEAD_DIM, d = value % HEAD_DIM;
+    float sum = 0;
+    for (uint i = head.first_piece; i < head.first_piece + head.n_pieces; ++i) {
+      const uint at = (i * N_HEADS + g) * STATE_VALUES;
+      sum += exp2(states[at] - largest[g]) * states[at + 2 + d];
+    }
+    result[c.out_offset + piece.head * n_values + value] = sum / total[g];
+  }
+
+  float factors[N_HEADS];
+  for (uint g = 0; g < N_HEADS; ++g)
+    factors[g] = exp2(states[(w * N_HEADS + g) * STATE_VALUES] - largest[g]) / total[g];
+  const uint first_page = c.page_begin + head.first_page + piece.first_slot / PAGE_TOKENS;
+  for (uint t = lane; t < piece.n_slots; t += N_LANES) {
+    float sum = 0;
+    for (uint g = 0; g < N_HEADS; ++g) sum += factors[g] * probabilities[(w * N_HEADS + g) * piece_capacity + t];
+    PageScores scores = PageScores(pages[first_page + t / PAGE_TOKENS]);
+    const uint at = SCORES_BEGIN + t % PAGE_TOKENS;
+    // The step's token starts with its own.
+    scores.at[at] = piece.is_last != 0 && t == piece.n_slots - 1 ? sum : scores.at[at] + sum;
+  }
+}
