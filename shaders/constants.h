@@ -236,6 +236,7 @@ struct ExpectedLogitsConstants {
   uint logits_stride;
   uint norms_offset;
   uint norms_stride;
+};
 
 // A head of the step, in the order of layers and their heads. Pages, pieces and heads are arrays in the step buffer
 // behind StepState (step.h).
