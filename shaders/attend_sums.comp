@@ -10,47 +10,56 @@ layout(local_size_x = 32) in;
 layout(push_constant) uniform Constants { AttendSumsConstants c; };
 layout(binding = 0) readonly buffer Heads { uint heads[]; };
 layout(binding = 1) uniform utextureBuffer positions;
-layout(binding = 2) uniform textureBuffer probabilities;
-layout(binding = 3) buffer Col { float col[]; };
-layout(binding = 4) buffer Win { float win[]; };
-layout(binding = 5) buffer Recent { float recent[]; };
+layout(binding = 2) uniform textureBuffer scores;
+layout(binding = 3) uniform textureBuffer row_sums;  // two rows a texel
+layout(binding = 4) buffer Col { float col[]; };
+layout(binding = 5) buffer Win { float win[]; };
+layout(binding = 6) buffer Recent { float recent[]; };
 
 #include "shaders/score_block.glsl"
 
-vec4 near(vec4 probability, int position, ivec4 columns, uint tokens) {
-  return mix(vec4(0), probability, lessThan(ivec4(position) - columns, ivec4(tokens)));
+vec4 near(vec4 probability, ivec4 distance, uint tokens) {
+  return mix(vec4(0), probability, lessThan(distance, ivec4(tokens)));
+}
+
+vec4 sum_col = vec4(0), sum_recent = vec4(0), sum_win[3] = vec4[3](vec4(0), vec4(0), vec4(0));
+
+void add_row(vec4 score, vec2 row_sum, ivec4 distance, uint n_win, bool is_recent) {
+  const vec4 probability = exp2(score - row_sum.x) * row_sum.y;
+  sum_col += probability;
+  if (n_win > 0) sum_win[0] += near(probability, distance, c.win_tokens_0);
+  if (n_win > 1) sum_win[1] += near(probability, distance, c.win_tokens_1);
+  if (n_win > 2) sum_win[2] += near(probability, distance, c.win_tokens_2);
+  if (is_recent) sum_recent += probability;
 }
 
 void main() {
-  const uint head = gl_WorkGroupID.y, n_held = head_held_texels(head);
-  const uint i = gl_GlobalInvocationID.x;
-  if (i >= n_held + turn_texels()) return;
+  const uint head = gl_WorkGroupID.y, n_held = head_held_texels(head), i = gl_GlobalInvocationID.x;
+  if (i >= n_held + (c.block.n_turn + 3) / 4) return;
   const bool is_held = i < n_held;
-  const uint texel = is_held ? i : i - n_held;
-  const ivec4 columns = is_held ? held_positions(head, texel) : turn_positions(texel);
-  const int first = int(head * c.block.n_rows * c.block.stride + (is_held ? texel : c.block.held_texels + texel));
-  const int position = int(c.block.position0 + c.block.row_first);
-  // No row before the first of its columns sees any.
-  const int begin = is_held ? 0 : max(columns.x - position, 0);
-  vec4 sum = vec4(0), sum_recent = vec4(0), sum_win[3];
-  [[unroll]] for (uint w = 0; w < 3; ++w) sum_win[w] = vec4(0);
-  const int recent_begin = (c.flags & sums_recent) == 0
-                               ? int(c.block.n_rows)
-                               : clamp(int(c.recent_from) - int(c.block.row_first), begin, int(c.block.n_rows));
+  const uint kv = head / c.block.group, texel = is_held ? i : i - n_held;
+  const int n_rows = int(c.block.n_rows), position = int(c.block.position0 + c.block.row_first);
+  const ivec4 columns = is_held ? ivec4(texelFetch(positions, int(kv * c.block.held_texels + texel)))
+                                : ivec4(c.block.position0 + c.block.turn_first + 4 * texel) + ivec4(0, 1, 2, 3);
+  // How many of the four there are.
+  const uint n = is_held ? heads[2 * (c.block.kv_head + kv)] - 4 * texel : c.block.n_turn - 4 * texel;
+  const int first = int(head * c.block.n_rows * c.block.stride + score_texel(i, n_held));
+  const int stride = int(c.block.stride), row_texels = (n_rows + 1) / 2;
   const uint n_win = (c.flags & sums_win) != 0 ? c.n_win : 0;
-  for (int r = begin; r < int(c.block.n_rows); ++r) {
-    const vec4 probability = texelFetch(probabilities, first + r * int(c.block.stride));
-    sum += probability;
-    if (n_win > 0) sum_win[0] += near(probability, position + r, columns, c.win_tokens_0);
-    if (n_win > 1) sum_win[1] += near(probability, position + r, columns, c.win_tokens_1);
-    if (n_win > 2) sum_win[2] += near(probability, position + r, columns, c.win_tokens_2);
-    if (r >= recent_begin) sum_recent += probability;
+  const int recent_begin = (c.flags & sums_recent) != 0 ? int(c.recent_from) - int(c.block.row_first) : n_rows;
+  // Rows before the first of the columns do not see any.
+  for (int r = is_held ? 0 : max(columns.x - position, 0) / 2 * 2; r < n_rows; r += 2) {
+    const vec4 row_sum = texelFetch(row_sums, int(head) * row_texels + r / 2);
+    add_row(texelFetch(scores, first + r * stride), row_sum.xy, ivec4(position + r) - columns, n_win,
+            r >= recent_begin);
+    if (r + 1 < n_rows)
+      add_row(texelFetch(scores, first + (r + 1) * stride), row_sum.zw, ivec4(position + r + 1) - columns, n_win,
+              r + 1 >= recent_begin);
   }
-  const uint q_head = c.q_head + head;
-  const uint to = is_held ? 4 * texel : c.turn_column + 4 * texel;
+  const uint q_head = c.q_head + head, to = is_held ? 4 * texel : c.turn_column + 4 * texel;
   [[unroll]] for (uint j = 0; j < 4; ++j) {
-    if (columns[j] == 0x3fffffff) continue;
-    if ((c.flags & sums_col) != 0) col[c.col_offset + q_head * c.col_stride + to + j] += sum[j];
+    if (j >= n) continue;
+    if ((c.flags & sums_col) != 0) col[c.col_offset + q_head * c.col_stride + to + j] += sum_col[j];
     [[unroll]] for (uint w = 0; w < 3; ++w) {
       if (w < n_win) win[c.win_offset + (w * c.n_q_heads + q_head) * c.win_stride + to + j] += sum_win[w][j];
     }

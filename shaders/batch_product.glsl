@@ -1,5 +1,14 @@
-// What the variants of batch_product share: which part of it a block of rows needs.
+// What the kinds of batch_product share: which part of it a block of rows needs, and what the variants do with what
+// they read and write.
 layout(push_constant) uniform Constants { BatchProductConstants c; };
+layout(binding = 2) readonly buffer Heads { uint heads[]; };
+layout(binding = 3) buffer Y { float y[]; };
+#ifdef IS_SCORES
+layout(binding = 4) readonly buffer Positions { uint positions[]; };  // of held slots
+#endif
+#ifdef IS_MIX
+layout(binding = 4) uniform textureBuffer row_sums;  // AttendSoftmaxConstants
+#endif
 
 /// Slots of the batch's head from the first column on.
 uint length_left(uint b) {
@@ -15,7 +24,7 @@ uint needed_n(uint b, uint last_m) {
   return n;
 }
 
-/// Texels along k that rows … last_m of x fill with more than zeros.
+/// Texels along k that rows … last_m of x fill.
 uint needed_k(uint b, uint last_m) {
   uint k = c.n_k;
   if ((c.flags & product_k_by_length) != 0) k = min(k, (length_left(b) + 3) / 4);
@@ -23,9 +32,44 @@ uint needed_k(uint b, uint last_m) {
   return k;
 }
 
-void store(uint b, uint m, uint n, float value) {
+/// Largest score and factor of a row of x.
+vec2 row_sum(uint b, uint m) {
+#ifdef IS_MIX
+  return texelFetch(row_sums, int(b * ((c.n_m + 1) / 2 * 2) + min(m, c.n_m - 1))).xy;
+#else
+  return vec2(0, 1);
+#endif
+}
+
+/// Values of x as the product takes them, but for the row's factor.
+vec4 x_values(vec4 found, float largest) {
+#ifdef IS_MIX
+  return exp2(found - largest);
+#else
+  return found;
+#endif
+}
+
+/// A row of y at rest in m's distance: held slots know their positions, turn rows follow one another.
+int first_distance(uint b, uint n) {
+#ifdef IS_SCORES
+  if ((c.flags & product_n_by_length) == 0) return c.diagonal - int(n);
+  if (n >= length_left(b)) return -0x3fffffff;
+  return int(c.position) - int(positions[b / c.length_group * c.positions_stride + c.length_first + n]);
+#else
+  return 0;
+#endif
+}
+
+/// distance: first_distance of n.
+void store(uint b, uint m, uint n, float value, int distance) {
   if (m >= c.n_m || n >= c.n_n) return;
   const uint at = c.y_offset + b * c.y_batch + m * c.y_stride + n;
+#ifdef IS_SCORES
+  const int d = distance + int(m);
+  if (d < 0 || c.window != 0 && d >= int(c.window)) value = lowest_score;
+#else
   if ((c.flags & product_accumulates) != 0) value += y[at];
+#endif
   y[at] = value;
 }

@@ -9,8 +9,6 @@
 layout(local_size_x = 256) in;
 layout(binding = 0) readonly buffer X { vec4 x[]; };
 layout(binding = 1) readonly buffer W { vec4 w[]; };
-layout(binding = 2) readonly buffer Heads { uint heads[]; };
-layout(binding = 3) buffer Y { float y[]; };
 
 #include "shaders/batch_product.glsl"
 
@@ -31,11 +29,14 @@ void main() {
     [[unroll]] for (uint n = 0; n < 4; ++n) sums[m][n] = 0;
   }
   const uint n_k = needed_k(b, last_m);
+  float largest[STEP * TILE / 256];  // of the rows of x that this thread loads
+  [[unroll]] for (uint i = 0; i < STEP * TILE / 256; ++i) largest[i] = row_sum(b, m0 + (lane + 256 * i) / STEP).x;
   for (uint k0 = 0; k0 < n_k; k0 += STEP) {
     [[unroll]] for (uint i = 0; i < STEP * TILE / 256; ++i) {
       const uint at = lane + 256 * i, k = at % STEP, row = at / STEP;
       const bool is_inside = k0 + k < n_k;
-      x_tile[k][row] = is_inside ? x[x_begin + min(m0 + row, c.n_m - 1) * c.x_stride + k0 + k] : vec4(0);
+      const uint x_row = x_begin + min(m0 + row, c.n_m - 1) * c.x_stride;
+      x_tile[k][row] = is_inside ? x_values(x[x_row + k0 + k], largest[i]) : vec4(0);
       w_tile[k][row] = is_inside ? w[w_begin + min(n0 + row, c.n_n - 1) * c.w_stride + k0 + k] : vec4(0);
     }
     barrier();
@@ -49,7 +50,11 @@ void main() {
     }
     barrier();
   }
+  int distance[4];
+  [[unroll]] for (uint n = 0; n < 4; ++n) distance[n] = first_distance(b, n0 + my_n + 16 * n);
   [[unroll]] for (uint m = 0; m < 4; ++m) {
-    [[unroll]] for (uint n = 0; n < 4; ++n) store(b, m0 + my_m + m, n0 + my_n + 16 * n, sums[m][n]);
+    const float factor = row_sum(b, m0 + my_m + m).y;
+    [[unroll]] for (uint n = 0; n < 4; ++n)
+      store(b, m0 + my_m + m, n0 + my_n + 16 * n, sums[m][n] * factor, distance[n]);
   }
 }

@@ -117,7 +117,8 @@ const uint matmul_has_bias = 1, matmul_accumulates = 2;
 // Attention of many rows, and what it is made of. Between the kernels everything is f32 in rows of whole texels (four
 // values); offsets, strides and distances of such buffers count texels.
 
-// y[b][m][n] (+)= sum over k of x[b / x_group][m][k] * w[b / w_group][n][k]
+// y[b][m][n] (+)= sum over k of x[b / x_group][m][k] * w[b / w_group][n][k]. Its variants: plain; scores, where y is
+// lowest_score for what a row does not see; mix, where x are scores that become probabilities as they are read.
 struct BatchProductConstants {
   uint n_m;
   uint n_n;
@@ -138,11 +139,16 @@ struct BatchProductConstants {
   uint length_group;  // b of one head's length
   uint length_first;  // slots before the first column
   int diagonal;       // product_n_by_row, product_k_by_row: row m needs columns 0 … m + diagonal
+  // of scores
+  uint position;  // of row 0
+  uint window;
+  uint positions_stride;  // from head to head
 };
 #ifdef __cplusplus
 inline constexpr uint product_accumulates = 1, product_n_by_length = 2, product_k_by_length = 4, product_n_by_row = 8,
                       product_k_by_row = 16;
 #else
+const float lowest_score = -3e38;
 const uint product_accumulates = 1, product_n_by_length = 2, product_k_by_length = 4, product_n_by_row = 8,
            product_k_by_row = 16;
 #endif
@@ -189,9 +195,9 @@ struct ScoreBlock {
   uint n_turn;
   uint row_first;  // turn row of the first row
   uint position0;  // of turn row 0
-  uint window;
 };
 
+// Largest score and 1 / sum of powers of two of each row: (query head, row), an even number of rows.
 struct AttendSoftmaxConstants {
   ScoreBlock block;
 };

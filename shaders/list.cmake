@@ -1,7 +1,9 @@
-# Every shader of this folder; those that read weights once for each type of tensor, by the macro FORMAT_<TYPE>.
+# Every shader of this folder; those that read weights once for each type of tensor, by the macro FORMAT_<TYPE>; the
+# products of attention once for each of their uses, by IS_<USE>; those that know what is in a page once for each type of
+# page.
 set(weight_types f32 f16 bf16 q4_0 q4_1 q5_0 q5_1 q8_0 q4_k q5_k q6_k)
+set(product_shaders batch_product_lane batch_product_tile)
 set(weight_shaders embed matmul_lane matmul_subgroup matmul_tile)
-# Those that know what is in a page, for each type of page.
 set(page_shaders assemble attend_decode evict read_slots)
 
 file(GLOB files CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/*.comp)
@@ -15,6 +17,11 @@ foreach(file IN LISTS files)
   elseif(name IN_LIST page_shaders)
     headroom_shader(${name} VARIANT f16)
     headroom_shader(${name} VARIANT q8_0 DEFINES CACHE_Q8)
+  elseif(name IN_LIST product_shaders)
+    foreach(variant plain scores mix)
+      string(TOUPPER ${variant} upper)
+      headroom_shader(${name} VARIANT ${variant} DEFINES IS_${upper})
+    endforeach()
   else()
     headroom_shader(${name})
   endif()

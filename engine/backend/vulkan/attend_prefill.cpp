@@ -91,6 +91,9 @@ void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, 
   const Buffer& scores = scratch("scores", static_cast<size_t>(n_scores) * sizeof(float));
   const Use scores_use(scores, 0, static_cast<uint64_t>(n_scores) * sizeof(float));
   const Buffer& queries = scratch("packed queries", size_t{16} * static_cast<size_t>(n_heads) * n_rows * texels);
+  // Of pairs of rows.
+  const size_t sums_bytes = size_t{16} * static_cast<size_t>(n_heads) * groups_for(n_rows, 2);
+  const Use sums_use(scratch("row sums", sums_bytes), 0, sums_bytes);
   const Buffer& positions =
       scratch("held positions", size_t{16} * std::max(1u, held_texels) * static_cast<size_t>(piece.n_kv_heads));
 
@@ -133,8 +136,9 @@ void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, 
   for (ColumnRange range : ranges) {
     range.positions_stride = static_cast<int32_t>(4 * held_texels);
     load_columns(range, args.kv, table, columns, positions);
-    batch_product({.n_m = n_rows,
-                   .n_n = static_cast<uint>(range.count),
+    batch_product(Product::scores,
+                  {.n_m = n_rows,
+                   .n_n = 4 * range.texels(),
                    .n_k = texels,
                    .x_offset = 0,
                    .x_batch = n_rows * texels,
@@ -151,8 +155,11 @@ void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, 
                    .length_at = 2 * static_cast<uint>(piece.kv_head),
                    .length_group = static_cast<uint>(group),
                    .length_first = static_cast<uint>(range.first),
-                   .diagonal = row_first - range.first},
-                  n_heads, Use(queries), Use(columns), table, scores_use);
+                   .diagonal = row_first - range.first,
+                   .position = static_cast<uint>(args.position0 + row_first),
+                   .window = static_cast<uint>(args.window),
+                   .positions_stride = 4 * held_texels},
+                  n_heads, Use(queries), Use(columns), table, scores_use, Use(positions));
   }
 
   // softmax
@@ -164,14 +171,13 @@ void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, 
                          .turn_first = static_cast<uint>(turn_first),
                          .n_turn = static_cast<uint>(n_turn),
                          .row_first = static_cast<uint>(row_first),
-                         .position0 = static_cast<uint>(args.position0),
-                         .window = static_cast<uint>(args.window)};
+                         .position0 = static_cast<uint>(args.position0)};
   const Use positions_use = as_texels(Use(positions), VK_FORMAT_R32G32B32A32_UINT);
   const Use score_texels = as_texels(scores_use, VK_FORMAT_R32G32B32A32_SFLOAT);
   const uint32_t special[] = {device_.facts().subgroup_size};
   queue_.dispatch(programs_.get("attend_softmax", special, required_subgroup()),
                   {n_rows, static_cast<uint32_t>(n_heads), 1}, words(AttendSoftmaxConstants{block}),
-                  {Use(table), positions_use, score_texels, scores_use}, cost_ms(score_flops * n_scores));
+                  {Use(table), score_texels, sums_use}, cost_ms(score_flops * n_scores));
 
   // out
   const Matrix out = args.out.rows(piece.row, piece.n_rows);
@@ -180,6 +186,7 @@ void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, 
     range.is_v = range.is_transposed = true;
     load_columns(range, args.kv, table, columns, positions);
     batch_product(
+        Product::mix,
         {.n_m = n_rows,
          .n_n = static_cast<uint>(head_dim),
          .n_k = range.texels(),
@@ -198,8 +205,11 @@ void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, 
          .length_at = 2 * static_cast<uint>(piece.kv_head),
          .length_group = static_cast<uint>(group),
          .length_first = static_cast<uint>(range.first),
-         .diagonal = row_first - range.first},
-        n_heads, scores_use, Use(columns), table, use_of(out));
+         .diagonal = row_first - range.first,
+         .position = 0,
+         .window = 0,
+         .positions_stride = 0},
+        n_heads, scores_use, Use(columns), table, use_of(out), as_texels(sums_use, VK_FORMAT_R32G32_SFLOAT));
   }
 
   // sums
@@ -208,7 +218,7 @@ void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, 
                      (has_recent ? sums_recent : 0);
   if (flags == 0) return;
   const Buffer& none = scratch("no sums", sizeof(float));
-  const auto sums_use = [&](const Matrix& m) { return m.buffer != nullptr ? use_of(m) : Use(none); };
+  const auto profile_use = [&](const Matrix& m) { return m.buffer != nullptr ? use_of(m) : Use(none); };
   const AttendSumsConstants constants{.block = block,
                                       .q_head = static_cast<uint>(first_head),
                                       .n_q_heads = static_cast<uint>(n_q_heads),
@@ -225,11 +235,11 @@ void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, 
                                       .win_tokens_1 = static_cast<uint>(args.win_tokens[1]),
                                       .win_tokens_2 = static_cast<uint>(args.win_tokens[2]),
                                       .recent_from = static_cast<uint>(args.recent_from)};
-  queue_.dispatch(
-      programs_.get("attend_sums"), {groups_for(stride, sums_group), static_cast<uint32_t>(n_heads), 1},
-      words(constants),
-      {Use(table), positions_use, score_texels, sums_use(args.col), sums_use(args.win), sums_use(args.recent)},
-      cost_ms(score_flops / 4 * n_scores));
+  queue_.dispatch(programs_.get("attend_sums"), {groups_for(stride, sums_group), static_cast<uint32_t>(n_heads), 1},
+                  words(constants),
+                  {Use(table), positions_use, score_texels, as_texels(sums_use, VK_FORMAT_R32G32B32A32_SFLOAT),
+                   profile_use(args.col), profile_use(args.win), profile_use(args.recent)},
+                  cost_ms(score_flops * n_scores));
 }
 
 }  // namespace headroom::vulkan

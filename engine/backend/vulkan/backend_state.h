@@ -117,6 +117,9 @@ struct ColumnRange {
   size_t bytes() const { return size_t{64} * texels() * groups_for(head_dim, 4) * static_cast<size_t>(n_kv_heads); }
 };
 
+/// Variants of batch_product (shaders/constants.h).
+enum class Product { plain, scores, mix };
+
 /// Rows and KV heads whose scores lie in memory at once.
 struct AttendPiece {
   int32_t row = 0;  // of the block
@@ -186,8 +189,9 @@ class VulkanBackend final : public Backend {
   void load_columns(const ColumnRange& range, const KvScratch& kv, const Buffer& table, const Buffer& values,
                     const Buffer& positions);
   void pack_heads(const PackHeadsConstants& constants, int32_t n_heads, Use x, Use shifts, const Buffer& to);
-  void batch_product(const BatchProductConstants& constants, int32_t n_batches, Use x, Use w, const Buffer& table,
-                     Use y);
+  /// more: positions of held slots for scores, sums of rows for mix.
+  void batch_product(Product product, const BatchProductConstants& constants, int32_t n_batches, Use x, Use w,
+                     const Buffer& table, Use y, const Use& more = {});
   void attend_rows(const AttendPrefill& args, const Buffer& table, const AttendPiece& piece);
   /// A buffer for an operation's own use, at least so large; the same from call to call.
   const Buffer& scratch(const std::string& name, size_t bytes);

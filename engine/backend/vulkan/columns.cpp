@@ -8,9 +8,10 @@
 namespace headroom::vulkan {
 namespace {
 
-constexpr int64_t load_group = 64;          // LOCAL_SIZE of load_columns and pack_heads
-constexpr int64_t lane_n = 32, lane_m = 4;  // what a work group of batch_product_lane computes
-constexpr int64_t tile = 64;                // and of batch_product_tile
+constexpr int64_t load_group = 64;             // LOCAL_SIZE of load_columns and pack_heads
+constexpr int64_t lane_n = 4, lane_n_mix = 8;  // columns of a lane in batch_product_lane
+constexpr uint32_t max_lane_m = 8;             // and the most rows
+constexpr int64_t tile = 64;                   // columns and rows of a group in batch_product_tile
 
 }  // namespace
 
@@ -81,20 +82,27 @@ void VulkanBackend::pack_heads(const PackHeadsConstants& constants, int32_t n_he
                   cost_ms(4.0 * constants.n_rows * constants.head_dim * n_heads));
 }
 
-void VulkanBackend::batch_product(const BatchProductConstants& constants, int32_t n_batches, Use x, Use w,
-                                  const Buffer& table, Use y) {
+void VulkanBackend::batch_product(Product product, const BatchProductConstants& constants, int32_t n_batches, Use x,
+                                  Use w, const Buffer& table, Use y, const Use& more) {
   const double cost = cost_ms(8.0 * constants.n_m * constants.n_n * constants.n_k * n_batches);
-  const auto z = static_cast<uint32_t>(n_batches);
-  if (is_lane())
-    queue_.dispatch(
-        programs_.get("batch_product_lane"), {groups_for(constants.n_n, lane_n), groups_for(constants.n_m, lane_m), z},
-        words(constants),
-        {as_texels(x, VK_FORMAT_R32G32B32A32_SFLOAT), as_texels(w, VK_FORMAT_R32G32B32A32_SFLOAT), Use(table), y},
-        cost);
+  const char* variant = product == Product::plain ? ".plain" : product == Product::scores ? ".scores" : ".mix";
+  const uint32_t lanes = device_.facts().subgroup_size, lane_m = std::min(lanes, max_lane_m);
+  const uint32_t special[] = {lanes, lane_m};
+  const Program& program =
+      is_lane() ? programs_.get(std::string("batch_product_lane") + variant, special, required_subgroup())
+                : programs_.get(std::string("batch_product_tile") + variant);
+  const int64_t group_n = is_lane() ? lanes * (product == Product::mix ? lane_n_mix : lane_n) : tile;
+  const int64_t group_m = is_lane() ? lane_m : tile;
+  const std::array<uint32_t, 3> groups{groups_for(constants.n_n, group_n), groups_for(constants.n_m, group_m),
+                                       static_cast<uint32_t>(n_batches)};
+  if (is_lane()) {
+    x = as_texels(x, VK_FORMAT_R32G32B32A32_SFLOAT);
+    w = as_texels(w, VK_FORMAT_R32G32B32A32_SFLOAT);
+  }
+  if (product == Product::plain)
+    queue_.dispatch(program, groups, words(constants), {x, w, Use(table), y}, cost);
   else
-    queue_.dispatch(programs_.get("batch_product_tile"),
-                    {groups_for(constants.n_n, tile), groups_for(constants.n_m, tile), z}, words(constants),
-                    {x, w, Use(table), y}, cost);
+    queue_.dispatch(program, groups, words(constants), {x, w, Use(table), y, more}, cost);
 }
 
 }  // namespace headroom::vulkan

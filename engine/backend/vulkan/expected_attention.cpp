@@ -56,7 +56,8 @@ void VulkanBackend::expected_attention(const ExpectedAttention& args) {
     load_columns(range, args.kv, table, keys, positions);
     range.is_v = true;
     load_columns(range, args.kv, table, values, positions);
-    batch_product({.n_m = static_cast<uint>(count),
+    batch_product(Product::plain,
+                  {.n_m = static_cast<uint>(count),
                    .n_n = dim,
                    .n_k = texels,
                    .x_offset = 0,
@@ -74,7 +75,10 @@ void VulkanBackend::expected_attention(const ExpectedAttention& args) {
                    .length_at = 0,
                    .length_group = group,
                    .length_first = 0,
-                   .diagonal = 0},
+                   .diagonal = 0,
+                   .position = 0,
+                   .window = 0,
+                   .positions_stride = 0},
                   n_heads, Use(keys), Use(quadratic), table, Use(products));
     const ExpectedLogitsConstants constants{.n_columns = static_cast<uint>(count),
                                             .head_dim = dim,

@@ -25,7 +25,8 @@ void VulkanBackend::add_query_moments(Matrix q, int32_t head_dim, QueryMoments m
   queue_.dispatch(programs_.get("moments_sum"), {groups_for(head_dim, 32), static_cast<uint32_t>(n_heads), 1},
                   words(MomentsSumConstants{static_cast<uint>(q.n_rows), static_cast<uint>(head_dim)}),
                   {centred_texels, moments_use}, cost_ms(2.0 * q.n_rows * q.n_cols));
-  batch_product({.n_m = static_cast<uint>(head_dim),
+  batch_product(Product::plain,
+                {.n_m = static_cast<uint>(head_dim),
                  .n_n = static_cast<uint>(head_dim),
                  .n_k = row_texels,
                  .x_offset = 0,
@@ -43,7 +44,10 @@ void VulkanBackend::add_query_moments(Matrix q, int32_t head_dim, QueryMoments m
                  .length_at = 0,
                  .length_group = 1,
                  .length_first = 0,
-                 .diagonal = 0},
+                 .diagonal = 0,
+                 .position = 0,
+                 .window = 0,
+                 .positions_stride = 0},
                 n_heads, Use(centred, 0, bytes), Use(centred, 0, bytes), centred, moments_use);
 }
 
