@@ -18,13 +18,14 @@ void main() {
   // Behind the texel of the row itself nothing need be written.
   const uint n_held = head_held_texels(head), n = n_held + (c.block.row_first + row - c.block.turn_first) / 4 + 1;
   const uint first = (head * c.block.n_rows + row) * c.block.stride;
+  const uint held_texels = c.block.held_texels;
   vec4 found = vec4(lowest_score);
   for (uint i = gl_SubgroupInvocationID; i < n; i += gl_SubgroupSize)
-    found = max(found, texelFetch(scores, int(first + score_texel(i, n_held))));
+    found = max(found, texelFetch(scores, int(first + score_texel(i, n_held, held_texels))));
   const float largest = subgroupMax(max(max(found.x, found.y), max(found.z, found.w)));
   vec4 sums = vec4(0);
   for (uint i = gl_SubgroupInvocationID; i < n; i += gl_SubgroupSize)
-    sums += exp2(texelFetch(scores, int(first + score_texel(i, n_held))) - largest);
+    sums += exp2(texelFetch(scores, int(first + score_texel(i, n_held, held_texels))) - largest);
   const float sum = subgroupAdd((sums.x + sums.y) + (sums.z + sums.w));
   if (subgroupElect()) result[head * ((c.block.n_rows + 1) / 2 * 2) + row] = vec2(largest, 1 / sum);
 }

@@ -50,7 +50,21 @@ vec4 x_values(vec4 found, float largest) {
 #endif
 }
 
-/// A row of y at rest in m's distance: held slots know their positions, turn rows follow one another.
+// What the stores need, read once: lavapipe reads a push constant for each lane alone, and anew behind every branch.
+uint n_m, n_n, y_begin, y_stride;
+bool is_accumulated;
+uint window;
+
+void prepare_stores(uint b) {
+  n_m = c.n_m;
+  n_n = c.n_n;
+  y_begin = c.y_offset + b * c.y_batch;
+  y_stride = c.y_stride;
+  is_accumulated = (c.flags & product_accumulates) != 0;
+  window = c.window == 0 ? 0x3fffffff : c.window;
+}
+
+/// How far row 0 stands behind column n: held slots know their positions, turn rows follow one another.
 int first_distance(uint b, uint n) {
 #ifdef IS_SCORES
   if ((c.flags & product_n_by_length) == 0) return c.diagonal - int(n);
@@ -62,14 +76,14 @@ int first_distance(uint b, uint n) {
 }
 
 /// distance: first_distance of n.
-void store(uint b, uint m, uint n, float value, int distance) {
-  if (m >= c.n_m || n >= c.n_n) return;
-  const uint at = c.y_offset + b * c.y_batch + m * c.y_stride + n;
+void store(uint m, uint n, float value, int distance) {
+  const uint at = y_begin + m * y_stride + n;
 #ifdef IS_SCORES
-  const int d = distance + int(m);
-  if (d < 0 || c.window != 0 && d >= int(c.window)) value = lowest_score;
-#else
-  if ((c.flags & product_accumulates) != 0) value += y[at];
+  if (uint(distance + int(m)) >= window) value = lowest_score;  // not seen yet, or no longer
+#endif
+  if (m >= n_m || n >= n_n) return;
+#ifndef IS_SCORES
+  if (is_accumulated) value += y[at];
 #endif
   y[at] = value;
 }

@@ -49,9 +49,10 @@ void main() {
     [[unroll]] for (uint n = 0; n < LANE_N; ++n) columns[n] = texelFetch(w, w_at[n] + k);
     add_products(x_values(texelFetch(x, x_at + k), my_row.x));
   }
+  prepare_stores(b);
   [[unroll]] for (uint n = 0; n < LANE_N; ++n) {
     const int distance = first_distance(b, n0 + lanes * n);
     [[unroll]] for (uint m = 0; m < GROUP_M; ++m)
-      store(b, m0 + m, n0 + lanes * n, sums[n][m] * subgroupShuffle(my_row.y, m), distance);
+      store(m0 + m, n0 + lanes * n, sums[n][m] * subgroupShuffle(my_row.y, m), distance);
   }
 }

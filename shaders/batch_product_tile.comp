@@ -50,11 +50,12 @@ void main() {
     }
     barrier();
   }
+  prepare_stores(b);
   int distance[4];
   [[unroll]] for (uint n = 0; n < 4; ++n) distance[n] = first_distance(b, n0 + my_n + 16 * n);
   [[unroll]] for (uint m = 0; m < 4; ++m) {
     const float factor = row_sum(b, m0 + my_m + m).y;
     [[unroll]] for (uint n = 0; n < 4; ++n)
-      store(b, m0 + my_m + m, n0 + my_n + 16 * n, sums[m][n] * factor, distance[n]);
+      store(m0 + my_m + m, n0 + my_n + 16 * n, sums[m][n] * factor, distance[n]);
   }
 }

@@ -7,6 +7,6 @@ uint head_held_texels(uint head) {
 }
 
 /// Texel of a row of scores where texel i lies, of the head's held slots first and then of the turn.
-uint score_texel(uint i, uint n_held) {
-  return i < n_held ? i : c.block.held_texels + i - n_held;
+uint score_texel(uint i, uint n_held, uint held_texels) {
+  return i < n_held ? i : held_texels + i - n_held;
 }

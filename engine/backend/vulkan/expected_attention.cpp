@@ -43,7 +43,8 @@ void VulkanBackend::expected_attention(const ExpectedAttention& args) {
   const double column_flops = 2.0 * n_heads * head_dim * head_dim;
   const double affordable = std::min((dispatch_ms - cost_ms(0)) / (cost_ms(column_flops) - cost_ms(0)),
                                      max_product_bytes / (16.0 * texels * n_heads));
-  const int32_t step = std::max(64, static_cast<int32_t>(affordable) / 64 * 64);
+  // No more groups than a device takes in y.
+  const int32_t step = std::clamp(static_cast<int32_t>(affordable) / 64 * 64, 64, 1 << 15);
   const auto attend = [&](bool is_held, int32_t first, int32_t count, int32_t column) {
     ColumnRange range{
         .is_held = is_held, .first = first, .count = count, .n_kv_heads = n_kv_heads, .head_dim = head_dim};
