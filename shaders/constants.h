@@ -175,6 +175,7 @@ struct LoadColumnsConstants {
   uint is_held;
   uint is_v;
   uint is_transposed;
+  uint stride;         // of the rows that are written
   uint has_positions;  // of held slots, to positions[head - kv_head][slot]
   uint positions_stride;
   uint row_values;  // of the scratch

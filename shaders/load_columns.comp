@@ -44,12 +44,13 @@ void main() {
     if (c.has_positions != 0 && i == 0)
       positions[head * c.positions_stride + at] = page_position(page, shape, at % PAGE_TOKENS);
   }
+  const uint stride = c.stride;
   if (c.is_transposed != 0) {
     block = transpose(block);
     for (uint j = 0; j < 4; ++j)
-      values[(head * 4 * row_texels + 4 * i + j) * column_texels + four] = block[j];
+      values[(head * 4 * row_texels + 4 * i + j) * stride + four] = block[j];
   } else {
     for (uint j = 0; j < 4; ++j)
-      values[(head * 4 * column_texels + 4 * four + j) * row_texels + i] = block[j];
+      values[(head * 4 * column_texels + 4 * four + j) * stride + i] = block[j];
   }
 }

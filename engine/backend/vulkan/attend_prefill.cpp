@@ -115,7 +115,11 @@ void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, 
   cut(true, 0, n_held);
   cut(false, turn_first, turn_end);
   size_t column_bytes = 0;
-  for (const ColumnRange& range : ranges) column_bytes = std::max(column_bytes, range.bytes());
+  for (ColumnRange range : ranges) {
+    column_bytes = std::max(column_bytes, range.bytes());
+    range.is_transposed = true;
+    column_bytes = std::max(column_bytes, range.bytes());
+  }
   const Buffer& columns = scratch("columns", column_bytes);
 
   // Where a range's scores begin in a row, in texels.
@@ -145,8 +149,8 @@ void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, 
                    .x_stride = texels,
                    .x_group = 1,
                    .w_offset = 0,
-                   .w_batch = 4 * range.texels() * texels,
-                   .w_stride = texels,
+                   .w_batch = range.head_stride(),
+                   .w_stride = range.stride(),
                    .w_group = static_cast<uint>(group),
                    .y_offset = 4 * texel_of(range),
                    .y_batch = 4 * n_rows * stride,
@@ -195,8 +199,8 @@ void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, 
          .x_stride = stride,
          .x_group = 1,
          .w_offset = 0,
-         .w_batch = 4 * range.texels() * texels,
-         .w_stride = range.texels(),
+         .w_batch = range.head_stride(),
+         .w_stride = range.stride(),
          .w_group = static_cast<uint>(group),
          .y_offset = static_cast<uint>(out.offset + first_head * head_dim),
          .y_batch = static_cast<uint>(head_dim),

@@ -113,8 +113,12 @@ struct ColumnRange {
   int32_t positions_stride = 0;  // 0: positions are not asked for
 
   uint32_t texels() const { return groups_for(count, 4); }  // of a row of columns
-  /// Of f32 values, in whole texels both ways.
-  size_t bytes() const { return size_t{64} * texels() * groups_for(head_dim, 4) * static_cast<size_t>(n_kv_heads); }
+  /// From row to row of f32 values, in texels. Of transposed rows an odd number, since products read many rows side by
+  /// side, which must not fall into few sets of a cache.
+  uint32_t stride() const { return is_transposed ? texels() | 1u : groups_for(head_dim, 4); }
+  /// From KV head to KV head, in texels: whole texels both ways.
+  uint32_t head_stride() const { return 4 * stride() * (is_transposed ? groups_for(head_dim, 4) : texels()); }
+  size_t bytes() const { return size_t{16} * head_stride() * static_cast<size_t>(n_kv_heads); }
 };
 
 /// Variants of batch_product (shaders/constants.h).
