@@ -55,24 +55,25 @@ void sync() {
 // --- the step's token ---
 
 #ifdef CACHE_Q8
-/// A block of K or V a lane.
+/// Value i of K, then of V.
+float new_value(uint kv_head, uint i) {
+  const uint at = kv_head * HEAD_DIM + i % HEAD_DIM;
+  return i < HEAD_DIM ? k[c.k_offset + at] : v[c.v_offset + at];
+}
+
+/// A block of K or V a lane. Loops stay loops: this is once a head, and compilers take long over what is unrolled.
 void round_new_row(uint kv_head) {
-  for (uint task = gl_SubgroupInvocationID; task < 2 * N_BLOCKS; task += N_LANES) {
-    const bool is_v = task >= N_BLOCKS;
-    const uint first = kv_head * HEAD_DIM + (is_v ? task - N_BLOCKS : task) * BLOCK_VALUES;
-    float values[BLOCK_VALUES];
+  for (uint block = gl_SubgroupInvocationID; block < 2 * N_BLOCKS; block += N_LANES) {
     float largest = 0;
-    for (uint i = 0; i < BLOCK_VALUES; ++i) {
-      values[i] = is_v ? v[c.v_offset + first + i] : k[c.k_offset + first + i];
-      largest = max(largest, abs(values[i]));
-    }
+    [[dont_unroll]] for (uint i = 0; i < BLOCK_VALUES; ++i)
+      largest = max(largest, abs(new_value(kv_head, block * BLOCK_VALUES + i)));
     const uint scale = block_scale(largest);
-    new_row[2 * ROW_WORDS + task] = scale;
-    for (uint i = 0; i < BLOCK_VALUES; i += 4) {
-      uint word = 0;
-      for (uint b = 0; b < 4; ++b)
-        word |= (uint(quantized(values[i + b], scale_value(scale))) & 0xffu) << 8 * b;
-      new_row[(task * BLOCK_VALUES + i) / 4] = word;
+    new_row[2 * ROW_WORDS + block] = scale;
+    uint word = 0;
+    [[dont_unroll]] for (uint i = 0; i < BLOCK_VALUES; ++i) {
+      const int value = quantized(new_value(kv_head, block * BLOCK_VALUES + i), scale_value(scale));
+      word = bitfieldInsert(word, uint(value), int(i % 4) * 8, 8);
+      if (i % 4 == 3) new_row[(block * BLOCK_VALUES + i) / 4] = word;
     }
   }
 }
@@ -103,13 +104,13 @@ uvec4 new_unit(uint part, uint unit) {
 }
 
 void score_new_row(uint q_begin, uint t) {
-  for (uint g = 0; g < GROUP; ++g) {
+  [[dont_unroll]] for (uint g = 0; g < GROUP; ++g) {
     float sum = 0;
     for (uint unit = gl_SubgroupInvocationID; unit < ROW_UNITS; unit += N_LANES) {
       const uvec4 words = new_unit(0, unit);
       float part = 0;
-      for (uint i = 0; i < UNIT_VALUES; ++i)
-        if (unit * UNIT_VALUES + i < HEAD_DIM)
+      [[unroll]] for (uint i = 0; i < UNIT_VALUES; ++i)
+        if (HAS_WHOLE_UNITS || unit * UNIT_VALUES + i < HEAD_DIM)
           part += unit_value(words, i) * texelFetch(q, int(q_begin + g * HEAD_DIM + unit * UNIT_VALUES + i)).x;
       sum += part * new_scale(0, unit);
     }
@@ -258,7 +259,7 @@ void main() {
   sync();
 
   const uint first_state = gl_WorkGroupID.x * c.n_query_heads + c.first_query_head;
-  for (uint g = 0; g < GROUP; ++g) {
+  [[dont_unroll]] for (uint g = 0; g < GROUP; ++g) {
     float largest = -3e38, sum = 0;
     for (uint t = lane; t < n; t += N_LANES) largest = max(largest, weights[g * piece_capacity + t]);
     largest = subgroupMax(largest);

@@ -58,19 +58,24 @@ struct Contest {
 Contest look(StepHead head, uint length, uint first_page) {
   uint n_dropped = 0, n_contest = 0;
   Leaver dropped = Leaver(infinity, -1, 0), contest = dropped;
-  for (uint s = gl_SubgroupInvocationID; s < length; s += N_LANES) {
+  // Four slots a lane.
+  for (uint s = 4 * gl_SubgroupInvocationID; s < length; s += 4 * N_LANES) {
     const uvec2 page = pages[first_page + s / PAGE_TOKENS];
-    const uint tag = PageWords(page).at[TAGS_BEGIN + s % PAGE_TOKENS];
-    const uint score_bits = PageWords(page).at[SCORES_BEGIN + s % PAGE_TOKENS];
-    const uint position = tag & 0x3fffffffu, token_class = tag >> 30;
-    // What is not a number leaves like the lowest.
-    const float score = (score_bits & 0x7fffffffu) > 0x7f800000u ? -infinity : uintBitsToFloat(score_bits);
-    if (position < head.reach_from) {
-      ++n_dropped;
-      keep_lowest(dropped, score, int(position), s);
-    } else if (!keeps_always(head, position, token_class)) {
-      ++n_contest;
-      keep_lowest(contest, score, int(position), s);
+    const uvec4 tags = PageUnits(page).at[(TAGS_BEGIN + s % PAGE_TOKENS) / 4];
+    const uvec4 score_bits = PageUnits(page).at[(SCORES_BEGIN + s % PAGE_TOKENS) / 4];
+    [[unroll]] for (uint i = 0; i < 4; ++i) {
+      if (s + i >= length) break;
+      const uint position = tags[i] & 0x3fffffffu, token_class = tags[i] >> 30;
+      // What is not a number leaves like the lowest.
+      const bool is_number = (score_bits[i] & 0x7fffffffu) <= 0x7f800000u;
+      const float score = is_number ? uintBitsToFloat(score_bits[i]) : -infinity;
+      if (position < head.reach_from) {
+        ++n_dropped;
+        keep_lowest(dropped, score, int(position), s + i);
+      } else if (!keeps_always(head, position, token_class)) {
+        ++n_contest;
+        keep_lowest(contest, score, int(position), s + i);
+      }
     }
   }
   n_dropped = subgroupAdd(n_dropped);

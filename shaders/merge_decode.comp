@@ -4,6 +4,7 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 
 #include "shaders/constants.h"
@@ -17,11 +18,11 @@ layout(push_constant) uniform Constants { MergeDecodeConstants c; };
 layout(binding = 0) readonly buffer Heads { StepHead heads[]; };
 layout(binding = 1) readonly buffer Pieces { StepPiece pieces[]; };
 layout(binding = 2) readonly buffer PageList { uvec2 pages[]; };
-layout(binding = 3) readonly buffer Probabilities { float probabilities[]; };
+layout(binding = 3) readonly buffer Probabilities { vec4 probabilities[]; };
 layout(binding = 4) readonly buffer States { float states[]; };
 layout(binding = 5) writeonly buffer Out { float result[]; };
 
-layout(buffer_reference, std430, buffer_reference_align = 4) buffer PageScores { float at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer PageScores { vec4 at[]; };
 
 const uint PAGE_TOKENS = 16, STATE_VALUES = HEAD_DIM + 2;
 
@@ -63,12 +64,16 @@ void main() {
   for (uint g = 0; g < N_HEADS; ++g)
     factors[g] = exp2(states[(w * N_HEADS + g) * STATE_VALUES] - largest[g]) / total[g];
   const uint first_page = c.page_begin + head.first_page + piece.first_slot / PAGE_TOKENS;
-  for (uint t = lane; t < piece.n_slots; t += N_LANES) {
-    float sum = 0;
-    for (uint g = 0; g < N_HEADS; ++g) sum += factors[g] * probabilities[(w * N_HEADS + g) * piece_capacity + t];
+  // Four slots a lane. What lies behind the last slot is of no meaning before and after.
+  for (uint t = 4 * lane; t < piece.n_slots; t += 4 * N_LANES) {
+    vec4 sum = vec4(0);
+    for (uint g = 0; g < N_HEADS; ++g) sum += factors[g] * probabilities[((w * N_HEADS + g) * piece_capacity + t) / 4];
     PageScores scores = PageScores(pages[first_page + t / PAGE_TOKENS]);
-    const uint at = SCORES_BEGIN + t % PAGE_TOKENS;
+    const uint at = (SCORES_BEGIN + t % PAGE_TOKENS) / 4;
+    vec4 before = scores.at[at];
     // The step's token starts with its own.
-    scores.at[at] = piece.is_last != 0 && t == piece.n_slots - 1 ? sum : scores.at[at] + sum;
+    [[unroll]] for (uint i = 0; i < 4; ++i)
+      if (piece.is_last != 0 && t + i >= piece.n_slots - 1) before[i] = 0;
+    scores.at[at] = before + sum;
   }
 }

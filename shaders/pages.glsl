@@ -4,6 +4,9 @@
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
 #extension GL_EXT_control_flow_attributes : require
+#ifdef HAS_INT64
+#extension GL_ARB_gpu_shader_int64 : require
+#endif
 
 layout(constant_id = 1) const uint HEAD_DIM = 64;
 layout(constant_id = 2) const uint V_BEGIN = 512;
@@ -13,6 +16,10 @@ layout(constant_id = 5) const uint SCORES_BEGIN = 1040;
 
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer PageWords { uint at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) buffer PageUnits { uvec4 at[]; };
+#ifdef HAS_INT64
+// A software driver loads number by number, whatever their size: halves of units are half the work.
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer PageHalfUnits { u64vec2 at[]; };
+#endif
 
 const uint PAGE_TOKENS = 16;
 #ifdef CACHE_Q8
@@ -31,7 +38,14 @@ const bool HAS_WHOLE_UNITS = ROW_WORDS % 4 == 0;  // then they are aligned
 /// part: where K or V begins. What is behind the row's last word is zero.
 uvec4 load_unit(uvec2 page, uint part, uint slot, uint unit) {
   const uint first = part + slot * ROW_WORDS + 4 * unit;
+#ifdef HAS_INT64
+  if (HAS_WHOLE_UNITS) {
+    const u64vec2 halves = PageHalfUnits(page).at[first / 4];
+    return uvec4(unpackUint2x32(halves.x), unpackUint2x32(halves.y));
+  }
+#else
   if (HAS_WHOLE_UNITS) return PageUnits(page).at[first / 4];
+#endif
   uvec4 words = uvec4(0);
   [[unroll]] for (uint i = 0; i < 4; ++i)
     if (4 * unit + i < ROW_WORDS) words[i] = PageWords(page).at[first + i];

@@ -43,8 +43,9 @@ void VulkanBackend::attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, f
   special.push_back(static_cast<uint32_t>(at_once));
   special.push_back(is_lane() ? 1 : 0);
   const double cost = cost_ms(6.0 * step_plan_.typical_slots() * head_dim * group);
-  const Program& program =
-      programs_.get(std::string("attend_decode.") + page_variant(layout), special, required_subgroup());
+  std::string name = std::string("attend_decode.") + page_variant(layout);
+  if (is_lane() && device_.facts().has_int64) name += ".int64";
+  const Program& program = programs_.get(name, special, required_subgroup());
   const Use counts{step_buffer(), step_plan_.counts_begin(layer), 12};
   for (int32_t first = 0; first < group; first += at_once) {
     constants.first_query_head = static_cast<uint>(first);

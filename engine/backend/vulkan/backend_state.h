@@ -159,7 +159,10 @@ class VulkanBackend final : public Backend {
 
   void set_page_layout(PageLayout layout) override { slabs_.set_layout(layout); }
   void add_slab(int32_t slab) override { slabs_.add(slab); }
-  void remove_slab(int32_t slab) override { slabs_.remove(slab); }
+  void remove_slab(int32_t slab) override {
+    leave_step();
+    slabs_.remove(slab);
+  }
   void copy_page(PageId from, PageId to) override;
   void assemble(const AssembleHead& args) override;
   void read_scores(HeadView head, std::span<float> out) override;
@@ -206,6 +209,7 @@ class VulkanBackend final : public Backend {
   /// Heads, pieces or page addresses of the step, for shaders that only read them.
   Use step_list_use() const { return {*step_buffer_, sizeof(StepState), step_plan_.bytes - sizeof(StepState)}; }
   void read_slots(HeadView head, std::span<const int32_t> slots, bool is_scores, std::span<std::byte> out);
+  void leave_step();
   void dispatch_evict(int32_t layer, bool is_first_pass);
   /// What evict reported since the last call, in the order of heads. Waits. True: there is more to leave.
   bool collect_report(std::vector<LeftSlot>& left, std::vector<uint32_t>& rows);

@@ -20,6 +20,7 @@ uint32_t high(uint64_t address) {
 }  // namespace
 
 void VulkanBackend::copy_page(PageId from, PageId to) {
+  leave_step();
   const size_t bytes = slabs_.layout().page_bytes();
   begin_stage(Stage::copy_page, 2.0 * static_cast<double>(bytes));
   const uint64_t source = slabs_.address(from), target = slabs_.address(to);
@@ -33,6 +34,7 @@ void VulkanBackend::copy_page(PageId from, PageId to) {
 }
 
 void VulkanBackend::assemble(const AssembleHead& args) {
+  leave_step();
   const PageLayout layout = slabs_.layout();
   const size_t row_units = layout.slot_row_units(), row_words = slot_words(layout);
   assert(args.pages.size() == (args.slots.size() + page_tokens - 1) / page_tokens);
@@ -89,6 +91,7 @@ void VulkanBackend::assemble(const AssembleHead& args) {
 
 void VulkanBackend::read_scores(HeadView head, std::span<float> out) {
   assert(out.size() == static_cast<size_t>(head.length));
+  leave_step();
   begin_stage(Stage::read_cache, 2.0 * static_cast<double>(out.size_bytes()));
   if (out.empty()) return;
   if (info_.unified_memory) {
@@ -107,6 +110,7 @@ void VulkanBackend::read_rows(HeadView head, std::span<const int32_t> slots, std
   const PageLayout layout = slabs_.layout();
   const size_t row_units = layout.slot_row_units(), row_words = slot_words(layout);
   assert(out.size() == slots.size() * row_units);
+  leave_step();
   begin_stage(Stage::read_cache, 2.0 * static_cast<double>(out.size_bytes()));
   if (slots.empty()) return;
   if (info_.unified_memory) {

@@ -27,6 +27,7 @@ struct DeviceFacts {
   bool has_memory_budget = false;
   bool has_queue_priority = false;  // VK_KHR_global_priority or its EXT twin
   bool has_unified_memory = false;  // all of the device's memory is the host's too
+  bool has_int64 = false;           // in shaders
   uint64_t max_storage_range = 0;
   uint64_t max_allocation_bytes = 0;
   uint32_t max_groups = 0;  // in x

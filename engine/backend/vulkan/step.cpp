@@ -11,9 +11,8 @@ namespace {
 
 static_assert(sizeof(StepHead) == 64 && sizeof(StepPiece) == 16 && sizeof(StepState) <= sizeof(StepHead));
 
-// Pieces of a layer that keep a device busy, and slots that pay for a piece. No more slots than the shader has room
-// for.
-constexpr int64_t wanted_pieces = 16, min_piece_slots = 64;
+// Slots that pay for a piece.
+constexpr int64_t min_piece_slots = 64;
 
 int64_t in_pages(int64_t slots) {
   return (slots + page_tokens - 1) / page_tokens * page_tokens;
@@ -29,7 +28,8 @@ void for_pieces(int64_t n_slots, int64_t piece_slots, F f) {
     f(first, std::min(even, n_slots - first), first + even >= n_slots);
 }
 
-int64_t piece_slots_of(std::span<const HeadView> heads) {
+/// No more than a work group has room for.
+int64_t piece_slots_of(std::span<const HeadView> heads, int64_t wanted_pieces) {
   int64_t n_slots = 0;
   for (const HeadView& head : heads) n_slots += head.length + 1;
   return std::clamp(in_pages((n_slots + wanted_pieces - 1) / wanted_pieces), min_piece_slots,
@@ -42,14 +42,14 @@ std::span<const HeadView> layer_heads(const DecodeStep& step, int32_t layer) {
 }
 
 /// Makes the plan's capacities large enough for a step.
-void fit(StepPlan& plan, const DecodeStep& step) {
+void fit(StepPlan& plan, const DecodeStep& step, int64_t wanted_pieces) {
   const auto n_heads = static_cast<int32_t>(step.heads.size());
   if (n_heads != plan.n_heads || step.n_kv_heads != plan.n_kv_heads)
     plan = {.n_heads = n_heads, .n_kv_heads = step.n_kv_heads, .n_layers = n_heads / step.n_kv_heads};
   uint32_t n_pages = 0, n_pieces = 0;
   for (int32_t layer = 0; layer < plan.n_layers; ++layer) {
     const std::span<const HeadView> heads = layer_heads(step, layer);
-    const int64_t piece_slots = piece_slots_of(heads);
+    const int64_t piece_slots = piece_slots_of(heads, wanted_pieces);
     uint32_t n = 0;
     for (const HeadView& head : heads) {
       for_pieces(head.length + 1, piece_slots, [&](int64_t, int64_t, bool) { ++n; });
@@ -70,7 +70,9 @@ void VulkanBackend::begin_step(const DecodeStep& step) {
   queue_.set_repeating(true);
   queue_.finish(*step_host_);  // a step that was given up may still read it
   begin_stage(Stage::step_state, 0);
-  fit(step_plan_, step);
+  // Pieces of a layer that keep a device busy.
+  const int64_t wanted_pieces = is_lane() ? 16 : 256;
+  fit(step_plan_, step, wanted_pieces);
   reserve_step(std::bit_ceil(step_plan_.bytes));
 
   std::byte* to = step_host_->mapped();
@@ -83,7 +85,7 @@ void VulkanBackend::begin_step(const DecodeStep& step) {
   uint32_t next_page = step_plan_.page_begin();
   step_plan_.n_slots = 0;
   for (int32_t layer = 0; layer < step_plan_.n_layers; ++layer) {
-    const int64_t piece_slots = piece_slots_of(layer_heads(step, layer));
+    const int64_t piece_slots = piece_slots_of(layer_heads(step, layer), wanted_pieces);
     auto* pieces = reinterpret_cast<StepPiece*>(to) + step_plan_.piece_begin(layer);
     uint32_t n_pieces = 0;
     for (int32_t h = 0; h < step.n_kv_heads; ++h) {
@@ -119,6 +121,13 @@ void VulkanBackend::begin_step(const DecodeStep& step) {
   step_plan_.is_evicted.assign(static_cast<size_t>(step_plan_.n_layers), 0);
   if (step_device_ != nullptr) queue_.copy({*step_host_, 0, step_plan_.bytes}, {*step_device_, 0, step_plan_.bytes});
   is_in_step_ = true;
+}
+
+/// What is asked for outside of a step ends one that was given up.
+void VulkanBackend::leave_step() {
+  if (!is_in_step_) return;
+  is_in_step_ = false;
+  queue_.set_repeating(false);
 }
 
 StepReport VulkanBackend::end_step() {
