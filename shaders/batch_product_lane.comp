@@ -1,6 +1,6 @@
 // Products of f32 rows with f32 rows, many of them side by side, for software drivers: a lane computes some columns of
-// y for eight rows. Neighbouring lanes take neighbouring columns. Each of them fetches one of the rows of x and hands it
-// to the others, since a fetch is what costs most there.
+// y for eight rows. Neighbouring lanes take neighbouring columns. Each of them fetches one of the rows of x and hands
+// it to the others, since a fetch is what costs most there.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require

@@ -134,8 +134,8 @@ struct BatchProductConstants {
   uint y_offset;  // floats, as are the next two
   uint y_batch;
   uint y_stride;
-  uint flags;      // product_…
-  uint length_at;  // product_n_by_length, product_k_by_length: word of the head table with the first head's length
+  uint flags;         // product_…
+  uint length_at;     // product_n_by_length, product_k_by_length: word of the head table with the first head's length
   uint length_group;  // b of one head's length
   uint length_first;  // slots before the first column
   int diagonal;       // product_n_by_row, product_k_by_row: row m needs columns 0 … m + diagonal
@@ -214,18 +214,12 @@ struct AttendSumsConstants {
   uint win_stride;
   uint recent_offset;
   uint recent_stride;
-  uint flags;  // sums_…
-  uint n_win;
+  uint has_col;
   uint win_tokens_0;
   uint win_tokens_1;
   uint win_tokens_2;
   uint recent_from;
 };
-#ifdef __cplusplus
-inline constexpr uint sums_col = 1, sums_win = 2, sums_recent = 4;
-#else
-const uint sums_col = 1, sums_win = 2, sums_recent = 4;
-#endif
 
 struct MomentsSumConstants {
   uint n_rows;

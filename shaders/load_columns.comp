@@ -8,9 +8,10 @@
 
 layout(local_size_x = 64) in;
 layout(push_constant) uniform Constants { LoadColumnsConstants c; };
-layout(binding = 0) readonly buffer Kv { uint kv[]; };           // the scratch: K of every row, then V; two halves a word
-layout(binding = 1) readonly buffer Slabs { uvec2 slabs[]; };    // addresses
-layout(binding = 2) readonly buffer Heads { uint heads[]; };     // columns.cpp: HeadTable
+// the scratch: K of every row, then V; two halves a word
+layout(binding = 0) readonly buffer Kv { uint kv[]; };
+layout(binding = 1) readonly buffer Slabs { uvec2 slabs[]; };  // addresses
+layout(binding = 2) readonly buffer Heads { uint heads[]; };   // VulkanBackend::head_table
 layout(binding = 3) writeonly buffer Values { vec4 values[]; };
 layout(binding = 4) writeonly buffer Positions { uint positions[]; };
 

@@ -30,7 +30,8 @@ void main() {
   }
   if (c.is_transposed != 0) {
     block = transpose(block);
-    [[unroll]] for (uint j = 0; j < 4; ++j) result[(head * 4 * value_texels + 4 * i + j) * row_texels + four] = block[j];
+    [[unroll]] for (uint j = 0; j < 4; ++j)
+      result[(head * 4 * value_texels + 4 * i + j) * row_texels + four] = block[j];
   } else {
     [[unroll]] for (uint j = 0; j < 4; ++j) {
       if (4 * four + j < c.n_rows) result[(head * c.n_rows + 4 * four + j) * value_texels + i] = block[j];

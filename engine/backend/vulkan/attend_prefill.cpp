@@ -218,9 +218,7 @@ void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, 
 
   // sums
   const bool has_recent = args.recent.buffer != nullptr && args.recent_from < row_first + piece.n_rows;
-  const uint flags = (args.col.buffer != nullptr ? sums_col : 0) | (args.win.buffer != nullptr ? sums_win : 0) |
-                     (has_recent ? sums_recent : 0);
-  if (flags == 0) return;
+  if (args.col.buffer == nullptr && args.win.buffer == nullptr && !has_recent) return;
   const Buffer& none = scratch("no sums", sizeof(float));
   const auto profile_use = [&](const Matrix& m) { return m.buffer != nullptr ? use_of(m) : Use(none); };
   const AttendSumsConstants constants{.block = block,
@@ -233,14 +231,14 @@ void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, 
                                       .win_stride = static_cast<uint>(args.win.stride),
                                       .recent_offset = static_cast<uint>(args.recent.offset),
                                       .recent_stride = static_cast<uint>(args.recent.stride),
-                                      .flags = flags,
-                                      .n_win = static_cast<uint>(args.n_win),
+                                      .has_col = args.col.buffer != nullptr ? 1u : 0u,
                                       .win_tokens_0 = static_cast<uint>(args.win_tokens[0]),
                                       .win_tokens_1 = static_cast<uint>(args.win_tokens[1]),
                                       .win_tokens_2 = static_cast<uint>(args.win_tokens[2]),
                                       .recent_from = static_cast<uint>(args.recent_from)};
-  queue_.dispatch(programs_.get("attend_sums"), {groups_for(stride, sums_group), static_cast<uint32_t>(n_heads), 1},
-                  words(constants),
+  const uint32_t kinds[] = {args.win.buffer != nullptr ? static_cast<uint32_t>(args.n_win) : 0u, has_recent ? 1u : 0u};
+  queue_.dispatch(programs_.get("attend_sums", kinds),
+                  {groups_for(stride, sums_group), static_cast<uint32_t>(n_heads), 1}, words(constants),
                   {Use(table), positions_use, score_texels, as_texels(sums_use, VK_FORMAT_R32G32B32A32_SFLOAT),
                    profile_use(args.col), profile_use(args.win), profile_use(args.recent)},
                   cost_ms(score_flops * n_scores));
