@@ -41,23 +41,20 @@ Matrix by_head(Matrix x, int32_t head_dim) {
 
 }  // namespace
 
+// A buffer for each: a GPU runs operations side by side that touch different buffers.
 Activations::Activations(Backend& backend, const ModelConfig& config, int32_t n_rows) {
-  int64_t used = 0;
-  const auto place = [&](Matrix& matrix, int32_t n_cols) {
-    matrix = {nullptr, used, n_rows, n_cols, n_cols};
-    used += static_cast<int64_t>(n_rows) * n_cols;
-    used = (used + 15) / 16 * 16;
+  const auto make = [&](Matrix& matrix, int32_t n_cols) {
+    buffers_.push_back(backend.allocate(static_cast<size_t>(n_rows) * static_cast<size_t>(n_cols) * sizeof(float)));
+    matrix = {buffers_.back().get(), 0, n_rows, n_cols, n_cols};
   };
-  place(hidden, config.n_embd);
-  place(q, config.q_dim());
-  place(k, config.kv_dim());
-  place(v, config.kv_dim());
-  place(attended, config.q_dim());
-  place(branch, config.n_embd);
-  place(gate, config.n_ff);
-  place(up, config.n_ff);
-  buffer_ = backend.allocate(static_cast<size_t>(used) * sizeof(float));
-  for (Matrix* matrix : {&hidden, &q, &k, &v, &attended, &branch, &gate, &up}) matrix->buffer = buffer_.get();
+  make(hidden, config.n_embd);
+  make(q, config.q_dim());
+  make(k, config.kv_dim());
+  make(v, config.kv_dim());
+  make(attended, config.q_dim());
+  make(branch, config.n_embd);
+  make(gate, config.n_ff);
+  make(up, config.n_ff);
 }
 
 Forward::Forward(const Model& model, Backend& backend) : model_(model), backend_(backend) {

@@ -33,7 +33,7 @@ class Activations {
   Matrix gate, up;  // (n_rows, n_ff)
 
  private:
-  std::unique_ptr<DeviceBuffer> buffer_;
+  std::vector<std::unique_ptr<DeviceBuffer>> buffers_;
 };
 
 class Forward {

@@ -15,13 +15,12 @@ constexpr double submission_ms = 40;
 constexpr uint64_t patience_ns = 30'000'000'000;
 constexpr size_t staging_bytes = size_t{8} << 20;
 
-/// What was touched since the last barrier.
+/// What was touched since the last barrier. Buffers count whole: a shader is bound to the whole of them, and the
+/// validation layer looks at no more than that.
 class Hazards {
  public:
   bool conflicts(const Use& use, bool writes) const {
-    const auto overlaps = [&](const Use& other) {
-      return other.buffer_id == use.buffer_id && use.first < end(other) && other.first < end(use);
-    };
+    const auto overlaps = [&](const Use& other) { return other.buffer_id == use.buffer_id; };
     return std::any_of(written_.begin(), written_.end(), overlaps) ||
            (writes && std::any_of(read_.begin(), read_.end(), overlaps));
   }
@@ -37,8 +36,6 @@ class Hazards {
   }
 
  private:
-  static uint64_t end(const Use& use) { return use.bytes == VK_WHOLE_SIZE ? ~uint64_t{0} : use.first + use.bytes; }
-
   std::vector<Use> read_, written_;
   Pages pages_ = Pages::none;
 };
@@ -56,11 +53,10 @@ Operation dispatch_of(const Program& program, std::span<const uint32_t> constant
   const Interface& interface = program.interface();
   if (constants.size_bytes() != interface.constants_bytes || constants.size() > max_constants ||
       uses.size() != interface.bindings.size() || uses.size() > max_bindings)
-    throw Error(ErrorKind::device, "the shader " + program.name() + " was given " +
-                                       std::to_string(constants.size_bytes()) + " bytes of constants and " +
-                                       std::to_string(uses.size()) + " buffers; expected " +
-                                       std::to_string(interface.constants_bytes) + " and " +
-                                       std::to_string(interface.bindings.size()));
+    throw Error(ErrorKind::device,
+                "the shader " + program.name() + " was given " + std::to_string(constants.size_bytes()) +
+                    " bytes of constants and " + std::to_string(uses.size()) + " buffers; expected " +
+                    std::to_string(interface.constants_bytes) + " and " + std::to_string(interface.bindings.size()));
   Operation operation{.kind = Operation::Kind::dispatch,
                       .pages = pages,
                       .n_uses = static_cast<uint8_t>(uses.size()),
@@ -97,7 +93,8 @@ Queue::Queue(Device& device, Memory& memory) : device_(device), memory_(memory) 
 
 Queue::~Queue() {
   const VolkDeviceTable& call = device_.call;
-  if (device_failure_.empty()) call.vkDeviceWaitIdle(device_.handle());  // whatever it says, there is nothing more to do
+  if (device_failure_.empty())
+    call.vkDeviceWaitIdle(device_.handle());  // whatever it says, there is nothing more to do
   completed_ = last_submission_;
   noted_.clear();
   staging_.reset();

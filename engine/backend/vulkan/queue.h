@@ -42,7 +42,7 @@ enum class Pages : uint8_t { none, read, written };
 
 inline constexpr size_t max_bindings = 12;
 inline constexpr size_t max_uses = max_bindings + 1;  // and group counts
-inline constexpr size_t max_constants = 32;  // of 32 bits; 128 bytes are what every device has
+inline constexpr size_t max_constants = 32;           // of 32 bits; 128 bytes are what every device has
 
 struct Operation {
   enum class Kind : uint8_t { dispatch, dispatch_indirect, copy, fill };
