@@ -21,8 +21,9 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint N_LANES = 8;
 layout(constant_id = 6) const uint GROUP = 1;
-// Software drivers: values that all lanes need come out of a register of one of them, not out of memory.
-layout(constant_id = 7) const bool IS_LANE = true;
+// 1 for software drivers: values that all lanes need come out of a register of one of them, not out of memory.
+layout(constant_id = 7) const uint LANE_VARIANT = 1;
+const bool IS_LANE = LANE_VARIANT != 0;
 layout(push_constant) uniform Constants { AttendDecodeConstants c; };
 layout(binding = 0) readonly buffer Step { StepState step_state; };
 layout(binding = 1) readonly buffer Heads { StepHead heads[]; };
@@ -40,6 +41,9 @@ const uint V_SLOTS = ROW_UNITS < N_LANES ? N_LANES / ROW_UNITS : 1;  // at once
 const uint V_LANES = ROW_UNITS < N_LANES ? ROW_UNITS : N_LANES;      // of a slot
 const uint V_ROUNDS = (ROW_UNITS + V_LANES - 1) / V_LANES;
 
+const uint Q_TEXELS = ROW_UNITS * UNIT_VALUES / 4;  // of four values, zeros behind the last
+
+shared vec4 queries[GROUP * Q_TEXELS * (1 - LANE_VARIANT) + LANE_VARIANT];  // without the lanes' registers
 shared float weights[GROUP * piece_capacity];  // scores, then probabilities
 shared float sums[N_LANES * UNIT_VALUES];
 shared uint new_row[SLOT_WORDS];
@@ -135,6 +139,16 @@ void store_new_row(uvec2 page, uint slot) {
 
 // --- the slots that are held ---
 
+void load_queries(uint q_begin) {
+  for (uint i = gl_SubgroupInvocationID; i < GROUP * Q_TEXELS; i += N_LANES) {
+    const uint first = i % Q_TEXELS * 4;
+    vec4 values = vec4(0);
+    [[unroll]] for (uint k = 0; k < 4; ++k)
+      if (first + k < HEAD_DIM) values[k] = texelFetch(q, int(q_begin + i / Q_TEXELS * HEAD_DIM + first + k)).x;
+    queries[i] = values;
+  }
+}
+
 void score_slots(uint q_begin, uint first_page, uint n) {
   const uint lane = gl_SubgroupInvocationID;
   for (uint base = 0; base < n; base += SLOTS_AT_ONCE * N_LANES) {
@@ -167,11 +181,17 @@ void score_slots(uint q_begin, uint first_page, uint n) {
         }
         float parts[SLOTS_AT_ONCE];
         [[unroll]] for (uint j = 0; j < SLOTS_AT_ONCE; ++j) parts[j] = 0;
-        [[unroll]] for (uint i = 0; i < UNIT_VALUES; ++i) {
-          float value = 0;
-          if (HAS_WHOLE_UNITS || unit * UNIT_VALUES + i < HEAD_DIM)
-            value = IS_LANE ? subgroupBroadcast(query[i / N_LANES], i % N_LANES) : texelFetch(q, int(q_first + i)).x;
-          [[unroll]] for (uint j = 0; j < SLOTS_AT_ONCE; ++j) parts[j] += value * unit_value(words[j], i);
+        [[unroll]] for (uint i = 0; i < UNIT_VALUES; i += 4) {
+          vec4 values = vec4(0);
+          if (IS_LANE) {
+            [[unroll]] for (uint b = 0; b < 4; ++b)
+              if (HAS_WHOLE_UNITS || unit * UNIT_VALUES + i + b < HEAD_DIM)
+                values[b] = subgroupBroadcast(query[(i + b) / N_LANES], (i + b) % N_LANES);
+          } else {
+            values = queries[g * Q_TEXELS + (unit * UNIT_VALUES + i) / 4];
+          }
+          [[unroll]] for (uint j = 0; j < SLOTS_AT_ONCE; ++j)
+            [[unroll]] for (uint b = 0; b < 4; ++b) parts[j] += values[b] * unit_value(words[j], i + b);
         }
         [[unroll]] for (uint j = 0; j < SLOTS_AT_ONCE; ++j)
 #ifdef CACHE_Q8
@@ -204,17 +224,24 @@ void mix_slots(uint first_page, uint n, uint round) {
   const uint lane = gl_SubgroupInvocationID;
   const uint unit = lane % V_LANES + round * V_LANES;
   const bool is_used = lane < V_SLOTS * V_LANES && unit < ROW_UNITS;
-  for (uint base = 0; base < n; base += V_SLOTS) {
-    const uint t = base + lane / V_LANES;
-    if (!is_used || t >= n) continue;
-    const uvec2 page = pages[first_page + t / PAGE_TOKENS];
-    const uvec4 words = load_unit(page, V_BEGIN, t % PAGE_TOKENS, unit);
-    const float scale = weight_scale(page, t % PAGE_TOKENS, unit);
-    float values[UNIT_VALUES];
-    [[unroll]] for (uint i = 0; i < UNIT_VALUES; ++i) values[i] = unit_value(words, i);
-    [[unroll]] for (uint g = 0; g < GROUP; ++g) {
-      const float weight = weights[g * piece_capacity + t] * scale;
-      [[unroll]] for (uint i = 0; i < UNIT_VALUES; ++i) mixed[g * UNIT_VALUES + i] += weight * values[i];
+  if (!is_used) return;
+  const uint n_loads = 4;  // on their way at once
+  for (uint base = lane / V_LANES; base < n; base += n_loads * V_SLOTS) {
+    uvec4 words[n_loads];
+    float scales[n_loads];
+    [[unroll]] for (uint j = 0; j < n_loads; ++j) {
+      const uint t = min(base + j * V_SLOTS, n - 1);
+      const uvec2 page = pages[first_page + t / PAGE_TOKENS];
+      words[j] = load_unit(page, V_BEGIN, t % PAGE_TOKENS, unit);
+      scales[j] = base + j * V_SLOTS < n ? weight_scale(page, t % PAGE_TOKENS, unit) : 0;
+    }
+    [[unroll]] for (uint j = 0; j < n_loads; ++j) {
+      float values[UNIT_VALUES];
+      [[unroll]] for (uint i = 0; i < UNIT_VALUES; ++i) values[i] = unit_value(words[j], i);
+      [[unroll]] for (uint g = 0; g < GROUP; ++g) {
+        const float weight = weights[g * piece_capacity + min(base + j * V_SLOTS, n - 1)] * scales[j];
+        [[unroll]] for (uint i = 0; i < UNIT_VALUES; ++i) mixed[g * UNIT_VALUES + i] += weight * values[i];
+      }
     }
   }
 }
@@ -254,6 +281,10 @@ void main() {
     round_new_row(piece.head);
     sync();
     score_new_row(q_begin, n_held);
+  }
+  if (!IS_LANE) {
+    load_queries(q_begin);
+    sync();
   }
   score_slots(q_begin, first_page, n_held);
   sync();

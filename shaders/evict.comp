@@ -8,6 +8,7 @@
 
 #include "shaders/constants.h"
 
+#define PAGE_QUALIFIER coherent
 #include "shaders/pages.glsl"
 
 layout(local_size_x_id = 0) in;

@@ -14,8 +14,11 @@ layout(constant_id = 3) const uint SCALES_BEGIN = 0;  // from the begin of K or 
 layout(constant_id = 4) const uint TAGS_BEGIN = 1024;
 layout(constant_id = 5) const uint SCORES_BEGIN = 1040;
 
-layout(buffer_reference, std430, buffer_reference_align = 4) buffer PageWords { uint at[]; };
-layout(buffer_reference, std430, buffer_reference_align = 16) buffer PageUnits { uvec4 at[]; };
+#ifndef PAGE_QUALIFIER
+#define PAGE_QUALIFIER  // coherent where lanes read what others have written
+#endif
+layout(buffer_reference, std430, buffer_reference_align = 4) PAGE_QUALIFIER buffer PageWords { uint at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) PAGE_QUALIFIER buffer PageUnits { uvec4 at[]; };
 #ifdef HAS_INT64
 // A software driver loads number by number, whatever their size: halves of units are half the work.
 layout(buffer_reference, std430, buffer_reference_align = 16) buffer PageHalfUnits { u64vec2 at[]; };

@@ -1,3 +1,4 @@
+// Chunks in turn. See upload_arena.h.
 #include "engine/backend/vulkan/upload_arena.h"
 
 #include <algorithm>
