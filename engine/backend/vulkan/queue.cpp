@@ -401,11 +401,15 @@ void Queue::wait_for(uint64_t submission) {
   wait.pSemaphores = &timeline_;
   wait.pValues = &submission;
   const VkResult result = device_.call.vkWaitSemaphores(device_.handle(), &wait, patience_ns);
-  if (result == VK_TIMEOUT) device_failure_ = "the Vulkan device did not finish its work within 30 s and is given up";
+  hangs_ = result == VK_TIMEOUT;
+  if (hangs_) device_failure_ = "the Vulkan device did not finish its work within 30 s and is given up";
   try {
     if (device_failure_.empty()) check(result, "finish its work");
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::device) device_failure_ = error.what();
+    if (error.kind() == ErrorKind::device) {
+      device_failure_ = error.what();
+      device_.call.vkDeviceWaitIdle(device_.handle());  // buffers go now, and some of the work may run yet
+    }
     throw;
   }
   if (!device_failure_.empty()) throw Error(ErrorKind::device, device_failure_);
@@ -466,7 +470,7 @@ void Queue::give_up() {
   failure_ = std::current_exception();
   noted_.clear();  // what is left of it may use what goes now
   noted_ms_ = 0;
-  if (device_failure_.empty()) device_.call.vkDeviceWaitIdle(device_.handle());
+  if (!hangs_) device_.call.vkDeviceWaitIdle(device_.handle());
 }
 
 void Queue::rethrow_failure() {

@@ -143,6 +143,7 @@ class Queue final : public BufferUser {
   bool is_repeating_ = false;
   uint64_t last_submission_ = 0;
   uint64_t completed_ = 0;
+  bool hangs_ = false;
   std::string device_failure_;  // once it is lost or hangs; nothing is tried any more
   std::exception_ptr failure_;  // of work that nobody was there to be told about
   std::unique_ptr<Buffer> staging_;
