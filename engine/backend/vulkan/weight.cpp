@@ -192,7 +192,9 @@ std::unique_ptr<DeviceWeight> VulkanBackend::load_weight(const TensorView& view)
   const size_t row_units = size_t{weight->n_blocks()} * format.n_units * 16;
   const size_t row_words = size_t{weight->n_blocks()} * format.n_words * 4;
   const DeviceFacts& facts = device_.facts();
-  const size_t largest = std::min({facts.max_storage_range, facts.max_allocation_bytes, uint64_t{1} << 30});
+  // A row a lane reads units as texels, of which a view shows so many at most.
+  const uint64_t viewed = is_lane() ? facts.max_texels * 16 : ~uint64_t{0};
+  const size_t largest = std::min({facts.max_storage_range, facts.max_allocation_bytes, viewed, uint64_t{1} << 30});
   const auto rows_per_part = static_cast<int64_t>(largest / std::max(row_units, row_words));
   if (rows_per_part == 0)
     throw Error(ErrorKind::unsupported, "a row of the tensor " + view.name + " is larger than what the Vulkan device " +
