@@ -2,9 +2,11 @@
 // they read and write.
 layout(push_constant) uniform Constants { BatchProductConstants c; };
 layout(binding = 2) readonly buffer Heads { uint heads[]; };
-layout(binding = 3) buffer Y { float y[]; };
 #ifdef IS_SCORES
+layout(binding = 3) writeonly buffer Y { float y[]; };
 layout(binding = 4) readonly buffer Positions { uint positions[]; };  // of held slots
+#else
+layout(binding = 3) buffer Y { float y[]; };
 #endif
 #ifdef IS_MIX
 layout(binding = 4) uniform textureBuffer row_sums;  // AttendSoftmaxConstants

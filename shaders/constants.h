@@ -182,7 +182,6 @@ struct LoadColumnsConstants {
   uint capacity_rows;
   uint pages_per_slab;
   uint page_bytes;
-  uint is_q8;
 };
 
 // Columns of a block of scores: the held slots, padded to whole texels, then turn rows from turn_first on.

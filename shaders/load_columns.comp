@@ -15,8 +15,27 @@ layout(binding = 2) readonly buffer Heads { uint heads[]; };   // VulkanBackend:
 layout(binding = 3) writeonly buffer Values { vec4 values[]; };
 layout(binding = 4) writeonly buffer Positions { uint positions[]; };
 
-#define SLAB(i) slabs[i]
-#include "shaders/held_pages.glsl"
+#include "shaders/pages.glsl"
+
+uvec2 page_address(uint page) {
+  const uvec2 slab = slabs[page / c.pages_per_slab];
+  uint carry;
+  const uint low = uaddCarry(slab.x, page % c.pages_per_slab * c.page_bytes, carry);
+  return uvec2(low, slab.y + carry);
+}
+
+/// Values 4 i … 4 i + 3 of K or V of a slot; zeros behind the last.
+vec4 page_values(uvec2 page, uint part, uint slot, uint i) {
+#ifdef CACHE_Q8
+  const uint bits = PageWords(page).at[part + slot * ROW_WORDS + i];
+  const ivec4 values = ivec4(bits << 24, bits << 16, bits << 8, bits) >> 24;
+  return vec4(values) * unpackHalf2x16(load_scale(page, part, slot, i / 8)).x;
+#else
+  const uint at = part + slot * ROW_WORDS + 2 * i;
+  const vec2 second = 2 * i + 1 < ROW_WORDS ? unpackHalf2x16(PageWords(page).at[at + 1]) : vec2(0);
+  return vec4(unpackHalf2x16(PageWords(page).at[at]), second);
+#endif
+}
 
 vec4 scratch_values(uint row, uint kv_head, uint i) {
   const uint half_at = ((c.is_v != 0 ? c.capacity_rows : 0) + row) * c.row_values + kv_head * c.head_dim + 4 * i;
@@ -29,7 +48,6 @@ void main() {
   const uint i = gl_GlobalInvocationID.x % row_texels, four = gl_GlobalInvocationID.x / row_texels;
   const uint head = gl_WorkGroupID.y, kv_head = c.kv_head + head;
   if (four >= column_texels) return;
-  const PageShape shape = PageShape(c.head_dim, c.is_q8 != 0);
   const uint length = c.is_held != 0 ? min(heads[2 * kv_head], c.first + c.n_columns) : c.first + c.n_columns;
   mat4 block = mat4(0);  // a column a column
   for (uint j = 0; j < 4; ++j) {
@@ -39,11 +57,10 @@ void main() {
       block[j] = scratch_values(at, kv_head, i);
       continue;
     }
-    PageWords page =
-        page_words(heads[heads[2 * kv_head + 1] + at / PAGE_TOKENS], c.pages_per_slab, c.page_bytes);
-    block[j] = page_values(page, shape, c.is_v, at % PAGE_TOKENS, i);
+    const uvec2 page = page_address(heads[heads[2 * kv_head + 1] + at / PAGE_TOKENS]);
+    block[j] = page_values(page, c.is_v != 0 ? V_BEGIN : 0, at % PAGE_TOKENS, i);
     if (c.has_positions != 0 && i == 0)
-      positions[head * c.positions_stride + at] = page_position(page, shape, at % PAGE_TOKENS);
+      positions[head * c.positions_stride + at] = PageWords(page).at[TAGS_BEGIN + at % PAGE_TOKENS] & 0x3fffffffu;
   }
   const uint stride = c.stride;
   if (c.is_transposed != 0) {

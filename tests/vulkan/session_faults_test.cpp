@@ -1,5 +1,7 @@
 // A conversation on a device whose calls fail: nobody crashes, nothing is left behind, and the next turn works, on this
 // backend or on the next.
+#include <cstdlib>
+
 #include "engine/backend/vulkan/vulkan_backend.h"
 #include "engine/run/restartable_backend.h"
 #include "tests/run/tiny_session.h"
@@ -13,6 +15,11 @@ using headroom::test::random_ids;
 using headroom::test::tiny;
 
 constexpr int32_t n_prompt = 40, n_answer = 5;
+#ifdef __SANITIZE_ADDRESS__
+constexpr int usual_step = 97;
+#else
+constexpr int usual_step = 19;
+#endif
 
 /// Backends of this process have failing calls while it lives; Vulkan is back afterwards, whatever became of it.
 class FailingDevices {
@@ -103,10 +110,15 @@ TEST_CASE("a conversation survives any call that fails") {
   if (!has_device()) return;
   const Model model = tiny(Architecture::llama);
   const std::vector<std::vector<TokenId>> expected{expected_turn(model, 1), expected_turn(model, 2)};
-  for (const VkResult result : {VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_DEVICE_LOST}) {
-    int n = 0;
-    while (converse(model, expected, result, n)) ++n;
-    CHECK(n > 100);
+  // All of them are some thousand conversations; HEADROOM_ALL_FAULTS=1 has them.
+  const bool has_time = std::getenv("HEADROOM_ALL_FAULTS") != nullptr;
+  constexpr VkResult results[] = {VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_DEVICE_LOST};
+  for (int i = 0; i < 3; ++i) {
+    const int step = has_time ? 1 : usual_step;
+    int n = has_time ? 0 : i * usual_step / 3;
+    while (converse(model, expected, results[i], n)) n += step;
+    CHECK(n > 300);
+    if (has_time) WARN(n << " calls that may fail");
   }
 }
 

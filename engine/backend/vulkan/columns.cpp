@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "engine/backend/vulkan/backend_state.h"
+#include "engine/backend/vulkan/page_words.h"
 
 namespace headroom::vulkan {
 namespace {
@@ -49,28 +50,27 @@ Use VulkanBackend::slab_table_use(const Buffer& stand_in) const {
 void VulkanBackend::load_columns(const ColumnRange& range, const KvScratch& kv, const Buffer& table,
                                  const Buffer& values, const Buffer& positions) {
   assert(values.size_bytes() >= range.bytes());
-  const PageLayout layout = slabs_.layout();
-  assert(!range.is_held || layout.head_dim == range.head_dim);
-  const LoadColumnsConstants constants{
-      .kv_head = static_cast<uint>(range.kv_head),
-      .head_dim = static_cast<uint>(range.head_dim),
-      .n_columns = static_cast<uint>(range.count),
-      .first = static_cast<uint>(range.first),
-      .is_held = range.is_held ? 1u : 0u,
-      .is_v = range.is_v ? 1u : 0u,
-      .is_transposed = range.is_transposed ? 1u : 0u,
-      .stride = range.stride(),
-      .has_positions = range.is_held && range.positions_stride > 0 ? 1u : 0u,
-      .positions_stride = static_cast<uint>(range.positions_stride),
-      .row_values = static_cast<uint>(kv.row_values),
-      .capacity_rows = static_cast<uint>(kv.capacity_rows),
-      .pages_per_slab = range.is_held ? static_cast<uint>(layout.pages_per_slab()) : 1u,
-      .page_bytes = range.is_held ? static_cast<uint>(layout.page_bytes()) : 0u,
-      .is_q8 = layout.type == CacheType::q8_0 ? 1u : 0u};
+  // The scratch needs no more of a layout than the size of its heads.
+  const PageLayout layout = range.is_held ? slabs_.layout() : PageLayout{range.head_dim};
+  assert(layout.head_dim == range.head_dim);
+  const LoadColumnsConstants constants{.kv_head = static_cast<uint>(range.kv_head),
+                                       .head_dim = static_cast<uint>(range.head_dim),
+                                       .n_columns = static_cast<uint>(range.count),
+                                       .first = static_cast<uint>(range.first),
+                                       .is_held = range.is_held ? 1u : 0u,
+                                       .is_v = range.is_v ? 1u : 0u,
+                                       .is_transposed = range.is_transposed ? 1u : 0u,
+                                       .stride = range.stride(),
+                                       .has_positions = range.is_held && range.positions_stride > 0 ? 1u : 0u,
+                                       .positions_stride = static_cast<uint>(range.positions_stride),
+                                       .row_values = static_cast<uint>(kv.row_values),
+                                       .capacity_rows = static_cast<uint>(kv.capacity_rows),
+                                       .pages_per_slab = static_cast<uint>(layout.pages_per_slab()),
+                                       .page_bytes = static_cast<uint>(layout.page_bytes())};
   const int64_t n_threads = int64_t{range.texels()} * groups_for(range.head_dim, 4);
   queue_.dispatch(
-      programs_.get("load_columns"), {groups_for(n_threads, load_group), static_cast<uint32_t>(range.n_kv_heads), 1},
-      words(constants),
+      programs_.get(std::string("load_columns.") + page_variant(layout), page_constants(layout, 0)),
+      {groups_for(n_threads, load_group), static_cast<uint32_t>(range.n_kv_heads), 1}, words(constants),
       {Use(buffer_of(*kv.buffer)), slab_table_use(table), Use(table), Use(values, 0, range.bytes()), Use(positions)},
       cost_ms(8.0 * range.count * range.head_dim * range.n_kv_heads), range.is_held ? Pages::read : Pages::none);
 }

@@ -114,8 +114,9 @@ DeviceFacts ask(VkPhysicalDevice device) {
 
   uint32_t timestamp_bits = 0;
   const int family = find_queue_family(device, timestamp_bits);
-  constexpr VkSubgroupFeatureFlags needed_subgroup =
-      VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT | VK_SUBGROUP_FEATURE_BALLOT_BIT;
+  constexpr VkSubgroupFeatureFlags needed_subgroup = VK_SUBGROUP_FEATURE_BASIC_BIT |
+                                                     VK_SUBGROUP_FEATURE_ARITHMETIC_BIT |
+                                                     VK_SUBGROUP_FEATURE_BALLOT_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
   if (family < 0)
     facts.refusal = "it has no queue that computes";
   else if (features12.bufferDeviceAddress != VK_TRUE)

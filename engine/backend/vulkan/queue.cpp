@@ -93,8 +93,7 @@ Queue::Queue(Device& device, Memory& memory) : device_(device), memory_(memory) 
 
 Queue::~Queue() {
   const VolkDeviceTable& call = device_.call;
-  if (device_failure_.empty())
-    call.vkDeviceWaitIdle(device_.handle());  // whatever it says, there is nothing more to do
+  if (!hangs_) call.vkDeviceWaitIdle(device_.handle());  // whatever it says, there is nothing more to do
   completed_ = last_submission_;
   noted_.clear();
   staging_.reset();
