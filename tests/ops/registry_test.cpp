@@ -1,6 +1,7 @@
 // The registry: which backends are offered, and that a choice by name or by HEADROOM_BACKEND takes effect.
 #include <cstdlib>
 
+#include "engine/backend/self_test.h"
 #include "engine/base/error.h"
 #include "tests/ops/backend_fixture.h"
 
@@ -33,18 +34,37 @@ class BackendVariable {
 
 TEST_CASE("devices are listed in order of preference, with a reason for each that is skipped") {
   const std::vector<DeviceEntry> devices = list_devices();
-  REQUIRE(devices.size() == 3);
-  CHECK(devices[0].backend == "cuda");
-  CHECK(devices[1].backend == "vulkan");
-  CHECK(devices[2].backend == "cpu");
-  for (const DeviceEntry& device : devices) CHECK(device.available == device.skip_reason.empty());
-  CHECK(devices[2].available);
-  CHECK_THAT(devices[2].device, Catch::Contains("thread"));
+  REQUIRE(devices.size() >= 3);
+  CHECK(devices.front().backend == "cuda");
+  CHECK(devices.back().backend == "cpu");
+  for (size_t i = 1; i + 1 < devices.size(); ++i) CHECK(devices[i].backend == "vulkan");
+  for (const DeviceEntry& device : devices) CHECK((device.available || !device.skip_reason.empty()));
+  CHECK(devices.back().available);
+  CHECK(devices.back().skip_reason.empty());
+  CHECK_THAT(devices.back().device, Catch::Contains("thread"));
 }
 
-TEST_CASE("the first available backend is taken where nobody asks for another") {
+TEST_CASE("the first backend that is not skipped is taken where nobody asks for another") {
   const BackendVariable variable(nullptr);
-  CHECK(make_backend({})->info().name == "cpu");
+  const std::vector<DeviceEntry> devices = list_devices();
+  const auto first = std::find_if(devices.begin(), devices.end(), [](const auto& d) { return d.skip_reason.empty(); });
+  CHECK(make_backend({})->info().name == first->backend);
+}
+
+TEST_CASE("the self-test passes a backend that is right, and names the operation that is wrong") {
+  CHECK(self_test(*cpu(), *reference()).empty());
+  CHECK_THAT(self_test(*cpu(), *cpu()), Catch::Equals(""));
+}
+
+TEST_CASE("a backend that was given up is skipped with the reason, until that is taken back") {
+  give_up_backend("vulkan", "its device burns");
+  CHECK(list_devices()[1].skip_reason == "its device burns");
+  CHECK_FALSE(list_devices()[1].available);
+  CHECK_THROWS_WITH(make_backend({.name = "vulkan"}), Catch::Contains("its device burns"));
+  CHECK(next_backend("cuda") == "cpu");
+  CHECK(next_backend("vulkan") == "cpu");
+  give_up_backend("vulkan", "");
+  CHECK(list_devices()[1].skip_reason != "its device burns");
 }
 
 TEST_CASE("HEADROOM_BACKEND overrides the order, a name overrides both") {

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <random>
 
-#include "engine/backend/registry.h"
 #include "engine/run/session.h"
+#include "tests/support/backends.h"
 #include "tests/support/tiny_model.h"
 
 using namespace headroom;
@@ -31,7 +31,10 @@ double largest_error(std::span<const float> found, const std::vector<double>& ex
   return error / largest;
 }
 
+constexpr const char* fast_backends[] = {"cpu", "vulkan-lane", "vulkan-subgroup"};
+
 void check_against_oracle(const test::TinyModelOptions& options, const std::string& backend_name) {
+  if (!test::is_there(backend_name)) return;
   const std::vector<std::byte> bytes = test::make_tiny_model(options).bytes();
   const Model model(load_model_file(GgufFile::from_bytes(bytes, "tiny.gguf")));
   const ModelFile file = load_model_file(GgufFile::from_bytes(bytes, "tiny.gguf"));
@@ -44,8 +47,7 @@ void check_against_oracle(const test::TinyModelOptions& options, const std::stri
   above_one.threshold = 1.01;
   for (const CacheConfig& cache : {*find_cache_config("full"), above_one}) {
     CAPTURE(cache.name, backend_name);
-    const std::unique_ptr<Backend> backend = make_backend({.name = backend_name, .n_threads = 2});
-    Session session(model, *backend, {.cache = cache, .n_ctx = 0});
+    Session session(model, test::shared_small_backend(backend_name), {.cache = cache, .n_ctx = 0});
     TurnObserver silent;
     CHECK(largest_error(session.prefill(std::span(ids).first(n_prompt), silent), expected[n_prompt - 1]) < 2e-3);
     for (size_t i = n_prompt; i < ids.size(); ++i) {
@@ -59,20 +61,23 @@ void check_against_oracle(const test::TinyModelOptions& options, const std::stri
 }  // namespace
 
 TEST_CASE("full-cache logits equal a dense oracle: llama") {
-  check_against_oracle(test::tiny_model_options(Architecture::llama), "cpu");
+  for (const char* backend : fast_backends)
+    check_against_oracle(test::tiny_model_options(Architecture::llama), backend);
   check_against_oracle(test::tiny_model_options(Architecture::llama), "cpu-reference");
 }
 
 TEST_CASE("full-cache logits equal a dense oracle: llama with rope factors") {
   test::TinyModelOptions options = test::tiny_model_options(Architecture::llama);
   options.rope_factors = true;
-  check_against_oracle(options, "cpu");
+  for (const char* backend : fast_backends) check_against_oracle(options, backend);
 }
 
 TEST_CASE("full-cache logits equal a dense oracle: qwen2") {
-  check_against_oracle(test::tiny_model_options(Architecture::qwen2), "cpu");
+  for (const char* backend : fast_backends)
+    check_against_oracle(test::tiny_model_options(Architecture::qwen2), backend);
 }
 
 TEST_CASE("full-cache logits equal a dense oracle: gemma3") {
-  check_against_oracle(test::tiny_model_options(Architecture::gemma3), "cpu");
+  for (const char* backend : fast_backends)
+    check_against_oracle(test::tiny_model_options(Architecture::gemma3), backend);
 }

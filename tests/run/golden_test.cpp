@@ -11,6 +11,7 @@
 
 #include "engine/backend/registry.h"
 #include "engine/run/session.h"
+#include "tests/support/backends.h"
 #include "tests/support/model_paths.h"
 
 using namespace headroom;
@@ -30,12 +31,21 @@ std::string read_text(const std::string& name) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+/// The backend that the program takes by itself, and Vulkan where a real model on it does not take minutes.
+std::vector<std::string> backends() {
+#ifndef __SANITIZE_ADDRESS__
+  if (test::is_there("vulkan")) return {"", "vulkan"};
+#endif
+  return {""};
+}
+
 /// A session on a backend of its own: a backend holds the pages of one cache.
 struct Chat {
-  std::unique_ptr<Backend> backend = make_backend({});
+  std::unique_ptr<Backend> backend;
   Session session;
-  Chat(const Model& model, const std::string& config)
-      : session(model, *backend, {.cache = *find_cache_config(config), .n_ctx = 0}) {}
+  Chat(const Model& model, const std::string& config, const std::string& backend_name)
+      : backend(make_backend({.name = backend_name})),
+        session(model, *backend, {.cache = *find_cache_config(config), .n_ctx = 0}) {}
 };
 
 /// One model, loaded once a test program.
@@ -152,8 +162,9 @@ void check_top(std::span<const float> logits, const json& golden_top) {
 }
 
 /// Free running with the full cache: equal up to the first near tie.
-void check_greedy_text(const Model& model, const std::vector<TokenId>& ids, const json& golden) {
-  Chat chat(model, "full");
+void check_greedy_text(const Model& model, const std::vector<TokenId>& ids, const json& golden,
+                       const std::string& backend) {
+  Chat chat(model, "full", backend);
   TurnOptions options;
   options.sampler.temperature = 0;
   options.max_tokens = static_cast<int32_t>(golden["full_greedy_ids"].size());
@@ -166,13 +177,13 @@ void check_greedy_text(const Model& model, const std::vector<TokenId>& ids, cons
   }
 }
 
-void check_golden(const Model& model, const std::string& name) {
+void check_golden(const Model& model, const std::string& name, const std::string& backend) {
   const json golden = read_json(name + ".golden.json");
   const auto ids = read_json(name + ".ids.json").get<std::vector<TokenId>>();
   CHECK(encode_raw(model, read_text(name + ".prompt.txt"), true) == ids);
 
   TurnObserver silent;
-  Chat full_chat(model, "full"), fastgen_chat(model, "paper");
+  Chat full_chat(model, "full", backend), fastgen_chat(model, "paper", backend);
   Session &full = full_chat.session, &fastgen = fastgen_chat.session;
   std::vector<float> full_logits, fastgen_logits;
   const auto keep = [](std::vector<float>& to, std::span<const float> from) { to.assign(from.begin(), from.end()); };
@@ -207,37 +218,42 @@ void check_golden(const Model& model, const std::string& name) {
     check_heads(fastgen.cache_state(), golden["turn2"]["heads"], {});
     check_top(fastgen_logits, golden["turn2"]["first_top5"]);
   }
-  check_greedy_text(model, ids, golden);
+  check_greedy_text(model, ids, golden, backend);
 }
 
 }  // namespace
 
 TEST_CASE("SmolLM2 agrees with the reference on a short question") {
-  if (const Model* model = load(test::smollm2_file)) check_golden(*model, "smollm2_qa_short");
+  const std::string backend = GENERATE(from_range(backends()));
+  if (const Model* model = load(test::smollm2_file)) check_golden(*model, "smollm2_qa_short", backend);
 }
 
 TEST_CASE("SmolLM2 agrees with the reference on a chat and its second turn") {
-  if (const Model* model = load(test::smollm2_file)) check_golden(*model, "smollm2_chat_multi");
+  const std::string backend = GENERATE(from_range(backends()));
+  if (const Model* model = load(test::smollm2_file)) check_golden(*model, "smollm2_chat_multi", backend);
 }
 
 // Long texts and larger models take too long where every access is checked (minutes each with AVX2 alone); the two
 // above go the same ways.
 #ifndef __SANITIZE_ADDRESS__
 TEST_CASE("SmolLM2 agrees with the reference on a document") {
-  if (const Model* model = load(test::smollm2_file)) check_golden(*model, "smollm2_doc_600");
+  const std::string backend = GENERATE(from_range(backends()));
+  if (const Model* model = load(test::smollm2_file)) check_golden(*model, "smollm2_doc_600", backend);
 }
 
 TEST_CASE("Gemma 3 agrees with the reference beyond its sliding window") {
-  if (const Model* model = load(test::gemma3_file)) check_golden(*model, "gemma3_long");
+  const std::string backend = GENERATE(from_range(backends()));
+  if (const Model* model = load(test::gemma3_file)) check_golden(*model, "gemma3_long", backend);
 }
 
 TEST_CASE("Qwen2.5 writes llama.cpp's greedy text") {
+  const std::string backend = GENERATE(from_range(backends()));
   const Model* model = load(test::qwen2_file);
   if (model == nullptr) return;
   for (const json& golden : read_json("qwen2_greedy.json")) {
     const auto ids = golden["ids"].get<std::vector<TokenId>>();
     CHECK(encode_raw(*model, golden["prompt"].get<std::string>(), true) == ids);
-    check_greedy_text(*model, ids, golden);
+    check_greedy_text(*model, ids, golden, backend);
   }
 }
 

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <random>
 
-#include "engine/backend/registry.h"
 #include "engine/kv/expected.h"
 #include "engine/run/kv_store.h"
+#include "tests/support/backends.h"
 #include "tests/support/fastgen_simulation.h"
 
 using namespace headroom;
@@ -25,9 +25,9 @@ class Conversation {
  public:
   Conversation(const std::string& backend_name, const CacheConfig& config, int32_t window, uint64_t seed)
       : random_(seed),
-        backend_(make_backend({.name = backend_name, .n_threads = 2})),
+        backend_(test::shared_small_backend(backend_name)),
         model_(make_config(window)),
-        store_(model_, *backend_, config),
+        store_(model_, backend_, config),
         simulation_(config, window) {}
 
   void turn(int32_t n_new) {
@@ -49,16 +49,16 @@ class Conversation {
     store_.begin_prefill(tags);
     const PrefillMeasures measures = store_.measures(n_new);
     const int32_t n_held = store_.longest_head(0), n_columns = n_held + n_new;
-    auto buffer = backend_->allocate(sizeof(float) * static_cast<size_t>(5 * n_group * n_columns));
+    auto buffer = backend_.allocate(sizeof(float) * static_cast<size_t>(5 * n_group * n_columns));
     int32_t n_placed = 0;
     const auto place = [&](bool wanted, int32_t n_rows) {
       if (!wanted) return Matrix{};
       const Matrix matrix{buffer.get(), int64_t{n_placed} * n_columns, n_rows, n_columns, n_columns};
       n_placed += n_rows;
-      backend_->fill_zero(matrix);
+      backend_.fill_zero(matrix);
       return matrix;
     };
-    auto scratch_buffer = backend_->allocate(static_cast<size_t>(2 * n_new * head_dim * 2));
+    auto scratch_buffer = backend_.allocate(static_cast<size_t>(2 * n_new * head_dim * 2));
     const KvScratch scratch{scratch_buffer.get(), n_new, head_dim};
     LayerPrefill layer{.layer = 0,
                        .kv = scratch,
@@ -70,8 +70,8 @@ class Conversation {
                        .logits = place(measures.expected, n_group),
                        .norms = place(measures.expected, 1)};
     auto q_buffer = upload(q), k_buffer = upload(k), v_buffer = upload(v), out_buffer = upload(q);
-    backend_->store_kv({k_buffer.get(), 0, n_new, head_dim, head_dim}, {v_buffer.get(), 0, n_new, head_dim, head_dim},
-                       scratch, 0);
+    backend_.store_kv({k_buffer.get(), 0, n_new, head_dim, head_dim}, {v_buffer.get(), 0, n_new, head_dim, head_dim},
+                      scratch, 0);
     const std::vector<HeadView> views = store_.head_views(0);
     const KeepRule local = make_keep_rule(Policy{Policy::local}, n_total, model_.layers[0].window,
                                           store_.config().r_local, store_.config().r_frequent);
@@ -79,21 +79,21 @@ class Conversation {
     const Matrix all_out{out_buffer.get(), 0, n_new, n_group * head_dim, n_group * head_dim};
     for (int32_t first = 0; first < n_new; first += 50) {
       const int32_t n = std::min(50, n_new - first);
-      backend_->attend_prefill({.q = all_q.rows(first, n),
-                                .kv = scratch,
-                                .held = views,
-                                .n_held_columns = n_held,
-                                .first_row = first,
-                                .position0 = position0,
-                                .window = model_.layers[0].window,
-                                .head_dim = head_dim,
-                                .scale = 1,
-                                .out = all_out.rows(first, n),
-                                .col = layer.col,
-                                .win = layer.win,
-                                .recent = layer.recent,
-                                .win_tokens = {n_total - local.local_from},
-                                .recent_from = n_new - n_recent_rows});
+      backend_.attend_prefill({.q = all_q.rows(first, n),
+                               .kv = scratch,
+                               .held = views,
+                               .n_held_columns = n_held,
+                               .first_row = first,
+                               .position0 = position0,
+                               .window = model_.layers[0].window,
+                               .head_dim = head_dim,
+                               .scale = 1,
+                               .out = all_out.rows(first, n),
+                               .col = layer.col,
+                               .win = layer.win,
+                               .recent = layer.recent,
+                               .win_tokens = {n_total - local.local_from},
+                               .recent_from = n_new - n_recent_rows});
     }
     if (measures.expected) expect(all_q, views, layer);
     store_.compact_layer(layer);
@@ -122,10 +122,10 @@ class Conversation {
     auto held = simulation_.held();
     auto q_buffer = upload(q), k_buffer = upload(keys_.back()), v_buffer = upload(v), out_buffer = upload(q);
     store_.begin_step(token_class);
-    backend_->attend_decode(0, {q_buffer.get(), 0, 1, n_group * head_dim, n_group * head_dim},
-                            {k_buffer.get(), 0, 1, head_dim, head_dim}, {v_buffer.get(), 0, 1, head_dim, head_dim}, 1,
-                            {out_buffer.get(), 0, 1, n_group * head_dim, n_group * head_dim});
-    backend_->evict(0);
+    backend_.attend_decode(0, {q_buffer.get(), 0, 1, n_group * head_dim, n_group * head_dim},
+                           {k_buffer.get(), 0, 1, head_dim, head_dim}, {v_buffer.get(), 0, 1, head_dim, head_dim}, 1,
+                           {out_buffer.get(), 0, 1, n_group * head_dim, n_group * head_dim});
+    backend_.evict(0);
     store_.finish_step();
     values_.insert(values_.end(), v.begin(), v.end());
 
@@ -166,8 +166,8 @@ class Conversation {
   }
 
   std::unique_ptr<DeviceBuffer> upload(const Row& row) {
-    auto buffer = backend_->allocate(row.size() * sizeof(float));
-    backend_->upload(*buffer, 0, std::as_bytes(std::span(row)));
+    auto buffer = backend_.allocate(row.size() * sizeof(float));
+    backend_.upload(*buffer, 0, std::as_bytes(std::span(row)));
     return buffer;
   }
 
@@ -193,20 +193,20 @@ class Conversation {
     const size_t n_moments = static_cast<size_t>(QueryMoments::values(head_dim));
     Row moments(n_group * n_moments), queries(n_group * head_dim * (head_dim + 1));
     auto moments_buffer = upload(moments);
-    backend_->add_query_moments(q, head_dim, {moments_buffer.get()});
-    backend_->download(*moments_buffer, 0, std::as_writable_bytes(std::span(moments)));
+    backend_.add_query_moments(q, head_dim, {moments_buffer.get()});
+    backend_.download(*moments_buffer, 0, std::as_writable_bytes(std::span(moments)));
     for (size_t g = 0; g < n_group; ++g)
       expect_queries(std::span(moments).subspan(g * n_moments, n_moments), head_dim, q.n_rows, RopeStyle::halves, {}, 1,
                      std::span(queries).subspan(g * head_dim * (head_dim + 1), head_dim * (head_dim + 1)));
     auto queries_buffer = upload(queries);
-    backend_->expected_attention({.queries = queries_buffer.get(),
-                                  .kv = layer.kv,
-                                  .n_rows = q.n_rows,
-                                  .held = held,
-                                  .n_held_columns = layer.n_held_columns,
-                                  .head_dim = head_dim,
-                                  .logits = layer.logits,
-                                  .norms = layer.norms});
+    backend_.expected_attention({.queries = queries_buffer.get(),
+                                 .kv = layer.kv,
+                                 .n_rows = q.n_rows,
+                                 .held = held,
+                                 .n_held_columns = layer.n_held_columns,
+                                 .head_dim = head_dim,
+                                 .logits = layer.logits,
+                                 .norms = layer.norms});
   }
 
   /// The same by its definition, over the positions that the simulation holds and the new ones; q: of n_new rows.
@@ -265,7 +265,7 @@ class Conversation {
   }
 
   std::mt19937_64 random_;
-  std::unique_ptr<Backend> backend_;
+  Backend& backend_;
   ModelConfig model_;
   KvStore store_;
   test::FastGenSimulation simulation_;
@@ -276,7 +276,8 @@ class Conversation {
 }  // namespace
 
 TEST_CASE("kept sets equal the simulation after prefill, 64 tokens, and two more turns") {
-  const std::string backend = GENERATE("cpu", "cpu-reference");
+  const std::string backend = GENERATE("cpu", "cpu-reference", "vulkan-lane", "vulkan-subgroup");
+  if (!test::is_there(backend)) return;
   const std::string name = GENERATE(from_range(cache_config_names()));
   const int32_t window = GENERATE(0, 40);
   const double threshold = GENERATE(0.95, 0.6, 0.3);

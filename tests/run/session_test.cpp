@@ -9,6 +9,7 @@
 #include "engine/backend/cpu/cpu_backend.h"
 #include "engine/backend/registry.h"
 #include "engine/base/error.h"
+#include "tests/support/backends.h"
 #include "tests/support/tiny_model.h"
 
 using namespace headroom;
@@ -34,9 +35,15 @@ Model many_heads() {
   return Model(load_model_file(GgufFile::from_bytes(bytes, "tiny.gguf")));
 }
 
+/// What fixtures compute on: each test that sets it runs once for each.
+std::string tested_backend = "cpu";
+std::vector<std::string> backends() {
+  return test::is_there("vulkan") ? std::vector<std::string>{"cpu", "vulkan-lane"} : std::vector<std::string>{"cpu"};
+}
+
 struct Fixture {
   Model model;
-  std::unique_ptr<Backend> backend = make_backend({.name = "cpu", .n_threads = 2});
+  std::unique_ptr<Backend> backend = make_backend({.name = tested_backend, .n_threads = 2});
   Session session;
   TurnObserver silent;
 
@@ -72,6 +79,7 @@ struct StopAfter : TurnObserver {
 }  // namespace
 
 TEST_CASE("a later turn continues the cache and prefills only what is new") {
+  tested_backend = GENERATE(from_range(backends()));
   Fixture f;
   std::vector<ChatMessage> messages;
   const TurnResult first = f.say(messages, long_text);
@@ -85,6 +93,7 @@ TEST_CASE("a later turn continues the cache and prefills only what is new") {
 
 TEST_CASE("undoing a turn restores every head bit for bit") {
   const Architecture architecture = GENERATE(Architecture::llama, Architecture::gemma3);
+  tested_backend = GENERATE(from_range(backends()));
   Fixture f(GENERATE("paper", "h2o", "full"), architecture);
   std::vector<ChatMessage> messages;
   f.say(messages, long_text, 40);
@@ -100,6 +109,7 @@ TEST_CASE("undoing a turn restores every head bit for bit") {
 }
 
 TEST_CASE("another answer to the same message starts from the same state, without a prefill") {
+  tested_backend = GENERATE(from_range(backends()));
   Fixture f;
   std::vector<ChatMessage> messages;
   f.say(messages, long_text, 20);
@@ -115,6 +125,7 @@ TEST_CASE("another answer to the same message starts from the same state, withou
 }
 
 TEST_CASE("an edited last message undoes its turn; an edited earlier one re-encodes") {
+  tested_backend = GENERATE(from_range(backends()));
   Fixture f;
   std::vector<ChatMessage> messages;
   f.say(messages, long_text);
@@ -133,6 +144,7 @@ TEST_CASE("an edited last message undoes its turn; an edited earlier one re-enco
 }
 
 TEST_CASE("re-encoding gives the same cache as a first turn") {
+  tested_backend = GENERATE(from_range(backends()));
   Fixture f, fresh;
   std::vector<ChatMessage> messages;
   f.say(messages, "Something else entirely.");
@@ -143,6 +155,7 @@ TEST_CASE("re-encoding gives the same cache as a first turn") {
 }
 
 TEST_CASE("a cancelled prefill leaves the cache as it was") {
+  tested_backend = GENERATE(from_range(backends()));
   Fixture f;
   std::vector<ChatMessage> messages;
   f.say(messages, long_text);
@@ -157,6 +170,7 @@ TEST_CASE("a cancelled prefill leaves the cache as it was") {
 }
 
 TEST_CASE("a prefill on its own that is stopped is an error, and leaves the cache as it was") {
+  tested_backend = GENERATE(from_range(backends()));
   Fixture f;
   StopAfter in_second_layer(1);
   CHECK_THROWS_WITH(f.session.prefill(std::vector<TokenId>(40, 9), in_second_layer), Contains("stopped"));
@@ -165,6 +179,7 @@ TEST_CASE("a prefill on its own that is stopped is an error, and leaves the cach
 }
 
 TEST_CASE("a cancelled answer keeps what was written, and the chat goes on") {
+  tested_backend = GENERATE(from_range(backends()));
   Fixture f;
   std::vector<ChatMessage> messages{{"user", long_text, {}}};
   StopAfter observer(2 + 5);  // two layers, five tokens
@@ -219,6 +234,7 @@ TEST_CASE("memory that runs out during a prefill leaves the conversation usable"
 }
 
 TEST_CASE("counters are exact: pages of all heads, and nothing after clear") {
+  tested_backend = GENERATE(from_range(backends()));
   Fixture f;
   std::vector<ChatMessage> messages;
   f.say(messages, long_text, 30);
@@ -238,6 +254,7 @@ TEST_CASE("counters are exact: pages of all heads, and nothing after clear") {
 }
 
 TEST_CASE("stop strings end the answer before them") {
+  tested_backend = GENERATE(from_range(backends()));
   Fixture f;
   std::vector<ChatMessage> messages{{"user", long_text, {}}};
   const TurnResult free_run = f.session.run_turn(messages, Fixture::options(30), f.silent);
@@ -250,6 +267,7 @@ TEST_CASE("stop strings end the answer before them") {
 }
 
 TEST_CASE("a changed configuration rebuilds the cache at the next turn") {
+  tested_backend = GENERATE(from_range(backends()));
   Fixture f;
   std::vector<ChatMessage> messages;
   f.say(messages, long_text);
