@@ -59,7 +59,8 @@ TEST_CASE("the validation layer sees a missing barrier") {
 
 TEST_CASE("the validation layer has nothing to say about programs, memory and queue") {
   if (!has_layer()) return;
-  const ChildResult result = run_child(validating, "'~the validation layer*' '~any call*' '~a conversation*' '~a child*'");
+  const ChildResult result =
+      run_child(validating, "'~the validation layer*' '~any call*' '~a conversation*' '~a child*'");
   CHECK(result.status == 0);
   CHECK(messages_of(result.output) == std::vector<std::string>{});
 }
