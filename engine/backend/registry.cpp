@@ -41,6 +41,10 @@ class GivenUp {
 };
 GivenUp given_up;
 
+std::string memory_text(int64_t left_bytes) {
+  return left_bytes < 0 ? "" : ", " + std::to_string(left_bytes >> 20) + " MiB free";
+}
+
 std::vector<DeviceEntry> list_vulkan() {
   std::vector<DeviceEntry> entries;
   if (const std::string reason = given_up.reason("vulkan"); !reason.empty())
@@ -50,7 +54,7 @@ std::vector<DeviceEntry> list_vulkan() {
       const bool is_first = entries.empty();
       const std::string& refusal = device.refusal;
       entries.push_back({.backend = "vulkan",
-                         .device = device.device + " (" + device.kind + ")",
+                         .device = device.device + " (" + device.kind + memory_text(device.memory_left_bytes) + ")",
                          .available = is_first && refusal.empty(),
                          .skip_reason = !refusal.empty()     ? refusal
                                         : !is_first          ? "the device above is preferred"

@@ -237,8 +237,8 @@ TEST_CASE("SmolLM2 agrees with the reference on a chat and its second turn") {
 // above go the same ways.
 #ifndef __SANITIZE_ADDRESS__
 TEST_CASE("SmolLM2 agrees with the reference on a document") {
-  const std::string backend = GENERATE(from_range(backends()));
-  if (const Model* model = load(test::smollm2_file)) check_golden(*model, "smollm2_doc_600", backend);
+  // On Vulkan's software driver it takes a minute: HEADROOM_BACKEND=vulkan has it.
+  if (const Model* model = load(test::smollm2_file)) check_golden(*model, "smollm2_doc_600", "");
 }
 
 TEST_CASE("Gemma 3 agrees with the reference beyond its sliding window") {

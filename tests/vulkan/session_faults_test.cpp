@@ -106,6 +106,20 @@ bool converse(const Model& model, const std::vector<std::vector<TokenId>>& expec
 
 }  // namespace
 
+TEST_CASE("two turns on both variants are those of the CPU") {
+  if (!has_device()) return;
+  for (const Architecture architecture : {Architecture::llama, Architecture::gemma3}) {
+    const Model model = tiny(architecture);
+    for (const char* name : {"vulkan-lane", "vulkan-subgroup"}) {
+      INFO(name);
+      const auto backend = make_backend({.name = name});
+      Session session(model, *backend, session_options());
+      CHECK(turn(session, 1) == expected_turn(model, 1));
+      CHECK(turn(session, 2) == expected_turn(model, 2));
+    }
+  }
+}
+
 TEST_CASE("a conversation survives any call that fails") {
   if (!has_device()) return;
   const Model model = tiny(Architecture::llama);

@@ -202,6 +202,7 @@ class VulkanBackend final : public Backend {
   void attend_rows(const AttendPrefill& args, const Buffer& table, const AttendPiece& piece);
   /// A buffer for an operation's own use, at least so large; the same from call to call.
   const Buffer& scratch(const std::string& name, size_t bytes);
+  void release_prompt_scratch();
   void reserve_step(size_t bytes);
   const Buffer& step_buffer() const { return *step_buffer_; }
   /// The words of StepState, for shaders that serve prefill and step alike.
@@ -223,7 +224,11 @@ class VulkanBackend final : public Backend {
   BackendInfo info_;
   bool is_lane_;
   double gflops_;
-  std::map<std::string, std::unique_ptr<Buffer>> scratch_;
+  struct Scratch {
+    std::unique_ptr<Buffer> buffer;
+    bool serves_steps = false;
+  };
+  std::map<std::string, Scratch> scratch_;
   std::array<std::vector<uint32_t>, 4> head_tables_;  // what the last ones were made of
   size_t next_head_table_ = 0;
   SlabTable slabs_;

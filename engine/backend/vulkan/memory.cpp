@@ -14,6 +14,22 @@ std::string mib(uint64_t bytes) {
 
 }  // namespace
 
+int64_t memory_left_bytes(const DeviceFacts& facts, VkPhysicalDevice device) {
+  if (!facts.has_memory_budget) return -1;
+  VkPhysicalDeviceMemoryBudgetPropertiesEXT budget{};
+  budget.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT;
+  VkPhysicalDeviceMemoryProperties2 properties{};
+  properties.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2;
+  properties.pNext = &budget;
+  vkGetPhysicalDeviceMemoryProperties2(device, &properties);
+  int64_t left = 0;
+  for (uint32_t heap = 0; heap < properties.memoryProperties.memoryHeapCount; ++heap)
+    if ((properties.memoryProperties.memoryHeaps[heap].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) != 0)
+      left =
+          std::max(left, static_cast<int64_t>(budget.heapBudget[heap]) - static_cast<int64_t>(budget.heapUsage[heap]));
+  return left;
+}
+
 Buffer::~Buffer() {
   if (memory_.user_ != nullptr) memory_.user_->release(*this);
   const VolkDeviceTable& call = memory_.device_.call;
@@ -81,25 +97,13 @@ std::unique_ptr<Buffer> Memory::allocate(size_t bytes, MemoryUse use) {
   return buffer;
 }
 
-int64_t Memory::budget_left_bytes() const {
-  if (!device_.facts().has_memory_budget) return -1;
-  VkPhysicalDeviceMemoryBudgetPropertiesEXT budget{};
-  budget.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT;
-  VkPhysicalDeviceMemoryProperties2 properties{};
-  properties.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2;
-  properties.pNext = &budget;
-  vkGetPhysicalDeviceMemoryProperties2(device_.physical(), &properties);
-  const uint32_t heap = types_.memoryTypes[find_type(~0u, MemoryUse::device)].heapIndex;
-  return static_cast<int64_t>(budget.heapBudget[heap]) - static_cast<int64_t>(budget.heapUsage[heap]);
-}
-
 VkDeviceMemory Memory::take(size_t bytes, uint32_t type_bits, MemoryUse use, std::byte*& mapped) {
   const VolkDeviceTable& call = device_.call;
   if (bytes > device_.facts().max_allocation_bytes)
     throw Error(ErrorKind::out_of_memory, "the Vulkan device gives at most " +
                                               mib(device_.facts().max_allocation_bytes) + " at once; " + mib(bytes) +
                                               " were asked for");
-  const int64_t left = use == MemoryUse::staging ? -1 : budget_left_bytes();
+  const int64_t left = use == MemoryUse::staging ? -1 : memory_left_bytes(device_.facts(), device_.physical());
   if (left >= 0 && static_cast<int64_t>(bytes) > left)
     throw Error(ErrorKind::out_of_memory, "the Vulkan device has " + mib(static_cast<uint64_t>(left)) + " left for " +
                                               "this program; " + mib(bytes) + " were asked for");

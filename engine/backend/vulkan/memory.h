@@ -12,6 +12,10 @@
 
 namespace headroom::vulkan {
 
+/// What this process may still take from the device's own memory, by VK_EXT_memory_budget; -1 where the driver does not
+/// say.
+int64_t memory_left_bytes(const DeviceFacts& facts, VkPhysicalDevice device);
+
 class Memory;
 
 class Buffer final : public DeviceBuffer {
@@ -74,8 +78,6 @@ class Memory {
 
   /// What the driver gave and has not got back.
   int64_t allocated_bytes() const { return allocated_bytes_; }
-  /// What this process may still take from the device's heap; -1 where the driver does not say.
-  int64_t budget_left_bytes() const;
 
  private:
   friend class Buffer;

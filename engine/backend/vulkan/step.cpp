@@ -67,6 +67,7 @@ void fit(StepPlan& plan, const DecodeStep& step, int64_t wanted_pieces) {
 
 void VulkanBackend::begin_step(const DecodeStep& step) {
   assert(step.rules.size() == step.heads.size());
+  release_prompt_scratch();
   queue_.set_repeating(true);
   queue_.finish(*step_host_);  // a step that was given up may still read it
   begin_stage(Stage::step_state, 0);

@@ -31,6 +31,7 @@ constexpr std::array<const char*, static_cast<size_t>(Stage::count)> stage_names
                                                                                  "step_state"};
 
 constexpr size_t first_step_bytes = 64 << 10;
+constexpr size_t large_bytes = size_t{1} << 20;
 
 }  // namespace
 
@@ -66,12 +67,21 @@ void VulkanBackend::download(const DeviceBuffer& from, size_t offset_bytes, std:
 }
 
 const Buffer& VulkanBackend::scratch(const std::string& name, size_t bytes) {
-  std::unique_ptr<Buffer>& buffer = scratch_[name];
-  if (buffer == nullptr || buffer->size_bytes() < bytes) {
-    buffer.reset();
-    buffer = memory_.allocate(bytes, MemoryUse::device);
+  Scratch& scratch = scratch_[name];
+  scratch.serves_steps = scratch.serves_steps || is_in_step_;
+  if (scratch.buffer == nullptr || scratch.buffer->size_bytes() < bytes) {
+    scratch.buffer.reset();
+    scratch.buffer = memory_.allocate(bytes, MemoryUse::device);
   }
-  return *buffer;
+  return *scratch.buffer;
+}
+
+/// What a prompt needed would lie idle while a long answer is written.
+void VulkanBackend::release_prompt_scratch() {
+  std::erase_if(scratch_, [](const auto& entry) {
+    return !entry.second.serves_steps && entry.second.buffer != nullptr &&
+           entry.second.buffer->size_bytes() > large_bytes;
+  });
 }
 
 /// Makes room for what a step reads. What was in it is lost.
@@ -154,12 +164,16 @@ std::string fingerprint_of(const vulkan::DeviceFacts& facts) {
 std::vector<VulkanListing> list_vulkan_devices() {
   const vulkan::Instance instance;
   std::vector<VulkanListing> list;
-  for (const vulkan::DeviceFacts& facts : instance.devices())
+  for (size_t i = 0; i < instance.devices().size(); ++i) {
+    const vulkan::DeviceFacts& facts = instance.devices()[i];
+    const int64_t left = vulkan::memory_left_bytes(facts, instance.physical(i));
     list.push_back({.device = facts.name,
                     .kind = kind_of(facts.type),
+                    .memory_left_bytes = left,
                     .refusal = facts.refusal,
                     .fingerprint = fingerprint_of(facts),
                     .is_software = facts.is_software()});
+  }
   return list;
 }
 

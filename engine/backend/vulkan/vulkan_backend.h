@@ -23,10 +23,11 @@ struct VulkanOptions {
 
 /// One device as the loader lists it, the preferred one first: discrete, integrated, virtual, software.
 struct VulkanListing {
-  std::string device;       // its name
-  std::string kind;         // "discrete GPU", "integrated GPU", "virtual GPU", "software"
-  std::string refusal;      // why it cannot compute here, as a sentence; empty if it can
-  std::string fingerprint;  // changes with the device, its driver and this program's shaders
+  std::string device;              // its name
+  std::string kind;                // "discrete GPU", "integrated GPU", "virtual GPU", "software"
+  int64_t memory_left_bytes = -1;  // that this program may take; -1 where the driver does not say
+  std::string refusal;             // why it cannot compute here, as a sentence; empty if it can
+  std::string fingerprint;         // changes with the device, its driver and this program's shaders
   bool is_software = false;
 };
 
