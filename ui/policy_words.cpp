@@ -31,6 +31,8 @@ const char* score_words(TokenScore score) {
       return "attention that coming queries are expected to give, times the norm of the value";
     case TokenScore::recent:
       return "attention received from the last 64 rows";
+    case TokenScore::mixed:
+      return "attention received from all rows and from the last 64, and attention that is expected, together";
   }
   return "";
 }

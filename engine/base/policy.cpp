@@ -68,7 +68,7 @@ const std::vector<CacheConfig>& named_configs() {
 }  // namespace
 
 std::string_view token_score_name(TokenScore score) {
-  constexpr std::string_view names[] = {"accumulated", "expected", "recent"};
+  constexpr std::string_view names[] = {"accumulated", "expected", "recent", "mixed"};
   return names[static_cast<size_t>(score)];
 }
 

@@ -44,6 +44,7 @@ enum class TokenScore : uint8_t {
   accumulated,  // attention received from all rows (the paper)
   expected,     // attention that queries to come will give it, times the norm of its value (engine/kv/expected.h)
   recent,       // attention received from the last 64 rows (SnapKV, Li et al. 2024)
+  mixed,        // all three, weighted (engine/kv/mixed.h)
 };
 
 /// How many tokens a head may hold.

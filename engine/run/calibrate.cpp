@@ -10,7 +10,8 @@
 namespace headroom {
 namespace {
 
-constexpr TokenScore tried_scores[] = {TokenScore::accumulated, TokenScore::expected};
+constexpr TokenScore measured_scores[] = {TokenScore::accumulated, TokenScore::expected};
+constexpr TokenScore tried_scores[] = {TokenScore::accumulated, TokenScore::expected, TokenScore::mixed};
 
 struct EncodedText {
   std::string name;
@@ -26,9 +27,8 @@ class Calibrator : private TurnObserver {
     measured_ = encode(options.measure_on);
     choosing_ = encode(options.choose_on);
     const auto n_measured = static_cast<int64_t>(measured_.size()), n_choosing = static_cast<int64_t>(choosing_.size());
-    const int64_t n_scores = std::size(tried_scores);
-    n_steps_ = n_scores * (n_measured * (n_heads() + 1) * options.n_tokens +
-                           n_choosing * (n_choices() + 1) * options.n_choice_tokens);
+    n_steps_ = static_cast<int64_t>(std::size(measured_scores)) * n_measured * (n_heads() + 1) * options.n_tokens +
+               static_cast<int64_t>(std::size(tried_scores)) * n_choosing * (n_choices() + 1) * options.n_choice_tokens;
   }
 
   Calibration run() {

@@ -76,9 +76,9 @@ std::vector<CalibrationText> read_texts(const Json& list) {
 }
 
 TokenScore read_score(const Json& name) {
-  for (const TokenScore score : {TokenScore::accumulated, TokenScore::expected})
+  for (const TokenScore score : {TokenScore::accumulated, TokenScore::expected, TokenScore::mixed})
     if (name == token_score_name(score)) return score;
-  throw Error("the score is " + name.dump() + "; expected \"accumulated\" or \"expected\"");
+  throw Error("the score is " + name.dump() + "; expected \"accumulated\", \"expected\" or \"mixed\"");
 }
 
 double read_beta(const Json& value) {

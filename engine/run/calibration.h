@@ -48,8 +48,9 @@ struct Calibration {
   std::vector<double> accumulated_losses{};
   std::vector<double> expected_losses{};
 
+  /// Of the score. `mixed` takes those by `expected`: budgets shared by them lose less than by its own.
   const std::vector<double>& losses() const {
-    return score == TokenScore::expected ? expected_losses : accumulated_losses;
+    return score == TokenScore::accumulated ? accumulated_losses : expected_losses;
   }
 };
 

@@ -5,6 +5,7 @@
 
 #include "engine/base/error.h"
 #include "engine/kv/expected.h"
+#include "engine/kv/mixed.h"
 #include "engine/kv/threshold.h"
 #include "engine/run/kv_store.h"
 
@@ -43,8 +44,9 @@ PrefillMeasures KvStore::needed(int32_t n_new) const {
   } else if (config_.score == TokenScore::accumulated || !chooses_anew(n_new)) {
     measures.columns = true;  // few rows tell little: scores grow by the attention received, as with an answer
   } else {
-    measures.recent = config_.score == TokenScore::recent;
-    measures.expected = config_.score == TokenScore::expected;
+    measures.columns = config_.score == TokenScore::mixed;
+    measures.recent = config_.score == TokenScore::recent || config_.score == TokenScore::mixed;
+    measures.expected = config_.score == TokenScore::expected || config_.score == TokenScore::mixed;
   }
   return measures;
 }
@@ -142,10 +144,20 @@ KvStore::Columns KvStore::gather(const LayerPrefill& layer, const Statistics& st
   if (wanted.expected) {
     const int32_t n_total = n_tokens_ + n_new;
     const int32_t n_reach = reachable_tokens(n_total, model_.layers[static_cast<size_t>(layer.layer)].window);
-    columns.scores =
-        expected_scores(group, dense(statistics.rows(statistics.logits, kv_head * group, group), group),
-                        static_cast<int64_t>(columns.size()), dense(statistics.rows(statistics.norms, kv_head, 1), 1),
-                        columns.tags, n_total - n_reach);
+    const std::vector<float> norms = dense(statistics.rows(statistics.norms, kv_head, 1), 1);
+    columns.scores = expected_scores(group, dense(statistics.rows(statistics.logits, kv_head * group, group), group),
+                                     static_cast<int64_t>(columns.size()), norms, columns.tags, n_total - n_reach);
+    if (wanted.recent) {  // `mixed`
+      const KeepRule rule = make_budget_rule(config_.policy_set.front(), {}, n_total,
+                                             model_.layers[static_cast<size_t>(layer.layer)].window, n_last_of_prompt);
+      std::vector<bool> competes;
+      for (const SlotTag tag : columns.tags)
+        competes.push_back(tag_position(tag) >= rule.reach_from &&
+                           !rule.keeps_always(tag_position(tag), tag_class(tag)));
+      columns.scores =
+          mixed_scores(group, columns.scores, dense(col, group),
+                       dense(statistics.rows(statistics.recent, kv_head * group, group), group), norms, competes);
+    }
   } else if (wanted.recent) {
     columns.scores = grow_scores(dense(statistics.rows(statistics.recent, kv_head * group, group), group),
                                  std::vector<float>(columns.size()));

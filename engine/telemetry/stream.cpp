@@ -193,7 +193,7 @@ void read_budget(const stream::CacheConfig& config, CacheConfig& out) {
                   std::to_string(static_cast<int>(last)));
     return static_cast<decltype(last)>(value);
   };
-  out.score = kind(config.score(), TokenScore::recent, "the token score");
+  out.score = kind(config.score(), TokenScore::mixed, "the token score");
   out.budget = kind(config.budget(), BudgetKind::pooled, "the kind of budgets");
   out.importance = kind(config.importance(), ImportanceKind::calibrated, "the kind of importance");
   out.cache_type = kind(config.cache_type(), CacheType::q8_0, "the cache type");

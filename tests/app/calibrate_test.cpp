@@ -62,7 +62,7 @@ TEST_CASE("a calibration leaves its table, says what it chose, and is the same t
         object["losses"]["expected"].size());
   CHECK(object["measured_on"][0]["name"] == std::filesystem::path(files.a).filename().string());
   CHECK(object["chosen_on"][0]["n_tokens"].get<int>() >= 256);
-  CHECK(object["trials"].size() == 12);
+  CHECK(object["trials"].size() == 18);
   CHECK(!std::filesystem::exists(files.out + ".partial"));
 
   CHECK(run_program(files.args({"--json"})).out == table);
@@ -193,6 +193,7 @@ TEST_CASE("damaged tables and tables of another model are refused with a sentenc
   check_refused(run_with(changed("/losses/accumulated/0", -1)), "is no loss");
   check_refused(run_with(changed("/chosen/beta", 1e9)), "beta is");
   check_refused(run_with(changed("/chosen/score", "guessed")), "the score is");
+  CHECK(run_with(changed("/chosen/score", "mixed")).exit_code == 0);
   check_refused(run_with(changed("/model/n_layers", 1 << 30)), "expected 1 to 4096");
   check_refused(run_with(changed("/model/fingerprint", "00")), "the calibration of another model");
   check_refused(run_with(changed("/model/n_layers", 7)), "is no calibration");  // the losses no longer fit

@@ -71,7 +71,8 @@ struct Fixture {
 
 TEST_CASE("all heads together hold the share at the end of a prompt, to a token, by any score") {
   for (const Architecture architecture : architectures)
-    for (const TokenScore score : {TokenScore::accumulated, TokenScore::expected, TokenScore::recent})
+    for (const TokenScore score :
+         {TokenScore::accumulated, TokenScore::expected, TokenScore::recent, TokenScore::mixed})
       for (const double keep : {0.6, 0.4}) {
         CAPTURE(static_cast<int>(architecture), token_score_name(score), keep);
         Fixture it(architecture, uneven(tiny(architecture), score, keep));

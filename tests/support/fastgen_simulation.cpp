@@ -85,12 +85,12 @@ double recovery(const SimulatedSlots& slots, const std::vector<AttentionMap>& ma
 }
 
 std::set<int32_t> FastGenSimulation::turn(std::span<const TokenClass> classes, const std::vector<AttentionMap>& maps,
-                                          std::span<const double> expected) {
+                                          std::span<const double> expected, std::span<const double> norms) {
   const bool is_anew = n_tokens_ == 0 || classes.size() >= min_rows_to_choose_anew;
   for (const TokenClass token_class : classes) slots_[n_tokens_++] = {token_class, 0};
   for (const AttentionMap& map : maps)
     if (map.size() != classes.size()) throw std::logic_error("a map has one row for each new token");
-  score_turn(maps, expected, is_anew);
+  score_turn(maps, expected, norms, is_anew);
   if (config_.budget != BudgetKind::fixed) {
     policy_ = config_.policy_set.front();
     set_budget(is_anew);
@@ -109,13 +109,38 @@ std::set<int32_t> FastGenSimulation::turn(std::span<const TokenClass> classes, c
 }
 
 void FastGenSimulation::score_turn(const std::vector<AttentionMap>& maps, std::span<const double> expected,
-                                   bool is_anew) {
+                                   std::span<const double> norms, bool is_anew) {
   const bool starts_anew = is_anew && config_.score != TokenScore::accumulated;
   for (auto& [position, slot] : slots_) {
     if (starts_anew) slot.score = 0;
     if (starts_anew && config_.score == TokenScore::expected) slot.score = expected[static_cast<size_t>(position)];
   }
   if (starts_anew && config_.score == TokenScore::expected) return;
+  if (starts_anew && config_.score == TokenScore::mixed) {
+    // What would stay with no room for a score: it does not compete.
+    const std::set<int32_t> protected_ones =
+        kept_positions(slots_, config_.policy_set.front(), n_tokens_, window_, config_, nullptr, {0, n_tokens_, 32});
+    const auto add = [&](double weight, const std::map<int32_t, double>& term) {
+      double total = 0;
+      for (const auto& [position, value] : term)
+        if (is_reachable(position, n_tokens_, window_) && protected_ones.count(position) == 0) total += value;
+      for (const auto& [position, value] : term)
+        if (total > 0) slots_[position].score += weight * value / total * 64 * static_cast<double>(maps.size());
+    };
+    std::map<int32_t, double> promised;
+    for (const auto& [position, slot] : slots_) promised[position] = expected[static_cast<size_t>(position)];
+    add(0.5, promised);
+    for (const auto& [weight, n_rows] : {std::pair<double, size_t>{2, maps.front().size()}, {1, 64}}) {
+      std::map<int32_t, double> received;
+      for (const AttentionMap& map : maps)
+        for (size_t row = map.size() - std::min(map.size(), n_rows); row < map.size(); ++row)
+          for (const auto& [position, slot] : slots_)
+            if (const auto j = static_cast<size_t>(position); j < map[row].size())
+              received[position] += map[row][j] * norms[j];
+      add(weight, received);
+    }
+    return;
+  }
   for (const AttentionMap& map : maps) {
     const size_t first = starts_anew && map.size() > 64 ? map.size() - 64 : 0;  // `recent`: the last rows only
     for (size_t row = first; row < map.size(); ++row)

@@ -49,9 +49,10 @@ class FastGenSimulation {
   /// A turn's new tokens: what is held grows by them, the policy is chosen (in the first turn, and later with at least
   /// 64 new tokens), then applied. Returns the positions held afterwards.
   /// maps: one for each query head, over the held and the new columns.
-  /// expected: by position, the score that queries to come promise; for configurations that rank by it.
+  /// expected: by position, the score that queries to come promise; norms: of the values, by position; for
+  /// configurations that rank by them.
   std::set<int32_t> turn(std::span<const TokenClass> classes, const std::vector<AttentionMap>& maps,
-                         std::span<const double> expected = {});
+                         std::span<const double> expected = {}, std::span<const double> norms = {});
 
   /// A generated token at the next position, which attends to what is held and to itself. Returns the positions held
   /// afterwards.  probabilities: (position + 1), by position, summed over the query group; 0 where nothing is held
@@ -65,7 +66,8 @@ class FastGenSimulation {
   double margin() const { return margin_; }
 
  private:
-  void score_turn(const std::vector<AttentionMap>& maps, std::span<const double> expected, bool is_anew);
+  void score_turn(const std::vector<AttentionMap>& maps, std::span<const double> expected,
+                  std::span<const double> norms, bool is_anew);
   void set_budget(bool is_anew);
   void apply_policy(int32_t n_last);
 

@@ -202,7 +202,7 @@ TEST_CASE("score, budgets, importance and cache type come back as they were; bad
     return std::string();
   };
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  CHECK_THAT(refusal([](auto& e) { e.score = 3; }), Contains("the token score is 3; expected 0 to 2"));
+  CHECK_THAT(refusal([](auto& e) { e.score = 4; }), Contains("the token score is 4; expected 0 to 3"));
   CHECK_THAT(refusal([](auto& e) { e.budget = 3; }), Contains("the kind of budgets is 3; expected 0 to 2"));
   CHECK_THAT(refusal([](auto& e) { e.importance = 2; }), Contains("the kind of importance is 2; expected 0 to 1"));
   CHECK_THAT(refusal([](auto& e) { e.cache_type = 2; }), Contains("the cache type is 2; expected 0 to 1"));
