@@ -20,7 +20,7 @@ struct MirroredSession {
       : model(path),
         backend(make_backend({})),
         session(model, *backend, {.cache = find_cache_config("paper").value(), .n_ctx = 1024}),
-        events(model, *backend, session, [this](stream::EventBodyUnion body) { take(std::move(body)); }) {
+        events(model, session, [this](stream::EventBodyUnion body) { take(std::move(body)); }) {
     take(hello_event("test"));
     events.tell_loaded({});
   }
