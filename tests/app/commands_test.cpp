@@ -280,7 +280,8 @@ TEST_CASE("bench gives a result for each test and depth") {
                                        "--reps", "2", "--json", "-t", "1"});
   REQUIRE(outcome.exit_code == 0);
   const json report = outcome.json();
-  CHECK(keys_of(report) == std::set<std::string>{"backend", "device", "model", "config", "reps", "results"});
+  CHECK(keys_of(report) ==
+        std::set<std::string>{"backend", "device", "model", "config", "reps", "ragged_attention_ratio", "results"});
   std::vector<std::string> tests;
   for (const json& result : report["results"]) {
     tests.push_back(result["test"].get<std::string>() + "@" + result["depth"].dump());
