@@ -95,13 +95,15 @@ std::unique_ptr<Backend> make_checked_vulkan_backend() {
   if (devices.empty()) throw Error(ErrorKind::unsupported, "found no device");
   const VulkanListing& device = devices.front();
   if (!device.refusal.empty()) throw Error(ErrorKind::unsupported, device.device + ": " + device.refusal);
-  if (!was_tested(device.fingerprint)) {
-    const std::unique_ptr<Backend> tested = make_vulkan_backend(), trusted = make_reference_backend();
-    if (const std::string found = self_test(*tested, *trusted); !found.empty())
+  std::unique_ptr<Backend> backend = make_vulkan_backend();
+  const std::string mark = fingerprint(device);
+  if (!was_tested(mark)) {
+    if (const std::string found = self_test(*backend, *make_reference_backend()); !found.empty())
       throw Error(ErrorKind::unsupported, device.device + ": " + found);
-    remember_tested(device.fingerprint);
+    remember_tested(mark);
+    backend->reset_stage_times();
   }
-  return make_vulkan_backend();
+  return backend;
 }
 
 std::unique_ptr<Backend> make(const std::string& name, int n_threads) {

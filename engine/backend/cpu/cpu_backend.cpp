@@ -11,10 +11,6 @@
 namespace headroom {
 namespace {
 
-double matrix_bytes(const Matrix& m) {
-  return 4.0 * m.n_rows * m.n_cols;
-}
-
 class CpuBackend final : public HostBackend {
  public:
   CpuBackend(int n_threads, size_t kv_limit_bytes)

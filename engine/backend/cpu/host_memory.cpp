@@ -14,23 +14,6 @@ namespace {
 
 constexpr std::align_val_t buffer_alignment{64};
 
-constexpr std::array<const char*, static_cast<size_t>(Stage::count)> stage_names{"embed",
-                                                                                 "rms_norm",
-                                                                                 "matmul",
-                                                                                 "rope",
-                                                                                 "store_kv",
-                                                                                 "attend_prefill",
-                                                                                 "add_query_moments",
-                                                                                 "expected_attention",
-                                                                                 "attend_decode",
-                                                                                 "evict",
-                                                                                 "assemble",
-                                                                                 "add",
-                                                                                 "gate",
-                                                                                 "fill_zero",
-                                                                                 "copy_page",
-                                                                                 "read_cache"};
-
 }  // namespace
 
 HostBuffer::HostBuffer(size_t bytes)

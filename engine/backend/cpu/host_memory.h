@@ -13,6 +13,7 @@
 
 #include "engine/backend/backend.h"
 #include "engine/backend/cpu/cache_row.h"
+#include "engine/backend/stages.h"
 
 namespace headroom {
 
@@ -109,27 +110,6 @@ class Slabs {
   PageLayout layout_{0};
   int32_t pages_per_slab_ = 1;
   std::vector<std::byte*> slabs_;  // by number; nullptr where none is mapped
-};
-
-/// Every stage that is timed, in the order in which a token meets them.
-enum class Stage {
-  embed,
-  rms_norm,
-  matmul,
-  rope,
-  store_kv,
-  attend_prefill,
-  add_query_moments,
-  expected_attention,
-  attend_decode,
-  evict,
-  assemble,
-  add,
-  gate,
-  fill_zero,
-  copy_page,
-  read_cache,
-  count
 };
 
 class StageClock {

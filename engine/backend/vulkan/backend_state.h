@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/backend/stages.h"
 #include "engine/backend/vulkan/queue.h"
 #include "engine/backend/vulkan/step.h"
 #include "engine/backend/vulkan/upload_arena.h"
@@ -18,28 +19,6 @@
 #include "shaders/constants.h"
 
 namespace headroom::vulkan {
-
-/// In the order in which a token meets them; the names that stage_times gives.
-enum class Stage : int32_t {
-  embed,
-  rms_norm,
-  matmul,
-  rope,
-  store_kv,
-  attend_prefill,
-  add_query_moments,
-  expected_attention,
-  attend_decode,
-  evict,
-  assemble,
-  add,
-  gate,
-  fill_zero,
-  copy_page,
-  read_cache,
-  step_state,
-  count
-};
 
 /// Push constants as the queue takes them.
 template <typename Constants>
@@ -55,14 +34,9 @@ inline const Buffer& buffer_of(const DeviceBuffer& buffer) {
   return static_cast<const Buffer&>(buffer);
 }
 
-/// The matrix as an operation uses it.
+/// The buffer of a matrix as an operation uses it; where in it the matrix lies is among the operation's constants.
 inline Use use_of(const Matrix& m) {
-  const int64_t values = m.n_rows == 0 ? 0 : (m.n_rows - 1) * m.stride + m.n_cols;
-  return {buffer_of(*m.buffer), static_cast<uint64_t>(m.offset) * 4, static_cast<uint64_t>(values) * 4};
-}
-
-inline double matrix_bytes(const Matrix& m) {
-  return 4.0 * m.n_rows * m.n_cols;
+  return buffer_of(*m.buffer);
 }
 
 /// Slabs of pages, and the table by which shaders find them: address of slab i as uvec2 number i.

@@ -116,10 +116,7 @@ void VulkanBackend::multiply_rows(const Matrix& texels, int32_t n_in, const Matm
       .bias_first = static_cast<uint>(part.first_row),
       .flags = (term.bias != nullptr ? matmul_has_bias : 0) | (term.accumulate ? matmul_accumulates : 0)};
   // A shader without a bias does not read it: any buffer stands in.
-  const Use bias = term.bias != nullptr ? Use(vector_of(*term.bias)) : Use(*part.words, 0, 4);
-  Use y_use = use_of(y);
-  y_use.first += static_cast<uint64_t>(part.first_row) * 4;
-  y_use.bytes -= static_cast<uint64_t>(y.n_cols - part.n_rows) * 4;
+  const Use bias = term.bias != nullptr ? Use(vector_of(*term.bias)) : Use(*part.words);
   const double cost = cost_ms(2.0 * static_cast<double>(part.n_rows) * n_in * n_tokens);
   if (is_lane()) {
     const uint32_t threads = groups_for(part.n_rows, lane_rows);
@@ -133,7 +130,7 @@ void VulkanBackend::multiply_rows(const Matrix& texels, int32_t n_in, const Matm
       queue_.dispatch(programs_.get("matmul_lane." + type, special),
                       {groups_for(threads, lane_group), static_cast<uint32_t>(n) / tokens_per_lane, 1}, words(piece),
                       {as_texels(Use(*part.units), VK_FORMAT_R32G32B32A32_UINT), Use(*part.words),
-                       as_texels(use_of(texels), VK_FORMAT_R32G32B32A32_SFLOAT), bias, y_use},
+                       as_texels(use_of(texels), VK_FORMAT_R32G32B32A32_SFLOAT), bias, use_of(y)},
                       cost * n / n_tokens);
     };
     const auto n_whole = static_cast<int32_t>(n_tokens / lane_tokens * lane_tokens);
@@ -141,7 +138,7 @@ void VulkanBackend::multiply_rows(const Matrix& texels, int32_t n_in, const Matm
     run(n_whole, n_tokens - n_whole, 1);
     return;
   }
-  const std::initializer_list<Use> uses{Use(*part.units), Use(*part.words), use_of(texels), bias, y_use};
+  const std::initializer_list<Use> uses{Use(*part.units), Use(*part.words), use_of(texels), bias, use_of(y)};
   if (in_tiles) {
     queue_.dispatch(programs_.get("matmul_tile." + type),
                     {groups_for(part.n_rows, tile), groups_for(n_tokens, tile), 1}, words(constants), uses, cost);

@@ -400,10 +400,13 @@ void Queue::wait_for(uint64_t submission) {
   wait.pSemaphores = &timeline_;
   wait.pValues = &submission;
   const VkResult result = device_.call.vkWaitSemaphores(device_.handle(), &wait, patience_ns);
-  hangs_ = result == VK_TIMEOUT;
-  if (hangs_) device_failure_ = "the Vulkan device did not finish its work within 30 s and is given up";
+  if (result == VK_TIMEOUT) {
+    hangs_ = true;
+    device_failure_ = "the Vulkan device did not finish its work within 30 s and is given up";
+    throw Error(ErrorKind::device, device_failure_);
+  }
   try {
-    if (device_failure_.empty()) check(result, "finish its work");
+    check(result, "finish its work");
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::device) {
       device_failure_ = error.what();
@@ -411,7 +414,6 @@ void Queue::wait_for(uint64_t submission) {
     }
     throw;
   }
-  if (!device_failure_.empty()) throw Error(ErrorKind::device, device_failure_);
   completed_ = submission;
   for (std::deque<Recording>* list : {&recordings_, &repeating_})
     for (Recording& recording : *list)

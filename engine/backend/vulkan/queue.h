@@ -18,7 +18,8 @@
 
 namespace headroom::vulkan {
 
-/// A part of a buffer as an operation uses it. A shader sees the buffer whole; first and bytes say what it touches.
+/// A buffer as an operation uses it. A shader is bound to the whole of it; first and bytes say which part is copied or
+/// filled, and where group counts lie.
 struct Use {
   const Buffer* buffer = nullptr;
   uint64_t first = 0;  // byte

@@ -12,24 +12,6 @@ namespace headroom {
 namespace vulkan {
 namespace {
 
-constexpr std::array<const char*, static_cast<size_t>(Stage::count)> stage_names{"embed",
-                                                                                 "rms_norm",
-                                                                                 "matmul",
-                                                                                 "rope",
-                                                                                 "store_kv",
-                                                                                 "attend_prefill",
-                                                                                 "add_query_moments",
-                                                                                 "expected_attention",
-                                                                                 "attend_decode",
-                                                                                 "evict",
-                                                                                 "assemble",
-                                                                                 "add",
-                                                                                 "gate",
-                                                                                 "fill_zero",
-                                                                                 "copy_page",
-                                                                                 "read_cache",
-                                                                                 "step_state"};
-
 constexpr size_t first_step_bytes = 64 << 10;
 constexpr size_t large_bytes = size_t{1} << 20;
 
@@ -144,22 +126,26 @@ const char* kind_of(VkPhysicalDeviceType type) {
   }
 }
 
-/// FNV-1a over everything that a result depends on.
-std::string fingerprint_of(const vulkan::DeviceFacts& facts) {
-  uint64_t hash = 14695981039346656037u;
+std::string driver_of(const vulkan::DeviceFacts& facts) {
+  std::string text = facts.name + "; " + facts.driver + "; ";
+  for (const uint8_t byte : facts.pipeline_cache_uuid)
+    text += {"0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 15]};
+  return text;
+}
+
+}  // namespace
+
+std::string fingerprint(const VulkanListing& device) {
+  uint64_t hash = 14695981039346656037u;  // FNV-1a
   const auto add = [&](std::span<const std::byte> bytes) {
     for (const std::byte byte : bytes) hash = (hash ^ static_cast<uint64_t>(byte)) * 1099511628211u;
   };
-  add(std::as_bytes(std::span(facts.name)));
-  add(std::as_bytes(std::span(facts.driver)));
-  add(std::as_bytes(std::span(facts.pipeline_cache_uuid)));
+  add(std::as_bytes(std::span(device.driver)));
   for (const std::string_view name : embedded_shader_names()) add(std::as_bytes(embedded_shader(name)));
   std::string text;
   for (int shift = 60; shift >= 0; shift -= 4) text += "0123456789abcdef"[hash >> shift & 15];
   return text;
 }
-
-}  // namespace
 
 std::vector<VulkanListing> list_vulkan_devices() {
   const vulkan::Instance instance;
@@ -171,7 +157,7 @@ std::vector<VulkanListing> list_vulkan_devices() {
                     .kind = kind_of(facts.type),
                     .memory_left_bytes = left,
                     .refusal = facts.refusal,
-                    .fingerprint = fingerprint_of(facts),
+                    .driver = driver_of(facts),
                     .is_software = facts.is_software()});
   }
   return list;

@@ -27,9 +27,12 @@ struct VulkanListing {
   std::string kind;                // "discrete GPU", "integrated GPU", "virtual GPU", "software"
   int64_t memory_left_bytes = -1;  // that this program may take; -1 where the driver does not say
   std::string refusal;             // why it cannot compute here, as a sentence; empty if it can
-  std::string fingerprint;         // changes with the device, its driver and this program's shaders
+  std::string driver;              // device, driver and its version
   bool is_software = false;
 };
+
+/// Changes with the device, its driver and this program's shaders. Reads all of those.
+std::string fingerprint(const VulkanListing& device);
 
 /// Throws Error(unsupported) with the reason where there is no loader or no driver at all.
 std::vector<VulkanListing> list_vulkan_devices();
