@@ -13,6 +13,12 @@ namespace {
 constexpr TokenScore measured_scores[] = {TokenScore::accumulated, TokenScore::expected};
 constexpr TokenScore tried_scores[] = {TokenScore::accumulated, TokenScore::expected, TokenScore::mixed};
 
+/// A pair of score and beta, and what it lost on each text at each share so far.
+struct Candidate {
+  CalibrationTrial trial;
+  std::vector<double> losses;
+};
+
 struct EncodedText {
   std::string name;
   std::vector<TokenId> ids;
@@ -28,7 +34,7 @@ class Calibrator : private TurnObserver {
     choosing_ = encode(options.choose_on);
     const auto n_measured = static_cast<int64_t>(measured_.size()), n_choosing = static_cast<int64_t>(choosing_.size());
     n_steps_ = static_cast<int64_t>(std::size(measured_scores)) * n_measured * (n_heads() + 1) * options.n_tokens +
-               static_cast<int64_t>(std::size(tried_scores)) * n_choosing * (n_choices() + 1) * options.n_choice_tokens;
+               n_choosing * (static_cast<int64_t>(std::size(tried_scores)) * n_choices() + 1) * options.n_choice_tokens;
   }
 
   Calibration run() {
@@ -101,12 +107,17 @@ class Calibrator : private TurnObserver {
     return config;
   }
 
-  /// Reads a text with every head whole, writes the answer that others are compared with, and goes back to the text.
-  void begin_text(const EncodedText& text, TokenScore score, int32_t n_tokens) {
+  /// Reads a text with every head whole and its tokens in the order of a score.
+  std::span<const float> read(const EncodedText& text, TokenScore score) {
     session_.clear();
     session_.set_cache_config(config_of(score, 1));
-    std::span<const float> logits = session_.prefill(text.ids, *this);
+    const std::span<const float> logits = session_.prefill(text.ids, *this);
     session_.mark();
+    return logits;
+  }
+
+  /// The cache is whole: writes the answer that others are compared with, and goes back to the end of the text.
+  void write_answer(std::span<const float> logits, int32_t n_tokens) {
     answer_.clear();
     teacher_.clear();
     for (int32_t i = 0; i < n_tokens; ++i) {
@@ -117,9 +128,12 @@ class Calibrator : private TurnObserver {
     return_to_text();
   }
 
+  [[noreturn]] static void throw_lost_text() {
+    throw Error(ErrorKind::out_of_memory, "memory ran out between two measurements; the results so far are kept");
+  }
+
   void return_to_text() {
-    if (!session_.return_to_mark())
-      throw Error(ErrorKind::out_of_memory, "memory ran out between two heads; the results so far are kept");
+    if (!session_.return_to_mark()) throw_lost_text();
   }
 
   std::span<const float> feed(TokenId id) {
@@ -139,18 +153,14 @@ class Calibrator : private TurnObserver {
     return sum / static_cast<double>(answer_.size());
   }
 
-  /// A result that is known, or what `cut` leads to. The text is read at the first that is not known.
-  template <typename Cut>
-  double result(const std::string& name, const EncodedText& text, TokenScore score, int32_t n_tokens, bool& is_read,
-                Cut cut) {
+  /// A result that is known, or what `measure` gives.
+  template <typename Measure>
+  double result(const std::string& name, int32_t n_tokens, Measure measure) {
     if (const auto found = known_.find(name); found != known_.end()) {
       observer_.on_progress(n_steps_done_ += n_tokens, n_steps_);
       return found->second;
     }
-    if (!is_read) begin_text(text, score, n_tokens);
-    is_read = true;
-    cut();
-    const double kl = follow_answer();
+    const double kl = measure();
     observer_.on_result(name, kl);
     return kl;
   }
@@ -165,8 +175,12 @@ class Calibrator : private TurnObserver {
     for (const EncodedText& text : measured_) {
       bool is_read = false;
       for (size_t head = 0; head < by_head.size(); ++head)
-        by_head[head].push_back(result(name_of(score, text) + std::to_string(head), text, score, options_.n_tokens,
-                                       is_read, [&] { cut_one(head, static_cast<int32_t>(text.ids.size())); }));
+        by_head[head].push_back(result(name_of(score, text) + std::to_string(head), options_.n_tokens, [&] {
+          if (!is_read) write_answer(read(text, score), options_.n_tokens);
+          is_read = true;
+          cut_one(head, static_cast<int32_t>(text.ids.size()));
+          return follow_answer();
+        }));
     }
     std::vector<double> losses;
     for (const std::vector<double>& of_texts : by_head) losses.push_back(geometric_mean(of_texts));
@@ -180,35 +194,48 @@ class Calibrator : private TurnObserver {
     session_.cut_heads(tokens);
   }
 
+  /// Best first. A text is read once for all pairs of score and beta; those that lose twice as much as the best of two
+  /// texts or more are not followed on the others.
   std::vector<CalibrationTrial> choose(const Calibration& measured) {
-    std::vector<CalibrationTrial> trials;
-    std::vector<std::vector<double>> losses;  // by trial
+    std::vector<Candidate> candidates;
     for (const TokenScore score : tried_scores)
-      for (const double beta : options_.betas) trials.push_back({score, beta, 0});
-    losses.resize(trials.size());
-    for (const TokenScore score : tried_scores) {
-      for (const EncodedText& text : choosing_) {
-        bool is_read = false;
-        for (size_t t = 0; t < trials.size(); ++t) {
-          if (trials[t].score != score) continue;
-          Calibration as_tried = measured;
-          as_tried.score = score;
-          as_tried.beta = trials[t].beta;
-          for (const double keep : options_.keeps) {
-            const CacheConfig config = with_calibration(config_of(score, keep), as_tried);
-            const std::string name =
-                name_of(score, text) + "beta " + std::to_string(trials[t].beta) + "/keep " + std::to_string(keep);
-            losses[t].push_back(result(name, text, score, options_.n_choice_tokens, is_read,
-                                       [&] { session_.cut_heads(session_.budgets_under(config)); }));
-          }
+      for (const double beta : options_.betas) candidates.push_back({{score, beta, 0}, {}});
+    for (size_t i = 0; i < choosing_.size(); ++i) {
+      if (i >= 2) drop_hopeless(candidates, choosing_.size() - i);
+      const EncodedText& text = choosing_[i];
+      bool is_read = false;
+      for (Candidate& candidate : candidates) {
+        for (const double keep : options_.keeps) {
+          const std::string name = name_of(candidate.trial.score, text) + "beta " +
+                                   std::to_string(candidate.trial.beta) + "/keep " + std::to_string(keep);
+          candidate.losses.push_back(result(name, options_.n_choice_tokens, [&] {
+            if (!is_read)
+              write_answer(session_.prefill_for_all(text.ids, CacheType::f16, *this), options_.n_choice_tokens);
+            is_read = true;
+            Calibration as_tried = measured;
+            as_tried.score = candidate.trial.score;
+            as_tried.beta = candidate.trial.beta;
+            if (!session_.choose_under(with_calibration(config_of(candidate.trial.score, keep), as_tried)))
+              throw_lost_text();
+            return follow_answer();
+          }));
         }
+        candidate.trial.geometric_mean_kl = geometric_mean(candidate.losses);
       }
+      std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+        return a.trial.geometric_mean_kl < b.trial.geometric_mean_kl;
+      });
     }
-    for (size_t t = 0; t < trials.size(); ++t) trials[t].geometric_mean_kl = geometric_mean(losses[t]);
-    std::stable_sort(trials.begin(), trials.end(), [](const CalibrationTrial& a, const CalibrationTrial& b) {
-      return a.geometric_mean_kl < b.geometric_mean_kl;
-    });
+    std::vector<CalibrationTrial> trials;
+    for (const Candidate& candidate : candidates) trials.push_back(candidate.trial);
     return trials;
+  }
+
+  void drop_hopeless(std::vector<Candidate>& candidates, size_t n_texts_left) {
+    const double bound = 2 * candidates.front().trial.geometric_mean_kl;
+    const size_t n_dropped = std::erase_if(
+        candidates, [&](const Candidate& candidate) { return candidate.trial.geometric_mean_kl > bound; });
+    n_steps_ -= static_cast<int64_t>(n_dropped * n_texts_left * options_.keeps.size()) * options_.n_choice_tokens;
   }
 
   const Model& model_;

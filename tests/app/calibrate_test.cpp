@@ -62,7 +62,7 @@ TEST_CASE("a calibration leaves its table, says what it chose, and is the same t
         object["losses"]["expected"].size());
   CHECK(object["measured_on"][0]["name"] == std::filesystem::path(files.a).filename().string());
   CHECK(object["chosen_on"][0]["n_tokens"].get<int>() >= 256);
-  CHECK(object["trials"].size() == 18);
+  CHECK(object["trials"].size() == 18);  // one text chooses: every pair is followed to its end
   CHECK(!std::filesystem::exists(files.out + ".partial"));
 
   CHECK(run_program(files.args({"--json"})).out == table);
