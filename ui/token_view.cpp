@@ -88,7 +88,7 @@ void draw_cell(const Mirror& mirror, UiState& state, int32_t position, ImVec2 mi
   const ImU32 ink = ground == 0 ? ImGui::GetColorU32(ImGuiCol_TextDisabled) : text_on(ground);
   const float left = min.x + padding() * (is_control ? 2.0f : 1.0f);
   list.AddText({left, min.y + padding()}, ink, cell_text(mirror, position).c_str());
-  if (ImGui::IsWindowHovered() && ImGui::IsMouseHoveringRect(min, max)) {
+  if (is_pointing() && ImGui::IsWindowHovered() && ImGui::IsMouseHoveringRect(min, max)) {
     list.AddRect(min, max, ImGui::GetColorU32(ImGuiCol_Text), rounding, ImGui::GetFontSize() * 0.1f);
     state.hovered_token = position;
     show_token_card(mirror, position);

@@ -52,7 +52,7 @@ std::vector<ByteTint> tints_of(const Drawing& d, const TranscriptMessage& messag
 /// Tells the head map which token is under the mouse, and shows its card.
 void point_at(Drawing& d, const TranscriptMessage& message, size_t byte) {
   const MirrorMessage* read = mirrored(d, message);
-  if (read == nullptr || ImGui::IsMouseDown(ImGuiMouseButton_Left)) return;
+  if (read == nullptr || !is_pointing() || ImGui::IsMouseDown(ImGuiMouseButton_Left)) return;
   const int32_t position = d.mirror.token_at(*read, byte);
   if (position < 0) return;
   d.state.hovered_token = position;

@@ -17,6 +17,11 @@ void explain(const char* text) {
   ImGui::EndTooltip();
 }
 
+bool is_pointing() {
+  const ImGuiContext& context = *ImGui::GetCurrentContext();
+  return !context.NavCursorVisible || !context.NavHighlightItemUnderNav;
+}
+
 float width_of(std::string_view text) {
   return ImGui::CalcTextSize(text.data(), text.data() + text.size()).x;
 }

@@ -29,6 +29,10 @@ void meter(double share, ImU32 color, const char* text, float width);
 /// "name", dimmed and in its own line where the value would not fit beside it; then the value. Both explained.
 void figure(const char* name, const std::string& value, const char* explanation);
 
+/// Whether what is under the mouse is meant: not after a key, until the mouse moves again. ImGui would draw a card of
+/// what a resting mouse covers at the item that has the keyboard.
+bool is_pointing();
+
 /// Width of one line.
 float width_of(std::string_view text);
 

@@ -58,6 +58,30 @@ TEST_CASE("a person writes two lines and sends them; the answer stands under the
   CHECK(flow.desk.stored().size() == 6);
 }
 
+TEST_CASE("what lies under a mouse that rests is not pointed at after a message was sent", "[chat]") {
+  Flow flow("--answer-tokens 3");
+  flow.act([&](Person& person) {
+    const int32_t& pointed_at = flow.stage->state.hovered_token;
+    const auto send_and_wait = [&](const char* text, size_t n_messages) {
+      person.type(text);
+      person.press(Action::send);
+      REQUIRE(person.until([&] { return flow.has_ended() && flow.view().messages.size() == n_messages; }));
+    };
+    person.click(draft);
+    send_and_wait("What is gravity?", 2);
+    // A word of the answer, which stands below the message.
+    const ImRect message = person.place_of("//###transcript/**/###plain_text");
+    ImVec2 word = {message.Min.x + 30, message.Max.y};
+    for (; pointed_at < 0 && word.y < message.Max.y + 120; word.y += 4) person.hover(word);
+    REQUIRE(pointed_at >= 0);
+    send_and_wait("again", 4);
+    CHECK(person.place_of("//###transcript/**/###plain_text").Min.y == message.Min.y);
+    CHECK(pointed_at == -1);
+    person.hover({word.x + 1, word.y});
+    CHECK(pointed_at >= 0);
+  });
+}
+
 TEST_CASE("an answer is stopped by Esc, by the button and by the menu; what was written stays", "[chat]") {
   Flow flow("--tokens-per-second 100 --answer-tokens 1000");
   flow.act([&](Person& person) {
