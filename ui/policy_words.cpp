@@ -32,7 +32,8 @@ const char* score_words(TokenScore score) {
     case TokenScore::recent:
       return "attention received from the last 64 rows";
     case TokenScore::mixed:
-      return "attention received from all rows and from the last 64, and attention that is expected, together";
+      return "attention received from all rows and from the last 64, and at every fourth place attention that is "
+             "expected";
   }
   return "";
 }

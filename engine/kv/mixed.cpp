@@ -1,11 +1,37 @@
-// Weighted shares, added up. See mixed.h.
+// Weighted shares, added up and handed out by two orders in turns. See mixed.h.
 #include "engine/kv/mixed.h"
 
+#include <algorithm>
 #include <cassert>
+#include <functional>
 
 #include "engine/kv/expected.h"
 
 namespace headroom {
+namespace {
+
+/// Largest first; of equal values the earlier column.
+std::vector<size_t> ordered(std::vector<size_t> columns, const std::vector<double>& by) {
+  std::stable_sort(columns.begin(), columns.end(), [&](size_t a, size_t b) { return by[a] > by[b]; });
+  return columns;
+}
+
+/// Both orders hold the same columns. Each place goes to the first of one of them that has none yet.
+std::vector<size_t> in_turns(const std::vector<size_t>& received, const std::vector<size_t>& expected,
+                             size_t n_columns) {
+  std::vector<bool> is_taken(n_columns);
+  std::vector<size_t> order;
+  auto next_received = received.begin(), next_expected = expected.begin();
+  while (order.size() < received.size()) {
+    auto& next = order.size() % mixed_places == mixed_places - 1 ? next_expected : next_received;
+    while (is_taken[*next]) ++next;
+    is_taken[*next] = true;
+    order.push_back(*next);
+  }
+  return order;
+}
+
+}  // namespace
 
 std::vector<float> mixed_scores(int32_t n_group, std::span<const float> expected, std::span<const float> all_rows,
                                 std::span<const float> last_rows, std::span<const float> norms,
@@ -13,21 +39,35 @@ std::vector<float> mixed_scores(int32_t n_group, std::span<const float> expected
   const size_t n = competes.size();
   assert(expected.size() == n && norms.size() == n);
   assert(all_rows.size() == static_cast<size_t>(n_group) * n && last_rows.size() == all_rows.size());
-  std::vector<double> mixed(n);
-  const auto add = [&](double weight, const std::vector<double>& term) {
+  const auto add = [&](double weight, const std::vector<double>& term, std::vector<double>& to) {
     double total = 0;
     for (size_t j = 0; j < n; ++j) total += competes[j] ? term[j] : 0;
-    for (size_t j = 0; j < n && total > 0; ++j) mixed[j] += weight * term[j] / total;
+    for (size_t j = 0; j < n && total > 0; ++j) to[j] += weight * term[j] / total;
   };
-  const auto received = [&](std::span<const float> sums) {
+  const auto by_column = [&](std::span<const float> sums) {
     std::vector<double> term(n);
     for (size_t j = 0; j < n; ++j)
       for (size_t g = 0; g < static_cast<size_t>(n_group); ++g) term[j] += double{sums[g * n + j]} * norms[j];
     return term;
   };
-  add(mixed_expected, {expected.begin(), expected.end()});
-  add(mixed_all_rows, received(all_rows));
-  add(mixed_last_rows, received(last_rows));
+  const std::vector<double> promised(expected.begin(), expected.end());
+  std::vector<double> received(n);
+  add(mixed_all_rows, by_column(all_rows), received);
+  add(mixed_last_rows, by_column(last_rows), received);
+  std::vector<double> mixed = received;
+  add(mixed_expected, promised, mixed);
+
+  std::vector<size_t> columns;
+  std::vector<double> sums;
+  for (size_t j = 0; j < n; ++j) {
+    if (!competes[j]) continue;
+    columns.push_back(j);
+    sums.push_back(mixed[j]);
+  }
+  std::stable_sort(sums.begin(), sums.end(), std::greater<>());
+  const std::vector<size_t> order = in_turns(ordered(columns, received), ordered(columns, promised), n);
+  for (size_t i = 0; i < order.size(); ++i) mixed[order[i]] = sums[i];
+
   std::vector<float> scores;
   for (const double share : mixed) scores.push_back(static_cast<float>(share * n_expected_rows * n_group));
   return scores;

@@ -1,6 +1,7 @@
 // Expected attention, and attention received from all rows and from the last ones ─► one score of tokens. What all rows
 // looked at is what the text is about, what the last ones look at is what the answer begins with, and what is expected
-// may be asked for later: each alone forgets what the others hold.
+// may be asked for later: each alone forgets what the others hold. A sum of them forgets a fact that was said once,
+// which is expected but was never looked at; so two orders take turns.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +12,14 @@ namespace headroom {
 
 /// Weights of the three in a mixed score, in the attention of n_expected_rows rows.
 inline constexpr double mixed_expected = 0.5, mixed_all_rows = 2, mixed_last_rows = 1;
+/// Of so many places in the order one goes to what is expected, the others to what was received.
+inline constexpr int32_t mixed_places = 4;
 
-/// Scores of a KV head's columns: three weighted terms, each as a share of what the columns that compete have of it,
-/// since most attention goes to columns that stay in any case. The others have theirs by the same measure, for the time
-/// when nothing protects them any more. Attention received counts times the norm of the value, as expected_scores has
-/// it already.
+/// Scores of a KV head's columns. Three weighted terms, each as a share of what the columns that compete have of it,
+/// since most attention goes to columns that stay in any case; attention received counts times the norm of the value,
+/// as expected_scores has it already. Their sums are the scores, handed out in this order: three columns that received
+/// most, the one that most is expected of, and so on, each time among those that have none yet (of equal ones the
+/// earlier column). Columns that do not compete have their own sum, for the time when nothing protects them any more.
 /// expected, norms, competes: (n_columns); all_rows, last_rows: (n_group, n_columns), column sums
 std::vector<float> mixed_scores(int32_t n_group, std::span<const float> expected, std::span<const float> all_rows,
                                 std::span<const float> last_rows, std::span<const float> norms,

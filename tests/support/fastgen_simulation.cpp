@@ -120,24 +120,44 @@ void FastGenSimulation::score_turn(const std::vector<AttentionMap>& maps, std::s
     // What would stay with no room for a score: it does not compete.
     const std::set<int32_t> protected_ones =
         kept_positions(slots_, config_.policy_set.front(), n_tokens_, window_, config_, nullptr, {0, n_tokens_, 32});
-    const auto add = [&](double weight, const std::map<int32_t, double>& term) {
-      double total = 0;
-      for (const auto& [position, value] : term)
-        if (is_reachable(position, n_tokens_, window_) && protected_ones.count(position) == 0) total += value;
-      for (const auto& [position, value] : term)
-        if (total > 0) slots_[position].score += weight * value / total * 64 * static_cast<double>(maps.size());
+    const auto competes = [&](int32_t position) {
+      return is_reachable(position, n_tokens_, window_) && protected_ones.count(position) == 0;
     };
-    std::map<int32_t, double> promised;
+    const auto add = [&](double weight, const std::map<int32_t, double>& term, std::map<int32_t, double>& to) {
+      double total = 0;
+      for (const auto& [position, value] : term) total += competes(position) ? value : 0;
+      for (const auto& [position, value] : term)
+        if (total > 0) to[position] += weight * value / total * 64 * static_cast<double>(maps.size());
+    };
+    std::map<int32_t, double> promised, received;
     for (const auto& [position, slot] : slots_) promised[position] = expected[static_cast<size_t>(position)];
-    add(0.5, promised);
     for (const auto& [weight, n_rows] : {std::pair<double, size_t>{2, maps.front().size()}, {1, 64}}) {
-      std::map<int32_t, double> received;
+      std::map<int32_t, double> of_rows;
       for (const AttentionMap& map : maps)
         for (size_t row = map.size() - std::min(map.size(), n_rows); row < map.size(); ++row)
           for (const auto& [position, slot] : slots_)
             if (const auto j = static_cast<size_t>(position); j < map[row].size())
-              received[position] += map[row][j] * norms[j];
-      add(weight, received);
+              of_rows[position] += map[row][j] * norms[j];
+      add(weight, of_rows, received);
+    }
+    std::map<int32_t, double> sums = received;
+    add(0.5, promised, sums);
+    // The sums, largest first, go to three columns that received most, then to the one that most is expected of, …
+    std::multiset<double> left;
+    std::set<int32_t> without;
+    for (const auto& [position, slot] : slots_) {
+      slots_[position].score = sums[position];
+      if (!competes(position)) continue;
+      left.insert(sums[position]);
+      without.insert(position);
+    }
+    for (int32_t place = 0; !without.empty(); ++place) {
+      std::map<int32_t, double>& by = place % 4 == 3 ? promised : received;
+      const int32_t next =
+          *std::max_element(without.begin(), without.end(), [&](int32_t a, int32_t b) { return by[a] < by[b]; });
+      without.erase(next);
+      slots_[next].score = *left.rbegin();
+      left.erase(std::prev(left.end()));
     }
     return;
   }
