@@ -77,6 +77,20 @@ struct PackConstants {
   uint x_stride;
 };
 
+// Rows of x to 16 bits, 32 values a block.
+struct QuantizeRowsConstants {
+  uint n_cols;  // whole blocks
+  uint x_offset;
+  uint x_stride;
+};
+// A block: 32 upper bytes, 32 lower bytes, then d and d times the sums of 16-bit values: of the first half, of the
+// second, of both.
+#ifdef __cplusplus
+inline constexpr int x_block_values = 32, x_block_texels = 5;
+#else
+const uint x_block_texels = 5;
+#endif
+
 // A weight lies in streams: unit u of block b (32 values) of row r is number
 // (b * n_units + u) * unit_stride + r * unit_row_stride, and so is a word of the other stream (weight.h).
 struct EmbedConstants {
@@ -98,7 +112,7 @@ struct MatmulConstants {
   uint n_in;
   uint n_out;     // rows of the weight's part
   uint n_tokens;  // rows of x
-  uint x_offset;  // texels (row a lane) or floats
+  uint x_offset;  // texels, as the next: of floats, or of blocks in 16 bits
   uint x_stride;
   uint y_offset;
   uint y_stride;

@@ -1,9 +1,10 @@
-# Every shader of this folder; those that read weights once for each type of tensor, by the macro FORMAT_<TYPE>; the
-# products of attention once for each of their uses, by IS_<USE>; those that know what is in a page once for each type of
-# page.
+# Every shader of this folder; those that read weights once for each type of tensor, by the macro FORMAT_<TYPE>, two of
+# them for quantised types again with integer dot products, by HAS_DOT; the products of attention once for each of their
+# uses, by IS_<USE>; those that know what is in a page once for each type of page.
 set(weight_types f32 f16 bf16 q4_0 q4_1 q5_0 q5_1 q8_0 q4_k q5_k q6_k)
 set(product_shaders batch_product_lane batch_product_tile)
 set(weight_shaders embed matmul_lane matmul_subgroup matmul_tile)
+set(dot_shaders matmul_subgroup matmul_tile)
 set(page_shaders assemble attend_decode evict load_columns read_slots)
 
 file(GLOB files CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/*.comp)
@@ -13,6 +14,9 @@ foreach(file IN LISTS files)
     foreach(type IN LISTS weight_types)
       string(TOUPPER ${type} upper)
       headroom_shader(${name} VARIANT ${type} DEFINES FORMAT_${upper})
+      if(name IN_LIST dot_shaders AND type MATCHES "^q")
+        headroom_shader(${name} VARIANT ${type}.dot DEFINES FORMAT_${upper} HAS_DOT)
+      endif()
     endforeach()
   elseif(name IN_LIST page_shaders)
     headroom_shader(${name} VARIANT f16)

@@ -1,5 +1,6 @@
 // y = x * weight^T (+ bias) (+ y): a subgroup computes one row of the weight for one row of x; its lanes take blocks
-// side by side, so that a GPU reads the row in wide pieces. For decoding, and for prompts of a few tokens.
+// side by side, so that a GPU reads the row in wide pieces. For decoding, and for prompts of a few tokens. With HAS_DOT,
+// x comes in 16 bits, and weights stay integers.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -12,13 +13,45 @@ layout(local_size_x_id = 0) in;  // one subgroup
 layout(push_constant) uniform Constants { MatmulConstants c; };
 layout(binding = 0) readonly buffer Units { uvec4 units[]; };
 layout(binding = 1) readonly buffer Words { uint stream_words[]; };
-layout(binding = 2) readonly buffer X { vec4 x[]; };  // offset and stride count texels
+#ifdef HAS_DOT
+layout(binding = 2) readonly buffer X { uvec4 x[]; };  // blocks of quantize_rows.comp
+#else
+layout(binding = 2) readonly buffer X { vec4 x[]; };
+#endif
 layout(binding = 3) readonly buffer Bias { float bias[]; };
 layout(binding = 4) buffer Y { float y[]; };
 
 #define UNIT(i) units[i]
 #define WORD(i) stream_words[i]
 #include "shaders/weights.glsl"
+
+/// Products of a block of weights with block b of the row of x that begins at x[first].
+#ifdef HAS_DOT
+#include "shaders/integer_dot.glsl"
+
+float block_product(Block block, uint first, uint b) {
+  const uint at = first + b * x_block_texels;
+  const uvec4 upper[2] = {x[at], x[at + 1]}, lower[2] = {x[at + 2], x[at + 3]};
+  const vec4 factors = uintBitsToFloat(x[at + 4]);
+  float sum = 0;
+  [[unroll]] for (uint s = 0; s < N_SCALES; ++s) {
+    int high = 0, low = 0;
+    [[unroll]] for (uint i = s * 8 / N_SCALES; i < (s + 1) * 8 / N_SCALES; ++i) {
+      const uint q = block_bytes(block, i);
+      high += dot_bytes(q, upper[i / 4][i % 4]);
+      low += dot_bytes(q, lower[i / 4][i % 4]);
+    }
+    sum += scaled_product(high, low, factors, block.scale[s], block.offset[s], s);
+  }
+  return sum;
+}
+#else
+float block_product(Block block, uint first, uint b) {
+  float sum = 0;
+  [[unroll]] for (uint i = 0; i < 8; ++i) sum += dot(block_values(block, i), x[first + b * 8 + i]);
+  return sum;
+}
+#endif
 
 void main() {
   // Groups in x have a limit that large vocabularies pass: rows go over x and z.
@@ -29,7 +62,7 @@ void main() {
   float sum = 0;
   for (uint b = gl_SubgroupInvocationID; b < n_blocks; b += gl_SubgroupSize) {
     const Block block = load_block(row * c.unit_row_stride, row * c.word_row_stride, b);
-    [[unroll]] for (uint i = 0; i < 8; ++i) sum += dot(block_values(block, i), x[first + b * 8 + i]);
+    sum += block_product(block, first, b);
   }
   sum = subgroupAdd(sum);
   if (!subgroupElect()) return;

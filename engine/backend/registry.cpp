@@ -142,6 +142,7 @@ std::unique_ptr<Backend> make_backend(const BackendChoice& choice) {
   if (name == "cpu-reference") return make_reference_backend();
   if (name == "vulkan-lane") return make_vulkan_backend({.variant = VulkanVariant::lane});
   if (name == "vulkan-subgroup") return make_vulkan_backend({.variant = VulkanVariant::subgroup});
+  if (name == "vulkan-dot") return make_vulkan_backend({.variant = VulkanVariant::dot});
   if (name == "cpu") return make("cpu", choice.n_threads);
 
   const std::vector<DeviceEntry> devices = list_devices();

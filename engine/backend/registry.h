@@ -26,8 +26,9 @@ struct BackendChoice {
 };
 
 /// Throws Error for an unknown or unavailable name. Beside those that are listed: "cpu-reference" is the plain oracle,
-/// "vulkan-lane" and "vulkan-subgroup" are the variants of the shaders for software drivers and for GPUs, whatever the
-/// device. A backend that nobody asked for by name and that does not start is passed over.
+/// "vulkan-lane", "vulkan-subgroup" and "vulkan-dot" are the variants of the shaders for software drivers, for GPUs and
+/// for GPUs with an instruction for dot products of bytes, whatever the device. A backend that nobody asked for by name
+/// and that does not start is passed over.
 std::unique_ptr<Backend> make_backend(const BackendChoice& choice);
 
 /// The backend failed in a way that another start did not help: list_devices gives the reason from now on, and the

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <set>
 #include <sstream>
 
 #include "engine/backend/registry.h"
@@ -19,12 +20,23 @@ std::map<std::string, std::unique_ptr<Backend>>& instances() {
   return all;
 }
 
-std::vector<std::string> wanted() {
+/// Those of the names, with commas between them, that this machine has; HEADROOM_TEST_BACKENDS overrides them.
+std::vector<TestedBackend> backends_of(const char* names) {
+  static std::set<std::string> missing;
   const char* variable = std::getenv("HEADROOM_TEST_BACKENDS");
-  std::istringstream text(variable != nullptr ? variable : "cpu,vulkan-lane,vulkan-subgroup");
-  std::vector<std::string> names;
-  for (std::string name; std::getline(text, name, ',');) names.push_back(name);
-  return names;
+  std::istringstream text(variable != nullptr ? variable : names);
+  std::vector<TestedBackend> found;
+  for (std::string name; std::getline(text, name, ',');) {
+    if (missing.contains(name)) continue;
+    try {
+      found.push_back({name, &shared_backend(name)});
+    } catch (const Error& error) {
+      if (!name.starts_with("vulkan") || error.kind() != ErrorKind::unsupported) throw;
+      WARN("operations are not tested on " << name << ": " << error.what());
+      missing.insert(name);
+    }
+  }
+  return found;
 }
 
 /// Backends are made for a run and go before the process ends: a driver's threads outlive no static object.
@@ -50,20 +62,11 @@ Backend& shared_backend(const std::string& name) {
 }
 
 std::vector<TestedBackend> tested_backends() {
-  static bool has_vulkan = true;
-  std::vector<TestedBackend> tested;
-  for (const std::string& name : wanted()) {
-    const bool is_vulkan = name.starts_with("vulkan");
-    if (is_vulkan && !has_vulkan) continue;
-    try {
-      tested.push_back({name, &shared_backend(name)});
-    } catch (const Error& error) {
-      if (!is_vulkan || error.kind() != ErrorKind::unsupported) throw;
-      WARN("operations on Vulkan are not tested: " << error.what());
-      has_vulkan = false;
-    }
-  }
-  return tested;
+  return backends_of("cpu,vulkan-lane,vulkan-subgroup");
+}
+
+std::vector<TestedBackend> product_backends() {
+  return backends_of("cpu,vulkan-lane,vulkan-subgroup,vulkan-dot");
 }
 
 std::vector<TestedBackend> all_backends() {

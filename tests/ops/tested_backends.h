@@ -14,9 +14,12 @@ struct TestedBackend {
   Backend* backend;
 };
 
-/// "cpu" and both variants of "vulkan", or those of them that HEADROOM_TEST_BACKENDS names ("cpu,vulkan-lane"). Vulkan
-/// is left out, with a warning, where this machine has no device for it.
+/// "cpu", "vulkan-lane" and "vulkan-subgroup", or those that HEADROOM_TEST_BACKENDS names ("cpu,vulkan-dot"). Vulkan is
+/// left out, with a warning, where this machine has no device for it.
 std::vector<TestedBackend> tested_backends();
+
+/// The same and "vulkan-dot", which differs from "vulkan-subgroup" in its products alone.
+std::vector<TestedBackend> product_backends();
 
 /// The same and the reference, for tests that state their results.
 std::vector<TestedBackend> all_backends();

@@ -70,11 +70,13 @@ TEST_CASE("the validation layer has nothing to say about programs, memory and qu
 
 TEST_CASE("the validation layer has nothing to say about the operations") {
   if (!has_layer()) return;
-  for (const char* variant : {"vulkan-lane", "vulkan-subgroup"}) {
+  const std::string all = "'~[#matmul_kernels_test]~[#thread_pool_test]~[#dequant_test]~*instruction set*'";
+  const std::pair<std::string, std::string> children[] = {
+      {"vulkan-lane", all}, {"vulkan-subgroup", all}, {"vulkan-dot", "'[#matmul_test]'"}};
+  for (const auto& [variant, tests] : children) {
     INFO(variant);
-    const ChildResult result = run_child(
-        validating + " HEADROOM_TEST_BACKENDS=" + variant,
-        "-# '~[#matmul_kernels_test]~[#thread_pool_test]~[#dequant_test]~*instruction set*'", HEADROOM_TEST_OPS);
+    const ChildResult result =
+        run_child(validating + " HEADROOM_TEST_BACKENDS=" + variant, "-# " + tests, HEADROOM_TEST_OPS);
     CHECK(messages_of(result.output) == std::vector<std::string>{});
   }
 }

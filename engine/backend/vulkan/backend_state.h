@@ -152,7 +152,11 @@ class VulkanBackend final : public Backend {
 
  private:
   /// A row a lane, or a row a subgroup.
-  bool is_lane() const { return is_lane_; }
+  bool is_lane() const { return variant_ == VulkanVariant::lane; }
+  /// Products with weights of this type take x in 16 bits.
+  bool takes_dots(TensorType type) const {
+    return variant_ == VulkanVariant::dot && type_traits(type).block_values > 1;
+  }
   void begin_stage(Stage stage, double bytes) { queue_.begin_stage(static_cast<int32_t>(stage), bytes); }
   /// Milliseconds that so many floating point operations take here, roughly.
   double cost_ms(double flops) const { return 0.02 + flops * 1e-6 / gflops_; }
@@ -160,7 +164,9 @@ class VulkanBackend final : public Backend {
   uint32_t required_subgroup() const {
     return device_.facts().has_subgroup_size_control ? device_.facts().subgroup_size : 0;
   }
+  // What products read of x: rows of texels, of floats or of blocks in 16 bits.
   Matrix as_texel_rows(Matrix x);
+  Matrix quantize_rows(Matrix x);
   void multiply(const Matrix& x, const Matrix& texels, const MatmulTerm& term, const VulkanWeight::Part& part);
   void multiply_rows(const Matrix& texels, int32_t n_in, const MatmulTerm& term, const VulkanWeight::Part& part,
                      int32_t first_token, bool in_tiles);
@@ -196,7 +202,7 @@ class VulkanBackend final : public Backend {
   Queue queue_;
   Programs programs_;
   BackendInfo info_;
-  bool is_lane_;
+  VulkanVariant variant_;  // never by_device
   double gflops_;
   struct Scratch {
     std::unique_ptr<Buffer> buffer;

@@ -55,12 +55,20 @@ std::string version_text(uint32_t version) {
   return std::to_string(VK_API_VERSION_MAJOR(version)) + "." + std::to_string(VK_API_VERSION_MINOR(version));
 }
 
+/// Puts a struct behind another in a chain of questions or wishes.
+template <typename First, typename Next>
+void chain(First& first, Next& next) {
+  next.pNext = first.pNext;
+  first.pNext = &next;
+}
+
 DeviceFacts ask(VkPhysicalDevice device) {
   VkPhysicalDeviceSubgroupSizeControlProperties sizes{};
   sizes.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES;
+  VkPhysicalDeviceShaderIntegerDotProductPropertiesKHR dots{};
+  dots.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES_KHR;
   VkPhysicalDeviceVulkan12Properties v12{};
   v12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES;
-  v12.pNext = &sizes;
   VkPhysicalDeviceVulkan11Properties v11{};
   v11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES;
   v11.pNext = &v12;
@@ -77,7 +85,9 @@ DeviceFacts ask(VkPhysicalDevice device) {
   }
   const std::vector<VkExtensionProperties> extensions = extensions_of(device);
   facts.has_subgroup_size_control = has_extension(extensions, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
-  if (!facts.has_subgroup_size_control) v12.pNext = nullptr;
+  facts.has_integer_dot = has_extension(extensions, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
+  if (facts.has_subgroup_size_control) chain(v12, sizes);
+  if (facts.has_integer_dot) chain(v12, dots);
   properties.pNext = &v11;
   vkGetPhysicalDeviceProperties2(device, &properties);
 
@@ -100,7 +110,10 @@ DeviceFacts ask(VkPhysicalDevice device) {
   features12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES;
   VkPhysicalDeviceSubgroupSizeControlFeatures size_control{};
   size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES;
-  if (facts.has_subgroup_size_control) features12.pNext = &size_control;
+  VkPhysicalDeviceShaderIntegerDotProductFeaturesKHR integer_dot{};
+  integer_dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES_KHR;
+  if (facts.has_subgroup_size_control) chain(features12, size_control);
+  if (facts.has_integer_dot) chain(features12, integer_dot);
   VkPhysicalDeviceFeatures2 features{};
   features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2;
   features.pNext = &features12;
@@ -111,6 +124,8 @@ DeviceFacts ask(VkPhysicalDevice device) {
     facts.min_subgroup_size = sizes.minSubgroupSize;
     facts.max_subgroup_size = sizes.maxSubgroupSize;
   }
+  facts.has_integer_dot = facts.has_integer_dot && integer_dot.shaderIntegerDotProduct == VK_TRUE;
+  facts.has_fast_integer_dot = facts.has_integer_dot && dots.integerDotProduct4x8BitPackedSignedAccelerated == VK_TRUE;
 
   uint32_t timestamp_bits = 0;
   const int family = find_queue_family(device, timestamp_bits);
@@ -246,15 +261,20 @@ Device::Device(const TableHook& hook) {
   };
   if (facts_.has_subgroup_size_control) use(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
   if (facts_.has_memory_budget) use(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+  if (facts_.has_integer_dot) use(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
 
   VkPhysicalDeviceSubgroupSizeControlFeatures size_control{};
   size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES;
   size_control.subgroupSizeControl = VK_TRUE;
+  VkPhysicalDeviceShaderIntegerDotProductFeaturesKHR integer_dot{};
+  integer_dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES_KHR;
+  integer_dot.shaderIntegerDotProduct = VK_TRUE;
   VkPhysicalDeviceVulkan12Features features{};
   features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES;
   features.bufferDeviceAddress = VK_TRUE;
   features.timelineSemaphore = VK_TRUE;
-  if (facts_.has_subgroup_size_control) features.pNext = &size_control;
+  if (facts_.has_subgroup_size_control) chain(features, size_control);
+  if (facts_.has_integer_dot) chain(features, integer_dot);
 
   const float priority = 0.5f;
   VkDeviceQueueGlobalPriorityCreateInfoKHR global{};

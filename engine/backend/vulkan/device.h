@@ -25,9 +25,11 @@ struct DeviceFacts {
   uint32_t min_subgroup_size = 0, max_subgroup_size = 0;  // equal where the size cannot be required
   bool has_subgroup_size_control = false;
   bool has_memory_budget = false;
-  bool has_queue_priority = false;  // VK_KHR_global_priority or its EXT twin
-  bool has_unified_memory = false;  // all of the device's memory is the host's too
-  bool has_int64 = false;           // in shaders
+  bool has_queue_priority = false;    // VK_KHR_global_priority or its EXT twin
+  bool has_unified_memory = false;    // all of the device's memory is the host's too
+  bool has_int64 = false;             // in shaders
+  bool has_integer_dot = false;       // of four signed bytes: VK_KHR_shader_integer_dot_product
+  bool has_fast_integer_dot = false;  // it is one instruction
   uint64_t max_storage_range = 0;
   uint64_t max_allocation_bytes = 0;
   uint32_t max_groups = 0;  // in x

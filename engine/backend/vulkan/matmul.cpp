@@ -1,5 +1,6 @@
 // Products of activations with weights, and the table of tokens. Which shader serves a product follows from the device
-// and from the number of tokens; each variant is compiled once for each type of tensor.
+// and from the number of tokens; each variant is compiled once for each type of tensor. On devices with an instruction
+// for dot products of bytes, x goes to 16 bits once for all quantised weights that it meets.
 #include <algorithm>
 #include <cassert>
 
@@ -65,6 +66,25 @@ Matrix VulkanBackend::as_texel_rows(Matrix x) {
   return packed;
 }
 
+/// x in 16 bits: a matrix whose values are words, x_block_texels * 4 for each 32 values of a row. Only for whole
+/// blocks.
+Matrix VulkanBackend::quantize_rows(Matrix x) {
+  assert(x.n_cols % x_block_values == 0);
+  constexpr int64_t group_values = 256;
+  const int64_t stride = int64_t{x.n_cols} / x_block_values * x_block_texels * 4;
+  // Steps have a small one of their own, so that a prompt's can go.
+  const Buffer& buffer = scratch(is_in_step_ ? "matmul input of a step, 16 bits" : "matmul input, 16 bits",
+                                 static_cast<size_t>(x.n_rows * stride) * sizeof(uint32_t));
+  const Matrix quantized{const_cast<Buffer*>(&buffer), 0, x.n_rows, static_cast<int32_t>(stride), stride};
+  const QuantizeRowsConstants constants{.n_cols = static_cast<uint>(x.n_cols),
+                                        .x_offset = static_cast<uint>(x.offset),
+                                        .x_stride = static_cast<uint>(x.stride)};
+  queue_.dispatch(programs_.get("quantize_rows"),
+                  {groups_for(x.n_cols, group_values), static_cast<uint32_t>(x.n_rows), 1}, words(constants),
+                  {use_of(x), use_of(quantized)}, cost_ms(10.0 * x.n_rows * x.n_cols));
+  return quantized;
+}
+
 void VulkanBackend::matmul(Matrix x, std::span<const MatmulTerm> terms) {
   double bytes = matrix_bytes(x);
   for (const MatmulTerm& term : terms) {
@@ -73,9 +93,13 @@ void VulkanBackend::matmul(Matrix x, std::span<const MatmulTerm> terms) {
     bytes += static_cast<double>(weight.data.size()) + (term.accumulate ? 2 : 1) * matrix_bytes(term.y);
   }
   begin_stage(Stage::matmul, bytes);
-  const Matrix texels = as_texel_rows(x);
-  for (const MatmulTerm& term : terms)
+  Matrix floats{}, quantized{};  // each where a term asks for it
+  for (const MatmulTerm& term : terms) {
+    const bool takes_quantized = takes_dots(term.weight->view().type);
+    Matrix& texels = takes_quantized ? quantized : floats;
+    if (texels.buffer == nullptr) texels = takes_quantized ? quantize_rows(x) : as_texel_rows(x);
     for (const VulkanWeight::Part& part : weight_of(*term.weight).parts) multiply(x, texels, term, part);
+  }
 }
 
 /// One part of one product, in pieces of rows of x that take a device no longer than a desktop can wait.
@@ -99,7 +123,8 @@ void VulkanBackend::multiply(const Matrix& x, const Matrix& texels, const Matmul
 void VulkanBackend::multiply_rows(const Matrix& texels, int32_t n_in, const MatmulTerm& term,
                                   const VulkanWeight::Part& part, int32_t first_token, bool in_tiles) {
   const VulkanWeight& weight = weight_of(*term.weight);
-  const std::string type = weight_format(weight.view().type).shader;
+  const std::string type =
+      std::string(weight_format(weight.view().type).shader) + (takes_dots(weight.view().type) ? ".dot" : "");
   const Matrix y = term.y.rows(first_token, texels.n_rows);
   const int32_t n_tokens = texels.n_rows;
   MatmulConstants constants{

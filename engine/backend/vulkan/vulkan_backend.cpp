@@ -15,6 +15,15 @@ namespace {
 constexpr size_t first_step_bytes = 64 << 10;
 constexpr size_t large_bytes = size_t{1} << 20;
 
+VulkanVariant variant_for(VulkanVariant asked, const DeviceFacts& facts) {
+  if (asked == VulkanVariant::dot && !facts.has_integer_dot)
+    throw Error(ErrorKind::unsupported,
+                facts.name + ": its driver lacks VK_KHR_shader_integer_dot_product, which was asked for");
+  if (asked != VulkanVariant::by_device) return asked;
+  if (facts.is_software()) return VulkanVariant::lane;
+  return facts.has_fast_integer_dot ? VulkanVariant::dot : VulkanVariant::subgroup;
+}
+
 }  // namespace
 
 VulkanBackend::VulkanBackend(const VulkanOptions& options)
@@ -22,8 +31,7 @@ VulkanBackend::VulkanBackend(const VulkanOptions& options)
       memory_(device_),
       queue_(device_, memory_),
       programs_(device_),
-      is_lane_(options.variant == VulkanVariant::by_device ? device_.facts().is_software()
-                                                           : options.variant == VulkanVariant::lane),
+      variant_(variant_for(options.variant, device_.facts())),
       gflops_(device_.facts().is_software() ? 4 : 200),
       slabs_(memory_, queue_),
       uploads_(memory_, queue_, device_.facts().has_unified_memory) {

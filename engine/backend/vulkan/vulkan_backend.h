@@ -11,9 +11,10 @@
 namespace headroom {
 
 enum class VulkanVariant {
-  by_device,  // as the device's type asks for
+  by_device,  // as the device asks for
   lane,       // a row of a product a lane: for software drivers
   subgroup,   // a row a subgroup: for GPUs
+  dot,        // the same, and quantised weights by integer dot products: for GPUs that have an instruction for them
 };
 
 struct VulkanOptions {
@@ -41,7 +42,7 @@ std::vector<VulkanListing> list_vulkan_devices();
 /// own.
 void set_vulkan_table_hook(vulkan::TableHook hook);
 
-/// On the preferred device. Throws Error(unsupported) where there is none that can compute.
+/// On the preferred device. Throws Error(unsupported) where there is none that can compute, or not by that variant.
 std::unique_ptr<Backend> make_vulkan_backend(const VulkanOptions& options = {});
 
 }  // namespace headroom
