@@ -6,16 +6,19 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/backend/cpu/dequantize.h"
+
 namespace headroom::test {
 namespace {
 
 using Row = std::vector<double>;
 using Rows = std::vector<Row>;
 
-float value(const TensorView& w, int64_t row, int64_t col) {
+/// Of a vector.
+float value(const TensorView& w, int64_t i) {
   assert(w.type == TensorType::f32);
   float f;
-  std::memcpy(&f, w.data.data() + (row * w.n_cols + col) * 4, 4);
+  std::memcpy(&f, w.data.data() + i * 4, 4);
   return f;
 }
 
@@ -28,11 +31,19 @@ double round_to_f16(double x) {
   return std::nearbyint(x / unit) * unit;
 }
 
+/// A row of any type of tensor.
+std::vector<float> values_of_row(const TensorView& w, int64_t row) {
+  std::vector<float> values(static_cast<size_t>(w.n_cols));
+  dequantize_row(w.type, w.data.data() + row * static_cast<int64_t>(w.row_bytes()), w.n_cols, values.data());
+  return values;
+}
+
 Row product(const TensorView& w, const Row& x, const std::optional<TensorView>& bias = std::nullopt) {
   Row y(static_cast<size_t>(w.n_rows));
   for (int64_t r = 0; r < w.n_rows; ++r) {
-    double sum = bias ? value(*bias, 0, r) : 0.0;
-    for (int64_t c = 0; c < w.n_cols; ++c) sum += value(w, r, c) * x[static_cast<size_t>(c)];
+    double sum = bias ? value(*bias, r) : 0.0;
+    const std::vector<float> weights = values_of_row(w, r);
+    for (size_t c = 0; c < weights.size(); ++c) sum += weights[c] * x[c];
     y[static_cast<size_t>(r)] = sum;
   }
   return y;
@@ -42,7 +53,7 @@ void norm(double* x, size_t n, const TensorView& gain, double eps) {
   double sum = 0;
   for (size_t i = 0; i < n; ++i) sum += x[i] * x[i];
   const double scale = 1 / std::sqrt(sum / static_cast<double>(n) + eps);
-  for (size_t i = 0; i < n; ++i) x[i] *= scale * value(gain, 0, static_cast<int64_t>(i));
+  for (size_t i = 0; i < n; ++i) x[i] *= scale * value(gain, static_cast<int64_t>(i));
 }
 
 Row normed(Row x, const TensorView& gain, double eps) {
@@ -140,8 +151,8 @@ std::vector<std::vector<double>> dense_logits(const ModelFile& file, const std::
   Rows x;
   for (const TokenId id : ids) {
     x.emplace_back(static_cast<size_t>(config.n_embd));
-    for (size_t c = 0; c < x.back().size(); ++c)
-      x.back()[c] = value(file.tensors.token_embd, id, static_cast<int64_t>(c)) * config.embedding_scale;
+    const std::vector<float> embedding = values_of_row(file.tensors.token_embd, id);
+    for (size_t c = 0; c < x.back().size(); ++c) x.back()[c] = embedding[c] * config.embedding_scale;
   }
   for (size_t i = 0; i < file.tensors.layers.size(); ++i)
     run_layer(config, config.layers[i], file.tensors.layers[i], x);

@@ -72,6 +72,12 @@ TEST_CASE("full-cache logits equal a dense oracle: llama with rope factors") {
   for (const char* backend : fast_backends) check_against_oracle(options, backend);
 }
 
+TEST_CASE("full-cache logits equal a dense oracle: llama with 8-bit weights") {
+  test::TinyModelOptions options = test::tiny_model_options(Architecture::llama);
+  options.matrix_type = TensorType::q8_0;
+  for (const char* backend : {"cpu", "vulkan-subgroup", "vulkan-dot"}) check_against_oracle(options, backend);
+}
+
 TEST_CASE("full-cache logits equal a dense oracle: qwen2") {
   for (const char* backend : fast_backends)
     check_against_oracle(test::tiny_model_options(Architecture::qwen2), backend);

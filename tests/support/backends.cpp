@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "engine/backend/registry.h"
+#include "engine/base/error.h"
 
 namespace headroom::test {
 
@@ -21,7 +22,18 @@ bool is_there(const std::string& backend_name) {
     if (!found) WARN("not tested on Vulkan: there is no device for it");
     return found;
   }();
-  return has_vulkan;
+  if (!has_vulkan || backend_name != "vulkan-dot") return has_vulkan;
+  static const bool has_dots = [] {
+    try {
+      make_backend({.name = "vulkan-dot"});
+      return true;
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::unsupported) throw;
+      WARN("not tested with integer dot products: " << error.what());
+      return false;
+    }
+  }();
+  return has_dots;
 }
 
 Backend& shared_small_backend(const std::string& name) {

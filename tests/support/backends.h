@@ -8,7 +8,7 @@
 
 namespace headroom::test {
 
-/// False for a Vulkan backend on a machine without a device for it; a warning says so once.
+/// False for a Vulkan backend on a machine without a device for it, or for that variant; a warning says so once.
 bool is_there(const std::string& backend_name);
 
 /// The program's own of that name, for small models: software drivers get no threads, which cost more than they help.
