@@ -118,6 +118,7 @@ DeviceFacts ask(VkPhysicalDevice device) {
   features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2;
   features.pNext = &features12;
   vkGetPhysicalDeviceFeatures2(device, &features);
+  facts.has_int64 = features.features.shaderInt64 == VK_TRUE;
   facts.has_subgroup_size_control = facts.has_subgroup_size_control && size_control.subgroupSizeControl == VK_TRUE &&
                                     (sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
   if (facts.has_subgroup_size_control) {
@@ -288,9 +289,12 @@ Device::Device(const TableHook& hook) {
   if (facts_.has_queue_priority &&
       (use(VK_KHR_GLOBAL_PRIORITY_EXTENSION_NAME) || use(VK_EXT_GLOBAL_PRIORITY_EXTENSION_NAME)))
     queue.pNext = &global;
+  VkPhysicalDeviceFeatures base_features{};
+  base_features.shaderInt64 = facts_.has_int64 ? VK_TRUE : VK_FALSE;
   VkDeviceCreateInfo create{};
   create.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
   create.pNext = &features;
+  create.pEnabledFeatures = &base_features;
   create.queueCreateInfoCount = 1;
   create.pQueueCreateInfos = &queue;
   create.enabledExtensionCount = static_cast<uint32_t>(extensions.size());
