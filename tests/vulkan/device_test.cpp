@@ -1,4 +1,9 @@
 // Devices: what is there, and a sentence where there is none.
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
 #include "engine/backend/registry.h"
 #include "engine/backend/vulkan/vulkan_backend.h"
 #include "tests/vulkan/child.h"
@@ -42,20 +47,46 @@ TEST_CASE("several backends live side by side") {
   CHECK(first->allocate(100)->size_bytes() == 100);
 }
 
-TEST_CASE("a child of the test below, which finds no driver", "[.without-driver]") {
-  CHECK_THROWS_WITH(make_vulkan_backend(), Catch::StartsWith("found no") && Catch::Contains("driver"));
-  CHECK_THROWS_WITH(make_backend({.name = "vulkan"}), Catch::Contains("driver"));
+namespace {
+
+/// Of a child that has no device: what it says contains a word, and the CPU computes.
+void check_without_vulkan(const std::string& word) {
+  CHECK_THROWS_WITH(make_vulkan_backend(), Catch::StartsWith("found no") && Catch::Contains(word));
+  CHECK_THROWS_WITH(make_backend({.name = "vulkan"}), Catch::Contains(word));
   const std::vector<DeviceEntry> devices = list_devices();
   REQUIRE(devices.size() == 3);
   CHECK(devices[1].backend == "vulkan");
   CHECK(!devices[1].available);
-  CHECK(!devices[1].skip_reason.empty());
+  CHECK_THAT(devices[1].skip_reason, Catch::Contains(word));
   CHECK(make_backend({})->info().name == "cpu");
+}
+
+}  // namespace
+
+TEST_CASE("a child of the test below, which finds no driver", "[.without-driver]") {
+  check_without_vulkan("driver");
 }
 
 TEST_CASE("without a driver the program says so and computes on the CPU") {
   const ChildResult result =
       run_child("-u HEADROOM_BACKEND VK_DRIVER_FILES=/nonexistent VK_ICD_FILENAMES=/nonexistent", "[.without-driver]");
+  INFO(result.output);
+  CHECK(result.status == 0);
+}
+
+TEST_CASE("a child of the test below, which finds no loader", "[.without-loader]") {
+  check_without_vulkan("libvulkan.so.1");
+}
+
+TEST_CASE("without Vulkan's loader the program says so and computes on the CPU") {
+  // Files that are no libraries hide the loader from whoever looks for it by name.
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("headroom-no-vulkan-" + std::to_string(getpid()));
+  std::filesystem::create_directories(folder);
+  for (const char* name : {"libvulkan.so.1", "libvulkan.so"}) std::ofstream(folder / name).close();
+  const ChildResult result =
+      run_child("-u HEADROOM_BACKEND LD_LIBRARY_PATH='" + folder.string() + "'", "[.without-loader]");
+  std::filesystem::remove_all(folder);
   INFO(result.output);
   CHECK(result.status == 0);
 }
