@@ -135,6 +135,9 @@ TEST_CASE("a step that repeats is recorded once; one that changed is recorded ag
   rig.add(*x, *y, 4);
   rig.queue.finish();
   CHECK(step(3, 3) == 0);
+  rig.queue.record_again();
+  CHECK(step(3, 3) == 2);
+  CHECK(step(3, 3) == 0);
 }
 
 TEST_CASE("an upload waits for the operations that read what was there") {

@@ -120,6 +120,14 @@ TEST_CASE("two turns on both variants are those of the CPU") {
   }
 }
 
+TEST_CASE("a child of the validation test that has two turns", "[.two-turns]") {
+  const Model model = tiny(Architecture::llama);
+  const auto backend = make_backend({.name = "vulkan-lane"});
+  Session session(model, *backend, session_options());
+  CHECK(turn(session, 1) == expected_turn(model, 1));
+  CHECK(turn(session, 2) == expected_turn(model, 2));
+}
+
 TEST_CASE("a conversation survives any call that fails") {
   if (!has_device()) return;
   const Model model = tiny(Architecture::llama);

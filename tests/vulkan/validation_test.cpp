@@ -1,5 +1,8 @@
-// The validation layer of the Khronos group, with its checks of synchronisation, sees nothing to complain about while
-// the tests of this program and those of the operations run; and it does see a barrier that is not there.
+// The validation layer of the Khronos group, with its checks of synchronisation and with those that shaders make of
+// their own accesses, sees nothing to complain about while the tests of this program and those of the operations run;
+// and it does see a barrier that is not there and an access that is out of bounds.
+#include <bit>
+#include <cstdlib>
 #include <cstring>
 #include <sstream>
 
@@ -12,6 +15,20 @@ namespace {
 const std::string layer = "VK_LAYER_KHRONOS_validation";
 const std::string validating =
     "VK_INSTANCE_LAYERS=" + layer + " VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT";
+// Shaders then say where they read or write outside of a buffer that is bound, or of memory that has an address. What
+// they become has many branches, which the software driver compiles in a time that grows with the square of their
+// number: narrow vectors and no optimisation make minutes of it seconds, and it remembers what it compiled.
+const std::string validating_shaders = validating +
+                                       ":VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT"
+                                       " GALLIVM_PERF=nopt LP_NATIVE_VECTOR_WIDTH=128";
+
+// Arguments of the program that tests the operations.
+const std::string all_operations = "-# '~[#matmul_kernels_test]~[#thread_pool_test]~[#dequant_test]~*instruction set*'";
+// A test for each kind of shader.
+const std::string operations_by_hand =
+    "'add puts*','fill_zero clears*','assemble takes*','copy_page*','decode by hand: one*','embed copies*',"
+    "'evict by hand*','moments by hand*','expected attention by hand*','gate is*','a product by hand*',"
+    "'rms_norm divides*','rope turns*','store_kv writes*','three rows by hand: A = *'";
 
 bool has_layer() {
 #ifdef __SANITIZE_ADDRESS__
@@ -55,9 +72,40 @@ TEST_CASE("a child of the validation test that leaves out a barrier", "[.without
   rig.queue.finish();
 }
 
+TEST_CASE("a child of the validation test that reads behind a buffer", "[.behind-a-buffer]") {
+  Rig rig;
+  const auto x = rig.floats(std::vector<float>(64, 1)), y = rig.floats({3, 4});
+  rig.add(*x, *y, 64);
+  rig.queue.finish();
+}
+
+TEST_CASE("a child of the validation test that reads behind a slab", "[.behind-a-slab]") {
+  Rig rig;
+  const auto x = rig.memory.allocate(64, MemoryUse::device), y = rig.memory.allocate(1024, MemoryUse::device);
+  const uint64_t from = x->address(), to = y->address();
+  const CopyPageConstants constants{.from_low = static_cast<uint>(from),
+                                    .from_high = static_cast<uint>(from >> 32),
+                                    .to_low = static_cast<uint>(to),
+                                    .to_high = static_cast<uint>(to >> 32),
+                                    .n_units = 64};
+  rig.queue.dispatch(rig.programs.get("copy_page"), {1, 1, 1}, std::bit_cast<std::array<uint32_t, 5>>(constants), {},
+                     0.05, Pages::written);
+  rig.queue.finish();
+}
+
 TEST_CASE("the validation layer sees a missing barrier") {
   if (!has_layer()) return;
   CHECK_FALSE(messages_of(run_child(validating, "[.without-barriers]").output).empty());
+}
+
+TEST_CASE("the validation layer sees a shader that reads out of bounds") {
+  if (!has_layer()) return;
+  for (const char* child : {"[.behind-a-buffer]", "[.behind-a-slab]"}) {
+    INFO(child);
+    const std::vector<std::string> messages = messages_of(run_child(validating_shaders, child).output);
+    REQUIRE(!messages.empty());
+    CHECK_THAT(messages.front(), Catch::Contains("out of bounds"));
+  }
 }
 
 TEST_CASE("the validation layer has nothing to say about programs, memory and queue") {
@@ -70,15 +118,30 @@ TEST_CASE("the validation layer has nothing to say about programs, memory and qu
 
 TEST_CASE("the validation layer has nothing to say about the operations") {
   if (!has_layer()) return;
-  const std::string all = "'~[#matmul_kernels_test]~[#thread_pool_test]~[#dequant_test]~*instruction set*'";
   const std::pair<std::string, std::string> children[] = {
-      {"vulkan-lane", all}, {"vulkan-subgroup", all}, {"vulkan-dot", "'[#matmul_test]'"}};
+      {"vulkan-lane", all_operations}, {"vulkan-subgroup", all_operations}, {"vulkan-dot", "-# '[#matmul_test]'"}};
   for (const auto& [variant, tests] : children) {
     INFO(variant);
-    const ChildResult result =
-        run_child(validating + " HEADROOM_TEST_BACKENDS=" + variant, "-# " + tests, HEADROOM_TEST_OPS);
+    const ChildResult result = run_child(validating + " HEADROOM_TEST_BACKENDS=" + variant, tests, HEADROOM_TEST_OPS);
     CHECK(messages_of(result.output) == std::vector<std::string>{});
   }
+}
+
+TEST_CASE("the validation layer has nothing to say about what shaders do in two turns and in the operations") {
+  if (!has_layer()) return;
+  // With HEADROOM_ALL_SHADERS=1 each test on both variants, which takes long; else the turns have the shaders of one
+  // variant and operations those of the other.
+  const bool has_time = std::getenv("HEADROOM_ALL_SHADERS") != nullptr;
+  const auto check = [](const ChildResult& result) {
+    INFO(result.output);
+    CHECK(result.status == 0);
+    CHECK(messages_of(result.output) == std::vector<std::string>{});
+  };
+  check(run_child(validating_shaders, has_time ? "'two turns on both variants*'" : "[.two-turns]"));
+  if (has_time)
+    check(run_child(validating_shaders + " HEADROOM_TEST_BACKENDS=vulkan-lane", all_operations, HEADROOM_TEST_OPS));
+  check(run_child(validating_shaders + " HEADROOM_TEST_BACKENDS=vulkan-subgroup",
+                  has_time ? all_operations : operations_by_hand, HEADROOM_TEST_OPS));
 }
 
 }  // namespace headroom::vulkan::test

@@ -159,6 +159,10 @@ void Queue::set_repeating(bool repeating) {
   next_part_ = 0;
 }
 
+void Queue::record_again() {
+  for (Recording& recording : repeating_) recording.is_outdated = true;
+}
+
 void Queue::submit() {
   rethrow_failure();
   if (noted_.empty()) return;
@@ -185,6 +189,7 @@ void Queue::submit_part(std::span<const Operation> operations, size_t part) {
       if (recording.commands != VK_NULL_HANDLE) device_.call.vkResetCommandBuffer(recording.commands, 0);
       throw;
     }
+    recording.is_outdated = false;
     ++n_recorded_;
   }
   const uint64_t value = last_submission_ + 1;
@@ -212,7 +217,8 @@ Queue::Recording& Queue::recording_for(std::span<const Operation> operations, si
     while (repeating_.size() <= part) repeating_.emplace_back();
     found = &repeating_[part];
     if (found->is_running) wait_for(found->submission);
-    is_same = std::equal(operations.begin(), operations.end(), found->operations.begin(), found->operations.end());
+    is_same = !found->is_outdated &&
+              std::equal(operations.begin(), operations.end(), found->operations.begin(), found->operations.end());
   } else {
     for (Recording& recording : recordings_)
       if (!recording.is_running) found = &recording;

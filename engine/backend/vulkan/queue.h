@@ -86,6 +86,9 @@ class Queue final : public BufferUser {
 
   /// While it is on, what is submitted is kept recorded for the next time.
   void set_repeating(bool repeating);
+  /// What is kept is recorded once more before it is submitted again. For memory that came meanwhile and that shaders
+  /// reach by address: the validation layer knows no others than those of the time of recording.
+  void record_again();
 
   /// Starts what was noted.
   void submit();
@@ -116,6 +119,7 @@ class Queue final : public BufferUser {
     uint32_t n_queries = 0;
     uint64_t submission = 0;
     bool is_running = false;
+    bool is_outdated = false;
   };
 
   void note(const Operation& operation);

@@ -105,6 +105,7 @@ void SlabTable::add(int32_t slab) {
   }
   addresses_[i] = address;
   slabs_[i] = std::move(buffer);
+  queue_.record_again();
 }
 
 void SlabTable::remove(int32_t slab) {
