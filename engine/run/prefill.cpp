@@ -12,6 +12,9 @@ namespace {
 
 // Tokens that go through a layer together: enough to pay for unpacking the weights, few enough to stop within 100 ms.
 constexpr int32_t block_tokens = 256;
+// The residual stream lies in buffers of so many tokens: one for all of them could be larger than what a shader reaches
+// on a device with small limits (128 MiB, which is 8192 tokens of 4096 values).
+constexpr int32_t stream_tokens = 8 * block_tokens;
 
 using Clock = std::chrono::steady_clock;
 double ms_since(Clock::time_point start) {
@@ -156,8 +159,7 @@ struct Prefill {
   int32_t position0;
   std::vector<SlotTag> tags;
   Activations block;
-  std::unique_ptr<DeviceBuffer> stream_buffer;  // the residual stream of all new tokens
-  Matrix stream;                                // (n_new, n_embd)
+  std::vector<std::unique_ptr<DeviceBuffer>> stream_buffers;  // the residual stream of all new tokens, f32
   std::unique_ptr<DeviceBuffer> scratch_buffer;
   KvScratch scratch;
   Statistics statistics;
@@ -178,16 +180,23 @@ struct Prefill {
         block(backend, config, std::min(n_new, block_tokens)),
         statistics((store_.begin_prefill(tags), forward_), store_, n_new),
         expectation(forward_, statistics.measures().expected) {
-    stream_buffer = backend.allocate(static_cast<size_t>(n_new) * static_cast<size_t>(config.n_embd) * sizeof(float));
-    stream = {stream_buffer.get(), 0, n_new, config.n_embd, config.n_embd};
+    for (int32_t first = 0; first < n_new; first += stream_tokens)
+      stream_buffers.push_back(backend.allocate(static_cast<size_t>(std::min(stream_tokens, n_new - first)) *
+                                                static_cast<size_t>(config.n_embd) * sizeof(float)));
     const size_t scratch_bytes = size_t{2} * static_cast<size_t>(n_new) * static_cast<size_t>(config.kv_dim()) * 2;
     scratch_buffer = backend.allocate(scratch_bytes);
     scratch = {scratch_buffer.get(), n_new, config.kv_dim()};
     store.count_scratch(static_cast<int64_t>(scratch_bytes));
     for (int32_t first = 0; first < n_new; first += block_tokens) {
       const int32_t n = std::min(block_tokens, n_new - first);
-      forward.embed(ids.subspan(static_cast<size_t>(first), static_cast<size_t>(n)), stream.rows(first, n));
+      forward.embed(ids.subspan(static_cast<size_t>(first), static_cast<size_t>(n)), stream(first, n));
     }
+  }
+
+  /// Rows of the residual stream, all of one block.  (n, n_embd)
+  Matrix stream(int32_t first, int32_t n) const {
+    const int64_t offset = int64_t{first % stream_tokens} * config.n_embd;
+    return {stream_buffers[static_cast<size_t>(first / stream_tokens)].get(), offset, n, config.n_embd, config.n_embd};
   }
 
   void run_layer(int32_t layer) {
@@ -201,7 +210,7 @@ struct Prefill {
     for (int32_t first = 0; first < n_new; first += block_tokens) {
       if (observer.stop_requested()) throw Cancelled{};
       const int32_t n = std::min(block_tokens, n_new - first);
-      const Matrix x = stream.rows(first, n);
+      const Matrix x = stream(first, n);
       const int32_t n_left_out = std::max(0, n_skipped - first);
       forward.project(layer, x, position0 + first, block, [&](Matrix q) {
         if (expectation.is_wanted() && n_left_out < n) expectation.add(q.rows(n_left_out, n - n_left_out));
@@ -263,7 +272,7 @@ PrefillTimes prefill(const Model& model, const Forward& forward, KvStore& store,
   const auto start = Clock::now();
   Prefill run(model, forward, store, ids, observer);
   for (int32_t layer = 0; layer < model.config().n_layers; ++layer) run.run_layer(layer);
-  forward.logits(run.stream.rows(run.n_new - 1, 1), run.block, logits);
+  forward.logits(run.stream(run.n_new - 1, 1), run.block, logits);
   store.end_prefill(run.n_new);
   return {ms_since(start), run.profile_ms};
 }
