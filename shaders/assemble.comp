@@ -7,6 +7,7 @@
 
 #include "shaders/half.glsl"
 #include "shaders/pages.glsl"
+#include "shaders/scratch.glsl"
 #ifdef CACHE_Q8
 #include "shaders/quantize.glsl"
 #endif
@@ -16,7 +17,6 @@ layout(push_constant) uniform Constants { AssembleConstants c; };
 layout(binding = 0) readonly buffer Sources { SourceWords sources[]; };
 layout(binding = 1) readonly buffer PageList { uvec2 pages[]; };
 layout(binding = 2) readonly buffer Log { uint log_words[]; };
-layout(binding = 3) readonly buffer Kv { uint kv[]; };  // K of every row, then V: halves, two a word
 
 uint kind_of(SourceWords source) {
   return source.low & 3u;
@@ -26,6 +26,9 @@ uvec2 page_of(SourceWords source) {
 }
 uint slot_of(SourceWords source) {
   return source.low >> 2 & 15u;
+}
+uint kv_word(uint i) {
+  return ScratchWords(uvec2(c.kv_low, c.kv_high)).at[i];
 }
 /// First word of a row of the log, or of the scratch.
 uint log_begin(SourceWords source) {
@@ -53,12 +56,12 @@ uint copy_block(uvec2 page, uint slot, uint part, uint block, SourceWords source
   const uint from = kv_begin(source, part) + block * BLOCK_VALUES / 2;
   float largest = 0;
   for (uint i = 0; i < BLOCK_VALUES / 2; ++i) {
-    const vec2 pair = abs(unpackHalf2x16(kv[from + i]));
+    const vec2 pair = abs(unpackHalf2x16(kv_word(from + i)));
     largest = max(largest, max(pair.x, pair.y));
   }
   const uint scale = block_scale(largest);
   for (uint i = 0; i < BLOCK_VALUES / 4; ++i) {
-    const vec4 values = vec4(unpackHalf2x16(kv[from + 2 * i]), unpackHalf2x16(kv[from + 2 * i + 1]));
+    const vec4 values = vec4(unpackHalf2x16(kv_word(from + 2 * i)), unpackHalf2x16(kv_word(from + 2 * i + 1)));
     uint word = 0;
     for (uint b = 0; b < 4; ++b) word |= (uint(quantized(values[b], scale_value(scale))) & 0xffu) << 8 * b;
     PageWords(page).at[to + i] = word;
@@ -91,7 +94,7 @@ void copy_rows(uvec2 page, uint n_slots) {
     } else {
       const uint from = kv_begin(source, part) + 4 * unit;
       for (uint i = 0; i < 4; ++i)
-        if (4 * unit + i < ROW_WORDS) words[i] = kv[from + i];
+        if (4 * unit + i < ROW_WORDS) words[i] = kv_word(from + i);
     }
     const uint to = part * V_BEGIN + slot * ROW_WORDS + 4 * unit;
     if (HAS_WHOLE_UNITS) {

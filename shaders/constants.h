@@ -67,6 +67,8 @@ struct StoreKvConstants {
   uint v_stride;
   uint first_row;
   uint capacity_rows;
+  uint kv_low;  // address of the scratch
+  uint kv_high;
 };
 
 // Rows of a matrix to where texels can be read: whole texels of four, zeros behind the last value.
@@ -194,6 +196,8 @@ struct LoadColumnsConstants {
   uint positions_stride;
   uint row_values;  // of the scratch
   uint capacity_rows;
+  uint kv_low;  // its address
+  uint kv_high;
   uint pages_per_slab;
   uint page_bytes;
 };
@@ -344,6 +348,8 @@ struct AssembleConstants {
   uint kv_first;      // value of the scratch's first row
   uint kv_row_values;
   uint kv_capacity_rows;
+  uint kv_low;  // address of the scratch
+  uint kv_high;
 };
 
 struct ReadSlotsConstants {

@@ -8,14 +8,13 @@
 
 layout(local_size_x = 64) in;
 layout(push_constant) uniform Constants { LoadColumnsConstants c; };
-// the scratch: K of every row, then V; two halves a word
-layout(binding = 0) readonly buffer Kv { uint kv[]; };
-layout(binding = 1) readonly buffer Slabs { uvec2 slabs[]; };  // addresses
-layout(binding = 2) readonly buffer Heads { uint heads[]; };   // VulkanBackend::head_table
-layout(binding = 3) writeonly buffer Values { vec4 values[]; };
-layout(binding = 4) writeonly buffer Positions { uint positions[]; };
+layout(binding = 0) readonly buffer Slabs { uvec2 slabs[]; };  // addresses
+layout(binding = 1) readonly buffer Heads { uint heads[]; };   // VulkanBackend::head_table
+layout(binding = 2) writeonly buffer Values { vec4 values[]; };
+layout(binding = 3) writeonly buffer Positions { uint positions[]; };
 
 #include "shaders/pages.glsl"
+#include "shaders/scratch.glsl"
 
 uvec2 page_address(uint page) {
   const uvec2 slab = slabs[page / c.pages_per_slab];
@@ -39,8 +38,9 @@ vec4 page_values(uvec2 page, uint part, uint slot, uint i) {
 
 vec4 scratch_values(uint row, uint kv_head, uint i) {
   const uint half_at = ((c.is_v != 0 ? c.capacity_rows : 0) + row) * c.row_values + kv_head * c.head_dim + 4 * i;
-  const vec2 second = 4 * i + 2 < c.head_dim ? unpackHalf2x16(kv[half_at / 2 + 1]) : vec2(0);
-  return vec4(unpackHalf2x16(kv[half_at / 2]), second);
+  ScratchWords kv = ScratchWords(uvec2(c.kv_low, c.kv_high));
+  const vec2 second = 4 * i + 2 < c.head_dim ? unpackHalf2x16(kv.at[half_at / 2 + 1]) : vec2(0);
+  return vec4(unpackHalf2x16(kv.at[half_at / 2]), second);
 }
 
 void main() {

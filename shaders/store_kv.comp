@@ -5,19 +5,19 @@
 #include "shaders/constants.h"
 
 #include "shaders/half.glsl"
+#include "shaders/scratch.glsl"
 
 layout(local_size_x = 64) in;
 layout(push_constant) uniform Constants { StoreKvConstants c; };
 layout(binding = 0) readonly buffer K { float k[]; };
 layout(binding = 1) readonly buffer V { float v[]; };
-// K of every row, then V: halves, two a word
-layout(binding = 2) writeonly buffer Kv { uint kv[]; };
 
 void main() {
   const uint pair = gl_GlobalInvocationID.x, row = gl_WorkGroupID.y, row_words = c.row_values / 2;
   if (pair >= row_words) return;
   const uint to = (c.first_row + row) * row_words + pair, v_begin = c.capacity_rows * row_words;
   const uint from_k = c.k_offset + row * c.k_stride + 2 * pair, from_v = c.v_offset + row * c.v_stride + 2 * pair;
-  kv[to] = pack_halves(k[from_k], k[from_k + 1]);
-  kv[v_begin + to] = pack_halves(v[from_v], v[from_v + 1]);
+  ScratchWords kv = ScratchWords(uvec2(c.kv_low, c.kv_high));
+  kv.at[to] = pack_halves(k[from_k], k[from_k + 1]);
+  kv.at[v_begin + to] = pack_halves(v[from_v], v[from_v + 1]);
 }

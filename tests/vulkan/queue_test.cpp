@@ -1,4 +1,5 @@
 // The queue: barriers where operations depend on each other and nowhere else, steps that repeat, waiting, stage times.
+#include <bit>
 #include <cstring>
 
 #include "tests/vulkan/rig.h"
@@ -54,6 +55,18 @@ TEST_CASE("an operation waits for what it depends on, and for nothing else") {
   SECTION("reading what was written") {
     CHECK(rig.barriers_of([&] { rig.add(*a, *b, 4), rig.add(*c, *a, 4); }) == 1);
     CHECK(rig.read(*c) == std::vector<float>{16, 28, 40, 52});
+  }
+  SECTION("found by address") {
+    const auto reach = [&](const Buffer& buffer, bool is_written) {
+      const CopyPageConstants nothing{};
+      rig.queue.dispatch(rig.programs.get("copy_page"), {1, 1, 1}, std::bit_cast<std::array<uint32_t, 5>>(nothing), {},
+                         0.05, Pages::none, {.buffer = &buffer, .is_written = is_written});
+    };
+    CHECK(rig.barriers_of([&] { reach(*a, false), rig.add(*b, *a, 4), reach(*a, false); }) == 0);
+    CHECK(rig.barriers_of([&] { reach(*a, true), rig.add(*b, *a, 4); }) == 1);
+    CHECK(rig.barriers_of([&] { reach(*a, false), rig.add(*a, *b, 4); }) == 1);
+    CHECK(rig.barriers_of([&] { rig.add(*a, *b, 4), reach(*a, false); }) == 1);
+    CHECK(rig.barriers_of([&] { reach(*a, true), reach(*a, true), reach(*b, true); }) == 1);
   }
   SECTION("writing what was read") {
     CHECK(rig.barriers_of([&] { rig.add(*a, *b, 4), rig.add(*b, *c, 4); }) == 1);

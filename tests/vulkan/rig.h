@@ -15,7 +15,8 @@
 namespace headroom::vulkan::test {
 
 struct Rig {
-  explicit Rig(const TableHook& hook = {}) : device(hook), memory(device), queue(device, memory), programs(device) {
+  explicit Rig(const TableHook& hook = {}, const FactsHook& facts_hook = {})
+      : device(hook, facts_hook), memory(device), queue(device, memory), programs(device) {
     queue.set_stages({"first", "second"});
   }
 

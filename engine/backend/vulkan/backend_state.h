@@ -34,6 +34,14 @@ inline const Buffer& buffer_of(const DeviceBuffer& buffer) {
   return static_cast<const Buffer&>(buffer);
 }
 
+/// An address as a shader takes it.
+inline uint32_t low_word(uint64_t address) {
+  return static_cast<uint32_t>(address);
+}
+inline uint32_t high_word(uint64_t address) {
+  return static_cast<uint32_t>(address >> 32);
+}
+
 /// The buffer of a matrix as an operation uses it; where in it the matrix lies is among the operation's constants.
 inline Use use_of(const Matrix& m) {
   return buffer_of(*m.buffer);

@@ -10,13 +10,6 @@ namespace {
 
 constexpr int64_t group_size = 64;  // of the shaders
 
-uint32_t low(uint64_t address) {
-  return static_cast<uint32_t>(address);
-}
-uint32_t high(uint64_t address) {
-  return static_cast<uint32_t>(address >> 32);
-}
-
 }  // namespace
 
 void VulkanBackend::copy_page(PageId from, PageId to) {
@@ -24,10 +17,10 @@ void VulkanBackend::copy_page(PageId from, PageId to) {
   const size_t bytes = slabs_.layout().page_bytes();
   begin_stage(Stage::copy_page, 2.0 * static_cast<double>(bytes));
   const uint64_t source = slabs_.address(from), target = slabs_.address(to);
-  const CopyPageConstants constants{.from_low = low(source),
-                                    .from_high = high(source),
-                                    .to_low = low(target),
-                                    .to_high = high(target),
+  const CopyPageConstants constants{.from_low = low_word(source),
+                                    .from_high = high_word(source),
+                                    .to_low = low_word(target),
+                                    .to_high = high_word(target),
                                     .n_units = static_cast<uint>(bytes / 16)};
   queue_.dispatch(programs_.get("copy_page"), {groups_for(constants.n_units, group_size), 1, 1}, words(constants), {},
                   cost_ms(static_cast<double>(bytes)), Pages::written);
@@ -54,8 +47,8 @@ void VulkanBackend::assemble(const AssembleHead& args) {
       case SlotSource::Kind::held: {
         assert(slot.index < args.from.length);
         const uint64_t address = slabs_.address(args.from.pages[index / page_tokens]);
-        source.low = low(address) | index % page_tokens << 2 | source_held;
-        source.high = high(address);
+        source.low = low_word(address) | index % page_tokens << 2 | source_held;
+        source.high = high_word(address);
         break;
       }
       case SlotSource::Kind::scratch:
@@ -74,6 +67,8 @@ void VulkanBackend::assemble(const AssembleHead& args) {
   auto* log = reinterpret_cast<uint32_t*>(pages);
   for (size_t i = 0; i < n_log; ++i) units_to_words(layout, &args.log_rows[i * row_units], log + i * row_words);
 
+  const Buffer* turn = args.kv.buffer != nullptr ? &buffer_of(*args.kv.buffer) : nullptr;
+  const uint64_t turn_address = turn != nullptr ? turn->address() : 0;
   const AssembleConstants constants{
       .n_slots = static_cast<uint>(args.slots.size()),
       .source_begin = static_cast<uint>(place.first / sizeof(SourceWords)),
@@ -81,12 +76,13 @@ void VulkanBackend::assemble(const AssembleHead& args) {
       .log_begin = static_cast<uint>((place.first + source_bytes + page_bytes) / sizeof(uint32_t)),
       .kv_first = static_cast<uint>(args.kv_head * layout.head_dim),
       .kv_row_values = static_cast<uint>(args.kv.row_values),
-      .kv_capacity_rows = static_cast<uint>(args.kv.capacity_rows)};
-  const Use kv = args.kv.buffer != nullptr ? Use(buffer_of(*args.kv.buffer)) : place.use();
-  queue_.dispatch(programs_.get(std::string("assemble.") + page_variant(layout), page_constants(layout, 0)),
-                  {static_cast<uint32_t>(args.pages.size()), 1, 1}, words(constants),
-                  {place.use(), place.use(), place.use(), kv},
-                  cost_ms(8.0 * static_cast<double>(args.slots.size()) * layout.head_dim), Pages::written);
+      .kv_capacity_rows = static_cast<uint>(args.kv.capacity_rows),
+      .kv_low = low_word(turn_address),
+      .kv_high = high_word(turn_address)};
+  queue_.dispatch(
+      programs_.get(std::string("assemble.") + page_variant(layout), page_constants(layout, 0)),
+      {static_cast<uint32_t>(args.pages.size()), 1, 1}, words(constants), {place.use(), place.use(), place.use()},
+      cost_ms(8.0 * static_cast<double>(args.slots.size()) * layout.head_dim), Pages::written, {.buffer = turn});
 }
 
 void VulkanBackend::read_scores(HeadView head, std::span<float> out) {

@@ -53,6 +53,8 @@ void VulkanBackend::load_columns(const ColumnRange& range, const KvScratch& kv, 
   // The scratch needs no more of a layout than the size of its heads.
   const PageLayout layout = range.is_held ? slabs_.layout() : PageLayout{range.head_dim};
   assert(layout.head_dim == range.head_dim);
+  const Buffer& turn = buffer_of(*kv.buffer);
+  const uint64_t address = turn.address();
   const LoadColumnsConstants constants{.kv_head = static_cast<uint>(range.kv_head),
                                        .head_dim = static_cast<uint>(range.head_dim),
                                        .n_columns = static_cast<uint>(range.count),
@@ -65,14 +67,16 @@ void VulkanBackend::load_columns(const ColumnRange& range, const KvScratch& kv, 
                                        .positions_stride = static_cast<uint>(range.positions_stride),
                                        .row_values = static_cast<uint>(kv.row_values),
                                        .capacity_rows = static_cast<uint>(kv.capacity_rows),
+                                       .kv_low = low_word(address),
+                                       .kv_high = high_word(address),
                                        .pages_per_slab = static_cast<uint>(layout.pages_per_slab()),
                                        .page_bytes = static_cast<uint>(layout.page_bytes())};
   const int64_t n_threads = int64_t{range.texels()} * groups_for(range.head_dim, 4);
-  queue_.dispatch(
-      programs_.get(std::string("load_columns.") + page_variant(layout), page_constants(layout, 0)),
-      {groups_for(n_threads, load_group), static_cast<uint32_t>(range.n_kv_heads), 1}, words(constants),
-      {Use(buffer_of(*kv.buffer)), slab_table_use(table), Use(table), Use(values, 0, range.bytes()), Use(positions)},
-      cost_ms(8.0 * range.count * range.head_dim * range.n_kv_heads), range.is_held ? Pages::read : Pages::none);
+  queue_.dispatch(programs_.get(std::string("load_columns.") + page_variant(layout), page_constants(layout, 0)),
+                  {groups_for(n_threads, load_group), static_cast<uint32_t>(range.n_kv_heads), 1}, words(constants),
+                  {slab_table_use(table), Use(table), Use(values, 0, range.bytes()), Use(positions)},
+                  cost_ms(8.0 * range.count * range.head_dim * range.n_kv_heads),
+                  range.is_held ? Pages::read : Pages::none, {.buffer = &turn});
 }
 
 void VulkanBackend::pack_heads(const PackHeadsConstants& constants, int32_t n_heads, Use x, Use shifts,

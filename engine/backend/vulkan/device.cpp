@@ -247,10 +247,11 @@ Instance::~Instance() {
   vkDestroyInstance(handle_, nullptr);
 }
 
-Device::Device(const TableHook& hook) {
+Device::Device(const TableHook& hook, const FactsHook& facts_hook) {
   if (instance_.devices().empty()) throw Error(ErrorKind::unsupported, "the Vulkan loader knows no device");
   facts_ = instance_.devices().front();
   if (!facts_.refusal.empty()) throw Error(ErrorKind::unsupported, facts_.name + ": " + facts_.refusal);
+  if (facts_hook) facts_hook(facts_);
   physical_ = instance_.physical(0);
 
   const std::vector<VkExtensionProperties> present = extensions_of(physical_);

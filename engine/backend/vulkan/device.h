@@ -61,11 +61,13 @@ class Instance {
 
 /// Changes a device's table of calls before it is used: how tests let calls fail.
 using TableHook = std::function<void(VolkDeviceTable&)>;
+/// Changes what is known of a device: how tests see smaller limits.
+using FactsHook = std::function<void(DeviceFacts&)>;
 
 /// The preferred device, opened with one queue.
 class Device {
  public:
-  explicit Device(const TableHook& hook = {});
+  explicit Device(const TableHook& hook = {}, const FactsHook& facts_hook = {});
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;

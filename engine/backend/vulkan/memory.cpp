@@ -12,6 +12,11 @@ std::string mib(uint64_t bytes) {
   return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
 }
 
+/// Whole texels, and never nothing.
+size_t bound_bytes(size_t bytes) {
+  return (std::max<size_t>(bytes, 1) + 15) / 16 * 16;
+}
+
 }  // namespace
 
 int64_t memory_left_bytes(const DeviceFacts& facts, VkPhysicalDevice device) {
@@ -49,6 +54,16 @@ uint64_t Buffer::address() const {
   return memory_.device_.call.vkGetBufferDeviceAddress(memory_.device_.handle(), &info);
 }
 
+void Buffer::check_binding(VkDescriptorType type) const {
+  const DeviceFacts& facts = memory_.device_.facts();
+  const uint64_t largest =
+      type == VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER ? facts.max_texels * 16 : facts.max_storage_range;
+  if (bound_bytes(size_) > largest)
+    throw Error(ErrorKind::out_of_memory, "the Vulkan device shows a shader at most " + mib(largest) +
+                                              " of a buffer; one of " + mib(size_) +
+                                              " is needed here. A smaller context needs less");
+}
+
 VkBufferView Buffer::texels(VkFormat format) const {
   for (const View& view : views_)
     if (view.format == format) return view.handle;
@@ -56,7 +71,7 @@ VkBufferView Buffer::texels(VkFormat format) const {
   create.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO;
   create.buffer = handle_;
   create.format = format;
-  create.range = std::min<VkDeviceSize>((size_ + 15) / 16, memory_.device_.facts().max_texels) * 16;
+  create.range = bound_bytes(size_);
   VkBufferView view = VK_NULL_HANDLE;
   check(memory_.device_.call.vkCreateBufferView(memory_.device_.handle(), &create, nullptr, &view),
         "show a buffer as texels");
@@ -75,12 +90,11 @@ Memory::~Memory() {
 
 std::unique_ptr<Buffer> Memory::allocate(size_t bytes, MemoryUse use) {
   const VolkDeviceTable& call = device_.call;
-  // Whole texels, and never nothing.
   std::unique_ptr<Buffer> buffer(new Buffer(*this, bytes));
   buffer->id_ = next_id_++;
   VkBufferCreateInfo create{};
   create.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;
-  create.size = (std::max<size_t>(bytes, 1) + 15) / 16 * 16;
+  create.size = bound_bytes(bytes);
   create.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT |
                  VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT |
                  VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
@@ -102,7 +116,7 @@ VkDeviceMemory Memory::take(size_t bytes, uint32_t type_bits, MemoryUse use, std
   if (bytes > device_.facts().max_allocation_bytes)
     throw Error(ErrorKind::out_of_memory, "the Vulkan device gives at most " +
                                               mib(device_.facts().max_allocation_bytes) + " at once; " + mib(bytes) +
-                                              " were asked for");
+                                              " are needed here. A smaller context needs less");
   const int64_t left = use == MemoryUse::staging ? -1 : memory_left_bytes(device_.facts(), device_.physical());
   if (left >= 0 && static_cast<int64_t>(bytes) > left)
     throw Error(ErrorKind::out_of_memory, "the Vulkan device has " + mib(static_cast<uint64_t>(left)) + " left for " +

@@ -30,6 +30,8 @@ class Buffer final : public DeviceBuffer {
   uint64_t address() const;                      // for shaders that find it by a pointer
   /// The whole buffer as texels of four 32-bit values.
   VkBufferView texels(VkFormat format) const;
+  /// Throws Error(out_of_memory) where the device does not bind so large a buffer, as storage or as texels.
+  void check_binding(VkDescriptorType type) const;
   /// Different for every buffer that was ever made.
   uint64_t id() const { return id_; }
 

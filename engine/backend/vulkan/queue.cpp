@@ -45,7 +45,7 @@ bool writes(const Operation& operation, size_t i) {
   if (operation.kind == Operation::Kind::copy) return i == 1;
   if (operation.kind == Operation::Kind::fill) return true;
   const std::vector<Binding>& bindings = operation.program->interface().bindings;
-  return i < bindings.size() && bindings[i].writes;
+  return i < bindings.size() ? bindings[i].writes : operation.writes_reached;
 }
 
 Operation dispatch_of(const Program& program, std::span<const uint32_t> constants, std::initializer_list<Use> uses,
@@ -63,6 +63,7 @@ Operation dispatch_of(const Program& program, std::span<const uint32_t> constant
                       .n_constants = static_cast<uint8_t>(constants.size()),
                       .program = &program,
                       .cost_ms = cost_ms};
+  for (size_t i = 0; i < uses.size(); ++i) uses.begin()[i].buffer->check_binding(interface.bindings[i].type);
   std::copy(constants.begin(), constants.end(), operation.constants.begin());
   std::copy(uses.begin(), uses.end(), operation.uses.begin());
   return operation;
@@ -117,10 +118,14 @@ void Queue::begin_stage(int32_t stage, double bytes) {
 }
 
 void Queue::dispatch(const Program& program, std::array<uint32_t, 3> groups, std::span<const uint32_t> constants,
-                     std::initializer_list<Use> uses, double cost_ms, Pages pages) {
+                     std::initializer_list<Use> uses, double cost_ms, Pages pages, Reached reached) {
   if (groups[0] == 0 || groups[1] == 0 || groups[2] == 0) return;
   Operation operation = dispatch_of(program, constants, uses, cost_ms, pages);
   operation.groups = groups;
+  if (reached.buffer != nullptr) {
+    operation.uses[operation.n_uses++] = *reached.buffer;
+    operation.writes_reached = reached.is_written;
+  }
   note(operation);
 }
 

@@ -41,21 +41,29 @@ inline Use as_texels(Use use, VkFormat format) {
 /// Pages of the cache are found by address, not bound.
 enum class Pages : uint8_t { none, read, written };
 
+/// A buffer that a shader finds by its address too, since it may be larger than what is bound at once.
+struct Reached {
+  const Buffer* buffer = nullptr;
+  bool is_written = false;
+};
+
 inline constexpr size_t max_bindings = 12;
-inline constexpr size_t max_uses = max_bindings + 1;  // and group counts
+inline constexpr size_t max_uses = max_bindings + 1;  // and group counts, or what is reached
 inline constexpr size_t max_constants = 32;           // of 32 bits; 128 bytes are what every device has
 
 struct Operation {
   enum class Kind : uint8_t { dispatch, dispatch_indirect, copy, fill };
   Kind kind = Kind::dispatch;
   Pages pages = Pages::none;
+  bool writes_reached = false;
   uint8_t n_uses = 0;
   uint8_t n_constants = 0;
   int32_t stage = 0;  // index of the stage that its time counts for
   const Program* program = nullptr;
   std::array<uint32_t, 3> groups{};
   std::array<uint32_t, max_constants> constants{};
-  std::array<Use, max_uses> uses{};  // copy: from, to; fill: to; dispatch_indirect: the last is the group counts
+  // copy: from, to; fill: to; behind the bindings of dispatch: what is reached, of dispatch_indirect: the group counts
+  std::array<Use, max_uses> uses{};
   uint32_t fill_value = 0;
   double cost_ms = 0;
 
@@ -75,9 +83,11 @@ class Queue final : public BufferUser {
   void begin_stage(int32_t stage, double bytes);
 
   /// groups: work groups. constants: as the shader's push constants. One use for each binding of the shader.
-  /// cost_ms: an estimate for this device; submissions stay short by it.
+  /// cost_ms: an estimate for this device; submissions stay short by it. Throws Error(out_of_memory) for a buffer that
+  /// is larger than what the device binds.
   void dispatch(const Program& program, std::array<uint32_t, 3> groups, std::span<const uint32_t> constants,
-                std::initializer_list<Use> uses, double cost_ms = 0.05, Pages pages = Pages::none);
+                std::initializer_list<Use> uses, double cost_ms = 0.05, Pages pages = Pages::none,
+                Reached reached = {});
   /// The group counts are three u32 at `counts.first` of a buffer.
   void dispatch_indirect(const Program& program, Use counts, std::span<const uint32_t> constants,
                          std::initializer_list<Use> uses, double cost_ms = 0.05, Pages pages = Pages::none);

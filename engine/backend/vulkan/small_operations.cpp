@@ -89,6 +89,8 @@ void VulkanBackend::rope(Matrix x, int32_t head_dim, int32_t position0, RopeStyl
 void VulkanBackend::store_kv(Matrix k, Matrix v, KvScratch kv, int32_t first_row) {
   assert(k.n_cols == kv.row_values && v.n_cols == kv.row_values && first_row + k.n_rows <= kv.capacity_rows);
   begin_stage(Stage::store_kv, 3 * matrix_bytes(k));
+  const Buffer& scratch = buffer_of(*kv.buffer);
+  const uint64_t address = scratch.address();
   const StoreKvConstants constants{.n_rows = static_cast<uint>(k.n_rows),
                                    .row_values = static_cast<uint>(kv.row_values),
                                    .k_offset = static_cast<uint>(k.offset),
@@ -96,10 +98,13 @@ void VulkanBackend::store_kv(Matrix k, Matrix v, KvScratch kv, int32_t first_row
                                    .v_offset = static_cast<uint>(v.offset),
                                    .v_stride = static_cast<uint>(v.stride),
                                    .first_row = static_cast<uint>(first_row),
-                                   .capacity_rows = static_cast<uint>(kv.capacity_rows)};
+                                   .capacity_rows = static_cast<uint>(kv.capacity_rows),
+                                   .kv_low = low_word(address),
+                                   .kv_high = high_word(address)};
   queue_.dispatch(programs_.get("store_kv"),
                   {groups_for(kv.row_values / 2, group_size), static_cast<uint32_t>(k.n_rows), 1}, words(constants),
-                  {use_of(k), use_of(v), Use(buffer_of(*kv.buffer))}, cost_ms(20.0 * k.n_rows * k.n_cols));
+                  {use_of(k), use_of(v)}, cost_ms(20.0 * k.n_rows * k.n_cols), Pages::none,
+                  {.buffer = &scratch, .is_written = true});
 }
 
 }  // namespace headroom::vulkan

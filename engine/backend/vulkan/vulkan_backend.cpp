@@ -27,7 +27,7 @@ VulkanVariant variant_for(VulkanVariant asked, const DeviceFacts& facts) {
 }  // namespace
 
 VulkanBackend::VulkanBackend(const VulkanOptions& options)
-    : device_(options.hook),
+    : device_(options.hook, options.facts_hook),
       memory_(device_),
       queue_(device_, memory_),
       programs_(device_),
@@ -61,7 +61,11 @@ const Buffer& VulkanBackend::scratch(const std::string& name, size_t bytes) {
   scratch.serves_steps = scratch.serves_steps || is_in_step_;
   if (scratch.buffer == nullptr || scratch.buffer->size_bytes() < bytes) {
     scratch.buffer.reset();
-    scratch.buffer = memory_.allocate(bytes, MemoryUse::device);
+    std::unique_ptr<Buffer> buffer = memory_.allocate(bytes, MemoryUse::device);
+    // One that cannot be bound must not stay for a smaller operation to find.
+    buffer->check_binding(VK_DESCRIPTOR_TYPE_STORAGE_BUFFER);
+    if (is_lane()) buffer->check_binding(VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER);
+    scratch.buffer = std::move(buffer);
   }
   return *scratch.buffer;
 }

@@ -20,6 +20,7 @@ enum class VulkanVariant {
 struct VulkanOptions {
   VulkanVariant variant = VulkanVariant::by_device;
   vulkan::TableHook hook{};  // changes the table of calls before the first of them
+  vulkan::FactsHook facts_hook{};
 };
 
 /// One device as the loader lists it, the preferred one first: discrete, integrated, virtual, software.
