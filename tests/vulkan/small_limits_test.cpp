@@ -130,4 +130,29 @@ TEST_CASE("a turn that is too long for a device ends with a sentence, and a shor
   }
 }
 
+TEST_CASE("a prompt that fills several buffers of the residual stream is read as in two turns") {
+  const Model model = tiny(Architecture::llama);
+  TurnOptions options;
+  options.max_tokens = 5;
+  options.sampler.temperature = 0;
+  TurnObserver observer;
+  const auto backend = make_backend({.name = "cpu", .n_threads = 1});
+  std::vector<TokenId> wanted = random_ids(1000, 200, 1), in_two;
+  {
+    Session session(model, *backend, {.cache = *find_cache_config("full"), .n_ctx = 3000});
+    const std::vector<TokenId> answer = session.run_ids(wanted, options, observer).ids;
+    wanted.insert(wanted.end(), answer.begin(), answer.end());
+    const std::vector<TokenId> rest = random_ids(1100, 200, 2);
+    wanted.insert(wanted.end(), rest.begin(), rest.end());
+    const TurnResult result = session.run_ids(wanted, options, observer);
+    CHECK(result.n_prefilled_tokens < 1200);
+    in_two = result.ids;
+  }
+  Session session(model, *backend, {.cache = *find_cache_config("full"), .n_ctx = 3000});
+  const TurnResult at_once = session.run_ids(wanted, options, observer);
+  CHECK(at_once.n_prefilled_tokens > 2048);
+  CHECK(at_once.ids.size() == 5);
+  CHECK(at_once.ids == in_two);
+}
+
 }  // namespace headroom::vulkan::test
