@@ -13,10 +13,10 @@ class RedrawSchedule {
   explicit RedrawSchedule(bool is_software) : is_software_(is_software), soon_s_(is_software ? 0.1 : frame_s) {}
 
   /// How long the last frame took. A software driver draws with the engine's processors, and an engine whose threads
-  /// wait for one another loses more than the time of a frame: while only content changes 39 of 40 parts are the
+  /// wait for one another loses more than the time of a frame: while only content changes 15 of 16 parts are the
   /// engine's.
   void drawn(double duration_s) {
-    if (is_software_) soon_s_ = std::clamp(40 * duration_s, 0.1, 0.8);
+    if (is_software_) soon_s_ = std::clamp(16 * duration_s, 0.1, 0.5);
   }
 
   /// Something that the user did, or must see at once. Dear ImGui takes the events of one moment over up to three
