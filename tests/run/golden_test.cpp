@@ -89,11 +89,10 @@ bool near_threshold(const json& head) {
 }
 
 /// For each head and policy of the paper's set whether two tokens tie for the last place of `frequent`, nearer than the
-/// scores of two instruction sets, devices or builds are to each other (2.4888 and 2.4879 were seen, and of one token
-/// 1.6988, 1.7003, 1.7011 and 1.7018), and one of them holds more of a row than a recovery may differ by: rounding then
-/// decides which is kept. In long texts no token holds that much.
+/// scores of two instruction sets or builds are to each other (2.4888 and 2.4879 were seen), and one of them holds more
+/// of a row than a recovery may differ by: rounding then decides which is kept. In long texts no token holds that much.
 std::vector<std::vector<bool>> find_ties(const Model& model, const std::vector<TokenId>& ids) {
-  constexpr double rounding = 2e-3;  // of a score
+  constexpr double rounding = 1e-3;  // of a score
   const auto backend = make_backend({.name = "cpu", .n_threads = 2});
   CacheConfig config = *find_cache_config("paper");
   config.threshold = 1.5;  // every head keeps everything, with its scores
