@@ -57,13 +57,13 @@ def children(pid):
 
 
 def wait_for(what, test, seconds=60):
-    """Polls until test() gives something true; returns it."""
+    """Polls until test() gives something true; returns it. Seldom: a poll takes its time from the engine that is measured."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = test()
         if found:
             return found
-        time.sleep(0.02)
+        time.sleep(0.25)
     sys.exit(f"window.py: waited {seconds} s for {what}")
 
 
