@@ -16,8 +16,8 @@
 
 namespace headroom {
 
-/// Opens model and backend, then chats. trace: a file to record into.
-void chat_in_terminal(const CommonOptions& common, const std::string& system, const CacheConfig& cache,
+/// Opens model and backend, then chats. cache: nothing: default_chat_config. trace: a file to record into.
+void chat_in_terminal(const CommonOptions& common, const std::string& system, const std::optional<CacheConfig>& cache,
                       const TurnOptions& turn, const std::optional<std::string>& trace, Streams& io);
 
 /// Runs until the input ends or /quit. Errors of a turn are shown; the conversation goes on without that turn.

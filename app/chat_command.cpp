@@ -20,7 +20,8 @@ struct ChatOptions {
   bool terminal = false;
 };
 
-ControllerOptions controller_options(const ChatOptions& options, const CacheConfig& cache, const TurnOptions& turn) {
+ControllerOptions controller_options(const ChatOptions& options, const std::optional<CacheConfig>& cache,
+                                     const TurnOptions& turn) {
   ControllerOptions result;
   // With an engine elsewhere the path is a path there.
   result.model_path = options.engine ? options.common.model.value_or("") : options.common.model_path();
@@ -51,13 +52,16 @@ void chat_command(const Arguments& args, Streams& io) {
                 options.engine);
   line.add_flag("--terminal", "in the terminal, also where there is a display", options.terminal);
   options.sampling.add_to(line);
-  options.cache.add_to(line);
+  options.cache.add_to(line,
+                       "default: headroom for a model with a table of importance, else paper; headroom with --keep or "
+                       "--cache-type, paper with what shapes its policies");
   options.common.add_to(line);
   line.parse(args);
   if (options.common.json) throw UsageError("--json is for single answers: headroom run -p TEXT --json");
   if (options.terminal && options.engine)
     throw UsageError("--engine is for the window; --terminal runs in this process");
-  const CacheConfig cache = options.cache.make_config();
+  std::optional<CacheConfig> cache;
+  if (options.cache.given()) cache = options.cache.make_config("headroom");
   const TurnOptions turn = options.sampling.make_turn_options();
   if (!options.terminal) {
     const std::string no_window = show_chat_window(controller_options(options, cache, turn));

@@ -104,14 +104,14 @@ RestartableBackend CommonOptions::open_restartable_backend() const {
   return RestartableBackend({.name = backend.value_or(""), .n_threads = static_cast<int>(n_threads.value_or(0))});
 }
 
-void CacheOptions::add_to(CommandLine& line) {
+void CacheOptions::add_to(CommandLine& line, const std::string& default_config) {
   line.begin_group("What a head keeps");
   line.add_text("--cache", "full|fastgen", "full keeps every token in every head (default: fastgen)", cache);
-  line.add_text(
-      "--config", "NAME",
-      "paper (default), headroom, local, streaming, h2o, snapkv, adakv, uniform, uniform-expected, full, or an "
-      "ablation of paper; /config in a chat lists them",
-      config);
+  line.add_text("--config", "NAME",
+                "paper, headroom, local, streaming, h2o, snapkv, adakv, uniform, uniform-expected, full, or an "
+                "ablation of paper, which /config in a chat lists (" +
+                    default_config + ")",
+                config);
   line.add_text("--policy-set", "A,B+C,...",
                 "policies to choose from, cheapest first: unions of special, punct, frequent, first, local; full",
                 policy_set);
@@ -138,7 +138,12 @@ CacheConfig named_cache_config(const std::string& name) {
                    (nearest.empty() ? "expected one of " + joined(cache_config_names()) : "the nearest is " + nearest));
 }
 
-CacheConfig CacheOptions::make_config() const {
+bool CacheOptions::given() const {
+  return cache || config || policy_set || group || kv_budget || cache_type || calibration || r_local || r_frequent ||
+         threshold || keep;
+}
+
+CacheConfig CacheOptions::make_config(const std::string& unnamed) const {
   const std::string kind = cache.value_or(config == "full" ? "full" : "fastgen");
   if (kind != "full" && kind != "fastgen") throw UsageError("--cache is '" + kind + "', expected full or fastgen");
   if (cache_type && *cache_type != "f16" && *cache_type != "q8_0")
@@ -158,7 +163,9 @@ CacheConfig CacheOptions::make_config() const {
   if (group && *group != "min" && *group != "mean")
     throw UsageError("--group is '" + *group + "', expected min or mean");
 
-  CacheConfig result = named_cache_config(config.value_or(kv_budget && !policy_set ? "headroom" : "paper"));
+  const bool shapes_paper = policy_set || r_local || r_frequent || threshold || group;
+  const std::string by_options = kv_budget && !policy_set ? "headroom" : shapes_paper ? "paper" : unnamed;
+  CacheConfig result = named_cache_config(config.value_or(by_options));
   if (policy_set) {
     result.name = "custom";
     result.policy_set = parse_policy_set(*policy_set);

@@ -37,9 +37,12 @@ struct CacheOptions {
   std::optional<std::string> cache, config, policy_set, group, kv_budget, cache_type, calibration;
   std::optional<double> r_local, r_frequent, threshold, keep;
 
-  void add_to(CommandLine& line);
-  /// Throws UsageError for contradictions and unknown names.
-  CacheConfig make_config() const;
+  /// default_config: for the help.
+  void add_to(CommandLine& line, const std::string& default_config = "default: paper");
+  bool given() const;
+  /// unnamed: the configuration where no option names one or shapes the paper's policies. Throws UsageError for
+  /// contradictions and unknown names.
+  CacheConfig make_config(const std::string& unnamed = "paper") const;
 
  private:
   void set_keep(CacheConfig& config) const;

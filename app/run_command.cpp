@@ -9,6 +9,7 @@
 #include "app/recording.h"
 #include "app/turn_printer.h"
 #include "engine/base/error.h"
+#include "engine/run/calibration.h"
 #include "engine/run/prompt.h"
 
 namespace headroom {
@@ -55,11 +56,11 @@ void run_one_turn(const RunOptions& options, const CacheConfig& cache, const Tur
 
 }  // namespace
 
-void chat_in_terminal(const CommonOptions& common, const std::string& system, const CacheConfig& cache,
+void chat_in_terminal(const CommonOptions& common, const std::string& system, const std::optional<CacheConfig>& cache,
                       const TurnOptions& turn, const std::optional<std::string>& trace, Streams& io) {
   const Model model(common.model_path());
   RestartableBackend backend = common.open_restartable_backend();
-  Session session(model, backend.get(), make_session_options(common, cache));
+  Session session(model, backend.get(), make_session_options(common, cache ? *cache : default_chat_config(model)));
   print_cache_note(session, io);
   Recording recording(trace, model, session, io);
   print_template_note(model, io);

@@ -57,7 +57,7 @@ def children(pid):
 
 
 def wait_for(what, test, seconds=60):
-    """Polls until test() gives something true; returns it. Seldom: a poll takes its time from the engine that is measured."""
+    """Polls until test() gives something true; returns it. Seldom, since a poll takes time from the engine."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = test()
@@ -74,8 +74,9 @@ class Window:
         self.environment = dict(os.environ, DISPLAY=display_name, XDG_DATA_HOME=folder, XDG_CONFIG_HOME=folder)
         self.environment.pop("WAYLAND_DISPLAY", None)
         self.database = pathlib.Path(folder, "headroom", "chats.sqlite")
-        self.process = subprocess.Popen([binary, "chat", "--temp", "0", "-n", str(tokens)], env=self.environment,
-                                        stdin=subprocess.DEVNULL)
+        # The configuration of `headroom run`, which it is compared with.
+        self.process = subprocess.Popen([binary, "chat", "--config", "paper", "--temp", "0", "-n", str(tokens)],
+                                        env=self.environment, stdin=subprocess.DEVNULL)
         self.window = wait_for("the window", self.find)
 
     def find(self):

@@ -23,11 +23,11 @@
 namespace headroom {
 
 struct ControllerOptions {
-  std::string model_path;  // opened at the start; empty: none
-  std::string backend;     // empty: the best one
-  int32_t n_threads = 0;   // 0: physical cores
-  int32_t n_ctx = 0;       // 0: the model's, at most what memory allows
-  CacheConfig config;
+  std::string model_path;             // opened at the start; empty: none
+  std::string backend;                // empty: the best one
+  int32_t n_threads = 0;              // 0: physical cores
+  int32_t n_ctx = 0;                  // 0: the model's, at most what memory allows
+  std::optional<CacheConfig> config;  // nothing: what the engine takes for the model
   SamplerOptions sampler;
   int32_t max_tokens = -1;
   std::vector<std::string> stop_strings;

@@ -87,9 +87,9 @@ void Controller::open_model(const std::string& path) {
   leave_turn("stopped: another model was opened");
   options_.model_path = path;
   // A table of importance is of one model; the engine looks for the other one's.
-  if (options_.config.importance == ImportanceKind::calibrated) {
-    options_.config.head_importance.clear();
-    options_.config.beta = 0;
+  if (options_.config && options_.config->importance == ImportanceKind::calibrated) {
+    options_.config->head_importance.clear();
+    options_.config->beta = 0;
   }
   if (!engine_) {
     restart_engine();
@@ -127,7 +127,7 @@ void Controller::begin_waiting_work() {
     load.backend = options_.backend;
     load.n_threads = options_.n_threads;
     load.n_ctx = options_.n_ctx;
-    load.config = std::make_unique<stream::CacheConfigT>(to_stream(options_.config));
+    if (options_.config) load.config = std::make_unique<stream::CacheConfigT>(to_stream(*options_.config));
     tell(std::move(load));
     return;
   }
@@ -139,7 +139,7 @@ void Controller::begin_waiting_work() {
     config_is_due_ = false;
     stream::SetConfigT set;
     set.turn_id = next_turn_id_++;
-    set.config = std::make_unique<stream::CacheConfigT>(to_stream(options_.config));
+    set.config = std::make_unique<stream::CacheConfigT>(to_stream(*options_.config));
     // An empty cache only takes note.
     if (mirror_.n_cached() > 0) unfinished_turns_.insert(set.turn_id);
     tell(std::move(set));

@@ -272,4 +272,14 @@ ResolvedConfig resolve_config(CacheConfig config, const Model& model) {
                       "` measures it once, and the same memory then costs less quality"};
 }
 
+CacheConfig default_chat_config(const Model& model) {
+  bool has_table = true;
+  try {
+    has_table = find_calibration(model).has_value();
+  } catch (const Error&) {
+    // resolve_config tells what is wrong with it.
+  }
+  return *find_cache_config(has_table ? "headroom" : "paper");
+}
+
 }  // namespace headroom

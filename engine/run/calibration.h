@@ -83,4 +83,8 @@ struct ResolvedConfig {
 };
 ResolvedConfig resolve_config(CacheConfig config, const Model& model);
 
+/// What a chat takes where nobody names a configuration: `headroom` for a model with a table, damaged or not, else
+/// `paper`. Decided by what was measured: docs/fidelity.md.
+CacheConfig default_chat_config(const Model& model);
+
 }  // namespace headroom

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "engine/base/error.h"
+#include "engine/run/calibration.h"
 
 namespace headroom {
 namespace {
@@ -19,10 +20,6 @@ struct LoadCancelled {};
 /// Bytes as they came; whoever uses them checks them.
 std::string bytes_of(const flatbuffers::String* text) {
   return text == nullptr ? std::string() : text->str();
-}
-
-CacheConfig config_of(const stream::CacheConfig* config) {
-  return config == nullptr ? *find_cache_config("paper") : from_stream(*config);
 }
 
 ChatMessage read_message(const stream::Message& message, const std::string& name, int32_t n_vocab) {
@@ -231,7 +228,8 @@ void ModelThread::open(const stream::Load& command, uint64_t number) {
   if (command.n_threads() < 0 || command.n_threads() > max_threads)
     throw Error(std::to_string(command.n_threads()) + " threads were asked for; expected 0 (physical cores) to " +
                 std::to_string(max_threads));
-  const CacheConfig config = config_of(command.config());
+  std::optional<CacheConfig> config;
+  if (command.config() != nullptr) config = from_stream(*command.config());
 
   begin_stage("opening the file", 0);
   GgufFile file = GgufFile::open(path);
@@ -242,7 +240,8 @@ void ModelThread::open(const stream::Load& command, uint64_t number) {
   begin_stage("starting the backend", 0.9);
   backend_.emplace(BackendChoice{.name = bytes_of(command.backend()), .n_threads = command.n_threads()});
   begin_stage("handing the weights to the backend", 0.95);
-  session_.emplace(*model_, backend_->get(), SessionOptions{.cache = config, .n_ctx = command.n_ctx()});
+  if (!config) config = default_chat_config(*model_);
+  session_.emplace(*model_, backend_->get(), SessionOptions{.cache = *config, .n_ctx = command.n_ctx()});
   check_cancelled();
   start_events();
 }
@@ -294,7 +293,7 @@ void ModelThread::set_config(const stream::SetConfig& command) {
   try {
     if (!events_) throw Error("no model is open; a configuration needs one");
     if (command.config() == nullptr) throw Error("the configuration is missing");
-    session_->set_cache_config(config_of(command.config()));
+    session_->set_cache_config(from_stream(*command.config()));
   } catch (const Error& error) {
     return finish_turn_with(refused_turn_event(command.turn_id(), error.what()));
   }

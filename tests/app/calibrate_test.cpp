@@ -169,6 +169,41 @@ TEST_CASE("the configuration headroom follows a table, and says where there is n
   CHECK(static_cast<double>(kept) == Approx(0.5 * n_heads * report["n_tokens"].get<double>()).margin(1));
 }
 
+TEST_CASE("a chat shares memory by the model's table where there is one, else it takes the paper's policies") {
+  const Files files;
+  const std::string folder = temporary_path("settings");
+  const char* before = getenv("XDG_CONFIG_HOME");
+  const std::string restored = before != nullptr ? before : "";
+  setenv("XDG_CONFIG_HOME", folder.c_str(), 1);
+  const auto first_line = [](const std::vector<std::string>& more) {
+    Program terminal;
+    terminal.in_is_terminal = true;
+    std::vector<std::string> args{"chat", "-m", tiny_model_path()};
+    args.insert(args.end(), more.begin(), more.end());
+    return terminal.run(args, "/quit\n").err;
+  };
+  CHECK_THAT(first_line({}), Contains("configuration paper"));
+  std::vector<std::string> calibrate = files.args();
+  calibrate.erase(std::find(calibrate.begin(), calibrate.end(), "--out"),
+                  std::next(std::find(calibrate.begin(), calibrate.end(), files.out)));
+  CHECK(run_program(calibrate).exit_code == 0);
+  CHECK_THAT(first_line({}), Contains("configuration headroom"));
+  for (const char* option : {"--threshold", "--r-local"})
+    CHECK_THAT(first_line({option, "0.9"}), Contains("configuration paper"));
+  CHECK_THAT(first_line({"--keep", "0.3"}), Contains("configuration headroom"));
+  CHECK_THAT(first_line({"--config", "h2o", "--keep", "0.3"}), Contains("configuration h2o"));
+  // One answer of `run` is the paper's, as scripts expect.
+  CHECK(run_program({"profile", "-m", tiny_model_path(), "-p", "Hello", "--json"}).json()["config"] == "paper");
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
+    if (entry.is_regular_file()) std::ofstream(entry.path(), std::ios::trunc) << "{";
+  CHECK_THAT(first_line({}), Contains("configuration headroom") && Contains("is no calibration"));
+  if (before != nullptr)
+    setenv("XDG_CONFIG_HOME", restored.c_str(), 1);
+  else
+    unsetenv("XDG_CONFIG_HOME");
+  std::filesystem::remove_all(folder);
+}
+
 TEST_CASE("damaged tables and tables of another model are refused with a sentence") {
   const Files files;
   REQUIRE(run_program(files.args()).exit_code == 0);

@@ -140,6 +140,7 @@ TEST_CASE("on the default model: a person writes, the answer comes, the head map
   desk.options.backend = backend;
   desk.options.max_tokens = 16;
   desk.options.n_ctx = 1024;
+  desk.options.config = std::nullopt;  // as `headroom chat` without options
   desk.options.engine_command = std::string("exec '") + HEADROOM_PROGRAM + "' engine";
   desk.open();
   Stage stage(source_of(*desk.controller));
@@ -147,6 +148,7 @@ TEST_CASE("on the default model: a person writes, the answer comes, the head map
     REQUIRE(person.until([&] { return desk.view().can_send; }, 120'000));
     CHECK(person.reads("heads", "Nothing is in the cache yet"));
     CHECK(person.reads("status", backend));
+    CHECK(desk->mirror().config().name == "headroom");  // its table is built in
     person.press(Action::focus_input);
     person.type(prompt);
     person.press(Action::send);
