@@ -273,13 +273,13 @@ ResolvedConfig resolve_config(CacheConfig config, const Model& model) {
 }
 
 CacheConfig default_chat_config(const Model& model) {
-  bool has_table = true;
+  const CacheConfig headroom = *find_cache_config("headroom");
   try {
-    has_table = find_calibration(model).has_value();
+    const std::optional<Calibration> calibration = find_calibration(model);
+    return calibration ? with_calibration(headroom, *calibration) : *find_cache_config("paper");
   } catch (const Error&) {
-    // resolve_config tells what is wrong with it.
+    return headroom;  // resolve_config tells what is wrong with the table
   }
-  return *find_cache_config(has_table ? "headroom" : "paper");
 }
 
 }  // namespace headroom
