@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "tests/app/program.h"
+#include "tests/support/setting.h"
 
 using namespace headroom;
 using namespace headroom::test;
@@ -172,9 +173,7 @@ TEST_CASE("the configuration headroom follows a table, and says where there is n
 TEST_CASE("a chat shares memory by the model's table where there is one, else it takes the paper's policies") {
   const Files files;
   const std::string folder = temporary_path("settings");
-  const char* before = getenv("XDG_CONFIG_HOME");
-  const std::string restored = before != nullptr ? before : "";
-  setenv("XDG_CONFIG_HOME", folder.c_str(), 1);
+  const Setting config_home("XDG_CONFIG_HOME", folder.c_str());
   const auto first_line = [](const std::vector<std::string>& more) {
     Program terminal;
     terminal.in_is_terminal = true;
@@ -197,10 +196,6 @@ TEST_CASE("a chat shares memory by the model's table where there is one, else it
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
     if (entry.is_regular_file()) std::ofstream(entry.path(), std::ios::trunc) << "{";
   CHECK_THAT(first_line({}), Contains("configuration headroom") && Contains("is no calibration"));
-  if (before != nullptr)
-    setenv("XDG_CONFIG_HOME", restored.c_str(), 1);
-  else
-    unsetenv("XDG_CONFIG_HOME");
   std::filesystem::remove_all(folder);
 }
 

@@ -8,34 +8,12 @@
 #include "app/window/client.h"
 #include "app/window/window_host.h"
 #include "engine/base/error.h"
+#include "tests/support/setting.h"
 
 using namespace headroom;
+using headroom::test::Setting;
 
 namespace {
-
-/// An environment variable for the time of a test.
-class Setting {
- public:
-  Setting(const char* name, const char* value) : name_(name) {
-    if (const char* old = getenv(name)) old_ = old;
-    if (value != nullptr) {
-      setenv(name, value, 1);
-    } else {
-      unsetenv(name);
-    }
-  }
-  ~Setting() {
-    if (old_) {
-      setenv(name_, old_->c_str(), 1);
-    } else {
-      unsetenv(name_);
-    }
-  }
-
- private:
-  const char* name_;
-  std::optional<std::string> old_;
-};
 
 /// Must not be asked for anything.
 class NoClient : public WindowClient {

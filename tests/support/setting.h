@@ -1,0 +1,35 @@
+// An environment variable that a test sets; it is as before when the test ends, however it ends.
+#pragma once
+
+#include <cstdlib>
+#include <optional>
+#include <string>
+
+namespace headroom::test {
+
+/// An environment variable for the time of a test.
+class Setting {
+ public:
+  Setting(const char* name, const char* value) : name_(name) {
+    if (const char* old = getenv(name)) old_ = old;
+    if (value != nullptr) {
+      setenv(name, value, 1);
+    } else {
+      unsetenv(name);
+    }
+  }
+  ~Setting() {
+    if (old_) {
+      setenv(name_, old_->c_str(), 1);
+    } else {
+      unsetenv(name_);
+    }
+  }
+  Setting(const Setting&) = delete;
+
+ private:
+  const char* name_;
+  std::optional<std::string> old_;
+};
+
+}  // namespace headroom::test
