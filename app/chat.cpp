@@ -111,7 +111,7 @@ class Chat {
 
   /// True where the conversation fits the context, if need be after the user agreed to drop its oldest turns.
   bool make_room() {
-    const size_t n_tokens = encode_chat(model_, conversation()).size();
+    const size_t n_tokens = encode_chat(model_, conversation()).ids.size();
     if (n_tokens < static_cast<size_t>(session_.n_ctx()) || messages_.size() < 3) return true;
     say(format("the conversation has %zu tokens and the context holds %d", n_tokens, session_.n_ctx()));
     if (!io_.in_is_terminal) {
@@ -132,7 +132,7 @@ class Chat {
   void drop_oldest_turns() {
     size_t n_turns = 0;
     while (messages_.size() >= 3 &&
-           encode_chat(model_, conversation()).size() > static_cast<size_t>(session_.n_ctx()) / 2) {
+           encode_chat(model_, conversation()).ids.size() > static_cast<size_t>(session_.n_ctx()) / 2) {
       messages_.erase(messages_.begin(), messages_.begin() + 2);
       ++n_turns;
     }

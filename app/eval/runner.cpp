@@ -146,7 +146,7 @@ std::vector<TokenId> Runner::prompt_ids(size_t prompt) const {
   std::vector<ChatMessage> messages;
   if (plan_.system) messages.push_back({.role = "system", .content = *plan_.system, .ids = {}});
   messages.push_back({.role = "user", .content = text, .ids = {}});
-  return encode_chat(*model_, messages);
+  return encode_chat(*model_, messages).ids;
 }
 
 const Runner::Teacher& Runner::teacher(size_t prompt) {

@@ -23,11 +23,11 @@ struct TwoTurns {
 TwoTurns encode_turns(const Model& model, const ProbeInstance& instance) {
   std::vector<ChatMessage> messages{{.role = "user", .content = instance.prompt, .ids = {}}};
   TwoTurns turns;
-  turns.first = encode_chat(model, messages);
+  turns.first = encode_chat(model, messages).ids;
   turns.first_answer = model.tokenizer().encode(instance.first_answer, false, false);
   messages.push_back({.role = "assistant", .content = instance.first_answer, .ids = turns.first_answer});
   messages.push_back({.role = "user", .content = instance.question, .ids = {}});
-  const std::vector<TokenId> all = encode_chat(model, messages);
+  const std::vector<TokenId> all = encode_chat(model, messages).ids;
   std::vector<TokenId> begin = turns.first;
   begin.insert(begin.end(), turns.first_answer.begin(), turns.first_answer.end());
   if (all.size() <= begin.size() || !std::equal(begin.begin(), begin.end(), all.begin()))

@@ -77,7 +77,7 @@ class Calibrator : private TurnObserver {
       // Heads matter for what the model is used for: a chat where it has a template, else the text's own continuation.
       std::vector<TokenId> ids =
           model_.chat_template() != nullptr
-              ? encode_chat(model_, {{.role = "user", .content = text.text + "\n\nContinue.", .ids = {}}})
+              ? encode_chat(model_, {{.role = "user", .content = text.text + "\n\nContinue.", .ids = {}}}).ids
               : encode_raw(model_, text.text, false);
       const int32_t n_room =
           std::min(options_.max_text_tokens, session_.n_ctx() - std::max(options_.n_tokens, options_.n_choice_tokens));

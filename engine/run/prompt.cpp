@@ -59,7 +59,7 @@ class AnswerFinder {
   size_t next_ = 0;
 };
 
-std::vector<TextSpan> render(const Model& model, const std::vector<ChatMessage>& messages) {
+std::vector<TextSpan> render(const Model& model, const std::vector<ChatMessage>& messages, bool with_answer_head) {
   if (model.chat_template() == nullptr) {
     std::vector<TextSpan> spans;
     for (const ChatMessage& message : messages)
@@ -68,10 +68,41 @@ std::vector<TextSpan> render(const Model& model, const std::vector<ChatMessage>&
   }
   const Tokenizer& tokenizer = model.tokenizer();
   TemplateInput input;
+  input.add_generation_prompt = with_answer_head;
   for (const ChatMessage& message : messages) input.messages.push_back({message.role, message.content});
   if (tokenizer.vocab().bos_id >= 0) input.bos_token = tokenizer.piece(tokenizer.vocab().bos_id, true);
   if (tokenizer.vocab().eos_id >= 0) input.eos_token = tokenizer.piece(tokenizer.vocab().eos_id, true);
   return model.chat_template()->render(input);
+}
+
+std::string joined(const std::vector<TextSpan>& spans) {
+  std::string text;
+  for (const TextSpan& span : spans) text += span.text;
+  return text;
+}
+
+/// Bytes of the rendered text before the head of the next answer; all of them where the template adds none at the end.
+size_t find_answer_head(const Model& model, const std::vector<ChatMessage>& messages, std::string_view text) {
+  if (model.chat_template() == nullptr) return text.size();
+  try {
+    const std::string without = joined(render(model, messages, false));
+    if (!without.empty() && text.starts_with(without)) return without.size();
+  } catch (const Error&) {  // a template may have no such form
+  }
+  return text.size();
+}
+
+/// Of the ids of a text: those that end within its first n_bytes.
+size_t count_within(const Tokenizer& tokenizer, std::string_view text, const std::vector<TokenId>& ids,
+                    size_t n_bytes) {
+  size_t end = 0;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    std::string piece = tokenizer.piece(ids[i], true);
+    if (end == 0 && piece.starts_with(' ') && !text.starts_with(' ')) piece.erase(0, 1);  // SentencePiece's prefix
+    end += piece.size();
+    if (end > n_bytes) return i;
+  }
+  return ids.size();
 }
 
 }  // namespace
@@ -95,27 +126,41 @@ std::vector<TokenId> encode_raw(const Model& model, std::string_view text, bool 
   return ids;
 }
 
-std::vector<TokenId> encode_chat(const Model& model, const std::vector<ChatMessage>& messages) {
+EncodedChat encode_chat(const Model& model, const std::vector<ChatMessage>& messages) {
   if (messages.empty()) throw Error("the conversation is empty; at least one message was expected");
   for (const ChatMessage& message : messages)
     if (message.ids.empty() && message.role != "assistant")
       check_prompt_text(message.content, "the " + message.role + " message");
   const Tokenizer& tokenizer = model.tokenizer();
   AnswerFinder answers(tokenizer, messages);
-  std::vector<TokenId> ids;
-  for (const TextSpan& span : render(model, messages)) {
-    if (span.from_user) {
-      if (const std::vector<TokenId>* answer = answers.find(span.text)) {
-        append(ids, *answer);
-        continue;
-      }
+  const std::vector<TextSpan> spans = render(model, messages, true);
+  const size_t answer_head = find_answer_head(model, messages, joined(spans));
+  EncodedChat chat;
+  size_t n_before_answer = 0;
+  size_t begin = 0;
+  for (const TextSpan& span : spans) {
+    std::vector<TokenId> ids;
+    const std::vector<TokenId>* answer = span.from_user ? answers.find(span.text) : nullptr;
+    if (answer != nullptr) {
+      ids = *answer;
+    } else {
+      const bool first_piece = chat.ids.empty() || tokenizer.is_control(chat.ids.back());
+      ids = tokenizer.encode(span.text, !span.from_user, first_piece);
     }
-    const bool first_piece = ids.empty() || tokenizer.is_control(ids.back());
-    append(ids, tokenizer.encode(span.text, !span.from_user, first_piece));
+    const size_t end = begin + span.text.size();
+    if (end <= answer_head)
+      n_before_answer = chat.ids.size() + ids.size();
+    else if (begin < answer_head && answer == nullptr)
+      n_before_answer = chat.ids.size() + count_within(tokenizer, span.text, ids, answer_head - begin);
+    append(chat.ids, ids);
+    begin = end;
   }
-  put_bos(model, ids);
-  if (ids.empty()) throw Error("the chat template gave an empty prompt; text was expected");
-  return ids;
+  const size_t n_without_bos = chat.ids.size();
+  put_bos(model, chat.ids);
+  if (chat.ids.empty()) throw Error("the chat template gave an empty prompt; text was expected");
+  n_before_answer = n_before_answer > 0 ? n_before_answer + chat.ids.size() - n_without_bos : chat.ids.size();
+  chat.n_before_answer = static_cast<int32_t>(n_before_answer);
+  return chat;
 }
 
 }  // namespace headroom

@@ -24,8 +24,15 @@ void check_prompt_text(std::string_view text, std::string_view what);
 /// Ids of the text as it is; BOS in front by the model's flag, never doubled.
 std::vector<TokenId> encode_raw(const Model& model, std::string_view text, bool allow_control);
 
+struct EncodedChat {
+  std::vector<TokenId> ids;
+  /// Of ids: those before the head of the next answer (what add_generation_prompt adds), which a later turn may write
+  /// differently. ids.size() where the template adds no head behind its other text.
+  int32_t n_before_answer = 0;
+};
+
 /// Ids of a whole conversation, with the head of the next answer. Without a template the contents follow one another
 /// (plain completion). Throws Error where the template stops.
-std::vector<TokenId> encode_chat(const Model& model, const std::vector<ChatMessage>& messages);
+EncodedChat encode_chat(const Model& model, const std::vector<ChatMessage>& messages);
 
 }  // namespace headroom

@@ -408,7 +408,7 @@ const BackendInfo& Session::backend_info() const {
 
 TurnResult Session::run_turn(const std::vector<ChatMessage>& messages, const TurnOptions& options,
                              TurnObserver& observer) {
-  return impl_->run(encode_chat(impl_->model, messages), options, observer);
+  return impl_->run(encode_chat(impl_->model, messages).ids, options, observer);
 }
 
 TurnResult Session::run_ids(std::vector<TokenId> ids, const TurnOptions& options, TurnObserver& observer) {
