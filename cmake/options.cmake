@@ -25,6 +25,12 @@ if(HEADROOM_SANITIZE)
                                                     -fno-omit-frame-pointer -g1)
   target_link_options(headroom_options INTERFACE -fsanitize=${HEADROOM_SANITIZE})
 endif()
+if(HEADROOM_SANITIZE MATCHES "address|leak")
+  # Every program, the ones that tests start too.
+  add_library(headroom_keep_libraries OBJECT ${CMAKE_CURRENT_LIST_DIR}/keep_libraries.cpp)
+  set(is_program $<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>)
+  target_sources(headroom_options INTERFACE $<${is_program}:$<TARGET_OBJECTS:headroom_keep_libraries>>)
+endif()
 # The code of tests (targets with the property headroom_is_test) is built to be built quickly: it is half of all lines,
 # and Catch's macros take the optimiser and the sanitizer for undefined behaviour three times as long as all the rest.
 # What the tests call is built as everywhere else, and the address sanitizer watches the tests too.
