@@ -14,6 +14,7 @@
 #include "app/options.h"
 #include "assets/builtin_files.h"
 #include "engine/base/error.h"
+#include "engine/base/platform/regular_file.h"
 #include "engine/run/calibrate.h"
 
 namespace headroom {
@@ -27,6 +28,7 @@ class ResultFile {
  public:
   /// Reads what an earlier run of the same kind left. Throws Error for the file of another run; it stays as it is.
   ResultFile(std::string path, const Json& run) : path_(std::move(path)) {
+    regular_file_exists(path_);  // or a named pipe would be waited for
     std::ifstream file(path_, std::ios::binary);
     std::string line;
     if (file && std::getline(file, line)) {

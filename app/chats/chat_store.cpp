@@ -3,10 +3,12 @@
 // (its end, or the next user message) covers it against a power failure too.
 #include "app/chats/chat_store.h"
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
 #include <chrono>
 #include <cstring>
+#include <set>
 
 #include "app/chats/file_lock.h"
 #include "app/chats/sqlite.h"
@@ -42,6 +44,57 @@ void expect_one_changed(Database& database, const char* what, int64_t id) {
 void touch(Database& database, int64_t chat) {
   Statement(database, "UPDATE chats SET updated_ms = ?1 WHERE id = ?2", now_ms(), chat).step();
   expect_one_changed(database, "chat", chat);
+}
+
+// All versions of a chat's messages. Parents come before their children, so that one pass goes from the first to the
+// last of a branch.
+class Tree {
+ public:
+  Tree(Database& database, int64_t chat) {
+    Statement rows(database, "SELECT id, coalesce(parent, 0) FROM messages WHERE chat = ?1 ORDER BY id", chat);
+    while (rows.step()) parents_.emplace(rows.number(0), rows.number(1));
+    Statement row(database, "SELECT leaf FROM chats WHERE id = ?1", chat);
+    if (row.step() && parents_.contains(row.number(0)))
+      leaf_ = row.number(0);
+    else if (!parents_.empty())
+      leaf_ = parents_.rbegin()->first;
+  }
+  bool contains(int64_t message) const { return parents_.contains(message); }
+  int64_t leaf() const { return leaf_; }  // 0: there is no message
+  int64_t parent_of(int64_t message) const { return parents_.at(message); }
+
+  std::vector<int64_t> path() const {
+    std::vector<int64_t> path;
+    for (int64_t at = leaf_; contains(at); at = parent_of(at)) path.push_back(at);
+    std::reverse(path.begin(), path.end());
+    return path;
+  }
+  std::vector<int64_t> versions_of(int64_t message) const {
+    std::vector<int64_t> versions;
+    for (const auto& [id, parent] : parents_)
+      if (parent == parent_of(message)) versions.push_back(id);
+    return versions;
+  }
+  /// The message and all that follow it, ascending.
+  std::set<int64_t> branch_of(int64_t message) const {
+    std::set<int64_t> branch = {message};
+    for (const auto& [id, parent] : parents_)
+      if (branch.contains(parent)) branch.insert(id);
+    return branch;
+  }
+
+ private:
+  std::map<int64_t, int64_t> parents_;  // by message; 0: it is a first one
+  int64_t leaf_ = 0;
+};
+
+void expect_in_chat(const Tree& tree, int64_t message) {
+  if (!tree.contains(message))
+    throw Error(ErrorKind::io, "the chat database has no message " + std::to_string(message) + " in this chat");
+}
+
+void set_leaf(Database& database, int64_t chat, int64_t message) {
+  Statement(database, "UPDATE chats SET leaf = nullif(?2, 0) WHERE id = ?1", chat, message).step();
 }
 
 }  // namespace
@@ -123,11 +176,14 @@ std::vector<StoredMessage> ChatStore::messages(int64_t chat) {
   database_->run("BEGIN");
   const auto end = [](Database* database) { sqlite3_exec(database->handle(), "ROLLBACK", nullptr, nullptr, nullptr); };
   const std::unique_ptr<Database, decltype(end)> reading(database_.get(), end);
-  Statement rows(*database_,
-                 "SELECT id, role, content, ids, state, numbers, created_ms FROM messages WHERE chat = ?1 ORDER BY id",
-                 chat);
+  const Tree tree(*database_, chat);
+  Statement rows(*database_, "SELECT id, role, content, ids, state, numbers, created_ms FROM messages WHERE id = ?1",
+                 int64_t{0});
   std::vector<StoredMessage> messages;
-  while (rows.step()) {
+  for (const int64_t id : tree.path()) {
+    rows.reset();
+    rows.bind(1, id);
+    if (!rows.step()) continue;
     StoredMessage message{rows.number(0),       rows.bytes(1), rows.bytes(2), {},
                           MessageState::failed, rows.bytes(5), rows.number(6)};
     std::string ids = rows.bytes(3);
@@ -145,34 +201,36 @@ std::vector<StoredMessage> ChatStore::messages(int64_t chat) {
       if (access_ == Access::read) message.state = MessageState::stopped;
     }
     message.ids = ids_in(ids);
+    message.versions = tree.versions_of(id);
     messages.push_back(std::move(message));
   }
   return messages;
 }
 
-int64_t ChatStore::add_message(int64_t chat, std::string_view content, bool is_answer, int64_t replace_from) {
+int64_t ChatStore::add_message(int64_t chat, std::string_view content, bool is_answer, int64_t version_of) {
   Transaction transaction(writable(), is_answer ? Sync::system : Sync::disk);
-  if (replace_from > 0) {
-    Statement(*database_, "DELETE FROM messages WHERE chat = ?1 AND id >= ?2", chat, replace_from).step();
-  }
   touch(*database_, chat);
+  const Tree tree(*database_, chat);
+  if (version_of > 0) expect_in_chat(tree, version_of);
+  const int64_t parent = version_of > 0 ? tree.parent_of(version_of) : tree.leaf();
   const MessageState state = is_answer ? MessageState::streaming : MessageState::complete;
   Statement(*database_,
-            "INSERT INTO messages(chat, role, content, ids, state, numbers, created_ms) "
-            "VALUES (?1, CASE ?2 WHEN 0 THEN 'user' ELSE 'assistant' END, ?3, x'', ?4, x'', ?5)",
-            chat, int64_t{is_answer}, content, static_cast<int64_t>(state), now_ms())
+            "INSERT INTO messages(chat, role, content, ids, state, numbers, created_ms, parent) "
+            "VALUES (?1, CASE ?2 WHEN 0 THEN 'user' ELSE 'assistant' END, ?3, x'', ?4, x'', ?5, ?6)",
+            chat, int64_t{is_answer}, content, static_cast<int64_t>(state), now_ms(), parent)
       .step();
   const int64_t message = database_->last_id();
+  set_leaf(*database_, chat, message);
   transaction.commit();
   return message;
 }
 
-int64_t ChatStore::add_user_message(int64_t chat, std::string_view content, int64_t replace_from) {
-  return add_message(chat, content, false, replace_from);
+int64_t ChatStore::add_user_message(int64_t chat, std::string_view content, int64_t version_of) {
+  return add_message(chat, content, false, version_of);
 }
 
-int64_t ChatStore::begin_answer(int64_t chat, int64_t replace_from) {
-  return add_message(chat, "", true, replace_from);
+int64_t ChatStore::begin_answer(int64_t chat, int64_t version_of) {
+  return add_message(chat, "", true, version_of);
 }
 
 void ChatStore::append_answer(int64_t message, std::string_view text, const std::vector<int32_t>& ids) {
@@ -232,9 +290,26 @@ void ChatStore::stop_answers_cut_off() {
   transaction.commit();
 }
 
+void ChatStore::choose_version(int64_t chat, int64_t message) {
+  Transaction transaction(writable(), Sync::disk);
+  const Tree tree(*database_, chat);
+  expect_in_chat(tree, message);
+  set_leaf(*database_, chat, *tree.branch_of(message).rbegin());
+  transaction.commit();
+}
+
 void ChatStore::remove_messages_from(int64_t chat, int64_t message) {
   Transaction transaction(writable(), Sync::disk);
-  Statement(*database_, "DELETE FROM messages WHERE chat = ?1 AND id >= ?2", chat, message).step();
+  const Tree tree(*database_, chat);
+  if (!tree.contains(message)) return;
+  const std::set<int64_t> branch = tree.branch_of(message);
+  if (branch.contains(tree.leaf())) set_leaf(*database_, chat, tree.parent_of(message));
+  Statement remove(*database_, "DELETE FROM messages WHERE id = ?1", int64_t{0});
+  for (const int64_t id : branch) {
+    remove.reset();
+    remove.bind(1, id);
+    remove.step();
+  }
   transaction.commit();
 }
 

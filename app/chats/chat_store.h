@@ -1,5 +1,6 @@
 // Chats ◄─► one SQLite file. The window keeps its conversations here: a user's message before it is sent to the engine,
-// an answer as it arrives. Knows nothing of windows, engines and streams. For one thread.
+// an answer as it arrives. A chat is a tree: messages that follow the same one are versions of each other, and one path
+// through it is the conversation. Knows nothing of windows, engines and streams. For one thread.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@ struct ChatSummary {
   int64_t id = 0;
   std::string title;       // any bytes
   int64_t updated_ms = 0;  // of the last message, since 1970
-  int32_t n_messages = 0;
+  int32_t n_messages = 0;  // all versions
 };
 
 enum class MessageState { complete, streaming, stopped, failed };  // numbers in the file: append only
@@ -31,6 +32,7 @@ struct StoredMessage {
   MessageState state = MessageState::complete;
   std::string numbers;  // what is shown under an answer; any text to the store
   int64_t created_ms = 0;
+  std::vector<int64_t> versions = {};  // ids, oldest first, its own among them
 };
 
 /// Every function throws Error(io) with a sentence where the file refuses; the store stays usable and what was stored
@@ -60,22 +62,24 @@ class ChatStore {
   /// Removes for good what was deleted at least so long ago. An answer that arrives in such a chat is lost with it.
   void purge_deleted(int64_t min_age_ms = 0);
 
-  /// In their order. An answer that was cut off by a crash is stopped; one that arrives now is streaming, with
-  /// everything that was appended.
+  /// The conversation, in its order: the chosen version of each message. An answer that was cut off by a crash is
+  /// stopped; one that arrives now is streaming, with everything that was appended.
   std::vector<StoredMessage> messages(int64_t chat);
 
-  /// On the disk when it returns, and only then to be sent. replace_from: this message and all later ones of the chat
-  /// go in the same transaction (an edited message); 0 for none.
-  int64_t add_user_message(int64_t chat, std::string_view content, int64_t replace_from = 0);
-  /// replace_from: as above (an answer that is generated again): the old answer stays until the new one begins.
-  int64_t begin_answer(int64_t chat, int64_t replace_from = 0);
+  /// Follows the conversation's last message. version_of: it becomes another version of this message instead, and the
+  /// conversation ends with it; the old version and all that follows it stay. On the disk when it returns, and only
+  /// then to be sent.
+  int64_t add_user_message(int64_t chat, std::string_view content, int64_t version_of = 0);
+  int64_t begin_answer(int64_t chat, int64_t version_of = 0);  // as above
   /// Handed to the system before it returns, so that a kill right after loses nothing; it does not wait for the disk.
   /// If it throws, the text is kept here and goes with the next append or with finish_answer.
   /// Costs one page (4 KiB) of the log a call: append what has arrived together, a few times a second.
   void append_answer(int64_t message, std::string_view text, const std::vector<int32_t>& ids);
   /// On the disk when it returns; if it throws, it may be called again. state: not streaming.
   void finish_answer(int64_t message, MessageState state, std::string_view numbers);
-  /// This message and all later ones of the chat.
+  /// The conversation leads over this message, and on to the newest that follows it. On the disk when it returns.
+  void choose_version(int64_t chat, int64_t message);
+  /// This message and all that follow it; its other versions stay.
   void remove_messages_from(int64_t chat, int64_t message);
 
  private:
@@ -94,7 +98,7 @@ class ChatStore {
   static ChatStore open_readable(const std::string& path, Access access, const std::string& why);
   Database& writable();
   void stop_answers_cut_off();
-  int64_t add_message(int64_t chat, std::string_view content, bool is_answer, int64_t replace_from);
+  int64_t add_message(int64_t chat, std::string_view content, bool is_answer, int64_t version_of);
   Piece stored_pieces(int64_t message);
   void store_answer(int64_t message, MessageState state, std::string_view numbers);
 

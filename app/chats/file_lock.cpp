@@ -11,10 +11,12 @@
 #include <utility>
 
 #include "engine/base/error.h"
+#include "engine/base/platform/regular_file.h"
 
 namespace headroom {
 
 std::optional<FileLock> FileLock::try_take(const std::string& path) {
+  regular_file_exists(path);
   const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
   if (descriptor < 0) throw Error(ErrorKind::io, path + " cannot be written: " + std::strerror(errno));
   FileLock lock(descriptor);

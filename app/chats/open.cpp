@@ -1,7 +1,6 @@
 // A path ─► a chat store: for writing if this is the first window and the file allows it, for reading if not, empty if
 // even that fails. The part of the chat store that knows of locks, rights, damage and foreign files.
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,9 +9,11 @@
 
 #include "app/chats/chat_store.h"
 #include "app/chats/file_lock.h"
+#include "app/chats/page_image.h"
 #include "app/chats/salvage.h"
 #include "app/chats/sqlite.h"
 #include "app/chats/tables.h"
+#include "engine/base/platform/regular_file.h"
 
 namespace headroom {
 namespace {
@@ -21,15 +22,24 @@ namespace fs = std::filesystem;
 
 // Makes the file if there is none. Chats are private, and SQLite gives its log the rights of the file.
 void expect_writable_file(const std::string& path) {
+  regular_file_exists(path);
   const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
   if (descriptor < 0) throw Error(ErrorKind::io, path + " cannot be written: " + std::strerror(errno));
-  struct stat status {};
-  const bool is_file = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
   ::close(descriptor);
-  if (!is_file) throw Error(ErrorKind::io, path + " is not a file");
 }
 
+// SQLite opens these by itself, and would wait for ever at a named pipe.
+void expect_files_beside(const std::string& path) {
+  for (const char* suffix : {"-wal", "-shm", "-journal"}) regular_file_exists(path + suffix);
+}
+
+// What is beside the file cannot be read where it is no file.
 bool has_log(const std::string& path) {
+  try {
+    expect_files_beside(path);
+  } catch (const Error&) {
+    return false;
+  }
   std::error_code none;
   const auto n_bytes = fs::file_size(path + "-wal", none);
   return !none && n_bytes > 0;
@@ -52,33 +62,45 @@ std::unique_ptr<Database> open_database(const std::string& file, int flags) {
 // something is built on it.
 std::string damage_in(Database& database, const std::string& path) {
   try {
-    switch (look_at_tables(database)) {
-      case Tables::none:
-        create_tables(database);
-        return "";
-      case Tables::newer:
-        throw Error(ErrorKind::io, newer_sentence(path));
-      case Tables::foreign:
-        return "its tables are not those of chats";
-      case Tables::ours:
-        break;
-    }
+    const Tables tables = look_at_tables(database);
+    // The file itself can be written (expect_writable_file): it is its header that says no.
+    if (sqlite3_db_readonly(database.handle(), "main") == 1) return "its header forbids writing";
+    if (tables == Tables::none) create_tables(database);
+    if (tables == Tables::newer) throw Error(ErrorKind::io, newer_sentence(path));
+    if (tables == Tables::foreign) return "its tables are not those of chats";
     const std::string found = database.text("PRAGMA integrity_check(1)");
-    return found == "ok" ? "" : found.substr(found.rfind('\n') + 1);  // below a line that names the database
+    if (found != "ok") return found.substr(found.rfind('\n') + 1);  // below a line that names the database
+    return contradiction_in_rows(database);
   } catch (const SqliteError& error) {
     if (!error.means_damage()) throw;
     return error.what();
   }
 }
 
-void expect_our_tables(Database& database, const std::string& path) {
-  const Tables tables = look_at_tables(database);
+std::unique_ptr<Database> memory_copy_of(Database& from) {
+  auto memory = std::make_unique<Database>(":memory:", SQLITE_OPEN_READWRITE);
+  sqlite3_backup* backup = sqlite3_backup_init(memory->handle(), "main", from.handle(), "main");
+  if (backup == nullptr) memory->fail();
+  sqlite3_backup_step(backup, -1);
+  if (sqlite3_backup_finish(backup) != SQLITE_OK) memory->fail();
+  return memory;
+}
+
+// Older tables become the present ones in memory, where the file may not be changed.
+std::unique_ptr<Database> with_our_tables(std::unique_ptr<Database> database, const std::string& path) {
+  Tables tables = look_at_tables(*database);
+  if (tables == Tables::older) {
+    database = memory_copy_of(*database);
+    bring_tables_up_to_date(*database);
+    tables = look_at_tables(*database);
+  }
   if (tables == Tables::newer) throw Error(ErrorKind::io, newer_sentence(path));
   if (tables != Tables::ours) throw Error(ErrorKind::io, path + " holds no chats");
+  return database;
 }
 
 // A file that nobody may write to, with a log: SQLite needs to write beside it, so a copy is read into memory.
-std::unique_ptr<Database> memory_copy_of(const std::string& path) {
+std::unique_ptr<Database> memory_copy_with_log(const std::string& path) {
   std::string folder = (fs::temp_directory_path() / "headroom-XXXXXX").string();
   if (mkdtemp(folder.data()) == nullptr) throw Error(ErrorKind::io, folder + ": " + std::strerror(errno));
   const auto remove = [](const std::string* name) {
@@ -93,12 +115,7 @@ std::unique_ptr<Database> memory_copy_of(const std::string& path) {
     fs::permissions(copy + suffix, fs::perms::owner_read | fs::perms::owner_write);
   }
   Database from(copy, SQLITE_OPEN_READWRITE);
-  auto memory = std::make_unique<Database>(":memory:", SQLITE_OPEN_READWRITE);
-  sqlite3_backup* backup = sqlite3_backup_init(memory->handle(), "main", from.handle(), "main");
-  if (backup == nullptr) memory->fail();
-  sqlite3_backup_step(backup, -1);
-  if (sqlite3_backup_finish(backup) != SQLITE_OK) memory->fail();
-  return memory;
+  return memory_copy_of(from);
 }
 
 // percent-encoded, as SQLite's file: URIs want it
@@ -122,10 +139,10 @@ std::unique_ptr<Database> open_without_writer(const std::string& path) {
     auto database = open_database(path, SQLITE_OPEN_READWRITE);
     database->run("PRAGMA query_only=ON");
     database->run("PRAGMA locking_mode=EXCLUSIVE");
-    expect_our_tables(*database, path);
+    look_at_tables(*database);
     return database;
   } catch (const SqliteError&) {
-    return memory_copy_of(path);
+    return memory_copy_with_log(path);
   }
 }
 
@@ -156,9 +173,13 @@ ChatStore ChatStore::open(const std::string& given_path) {
 
 ChatStore ChatStore::open_writable(const std::string& path, std::unique_ptr<FileLock>& lock) {
   expect_writable_file(path);
+  expect_files_beside(path);
   std::string note;
   std::unique_ptr<Database> database;
-  std::string damage = fs::file_size(path) == 0 && has_log(path) ? "it is empty" : "";
+  // SQLite passes over the log of an empty file, and over all that follows a damaged place in a log.
+  std::string damage = fs::file_size(path) == 0 && has_log(path) ? "it is empty"
+                       : read_log(path + "-wal").is_damaged      ? "the log beside it was changed"
+                                                                 : "";
   if (damage.empty()) {
     database = open_database(path, SQLITE_OPEN_READWRITE);
     damage = damage_in(*database, path);
@@ -175,6 +196,7 @@ ChatStore ChatStore::open_writable(const std::string& path, std::unique_ptr<File
   database->run("PRAGMA foreign_keys=ON");
   database->run("PRAGMA secure_delete=ON");  // a chat that is purged leaves no words in the file
   sqlite3_db_config(database->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
+  if (look_at_tables(*database) == Tables::older) bring_tables_up_to_date(*database);
   ChatStore store(nullptr, std::move(database), Access::write, note);
   store.stop_answers_cut_off();
   store.lock_ = std::move(lock);
@@ -184,9 +206,11 @@ ChatStore ChatStore::open_writable(const std::string& path, std::unique_ptr<File
 ChatStore ChatStore::open_readable(const std::string& path, Access access, const std::string& why) {
   std::string note = why;
   try {
+    if (!regular_file_exists(path)) throw Error(ErrorKind::io, path + " is not there");
+    if (access == Access::read_beside_writer) expect_files_beside(path);
     auto database =
         access == Access::read_beside_writer ? open_database(path, SQLITE_OPEN_READONLY) : open_without_writer(path);
-    expect_our_tables(*database, path);
+    database = with_our_tables(std::move(database), path);
     return ChatStore(nullptr, std::move(database), access, note);
   } catch (const std::exception& error) {
     if (note.find(error.what()) == std::string::npos)

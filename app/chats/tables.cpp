@@ -1,6 +1,8 @@
-// The tables as SQL. Their first pages must stay where a new file has them (no VACUUM, no auto_vacuum): the salvage of
-// a damaged file puts a new file's page 1 before the old one's other pages.
+// The tables as SQL, as steps from one version to the next: a new file takes the same steps as an old one, so that both
+// end with the same definitions, letter for letter.
 #include "app/chats/tables.h"
+
+#include <iterator>
 
 namespace headroom {
 namespace {
@@ -9,7 +11,7 @@ constexpr int64_t application_id = 0x4864726d;  // "Hdrm", for file(1) and for u
 
 // Titles and contents are blobs because they are any bytes, NUL and broken UTF-8 included. Ids are never used again
 // (AUTOINCREMENT), so that an id kept by the window cannot come to mean another message.
-constexpr const char* table_definitions = R"(
+constexpr const char* to_version_1 = R"(
 CREATE TABLE chats(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   title BLOB NOT NULL CHECK(typeof(title) = 'blob'),
@@ -35,6 +37,38 @@ CREATE TABLE pieces(
 CREATE INDEX pieces_of_message ON pieces(message);
 )";
 
+// A chat becomes a tree. `parent` is the message before, 0 for a first one; messages with one parent are versions of
+// each other. `leaf` is where the conversation on screen ends; without one it ends with the newest message.
+// Parents are older than their children, so that no damage can make a circle.
+constexpr const char* to_version_2 = R"(
+ALTER TABLE chats ADD COLUMN leaf INTEGER;
+ALTER TABLE messages ADD COLUMN parent INTEGER CHECK(parent < id);
+)";
+
+constexpr const char* steps[] = {to_version_1, to_version_2};
+static_assert(std::size(steps) == tables_version);
+
+// A row that has no parent follows what was written before it in its chat: so it was in version 1.
+constexpr const char* give_parents = R"(
+UPDATE messages SET parent = coalesce(
+  (SELECT max(before.id) FROM messages AS before WHERE before.chat = messages.chat AND before.id < messages.id), 0)
+WHERE parent IS NULL;
+)";
+
+// The version stands in the file a second time, as the definition of a view: one damaged number cannot make a file look
+// newer than it is, and so keep its chats from everyone.
+std::string mark_of(int64_t version) {
+  return "CREATE VIEW tables_version AS SELECT " + std::to_string(version) + " AS number";
+}
+
+void step_to(Database& database, int64_t version) {
+  database.run(steps[version - 1]);
+  if (version < 2) return;
+  database.run("DROP VIEW IF EXISTS tables_version");
+  database.run(mark_of(version));
+  if (version == 2) database.run(give_parents);
+}
+
 // Definitions in one string. Whatever else a stranger's file holds (a trigger, a view, another column) makes it differ.
 std::string definitions_in(Database& database) {
   return database.text(
@@ -42,12 +76,26 @@ std::string definitions_in(Database& database) {
       "(SELECT type, name, sql FROM sqlite_schema ORDER BY type, name)");
 }
 
+std::string definitions_of(int64_t version) {
+  Database fresh(":memory:", SQLITE_OPEN_READWRITE);
+  create_tables(fresh, version);
+  return definitions_in(fresh);
+}
+
 }  // namespace
 
-void create_tables(Database& database) {
+void create_tables(Database& database, int64_t version) {
   Transaction transaction(database, Sync::disk);
-  database.run(table_definitions);
+  for (int64_t step = 1; step <= version; ++step) step_to(database, step);
   database.run("PRAGMA application_id=" + std::to_string(application_id));
+  database.run("PRAGMA user_version=" + std::to_string(version));
+  transaction.commit();
+}
+
+void bring_tables_up_to_date(Database& database) {
+  Transaction transaction(database, Sync::disk);
+  for (int64_t step = database.number("PRAGMA user_version") + 1; step <= tables_version; ++step)
+    step_to(database, step);
   database.run("PRAGMA user_version=" + std::to_string(tables_version));
   transaction.commit();
 }
@@ -57,11 +105,41 @@ Tables look_at_tables(Database& database) {
   const int64_t version = database.number("PRAGMA user_version");
   const std::string found = definitions_in(database);
   if (id == 0 && version == 0 && found.empty()) return Tables::none;
-  if (id != application_id) return Tables::foreign;
-  if (version > tables_version) return Tables::newer;
-  Database fresh(":memory:", SQLITE_OPEN_READWRITE);
-  create_tables(fresh);
-  return version == tables_version && found == definitions_in(fresh) ? Tables::ours : Tables::foreign;
+  if (id != application_id || version < 1) return Tables::foreign;
+  if (version <= tables_version) {
+    if (found != definitions_of(version)) return Tables::foreign;
+    return version == tables_version ? Tables::ours : Tables::older;
+  }
+  const std::string mark =
+      database.text("SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = 'tables_version'");
+  return mark == mark_of(version) ? Tables::newer : Tables::foreign;
+}
+
+std::string contradiction_in_rows(Database& database) {
+  const auto any = [&](const std::string& sql) { return database.number("SELECT EXISTS(" + sql + ")") != 0; };
+  if (any("SELECT 1 FROM pragma_foreign_key_check('messages')")) return "messages are there whose chats are not";
+  if (any("SELECT 1 FROM pragma_foreign_key_check('pieces')")) return "pieces are there of answers that are not";
+  if (database.number("PRAGMA user_version") < 2) return "";
+  if (any("SELECT 1 FROM messages AS m LEFT JOIN messages AS p ON p.id = m.parent "
+          "WHERE m.parent IS NULL OR (m.parent <> 0 AND p.chat IS NOT m.chat)"))
+    return "messages are there whose predecessors are not";
+  return "";
+}
+
+void mend_rows(Database& database) {
+  database.run(
+      "INSERT INTO chats(id, title, updated_ms) "
+      "SELECT chat, CAST('Recovered chat' AS BLOB), max(created_ms) FROM messages "
+      "WHERE chat NOT IN (SELECT id FROM chats) GROUP BY chat");
+  database.run("DELETE FROM pieces WHERE message NOT IN (SELECT id FROM messages WHERE state = 1)");
+  database.run(
+      "UPDATE messages SET parent = coalesce((SELECT max(before.id) FROM messages AS before "
+      "WHERE before.chat = messages.chat AND before.id < messages.parent), 0) WHERE parent <> 0 AND "
+      "NOT EXISTS (SELECT 1 FROM messages AS p WHERE p.id = messages.parent AND p.chat = messages.chat)");
+  database.run(give_parents);
+  database.run(
+      "UPDATE chats SET leaf = NULL "
+      "WHERE leaf NOT IN (SELECT id FROM messages WHERE messages.chat = chats.id)");
 }
 
 }  // namespace headroom

@@ -6,14 +6,19 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
+#include <optional>
 
-#include "engine/base/platform/platform.h"
+#include "engine/base/error.h"
+#include "engine/base/platform/regular_file.h"
 
 namespace headroom {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr size_t max_settings_bytes = size_t{1} << 20;
+// The largest monitor on sale; what the one at hand has room for is known when the window opens.
+constexpr int max_width = 7680, max_height = 4320;
 
 template <typename Value>
 void take(const Json& object, const char* key, Value& to) {
@@ -24,14 +29,17 @@ void take(const Json& object, const char* key, Value& to) {
 }  // namespace
 
 std::string load_settings(const std::string& path, UiState& state, WindowSettings& window) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return "";  // the first start
-  std::stringstream text;
-  text << file.rdbuf();
+  std::optional<std::string> text;
+  try {
+    text = read_regular_file(path, max_settings_bytes);
+  } catch (const Error& error) {
+    return std::string("the settings could not be read, the defaults are used: ") + error.what();
+  }
+  if (!text) return "";  // the first start
   UiState new_state = state;
   WindowSettings new_window = window;
   try {
-    const Json object = Json::parse(text.str());
+    const Json object = Json::parse(*text);
     if (!object.is_object()) throw std::runtime_error("not an object");
     take(object, "dark", new_state.dark);
     take(object, "zoom", new_state.zoom);
@@ -48,8 +56,8 @@ std::string load_settings(const std::string& path, UiState& state, WindowSetting
            " could not be read; the defaults are used, the file was renamed to end in .damaged";
   }
   new_state.zoom = std::clamp(new_state.zoom, 0.5f, 3.0f);
-  new_window.width = std::clamp(new_window.width, 320, 16384);
-  new_window.height = std::clamp(new_window.height, 240, 16384);
+  new_window.width = std::clamp(new_window.width, 320, max_width);
+  new_window.height = std::clamp(new_window.height, 240, max_height);
   state = std::move(new_state);
   window = new_window;
   return "";
@@ -64,18 +72,28 @@ std::string save_settings(const std::string& path, const UiState& state, const W
                        {"show_policy", state.show_policy},
                        {"width", window.width},
                        {"height", window.height}};
+  namespace fs = std::filesystem;
   std::error_code error;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
-  // Whole or not at all: a crash between the two steps leaves the old file.
-  const std::string next = path + ".new";
+  fs::create_directories(fs::path(path).parent_path(), error);
+  try {
+    regular_file_exists(path);  // a pipe or a device that somebody put there stays
+  } catch (const Error& refusal) {
+    return std::string("the settings could not be written: ") + refusal.what();
+  }
+  // A link stays a link: it is the file behind it that is exchanged.
+  const fs::path target = fs::weakly_canonical(path, error);
+  const std::string place = error ? path : target.string();
+  // Whole or not at all: a crash between the two steps leaves the old file. What a crash left is no longer needed.
+  const std::string next = place + ".new";
+  fs::remove(next, error);
   {
     std::ofstream file(next, std::ios::binary | std::ios::trunc);
     file << object.dump(2) << "\n";
     file.close();
     if (!file) return "the settings could not be written to " + next;
   }
-  std::filesystem::rename(next, path, error);
-  return error ? "the settings could not be written to " + path + ": " + error.message() : "";
+  fs::rename(next, place, error);
+  return error ? "the settings could not be written to " + place + ": " + error.message() : "";
 }
 
 }  // namespace headroom

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <map>
 #include <mutex>
+#include <sstream>
 
 #include "engine/backend/cpu/cpu_backend.h"
 #include "engine/backend/cpu/reference/reference_backend.h"
@@ -15,6 +16,7 @@
 #include "engine/backend/vulkan/vulkan_backend.h"
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
+#include "engine/base/platform/regular_file.h"
 
 namespace headroom {
 namespace {
@@ -69,13 +71,20 @@ std::vector<DeviceEntry> list_vulkan() {
   return entries;
 }
 
+constexpr size_t max_drivers_file_bytes = size_t{1} << 20;
+
 /// Where the fingerprints of drivers that passed the self-test are kept, one a line.
 std::filesystem::path tested_drivers_file() {
   return std::filesystem::path(cache_folder()) / "tested-vulkan-drivers";
 }
 
 bool was_tested(const std::string& fingerprint) {
-  std::ifstream file(tested_drivers_file());
+  std::istringstream file;
+  try {
+    file.str(read_regular_file(tested_drivers_file(), max_drivers_file_bytes).value_or(""));
+  } catch (const Error&) {
+    return false;  // a pipe, or whatever else lies there: the driver is tested again
+  }
   std::string line;
   while (std::getline(file, line))
     if (line == fingerprint) return true;
@@ -86,6 +95,11 @@ bool was_tested(const std::string& fingerprint) {
 void remember_tested(const std::string& fingerprint) {
   std::error_code ignored;
   std::filesystem::create_directories(tested_drivers_file().parent_path(), ignored);
+  try {
+    regular_file_exists(tested_drivers_file());
+  } catch (const Error&) {
+    return;
+  }
   std::ofstream(tested_drivers_file(), std::ios::app) << fingerprint << '\n';
 }
 

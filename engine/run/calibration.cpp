@@ -6,13 +6,14 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 
 #include "assets/builtin_files.h"
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
+#include "engine/base/platform/regular_file.h"
 
 namespace headroom {
 namespace {
@@ -98,17 +99,9 @@ std::vector<double> read_losses(const Json& list, const char* name, size_t n_hea
 }
 
 std::string read_file(const std::string& path) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) throw Error(ErrorKind::io, path + " is a folder, expected a file");
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(ErrorKind::io, "cannot open " + path);
-  std::string text(max_file_bytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (file.bad()) throw Error(ErrorKind::io, "cannot read " + path);
-  text.resize(static_cast<size_t>(file.gcount()));
-  if (text.size() > max_file_bytes)
-    throw Error(path + " has more than " + std::to_string(max_file_bytes) + " bytes; expected a calibration");
-  return text;
+  std::optional<std::string> text = read_regular_file(path, max_file_bytes);
+  if (!text) throw Error(ErrorKind::io, "there is no file " + path);
+  return std::move(*text);
 }
 
 }  // namespace

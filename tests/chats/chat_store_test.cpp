@@ -180,24 +180,6 @@ TEST_CASE("messages are removed from one on, in their chat only") {
   CHECK(contents(store, other) == Texts{"other"});
 }
 
-TEST_CASE("a new answer replaces the old one when it begins, an edited message what followed it") {
-  const ChatsFolder here;
-  ChatStore store = here.open();
-  const int64_t chat = store.create_chat("");
-  const int64_t question = store.add_user_message(chat, "question");
-  const int64_t old_answer = store.begin_answer(chat);
-  store.append_answer(old_answer, "old", {1});
-  store.finish_answer(old_answer, MessageState::complete, "");
-  const int64_t answer = store.begin_answer(chat, old_answer);
-  CHECK(contents(store, chat) == Texts{"question", ""});
-  store.append_answer(answer, "new", {2});
-  CHECK_THROWS_WITH(store.append_answer(old_answer, "late", {3}), Catch::Contains("no unfinished answer"));
-  CHECK(contents(store, chat) == Texts{"question", "new"});
-  store.add_user_message(chat, "edited", question);
-  CHECK(contents(store, chat) == Texts{"edited"});
-  CHECK_THROWS_AS(store.finish_answer(answer, MessageState::complete, ""), Error);
-}
-
 TEST_CASE("what does not exist is an error, and the store goes on") {
   const ChatsFolder here;
   ChatStore store = here.open();
@@ -208,6 +190,7 @@ TEST_CASE("what does not exist is an error, and the store goes on") {
   CHECK_FALSE(store.undo_delete(7));
   CHECK_THROWS_AS(store.append_answer(7, "x", {}), Error);
   CHECK_THROWS_AS(store.finish_answer(7, MessageState::complete, ""), Error);
+  CHECK_THROWS_AS(store.choose_version(7, 7), Error);
   const int64_t chat = store.create_chat("x");
   CHECK_THROWS_AS(store.append_answer(store.add_user_message(chat, "user"), "x", {}), Error);
   CHECK(contents(store, chat) == Texts{"user"});
@@ -236,6 +219,7 @@ TEST_CASE("a second window reads, says why, and never writes") {
   CHECK_THROWS_AS(second.append_answer(answer, "x", {}), Error);
   CHECK_THROWS_AS(second.finish_answer(answer, MessageState::complete, ""), Error);
   CHECK_THROWS_AS(second.remove_messages_from(chat, 1), Error);
+  CHECK_THROWS_AS(second.choose_version(chat, 1), Error);
   first->finish_answer(answer, MessageState::complete, "");
   CHECK(second.messages(chat)[0].state == MessageState::complete);
   first.reset();

@@ -1,12 +1,15 @@
 // Files that are damaged, foreign, newer, locked away or on a full disk: chats that can be read are shown, nothing is
 // overwritten, and a sentence says what happened.
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <random>
 
 #include "app/chats/chat_store.h"
+#include "app/chats/file_lock.h"
+#include "app/chats/tables.h"
 #include "engine/base/error.h"
 #include "tests/chats/chats_folder.h"
 
@@ -273,7 +276,10 @@ TEST_CASE("files set aside before keep their names") {
 
 TEST_CASE("a newer version's file is refused and left as it is") {
   const FilledFolder here;
-  here.sql("PRAGMA user_version=2");
+  // Whoever changes the tables says so twice: one number alone is damage.
+  const std::string next = std::to_string(tables_version + 1);
+  here.sql("PRAGMA user_version=" + next + "; DROP VIEW tables_version; CREATE VIEW tables_version AS SELECT " + next +
+           " AS number");
   const std::string bytes = here.bytes();
   {
     ChatStore store = here.open();
@@ -292,7 +298,19 @@ TEST_CASE("what is no file is left alone") {
     fs::create_directory(here.path());
   }
   SECTION("a device") {
-    fs::create_symlink("/dev/null", here.path());
+    fs::create_symlink(GENERATE(as<std::string>(), "/dev/null", "/dev/zero"), here.path());
+  }
+  SECTION("a named pipe") {
+    REQUIRE(mkfifo(here.path().c_str(), 0600) == 0);
+  }
+  SECTION("a named pipe in a second window") {
+    REQUIRE(mkfifo(here.path().c_str(), 0600) == 0);
+    const auto first = FileLock::try_take(here.path() + ".lock");
+    REQUIRE(first);
+    ChatStore store = here.open();
+    CHECK(store.read_only());
+    CHECK_THAT(store.note(), Catch::Contains("named pipe"));
+    return;
   }
   SECTION("below a file") {
     here.write("x");
@@ -305,6 +323,32 @@ TEST_CASE("what is no file is left alone") {
   CHECK_THAT(store.note(), Catch::Contains("Chats are not saved"));
   CHECK(store.list().empty());
   CHECK(fs::exists(here.path()));
+}
+
+TEST_CASE("what is no file beside the chats keeps them from being changed, not from being shown") {
+  const FilledFolder here;
+  const std::string bytes = here.bytes();
+  const std::string suffix = GENERATE(as<std::string>(), "-wal", "-shm", "-journal", ".lock");
+  const int kind = GENERATE(0, 1, 2);
+  const std::string path = here.path() + suffix;
+  if (kind == 0) REQUIRE(mkfifo(path.c_str(), 0600) == 0);
+  if (kind == 1) fs::create_directory(path);
+  if (kind == 2) fs::create_symlink("/dev/zero", path);
+  ChatStore store = here.open();
+  CHECK(store.read_only());
+  CHECK_THAT(store.note(), Catch::Contains("expected a file") && Catch::Contains(suffix));
+  CHECK(n_intact(store) == n_chats * n_messages);
+  CHECK((here.bytes() == bytes));
+}
+
+TEST_CASE("a file of a size that no chats reach is left where it is") {
+  const ChatsFolder here;
+  here.write("noise");
+  fs::resize_file(here.path(), uint64_t{1} << 40);  // with nothing in it
+  ChatStore store = here.open();
+  CHECK(store.read_only());
+  CHECK_THAT(store.note(), Catch::Contains("1099511627776 bytes"));
+  CHECK(fs::file_size(here.path()) == uint64_t{1} << 40);
 }
 
 TEST_CASE("a link stays a link when the damaged file behind it is set aside") {

@@ -1,6 +1,8 @@
 // What a person has set, to a file and back; a file that is damaged.
 #include "app/desktop/settings.h"
 
+#include <sys/stat.h>
+
 #include <fstream>
 #include <iterator>
 
@@ -65,7 +67,67 @@ TEST_CASE("values out of range are brought into it; unknown ones are passed over
   CHECK(state.zoom >= 0.5f);
   CHECK(state.zoom <= 3.0f);
   CHECK(window.width >= 320);
-  CHECK(window.height <= 16384);
+  CHECK(window.height <= 4320);
+}
+
+TEST_CASE("a window is never opened larger than the largest monitor") {
+  Folder folder;
+  const std::string path = folder / "settings.json";
+  std::ofstream(path) << R"({"width": 16384, "height": 16384})";
+  UiState state;
+  WindowSettings window;
+  CHECK(load_settings(path, state, window).empty());
+  CHECK(window.width == 7680);
+  CHECK(window.height == 4320);
+}
+
+TEST_CASE("what is no file gives the defaults at once, says what it is, and stays") {
+  namespace fs = std::filesystem;
+  Folder folder;
+  const std::string path = folder / "settings.json";
+  std::string kind;
+  SECTION("a named pipe") {
+    kind = "a named pipe";
+    REQUIRE(mkfifo(path.c_str(), 0600) == 0);
+  }
+  SECTION("a device") {
+    kind = "a device";
+    fs::create_symlink("/dev/zero", path);
+  }
+  SECTION("a folder") {
+    kind = "a folder";
+    fs::create_directory(path);
+  }
+  SECTION("a file of any size") {
+    kind = "1099511627776 bytes";
+    std::ofstream(path) << "{";
+    fs::resize_file(path, uint64_t{1} << 40);
+  }
+  const auto type = fs::symlink_status(path).type();
+  UiState state;
+  WindowSettings window;
+  CHECK(load_settings(path, state, window).find(kind) != std::string::npos);
+  CHECK(window.width == 1280);
+  if (kind != "1099511627776 bytes") CHECK(save_settings(path, state, window).find(kind) != std::string::npos);
+  CHECK(fs::symlink_status(path).type() == type);
+}
+
+TEST_CASE("a pipe where the new settings are written first does not stop them") {
+  Folder folder;
+  const std::string path = folder / "settings.json";
+  REQUIRE(mkfifo((path + ".new").c_str(), 0600) == 0);
+  CHECK(save_settings(path, UiState(), WindowSettings()).empty());
+  CHECK(std::filesystem::is_regular_file(path));
+}
+
+TEST_CASE("settings behind a link are written behind it") {
+  Folder folder;
+  const std::string path = folder / "settings.json";
+  std::ofstream(folder / "dotfile") << "{}";
+  std::filesystem::create_symlink(folder / "dotfile", path);
+  CHECK(save_settings(path, UiState(), WindowSettings()).empty());
+  CHECK(std::filesystem::is_symlink(path));
+  CHECK(std::filesystem::file_size(folder / "dotfile") > 10);
 }
 
 TEST_CASE("a folder that cannot be written to is a sentence") {
