@@ -53,14 +53,18 @@ class Tree {
   Tree(Database& database, int64_t chat) {
     Statement rows(database, "SELECT id, coalesce(parent, 0) FROM messages WHERE chat = ?1 ORDER BY id", chat);
     while (rows.step()) parents_.emplace(rows.number(0), rows.number(1));
-    Statement row(database, "SELECT leaf FROM chats WHERE id = ?1", chat);
-    if (row.step() && parents_.contains(row.number(0)))
+    Statement row(database, "SELECT leaf, dropped FROM chats WHERE id = ?1", chat);
+    const bool is_there = row.step();
+    if (is_there && contains(row.number(0)))
       leaf_ = row.number(0);
     else if (!parents_.empty())
       leaf_ = parents_.rbegin()->first;
+    if (!is_there) return;
+    for (int64_t at = row.number(1); contains(at); at = parent_of(at)) dropped_.insert(at);
   }
   bool contains(int64_t message) const { return parents_.contains(message); }
   int64_t leaf() const { return leaf_; }  // 0: there is no message
+  bool is_dropped(int64_t message) const { return dropped_.contains(message); }
   int64_t parent_of(int64_t message) const { return parents_.at(message); }
 
   std::vector<int64_t> path() const {
@@ -86,6 +90,7 @@ class Tree {
  private:
   std::map<int64_t, int64_t> parents_;  // by message; 0: it is a first one
   int64_t leaf_ = 0;
+  std::set<int64_t> dropped_;
 };
 
 void expect_in_chat(const Tree& tree, int64_t message) {
@@ -202,6 +207,7 @@ std::vector<StoredMessage> ChatStore::messages(int64_t chat) {
     }
     message.ids = ids_in(ids);
     message.versions = tree.versions_of(id);
+    message.is_dropped = tree.is_dropped(id);
     messages.push_back(std::move(message));
   }
   return messages;
@@ -298,12 +304,22 @@ void ChatStore::choose_version(int64_t chat, int64_t message) {
   transaction.commit();
 }
 
+void ChatStore::drop_through(int64_t chat, int64_t message) {
+  Transaction transaction(writable(), Sync::disk);
+  expect_in_chat(Tree(*database_, chat), message);
+  Statement(*database_, "UPDATE chats SET dropped = ?2 WHERE id = ?1", chat, message).step();
+  transaction.commit();
+}
+
 void ChatStore::remove_messages_from(int64_t chat, int64_t message) {
   Transaction transaction(writable(), Sync::disk);
   const Tree tree(*database_, chat);
   if (!tree.contains(message)) return;
   const std::set<int64_t> branch = tree.branch_of(message);
   if (branch.contains(tree.leaf())) set_leaf(*database_, chat, tree.parent_of(message));
+  if (tree.is_dropped(message))
+    Statement(*database_, "UPDATE chats SET dropped = nullif(?2, 0) WHERE id = ?1", chat, tree.parent_of(message))
+        .step();
   Statement remove(*database_, "DELETE FROM messages WHERE id = ?1", int64_t{0});
   for (const int64_t id : branch) {
     remove.reset();

@@ -33,6 +33,7 @@ struct StoredMessage {
   std::string numbers;  // what is shown under an answer; any text to the store
   int64_t created_ms = 0;
   std::vector<int64_t> versions = {};  // ids, oldest first, its own among them
+  bool is_dropped = false;             // the model no longer reads it
 };
 
 /// Every function throws Error(io) with a sentence where the file refuses; the store stays usable and what was stored
@@ -79,6 +80,8 @@ class ChatStore {
   void finish_answer(int64_t message, MessageState state, std::string_view numbers);
   /// The conversation leads over this message, and on to the newest that follows it. On the disk when it returns.
   void choose_version(int64_t chat, int64_t message);
+  /// The model no longer reads this message and all that lead to it; they stay. On the disk when it returns.
+  void drop_through(int64_t chat, int64_t message);
   /// This message and all that follow it; its other versions stay.
   void remove_messages_from(int64_t chat, int64_t message);
 

@@ -76,8 +76,8 @@ std::optional<RowKind> kind_of(const std::vector<uint64_t>& types) {
     return column >= types.size() || types[column] == 0 || is_integer(types[column]);
   };
   if (types.empty() || types[0] != 0) return std::nullopt;
-  if ((types.size() == 4 || types.size() == 5) &&
-      all({is_blob(types[1]), is_integer(types[2]), integer_or_null(3), integer_or_null(4)}))
+  if ((types.size() == 4 || types.size() == 6) &&
+      all({is_blob(types[1]), is_integer(types[2]), integer_or_null(3), integer_or_null(4), integer_or_null(5)}))
     return RowKind::chat;
   if (types.size() == 4 && all({is_integer(types[1]), is_blob(types[2]), is_blob(types[3])})) return RowKind::piece;
   if ((types.size() == 8 || types.size() == 9) &&

@@ -35,7 +35,9 @@ struct NewFile {
 class RowCarrier {
  public:
   explicit RowCarrier(Database& to)
-      : chat_(to, "INSERT OR IGNORE INTO chats(id, title, updated_ms, deleted_ms, leaf) VALUES (?1, ?2, ?3, ?4, ?5)"),
+      : chat_(to,
+              "INSERT OR IGNORE INTO chats(id, title, updated_ms, deleted_ms, leaf, dropped) "
+              "VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
         message_(to,
                  "INSERT OR IGNORE INTO messages(id, chat, role, content, ids, state, numbers, created_ms, parent) "
                  "VALUES (?1, ?2, CAST(?3 AS TEXT), ?4, ?5, ?6, ?7, ?8, ?9)"),

@@ -38,10 +38,12 @@ CREATE INDEX pieces_of_message ON pieces(message);
 )";
 
 // A chat becomes a tree. `parent` is the message before, 0 for a first one; messages with one parent are versions of
-// each other. `leaf` is where the conversation on screen ends; without one it ends with the newest message.
-// Parents are older than their children, so that no damage can make a circle.
+// each other. `leaf` is where the conversation on screen ends; without one it ends with the newest message. The model
+// no longer reads the message `dropped` and what leads to it. Parents are older than their children, so that no damage
+// can make a circle.
 constexpr const char* to_version_2 = R"(
 ALTER TABLE chats ADD COLUMN leaf INTEGER;
+ALTER TABLE chats ADD COLUMN dropped INTEGER;
 ALTER TABLE messages ADD COLUMN parent INTEGER CHECK(parent < id);
 )";
 
@@ -140,6 +142,10 @@ void mend_rows(Database& database) {
   database.run(
       "UPDATE chats SET leaf = NULL "
       "WHERE leaf NOT IN (SELECT id FROM messages WHERE messages.chat = chats.id)");
+  // What is dropped is at least what was written before.
+  database.run(
+      "UPDATE chats SET dropped = (SELECT max(id) FROM messages WHERE messages.chat = chats.id AND id < dropped) "
+      "WHERE dropped NOT IN (SELECT id FROM messages WHERE messages.chat = chats.id)");
 }
 
 }  // namespace headroom

@@ -99,6 +99,34 @@ TEST_CASE("what is removed leaves the other versions") {
   CHECK(here.sql("SELECT count(*) FROM messages") == "0");
 }
 
+TEST_CASE("what the model no longer reads is remembered with the chat, on every branch that begins with it") {
+  const ChatsFolder here;
+  int64_t chat = 0, first = 0;
+  const auto dropped = [&](ChatStore& store) {
+    std::vector<bool> flags;
+    for (const StoredMessage& message : store.messages(chat)) flags.push_back(message.is_dropped);
+    return flags;
+  };
+  {
+    ChatStore store = here.open();
+    chat = store.create_chat("");
+    store.add_user_message(chat, "q1");
+    first = add_answer(store, chat, "a1");
+    store.add_user_message(chat, "q2");
+    CHECK(dropped(store) == std::vector<bool>{false, false, false});
+    store.drop_through(chat, first);
+  }
+  ChatStore store = here.open();
+  CHECK(dropped(store) == std::vector<bool>{true, true, false});
+  add_answer(store, chat, "another a1", first);
+  CHECK(dropped(store) == std::vector<bool>{true, false});
+  store.choose_version(chat, first);
+  store.remove_messages_from(chat, first);
+  store.choose_version(chat, store.messages(chat)[0].id);
+  CHECK(dropped(store) == std::vector<bool>{true, false});
+  CHECK_THROWS_WITH(store.drop_through(chat, 99), Catch::Contains("no message 99"));
+}
+
 TEST_CASE("a kill in the middle of another answer keeps both") {
   const ChatsFolder here;
   int ends[2];
