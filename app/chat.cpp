@@ -102,6 +102,9 @@ class Chat {
         return;
       }
       messages_.push_back({.role = "assistant", .content = result.text, .ids = result.ids});
+    } catch (const Cancelled&) {
+      messages_.pop_back();
+      say("the message was taken back: the turn ended before an answer began");
     } catch (...) {
       printer.break_off();
       messages_.pop_back();
@@ -109,9 +112,15 @@ class Chat {
     }
   }
 
+  /// Of the whole conversation as a prompt. Ctrl+C breaks it off: throws Cancelled.
+  size_t count_tokens() {
+    const InterruptGuard guard(io_.interrupt);
+    return encode_chat(model_, conversation(), [this] { return io_.interrupt.requested.load(); }).ids.size();
+  }
+
   /// True where the conversation fits the context, if need be after the user agreed to drop its oldest turns.
   bool make_room() {
-    const size_t n_tokens = encode_chat(model_, conversation()).ids.size();
+    const size_t n_tokens = count_tokens();
     if (n_tokens < static_cast<size_t>(session_.n_ctx()) || messages_.size() < 3) return true;
     say(format("the conversation has %zu tokens and the context holds %d", n_tokens, session_.n_ctx()));
     if (!io_.in_is_terminal) {
@@ -130,11 +139,16 @@ class Chat {
 
   /// Until half of the context is free, so that this does not come back with every turn.
   void drop_oldest_turns() {
+    const std::vector<ChatMessage> all = messages_;
     size_t n_turns = 0;
-    while (messages_.size() >= 3 &&
-           encode_chat(model_, conversation()).ids.size() > static_cast<size_t>(session_.n_ctx()) / 2) {
-      messages_.erase(messages_.begin(), messages_.begin() + 2);
-      ++n_turns;
+    try {
+      while (messages_.size() >= 3 && count_tokens() > static_cast<size_t>(session_.n_ctx()) / 2) {
+        messages_.erase(messages_.begin(), messages_.begin() + 2);
+        ++n_turns;
+      }
+    } catch (const Cancelled&) {
+      messages_ = all;
+      throw;
     }
     say(format("dropped the oldest %zu %s", n_turns, n_turns == 1 ? "turn" : "turns"));
   }

@@ -5,14 +5,12 @@
 #include <span>
 #include <vector>
 
+#include "engine/base/cancelled.h"
 #include "engine/run/forward.h"
 #include "engine/run/kv_store.h"
 #include "engine/run/session.h"
 
 namespace headroom {
-
-/// Thrown out of a prefill that the observer stopped; nobody but Session sees it.
-struct Cancelled {};
 
 struct PrefillTimes {
   double total_ms = 0;
@@ -23,7 +21,7 @@ struct PrefillTimes {
 TokenClass class_at(const Tokenizer& tokenizer, TokenId id, int32_t position);
 
 /// Prefills ids behind what the store holds. On a throw the store's layers are partly changed: the caller undoes the
-/// turn. logits: (n_vocab), after the last token.
+/// turn. Throws Cancelled where the observer stops it.  logits: (n_vocab), after the last token
 PrefillTimes prefill(const Model& model, const Forward& forward, KvStore& store, std::span<const TokenId> ids,
                      TurnObserver& observer, std::vector<float>& logits);
 

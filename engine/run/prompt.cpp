@@ -59,7 +59,8 @@ class AnswerFinder {
   size_t next_ = 0;
 };
 
-std::vector<TextSpan> render(const Model& model, const std::vector<ChatMessage>& messages, bool with_answer_head) {
+std::vector<TextSpan> render(const Model& model, const std::vector<ChatMessage>& messages, bool with_answer_head,
+                             const StopQuestion& stop) {
   if (model.chat_template() == nullptr) {
     std::vector<TextSpan> spans;
     for (const ChatMessage& message : messages)
@@ -72,7 +73,7 @@ std::vector<TextSpan> render(const Model& model, const std::vector<ChatMessage>&
   for (const ChatMessage& message : messages) input.messages.push_back({message.role, message.content});
   if (tokenizer.vocab().bos_id >= 0) input.bos_token = tokenizer.piece(tokenizer.vocab().bos_id, true);
   if (tokenizer.vocab().eos_id >= 0) input.eos_token = tokenizer.piece(tokenizer.vocab().eos_id, true);
-  return model.chat_template()->render(input);
+  return model.chat_template()->render(input, stop);
 }
 
 std::string joined(const std::vector<TextSpan>& spans) {
@@ -82,10 +83,11 @@ std::string joined(const std::vector<TextSpan>& spans) {
 }
 
 /// Bytes of the rendered text before the head of the next answer; all of them where the template adds none at the end.
-size_t find_answer_head(const Model& model, const std::vector<ChatMessage>& messages, std::string_view text) {
+size_t find_answer_head(const Model& model, const std::vector<ChatMessage>& messages, std::string_view text,
+                        const StopQuestion& stop) {
   if (model.chat_template() == nullptr) return text.size();
   try {
-    const std::string without = joined(render(model, messages, false));
+    const std::string without = joined(render(model, messages, false, stop));
     if (!without.empty() && text.starts_with(without)) return without.size();
   } catch (const Error&) {  // a template may have no such form
   }
@@ -126,15 +128,15 @@ std::vector<TokenId> encode_raw(const Model& model, std::string_view text, bool 
   return ids;
 }
 
-EncodedChat encode_chat(const Model& model, const std::vector<ChatMessage>& messages) {
+EncodedChat encode_chat(const Model& model, const std::vector<ChatMessage>& messages, const StopQuestion& stop) {
   if (messages.empty()) throw Error("the conversation is empty; at least one message was expected");
   for (const ChatMessage& message : messages)
     if (message.ids.empty() && message.role != "assistant")
       check_prompt_text(message.content, "the " + message.role + " message");
   const Tokenizer& tokenizer = model.tokenizer();
   AnswerFinder answers(tokenizer, messages);
-  const std::vector<TextSpan> spans = render(model, messages, true);
-  const size_t answer_head = find_answer_head(model, messages, joined(spans));
+  const std::vector<TextSpan> spans = render(model, messages, true, stop);
+  const size_t answer_head = find_answer_head(model, messages, joined(spans), stop);
   EncodedChat chat;
   size_t n_before_answer = 0;
   size_t begin = 0;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/base/cancelled.h"
 #include "engine/base/types.h"
 #include "engine/run/model.h"
 
@@ -32,7 +33,7 @@ struct EncodedChat {
 };
 
 /// Ids of a whole conversation, with the head of the next answer. Without a template the contents follow one another
-/// (plain completion). Throws Error where the template stops.
-EncodedChat encode_chat(const Model& model, const std::vector<ChatMessage>& messages);
+/// (plain completion). Throws Error where the template stops, Cancelled soon after `stop` says yes.
+EncodedChat encode_chat(const Model& model, const std::vector<ChatMessage>& messages, const StopQuestion& stop = {});
 
 }  // namespace headroom

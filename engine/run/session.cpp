@@ -408,7 +408,15 @@ const BackendInfo& Session::backend_info() const {
 
 TurnResult Session::run_turn(const std::vector<ChatMessage>& messages, const TurnOptions& options,
                              TurnObserver& observer) {
-  return impl_->run(encode_chat(impl_->model, messages).ids, options, observer);
+  std::vector<TokenId> wanted;
+  try {
+    wanted = encode_chat(impl_->model, messages, [&] { return observer.stop_requested(); }).ids;
+  } catch (const Cancelled&) {
+    TurnResult nothing;
+    nothing.stop_reason = StopReason::cancelled;
+    return nothing;
+  }
+  return impl_->run(wanted, options, observer);
 }
 
 TurnResult Session::run_ids(std::vector<TokenId> ids, const TurnOptions& options, TurnObserver& observer) {

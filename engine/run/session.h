@@ -65,7 +65,10 @@ class TurnObserver {
   virtual void on_step(const TokenStep&) {}
   virtual void on_token(TokenId, std::string_view) {}  // drawn; and the text that is complete with it, as in on_text
   virtual void on_text(std::string_view) {}            // whole characters only
-  virtual bool stop_requested() { return false; }      // asked between blocks and between tokens
+  virtual bool stop_requested() {
+    return false;
+  }  // asked between blocks, between tokens,
+     // and while a chat template writes the prompt
 };
 
 enum class StopReason { end_of_turn, max_tokens, stop_string, cancelled, context_full, out_of_memory };
@@ -133,8 +136,8 @@ class Session {
 
   /// One turn: the conversation as it should stand (the last message is the user's), then the model's answer.
   /// The cache is continued, undone to the last turn's start, or rebuilt, as the ids demand. A turn that is
-  /// cancelled or fails during its prefill leaves the cache as the prefill found it. Throws Error for input that is
-  /// refused.
+  /// cancelled or fails during its prefill leaves the cache as the prefill found it. One that is cancelled before the
+  /// prompt is made starts nothing: no on_turn_start, no tokens. Throws Error for input that is refused.
   TurnResult run_turn(const std::vector<ChatMessage>& messages, const TurnOptions& options, TurnObserver& observer);
   /// The same for ids that the caller made (raw prompts).
   TurnResult run_ids(std::vector<TokenId> ids, const TurnOptions& options, TurnObserver& observer);

@@ -318,8 +318,11 @@ void Mirror::take(const stream::TurnFinished& finished) {
   std::string text = shown_text(finished.text());
   const bool is_running = turn_ && turn_->turn_id == finished.turn_id();
   if (!is_running) {
-    // Refused before it began; another turn may go on.
-    if (!ids.empty() || !text.empty() || numbers.stop_reason != "error") check_running(finished.turn_id());
+    // Refused or stopped before it began; another turn may go on.
+    const bool is_stopped = numbers.stop_reason == "cancelled";
+    const bool may_end_so = is_stopped || numbers.stop_reason == "error";
+    if (!ids.empty() || !text.empty() || !may_end_so) check_running(finished.turn_id());
+    if (is_stopped) return;
     failure_ = numbers.message;
     return;
   }

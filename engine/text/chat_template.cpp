@@ -70,8 +70,8 @@ ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 ChatTemplate::~ChatTemplate() = default;
 
-std::vector<TextSpan> ChatTemplate::render(const TemplateInput& input) const {
-  Runtime runtime(impl_->limits);
+std::vector<TextSpan> ChatTemplate::render(const TemplateInput& input, const StopQuestion& stop) const {
+  Runtime runtime(impl_->limits, stop);
   Variables variables = make_globals(runtime, input.date);
   variables.emplace_back("messages", make_messages(runtime, input.messages));
   variables.emplace_back("tools", Value::none());

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/base/cancelled.h"
+
 namespace headroom {
 
 struct Message {
@@ -53,8 +55,8 @@ class ChatTemplate {
   /// ones of the same origin are joined. Marked as the user's are the characters of every message's content, of a role
   /// other than system, user, assistant and tool, and of numbers read from them; what a template derives from them
   /// otherwise (a length, a comparison) is its own. Throws Error where a limit is reached, the template itself raises
-  /// an exception, or something is not offered.
-  std::vector<TextSpan> render(const TemplateInput& input) const;
+  /// an exception, or something is not offered; Cancelled soon after `stop` says yes.
+  std::vector<TextSpan> render(const TemplateInput& input, const StopQuestion& stop = {}) const;
 
  private:
   struct Impl;

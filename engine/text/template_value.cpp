@@ -12,6 +12,9 @@ namespace {
 // Time is bounded by steps and by bytes looked at; this is under a second of scanning.
 constexpr size_t max_work_bytes = size_t{512} << 20;
 constexpr size_t work_per_char = 16;
+// A few milliseconds.
+constexpr int64_t steps_per_question = 1 << 12;
+constexpr size_t work_per_question = size_t{1} << 20;
 constexpr int frames_per_level = 16;
 
 }  // namespace
@@ -94,7 +97,12 @@ void Runtime::fail_unsupported(const std::string& what) const {
   fail_unsupported_at_line(line, what);
 }
 
+void Runtime::ask_to_stop() const {
+  if (stop_ && stop_()) throw Cancelled{};
+}
+
 void Runtime::step(int64_t n) {
+  if ((steps_ ^ (steps_ + n)) >= steps_per_question) ask_to_stop();
   steps_ += n;
   if (steps_ > limits.max_steps) {
     fail("the template was stopped after " + std::to_string(limits.max_steps) + " steps");
@@ -119,6 +127,10 @@ void Runtime::charge_work(size_t bytes) {
          " MiB of text and lists");
   }
   work_bytes_ += bytes;
+  if (work_bytes_ - work_bytes_asked_ >= work_per_question) {
+    work_bytes_asked_ = work_bytes_;
+    ask_to_stop();
+  }
 }
 
 void Runtime::charge_chars(size_t bytes) {

@@ -97,7 +97,7 @@ struct Callable : Object {
 /// One rendering: owns every object made, counts what was made and done, and words the errors.
 class Runtime {
  public:
-  explicit Runtime(const TemplateLimits& l) : limits(l) {}
+  Runtime(const TemplateLimits& l, const StopQuestion& stop) : limits(l), stop_(stop) {}
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
@@ -135,10 +135,15 @@ class Runtime {
   int depth = 0;       // everything that recurses; see Nesting
 
  private:
+  /// Throws Cancelled where the rendering is no longer wanted.
+  void ask_to_stop() const;
+
+  const StopQuestion& stop_;
   std::vector<std::unique_ptr<Object>> objects_;
   int64_t steps_ = 0;
   size_t memory_bytes_ = 0;
   size_t work_bytes_ = 0;
+  size_t work_bytes_asked_ = 0;  // when the question was asked last
 };
 
 /// Counts one level of recursion while it lives. The evaluator recurses several times for each level of nesting that

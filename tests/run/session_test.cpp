@@ -169,6 +169,29 @@ TEST_CASE("a cancelled prefill leaves the cache as it was") {
   CHECK(f.session.run_turn(messages, Fixture::options(4), f.silent).action == CacheAction::appended);
 }
 
+TEST_CASE("a turn that is cancelled while its prompt is written leaves the cache as it was") {
+  test::GgufWriter writer = test::make_tiny_model(Architecture::llama);
+  writer.set("tokenizer.chat_template",
+             "{% if messages|length > 1 %}{% for a in range(100) %}{% for b in range(400) %}{% endfor %}{% endfor %}"
+             "{% endif %}{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}");
+  const std::vector<std::byte> bytes = writer.bytes();
+  const Model model(load_model_file(GgufFile::from_bytes(bytes, "tiny.gguf")));
+  const std::unique_ptr<Backend> backend = make_backend({.name = "cpu", .n_threads = 1});
+  Session session(model, *backend, {.cache = *find_cache_config("paper"), .n_ctx = 0});
+  TurnObserver silent;
+  std::vector<ChatMessage> messages{{"user", "Hello", {}}};
+  const TurnResult first = session.run_turn(messages, Fixture::options(4), silent);
+  const auto before = session.dump();
+  messages.push_back({"assistant", first.text, first.ids});
+  messages.push_back({"user", "Go on.", {}});
+  StopAfter at_once(0);
+  const TurnResult result = session.run_turn(messages, Fixture::options(4), at_once);
+  CHECK(result.stop_reason == StopReason::cancelled);
+  CHECK(result.n_prompt_tokens == 0);
+  CHECK(session.dump() == before);
+  CHECK(session.run_turn(messages, Fixture::options(4), silent).action == CacheAction::appended);
+}
+
 TEST_CASE("a prefill on its own that is stopped is an error, and leaves the cache as it was") {
   tested_backend = GENERATE(from_range(backends()));
   Fixture f;

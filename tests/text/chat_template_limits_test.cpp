@@ -229,6 +229,17 @@ TEST_CASE("the limits are the caller's to choose") {
   CHECK_THAT(run("{{ (((1))) }}", {}, limits).sentence, Catch::Contains("nested deeper than 3 levels"));
 }
 
+TEST_CASE("a rendering asks whether it is still wanted, and ends when it is not") {
+  const std::string long_loop = "{% for a in range(100) %}{% for b in range(400) %}{{ b }}{% endfor %}{% endfor %}";
+  int n_asked = 0;
+  const auto stop_at = [&](int n) { return [&n_asked, n] { return ++n_asked == n; }; };
+  CHECK_NOTHROW(ChatTemplate(long_loop).render({}, stop_at(-1)));
+  CHECK(n_asked > 10);
+  n_asked = 0;
+  CHECK_THROWS_AS(ChatTemplate(long_loop).render({}, stop_at(3)), Cancelled);
+  CHECK(n_asked == 3);
+}
+
 TEST_CASE("an origin that changes at every character costs memory that is counted") {
   const std::string content = repeated("a", 100'000);
   CHECK(run("{{ messages[0].content.replace('', '-') }}", {{"user", content}}).text.size() == 200'001);
