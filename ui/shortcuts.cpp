@@ -257,7 +257,7 @@ bool is_enabled(Action action, const Mirror& mirror, const ChatView& chat, const
     case Action::revert_policy:
       return chat.can_send;
     case Action::toggle_recording:
-      return !chat.replay && ((chat.engine_is_running && mirror.model() != nullptr) || chat.is_recording);
+      return !chat.replay && ((chat.engine_is_running && mirror.is_open()) || chat.is_recording);
     case Action::unpin:
       return state.pinned_head >= 0;
     case Action::dismiss_banner:

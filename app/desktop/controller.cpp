@@ -324,7 +324,7 @@ void Controller::undo_delete() {
 // --- actions: recording, settings, program
 
 void Controller::start_recording() {
-  if (recording_ || !mirror_.model()) return;
+  if (recording_ || !mirror_.is_open()) return;
   const std::time_t now = std::time(nullptr);
   char stamp[32];
   std::tm local{};

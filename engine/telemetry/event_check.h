@@ -14,10 +14,8 @@
 
 namespace headroom::event_check {
 
-inline constexpr int64_t max_heads = 65536;
-inline constexpr int32_t max_tokens = 1 << 24;
-inline constexpr size_t max_messages = 65536;
-inline constexpr size_t max_text_bytes = size_t{1} << 30;
+inline constexpr int64_t max_heads = StreamLimits::max_heads;
+inline constexpr int32_t max_tokens = StreamLimits::max_tokens;
 inline constexpr size_t max_samples = size_t{1} << 20;
 inline constexpr int64_t max_bytes = int64_t{1} << 60;
 inline constexpr int32_t n_unions = 32;
@@ -63,9 +61,32 @@ inline void check_class(uint8_t token_class) {
   check_range(token_class, 0, static_cast<int64_t>(TokenClass::punctuation), "the token class");
 }
 
+/// One page for what is not full, and one for the slot that comes next.
+inline int64_t most_pages_a_head(int32_t n_tokens, int32_t page_tokens) {
+  return n_tokens / page_tokens + 2;
+}
+
+/// Of a page, where pages are counted by tokens: their bytes stay within what is a number of bytes.
+inline void check_page_bytes(int64_t page_bytes, int64_t n_heads, int32_t n_ctx, int32_t page_tokens) {
+  check_range(page_bytes, 1, max_bytes / (n_heads * most_pages_a_head(n_ctx, page_tokens)), "page_bytes");
+}
+
 /// An importance for each head, or none.
 inline void check_importance(const CacheConfig& config, size_t n_heads) {
   if (!config.head_importance.empty()) check_size(config.head_importance.size(), n_heads, "head_importance");
+}
+
+inline void check_token_text(size_t n_bytes) {
+  if (n_bytes > StreamLimits::max_token_bytes)
+    throw Error("a token's text has " + std::to_string(n_bytes) + " bytes; expected at most " +
+                std::to_string(StreamLimits::max_token_bytes));
+}
+
+/// Of all tokens' text together.
+inline void check_text(size_t n_bytes) {
+  if (n_bytes > StreamLimits::max_text_bytes)
+    throw Error("the conversation's tokens have " + std::to_string(n_bytes) + " bytes of text; expected at most " +
+                std::to_string(StreamLimits::max_text_bytes));
 }
 
 template <typename T>

@@ -1,6 +1,7 @@
 // Bits of positions by head, and their counts both ways. See kept_sets.h.
 #include "engine/telemetry/kept_sets.h"
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
 #include <cstring>
@@ -19,55 +20,105 @@ int32_t count_bits(std::span<const uint8_t> bytes) {
   return count;
 }
 
+namespace {
+
+/// Positions below n_tokens in the byte that is not full.
+uint8_t last_byte_mask(int32_t n_tokens) {
+  return static_cast<uint8_t>((1 << n_tokens % 8) - 1);
+}
+
+}  // namespace
+
 void KeptSets::reset(int32_t n_heads) {
-  bits_.assign(static_cast<size_t>(n_heads), {});
-  n_kept_.assign(static_cast<size_t>(n_heads), 0);
+  n_heads_ = n_heads;
+  heads_.clear();
+  most_of_all_ = 0;
   n_holding_.clear();
+}
+
+/// From here on each head has a state of its own.
+void KeptSets::tell_apart() {
+  if (heads_.empty())
+    heads_.resize(static_cast<size_t>(n_heads_), {.gone = {}, .n_gone = 0, .most_kept = most_of_all_});
 }
 
 void KeptSets::assign(int32_t n_tokens, std::span<const uint8_t> kept) {
   const size_t row_bytes = (static_cast<size_t>(n_tokens) + 7) / 8;
-  assert(kept.size() == bits_.size() * row_bytes);
-  n_holding_.assign(row_bytes * 8, 0);
-  for (size_t head = 0; head < bits_.size(); ++head) {
+  assert(kept.size() == static_cast<size_t>(n_heads_) * row_bytes);
+  n_holding_.assign(row_bytes * 8, n_heads_);
+  heads_.clear();
+  most_of_all_ = 0;
+  tell_apart();
+  for (size_t head = 0; head < heads_.size(); ++head) {
     const std::span<const uint8_t> row = kept.subspan(head * row_bytes, row_bytes);
-    bits_[head].assign(row.begin(), row.end());
-    n_kept_[head] = count_bits(row);
+    std::vector<uint8_t>& gone = heads_[head].gone;
+    gone.assign(row.begin(), row.end());
+    for (uint8_t& byte : gone) byte = static_cast<uint8_t>(~byte);
+    if (n_tokens % 8 != 0) gone.back() &= last_byte_mask(n_tokens);
+    heads_[head].n_gone = count_bits(gone);
     int32_t* holding = n_holding_.data();
-    for (const uint8_t byte : row)
-      for (int bit = 0; bit < 8; ++bit) *holding++ += byte >> bit & 1;
+    for (const uint8_t byte : gone)
+      for (int bit = 0; bit < 8; ++bit) *holding++ -= byte >> bit & 1;
   }
   n_holding_.resize(static_cast<size_t>(n_tokens));
 }
 
 void KeptSets::append() {
-  const int32_t position = n_tokens();
-  const auto mask = static_cast<uint8_t>(1 << position % 8);
-  for (size_t head = 0; head < bits_.size(); ++head) {
-    if (position % 8 == 0) bits_[head].push_back(0);
-    bits_[head].back() |= mask;
-    ++n_kept_[head];
-  }
-  n_holding_.push_back(static_cast<int32_t>(bits_.size()));
+  n_holding_.push_back(n_heads_);
 }
 
 void KeptSets::evict(int32_t head, int32_t position) {
   assert(holds(head, position));
-  bits_[static_cast<size_t>(head)][static_cast<size_t>(position) / 8] ^= static_cast<uint8_t>(1 << position % 8);
-  --n_kept_[static_cast<size_t>(head)];
+  tell_apart();
+  Head& it = heads_[static_cast<size_t>(head)];
+  it.most_kept = std::max(it.most_kept, n_tokens() - it.n_gone);
+  const size_t byte = static_cast<size_t>(position) / 8;
+  if (byte >= it.gone.size()) it.gone.resize(byte + 1, 0);
+  it.gone[byte] |= static_cast<uint8_t>(1 << position % 8);
+  ++it.n_gone;
   --n_holding_[static_cast<size_t>(position)];
 }
 
 void KeptSets::cut(int32_t n_tokens) {
   if (n_tokens >= this->n_tokens()) return;
+  most_of_all_ = std::max(most_of_all_, this->n_tokens());
   const auto whole_bytes = static_cast<size_t>(n_tokens) / 8;
-  const auto last_mask = static_cast<uint8_t>((1 << n_tokens % 8) - 1);
-  for (size_t head = 0; head < bits_.size(); ++head) {
-    bits_[head].resize(whole_bytes + (last_mask != 0 ? 1 : 0));
-    if (last_mask != 0) bits_[head].back() &= last_mask;
-    n_kept_[head] = count_bits(bits_[head]);
+  const uint8_t last_mask = last_byte_mask(n_tokens);
+  for (Head& head : heads_) {
+    head.most_kept = std::max(head.most_kept, this->n_tokens() - head.n_gone);
+    if (head.gone.size() <= whole_bytes) continue;
+    head.n_gone -= count_bits(std::span(head.gone).subspan(whole_bytes));
+    head.gone.resize(whole_bytes + (last_mask != 0 ? 1 : 0));
+    if (last_mask == 0) continue;
+    head.gone.back() &= last_mask;
+    head.n_gone += count_bits(std::span(head.gone).last(1));
   }
   n_holding_.resize(static_cast<size_t>(n_tokens));
+}
+
+void KeptSets::forget_most() {
+  most_of_all_ = 0;
+  for (Head& head : heads_) head.most_kept = 0;
+}
+
+int32_t KeptSets::most_kept(int32_t head) const {
+  const int32_t before = heads_.empty() ? most_of_all_ : heads_[static_cast<size_t>(head)].most_kept;
+  return std::max(before, n_kept(head));
+}
+
+std::vector<uint8_t> KeptSets::bits(int32_t head) const {
+  std::vector<uint8_t> kept((static_cast<size_t>(n_tokens()) + 7) / 8, 0xff);
+  if (n_tokens() % 8 != 0) kept.back() = last_byte_mask(n_tokens());
+  if (heads_.empty()) return kept;
+  const std::vector<uint8_t>& gone = heads_[static_cast<size_t>(head)].gone;
+  for (size_t i = 0; i < gone.size(); ++i) kept[i] &= static_cast<uint8_t>(~gone[i]);
+  return kept;
+}
+
+size_t KeptSets::memory_bytes() const {
+  size_t bytes = heads_.size() * sizeof(Head) + n_holding_.size() * sizeof(int32_t);
+  for (const Head& head : heads_) bytes += head.gone.capacity();
+  return bytes;
 }
 
 }  // namespace headroom

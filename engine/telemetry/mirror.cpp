@@ -26,22 +26,25 @@ LoadedModel read_model(const stream::Loaded& loaded) {
   check_range(loaded.n_ctx(), 1, max_tokens, "n_ctx");
   check_range(loaded.n_ctx_train(), 1, 1 << 30, "n_ctx_train");
   check_range(loaded.page_tokens(), 1, 1 << 20, "page_tokens");
-  check_range(loaded.page_bytes(), 1, int64_t{1} << 40, "page_bytes");
+  check_page_bytes(loaded.page_bytes(), int64_t{loaded.n_layers()} * loaded.n_kv_heads(), loaded.n_ctx(),
+                   loaded.page_tokens());
   check_range(loaded.file_bytes(), 0, max_bytes, "file_bytes");
   const auto windows = span_of(loaded.windows());
   check_size(windows.size(), static_cast<size_t>(loaded.n_layers()), "windows");
   for (const int32_t window : windows) check_range(window, 0, 1 << 30, "a sliding window");
 
   LoadedModel model;
-  model.path = shown_text(loaded.model_path());
-  model.name = shown_text(loaded.model_name());
-  model.architecture = shown_text(loaded.architecture());
-  model.backend = shown_text(loaded.backend());
-  model.device = shown_text(loaded.device());
-  model.template_note = shown_text(loaded.template_note());
-  if (loaded.skipped() != nullptr)
+  model.path = shown_path(loaded.model_path());
+  model.name = shown_name(loaded.model_name());
+  model.architecture = shown_name(loaded.architecture());
+  model.backend = shown_name(loaded.backend());
+  model.device = shown_name(loaded.device());
+  model.template_note = shown_sentence(loaded.template_note());
+  if (loaded.skipped() != nullptr) {
+    check_range(loaded.skipped()->size(), 0, StreamLimits::max_skipped, "the number of skipped backends");
     for (const stream::Skipped* skipped : *loaded.skipped())
-      model.skipped.emplace_back(shown_text(skipped->name()), shown_text(skipped->reason()));
+      model.skipped.emplace_back(shown_name(skipped->name()), shown_sentence(skipped->reason()));
+  }
   model.file_bytes = loaded.file_bytes();
   model.n_layers = loaded.n_layers();
   model.n_heads = loaded.n_heads();
@@ -57,10 +60,27 @@ LoadedModel read_model(const stream::Loaded& loaded) {
   return model;
 }
 
+constexpr std::string_view answer_role = "assistant";
+
+size_t bytes_of(const MirrorMessage& message) {
+  return StreamLimits::message_bytes(message.role.size(), message.content.size(), message.ids.size());
+}
+
+void check_n_messages(size_t n_messages) {
+  check_range(static_cast<int64_t>(n_messages), 0, StreamLimits::max_messages, "the number of messages");
+}
+
+/// Of all messages together.
+void check_conversation(size_t n_bytes) {
+  if (n_bytes > StreamLimits::max_conversation_bytes)
+    throw Error("the conversation's messages have " + std::to_string(n_bytes) + " bytes; expected at most " +
+                std::to_string(StreamLimits::max_conversation_bytes));
+}
+
 TurnNumbers read_numbers(const stream::TurnFinished& finished) {
   TurnNumbers numbers;
-  numbers.stop_reason = shown_text(finished.stop_reason());
-  numbers.message = shown_text(finished.message());
+  numbers.stop_reason = shown_name(finished.stop_reason());
+  numbers.message = shown_sentence(finished.message());
   numbers.n_prompt_tokens = finished.n_prompt_tokens();
   numbers.n_prefilled_tokens = finished.n_prefilled_tokens();
   numbers.n_answer_tokens = static_cast<int32_t>(span_of(finished.ids()).size());
@@ -112,7 +132,7 @@ void Mirror::take(const stream::Event& event) {
     case stream::EventBody::Loaded:
       return take(*event.body_as_Loaded());
     case stream::EventBody::LoadFailed:
-      return load_failed(shown_text(event.body_as_LoadFailed()->message()));
+      return take(*event.body_as_LoadFailed());
     case stream::EventBody::TurnStarted:
       return take(*event.body_as_TurnStarted(), time_ms);
     case stream::EventBody::Tokens:
@@ -121,7 +141,7 @@ void Mirror::take(const stream::Event& event) {
       return take(*event.body_as_PrefillProgress());
     case stream::EventBody::Snapshot: {
       std::vector<int32_t> n_kept;
-      for (const MirrorHead& head : heads_) n_kept.push_back(head.kept_tokens);
+      for (int32_t head = 0; head < kept_.n_heads(); ++head) n_kept.push_back(kept_.n_kept(head));
       check_range(event.body_as_Snapshot()->n_tokens(), n_cached_, n_cached_, "n_tokens");
       check(*event.body_as_Snapshot(), n_kept, model_ ? model_->page_bytes : 0);
       return change(*event.body_as_Snapshot(), time_ms);
@@ -135,7 +155,7 @@ void Mirror::take(const stream::Event& event) {
     case stream::EventBody::TurnFinished:
       return take(*event.body_as_TurnFinished());
     case stream::EventBody::Failure:
-      failure_ = shown_text(event.body_as_Failure()->message());
+      failure_ = shown_sentence(event.body_as_Failure()->message());
       return;
     case stream::EventBody::TraceEnd:
       return take(*event.body_as_TraceEnd());
@@ -162,13 +182,13 @@ void Mirror::stream_restarted() {
 void Mirror::take(const stream::Hello& hello) {
   if (hello.protocol() != stream_protocol)
     throw Error("the engine speaks protocol " + std::to_string(hello.protocol()) + " (version " +
-                shown_text(hello.version()) + "); this program knows " + std::to_string(stream_protocol));
+                shown_name(hello.version()) + "); this program knows " + std::to_string(stream_protocol));
 }
 
 void Mirror::take(const stream::LoadProgress& progress) {
   check_number(progress.fraction(), 1, "the fraction");
   is_loading_ = true;
-  load_stage_ = shown_text(progress.stage());
+  load_stage_ = shown_sentence(progress.stage());
   load_fraction_ = progress.fraction();
   load_error_.clear();
 }
@@ -183,7 +203,8 @@ void Mirror::take(const stream::Loaded& loaded) {
   is_open_ = true;
   is_stale_ = true;
   n_cached_ = 0;
-  heads_.assign(static_cast<size_t>(model.n_kv_heads_total()), {});
+  heads_.clear();
+  pages_.clear();
   kept_.reset(model.n_kv_heads_total());
   has_profile_ = false;
   now_ = {};
@@ -191,17 +212,21 @@ void Mirror::take(const stream::Loaded& loaded) {
   history_.clear();
   model_ = std::move(model);
   config_ = std::move(config);
-  cache_note_ = shown_text(loaded.cache_note());
+  cache_note_ = shown_sentence(loaded.cache_note());
 }
 
-void Mirror::load_failed(std::string message) {
+void Mirror::take(const stream::LoadFailed& failed) {
   if (turn_) throw Error("a model was closed while a turn runs");
+  if (failed.keeps_model() && !is_open_) throw Error("the model before is said to be open; none was");
   is_loading_ = false;
-  load_error_ = message.empty() ? "the model could not be opened" : std::move(message);
+  load_error_ = shown_sentence(failed.message());
+  if (load_error_.empty()) load_error_ = "the model could not be opened";
+  if (failed.keeps_model()) return;
   is_open_ = false;
   is_stale_ = true;
   n_cached_ = 0;
   heads_.clear();
+  pages_.clear();
   kept_.reset(0);
   has_profile_ = false;
   now_ = {};
@@ -233,27 +258,36 @@ void Mirror::take(const stream::TurnStarted& started, double time_ms) {
   check_range(started.n_cached_tokens(), 0, started.n_prompt_tokens(), "n_cached_tokens");
   const auto n_kept = static_cast<size_t>(started.n_messages_kept());
   std::vector<MirrorMessage> added;
+  size_t n_bytes = 0;
+  if (n_kept > 0) {
+    n_bytes = message_bytes_;
+    for (size_t i = n_kept; i < messages_.size(); ++i) n_bytes -= bytes_of(messages_[i]);
+  }
   if (started.messages() != nullptr) {
-    if (n_kept + started.messages()->size() > max_messages)
-      throw Error("a conversation of more than " + std::to_string(max_messages) + " messages");
+    check_n_messages(n_kept + started.messages()->size());
     for (const stream::Message* message : *started.messages()) {
       MirrorMessage& last = added.emplace_back();
-      last.role = shown_text(message->role());
-      last.content = shown_text(message->content());
+      last.role = shown_name(message->role());
       const auto ids = span_of(message->ids());
+      check_conversation(n_bytes + StreamLimits::message_bytes(
+                                       0, message->content() == nullptr ? 0 : message->content()->size(), ids.size()));
+      last.content = shown_text(message->content());
       for (const TokenId id : ids) check_id(id);
       last.ids.assign(ids.begin(), ids.end());
+      n_bytes += bytes_of(last);
+      check_conversation(n_bytes);
     }
   }
 
   forget_if_stale();
   messages_.resize(n_kept);
   std::move(added.begin(), added.end(), std::back_inserter(messages_));
+  message_bytes_ = n_bytes;
   cut_tokens(started.n_prompt_tokens());
-  locate_messages(n_kept);
+  messages_changed(n_kept);
   turn_ = RunningTurn{.turn_id = started.turn_id(),
-                      .action = shown_text(started.action()),
-                      .reason = shown_text(started.reason()),
+                      .action = shown_name(started.action()),
+                      .reason = shown_sentence(started.reason()),
                       .n_prompt_tokens = started.n_prompt_tokens(),
                       .n_cached_tokens = started.n_cached_tokens(),
                       .is_generating = started.n_cached_tokens() == started.n_prompt_tokens(),
@@ -281,8 +315,9 @@ void Mirror::begin_answer() {
   if (has_answer_) return;
   has_answer_ = true;
   MirrorMessage& answer = messages_.emplace_back();
-  answer.role = "assistant";
+  answer.role = answer_role;
   answer.drawn_at = turn_->n_prompt_tokens;
+  message_bytes_ += bytes_of(answer);
 }
 
 void Mirror::take(const stream::Token& token, double time_ms) {
@@ -294,14 +329,22 @@ void Mirror::take(const stream::Token& token, double time_ms) {
   if (is_known && tokens_[static_cast<size_t>(position)].id != token.id())
     throw Error("token " + number(token.id()) + " was drawn for position " + number(position) +
                 ", where the conversation has " + number(tokens_[static_cast<size_t>(position)].id));
+  if (token.text() != nullptr) check_token_text(token.text()->size());
   const std::string text = shown_text(token.text());
-  if (token_text_.size() + text.size() > max_text_bytes) throw Error("the conversation is too long to be shown");
+  check_token_text(text.size());
+  if (!is_known) check_text(token_text_.size() + text.size());
+  if (!has_answer_) check_n_messages(messages_.size() + 1);
+  const size_t n_bytes =
+      has_answer_ ? message_bytes_ : message_bytes_ + StreamLimits::message_bytes(answer_role.size(), 0, 0);
+  check_conversation(n_bytes + text.size() + sizeof(TokenId));
 
   begin_answer();
   if (!is_known) add_token(token.id(), TokenClass::plain, text);
   MirrorMessage& answer = messages_.back();
   answer.content += text;
   answer.ids.push_back(token.id());
+  message_bytes_ += text.size() + sizeof(TokenId);
+  turn_->text_ends.push_back(static_cast<uint32_t>(answer.content.size()));
   if (answer.token_begin < 0) {
     answer.token_begin = position;
     answer.text_begin = tokens_[static_cast<size_t>(position)].text_begin;
@@ -315,7 +358,12 @@ void Mirror::take(const stream::Token& token, double time_ms) {
 void Mirror::take(const stream::TurnFinished& finished) {
   TurnNumbers numbers = read_numbers(finished);
   const auto ids = span_of(finished.ids());
+  const size_t other_bytes = has_answer_ ? message_bytes_ - messages_.back().content.size()
+                                         : message_bytes_ + StreamLimits::message_bytes(answer_role.size(), 0, 0);
+  if (finished.text() != nullptr && finished.text()->size() > 0)
+    check_conversation(other_bytes + finished.text()->size());
   std::string text = shown_text(finished.text());
+  if (!text.empty()) check_conversation(other_bytes + text.size());
   const bool is_running = turn_ && turn_->turn_id == finished.turn_id();
   if (!is_running) {
     // Refused or stopped before it began; another turn may go on.
@@ -335,11 +383,15 @@ void Mirror::take(const stream::TurnFinished& finished) {
   } else if (has_answer_) {
     numbers.n_answer_tokens = static_cast<int32_t>(messages_.back().ids.size());
   }
+  if (!text.empty() && !has_answer_) check_n_messages(messages_.size() + 1);
   numbers.kv_live_bytes = now_.kv_live_bytes;
   numbers.kv_full_bytes = now_.kv_full_bytes;
   if (!text.empty()) begin_answer();
   if (has_answer_) {
-    if (!broke_off) messages_.back().content = std::move(text);
+    if (!broke_off) {
+      message_bytes_ += text.size() - messages_.back().content.size();
+      messages_.back().content = std::move(text);
+    }
     messages_.back().numbers = numbers;
   }
   last_turn_ = std::move(numbers);
@@ -350,6 +402,7 @@ void Mirror::take(const stream::TurnFinished& finished) {
 
 void Mirror::forget_conversation() {
   messages_.clear();
+  message_bytes_ = 0;
   tokens_.clear();
   token_text_.clear();
   is_stale_ = false;

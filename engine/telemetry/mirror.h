@@ -1,6 +1,7 @@
 // Event stream ─► what is known of the engine at this moment: model, conversation, every head's kept set, counters over
 // time. The window's panels, the replay of a trace and the tests read this and nothing else; it knows no engine, no
-// file and no window. One thread at a time.
+// file and no window. One thread at a time. An event costs what it says, not what there is: what follows for every
+// head or message is worked out when somebody asks.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,7 @@ struct Event;
 struct Hello;
 struct LoadProgress;
 struct Loaded;
+struct LoadFailed;
 struct TurnStarted;
 struct Tokens;
 struct PrefillProgress;
@@ -93,6 +95,7 @@ struct RunningTurn {
   double started_ms = 0;
   double generating_since_ms = 0;
   int32_t n_generated = 0;
+  std::vector<uint32_t> text_ends{};  // (n_generated) of each Token's text in the answer's content
 };
 
 /// Counters at one moment; one entry a snapshot.
@@ -112,6 +115,8 @@ class Mirror {
 
   // --- model and loading
   const LoadedModel* model() const { return model_ ? &*model_ : nullptr; }
+  /// The model is open on this stream; after stream_restarted it is still shown, but gone.
+  bool is_open() const { return is_open_; }
   bool is_loading() const { return is_loading_; }
   const std::string& load_stage() const { return load_stage_; }
   double load_fraction() const { return load_fraction_; }
@@ -121,7 +126,7 @@ class Mirror {
   // --- conversation
   /// Messages and tokens are those of a model or stream that is gone; the next turn's take their place.
   bool is_stale() const { return is_stale_ && !(messages_.empty() && tokens_.empty()); }
-  const std::vector<MirrorMessage>& messages() const { return messages_; }  // an answer under way is the last one
+  const std::vector<MirrorMessage>& messages() const;  // an answer under way is the last one
   const std::optional<RunningTurn>& turn() const { return turn_; }
   const std::optional<TurnNumbers>& last_turn() const { return last_turn_; }
   uint64_t last_turn_id() const { return last_turn_id_; }
@@ -144,10 +149,12 @@ class Mirror {
   const CacheConfig& config() const { return config_; }          // under which the cache was built
   const std::string& cache_note() const { return cache_note_; }  // a sentence about it, for people; may be empty
   bool has_profile() const { return has_profile_; }
-  std::span<const MirrorHead> heads() const { return heads_; }  // layer-major; empty before a model is open
+  std::span<const MirrorHead> heads() const;  // layer-major; empty before a model is open
   bool holds(int32_t head, int32_t position) const;
-  int32_t n_heads_holding(int32_t position) const;             // of all KV heads
-  std::vector<int32_t> kept_positions(int32_t head) const;     // ascending
+  int32_t n_heads_holding(int32_t position) const;          // of all KV heads
+  std::vector<int32_t> kept_positions(int32_t head) const;  // ascending
+  /// Bit p % 8 of byte p / 8: the head holds position p.  (ceil(n_cached() / 8))
+  std::vector<uint8_t> kept_bits(int32_t head) const { return kept_.bits(head); }
   std::vector<int32_t> heads_holding(int32_t position) const;  // ascending
   const MirrorSample& now() const { return now_; }
   int64_t kv_peak_bytes() const { return kv_peak_bytes_; }
@@ -160,8 +167,13 @@ class Mirror {
   uint64_t n_events() const { return n_events_; }  // taken in since the last Hello
   uint64_t version() const { return version_; }    // grows with every change, for caches of what is drawn
   bool is_closed() const { return is_closed_; }    // a TraceEnd came
+  /// What a copy of this takes, about.
+  size_t memory_bytes() const;
 
  private:
+  static constexpr size_t no_message = SIZE_MAX;
+  static constexpr int32_t no_position = INT32_MAX;
+
   void take(const stream::Event& event);
   void take(const stream::Hello& hello);
   void take(const stream::LoadProgress& progress);
@@ -174,7 +186,7 @@ class Mirror {
   void take(const stream::Token& token, double time_ms);
   void take(const stream::TurnFinished& finished);
   void take(const stream::TraceEnd& end);
-  void load_failed(std::string message);
+  void take(const stream::LoadFailed& failed);
 
   void check_open(const char* what) const;
   void check_running(uint64_t turn_id) const;
@@ -182,6 +194,7 @@ class Mirror {
   void check(const stream::Snapshot& snapshot, std::span<const int32_t> n_kept, int64_t page_bytes) const;
   void change(const stream::Snapshot& snapshot, double time_ms);
   void check_evictions(const stream::Step& step) const;
+  size_t n_heads() const { return static_cast<size_t>(kept_.n_heads()); }
   void begin_answer();
   void forget_conversation();
   void forget_if_stale();
@@ -191,7 +204,9 @@ class Mirror {
   int32_t n_known_messages() const { return is_stale_ ? 0 : static_cast<int32_t>(messages_.size()); }
   int32_t n_known_tokens() const { return is_stale_ ? 0 : static_cast<int32_t>(tokens_.size()); }
   // engine/telemetry/mirror_text.cpp
-  void locate_messages(size_t first);
+  void tokens_changed(int32_t first_position);
+  void messages_changed(size_t first);
+  void locate_messages() const;
   bool locate_drawn(MirrorMessage& message) const;
   void locate_written(MirrorMessage& message, size_t text_from, size_t& budget) const;
   int32_t token_of_byte(size_t text_byte) const;
@@ -201,7 +216,12 @@ class Mirror {
   std::string load_stage_;
   double load_fraction_ = 0;
   std::string load_error_, failure_;
-  std::vector<MirrorMessage> messages_;
+  mutable std::vector<MirrorMessage> messages_;
+  size_t message_bytes_ = 0;  // of all of them: text, ids, and what each costs beside
+  // Where messages stand among the tokens is looked up when somebody asks: of those from here on, and of those that
+  // were not found or reach behind a position.
+  mutable size_t first_unlocated_ = no_message;
+  mutable int32_t first_changed_ = no_position;
   std::optional<RunningTurn> turn_;
   bool has_answer_ = false;  // the running turn's is the last message
   std::optional<TurnNumbers> last_turn_;
@@ -213,8 +233,11 @@ class Mirror {
   CacheConfig config_;
   std::string cache_note_;
   bool has_profile_ = false;
-  std::vector<MirrorHead> heads_;
-  KeptSets kept_;
+  KeptSets kept_;               // its number of heads is the model's
+  std::vector<int32_t> pages_;  // (heads) of the last Snapshot; empty: none
+  // (heads), or empty until somebody asks; kept tokens and pages are right only where is_counted_.
+  mutable std::vector<MirrorHead> heads_;
+  mutable bool is_counted_ = false;
   MirrorSample now_;
   int64_t kv_peak_bytes_ = 0, turn_log_bytes_ = 0, resident_bytes_ = 0;
   std::vector<MirrorSample> history_;

@@ -19,20 +19,20 @@ void Mirror::cut_tokens(int32_t n_tokens) {
   if (static_cast<size_t>(n_tokens) >= tokens_.size()) return;
   token_text_.resize(tokens_[static_cast<size_t>(n_tokens)].text_begin);
   tokens_.resize(static_cast<size_t>(n_tokens));
-  for (size_t i = 0; i < messages_.size(); ++i)
-    if (messages_[i].token_end > n_tokens) return locate_messages(i);
+  tokens_changed(n_tokens);
 }
 
 void Mirror::cut_cache(int32_t n_tokens) {
   if (n_tokens >= n_cached_) return;
   n_cached_ = n_tokens;
   kept_.cut(n_tokens);
-  for (size_t head = 0; head < heads_.size(); ++head)
-    heads_[head].kept_tokens = kept_.n_kept(static_cast<int32_t>(head));
+  is_counted_ = false;
 }
 
 void Mirror::take(const stream::Tokens& tokens) {
   check_open("tokens");
+  if (turn_ && turn_->n_generated > 0)
+    throw Error("tokens of the prompt after " + number(turn_->n_generated) + " of the answer were drawn");
   const auto ids = span_of(tokens.ids());
   const auto classes = span_of(tokens.classes());
   const auto ends = span_of(tokens.ends());
@@ -46,6 +46,7 @@ void Mirror::take(const stream::Tokens& tokens) {
     check_id(ids[i]);
     check_class(classes[i]);
     if (ends[i] < end) throw Error("a token's text ends before it begins");
+    check_token_text(ends[i] - end);
     end = ends[i];
   }
   if (end != text.size())
@@ -54,7 +55,7 @@ void Mirror::take(const stream::Tokens& tokens) {
   const size_t text_from = first < static_cast<size_t>(n_known_tokens()) ? tokens_[first].text_begin
                            : is_stale_                                   ? 0
                                                                          : token_text_.size();
-  if (text_from + text.size() > max_text_bytes) throw Error("the conversation is too long to be shown");
+  check_text(text_from + text.size());
 
   forget_if_stale();
   size_t n_same = 0;
@@ -67,8 +68,7 @@ void Mirror::take(const stream::Tokens& tokens) {
     add_token(ids[i], static_cast<TokenClass>(classes[i]), text.substr(begin, ends[i] - begin));
     begin = ends[i];
   }
-  for (size_t i = 0; i < messages_.size(); ++i)
-    if (messages_[i].token_begin < 0 || messages_[i].token_end > tokens.first_position()) return locate_messages(i);
+  tokens_changed(tokens.first_position());
 }
 
 void Mirror::check(const stream::Snapshot& snapshot, std::span<const int32_t> n_kept, int64_t page_bytes) const {
@@ -81,15 +81,15 @@ void Mirror::check(const stream::Snapshot& snapshot, std::span<const int32_t> n_
   check_range(snapshot.resident_bytes(), 0, max_bytes, "resident_bytes");
   const auto lengths = span_of(snapshot.lengths());
   const auto pages = span_of(snapshot.pages());
-  check_size(lengths.size(), heads_.size(), "lengths");
-  check_size(pages.size(), heads_.size(), "pages");
+  check_size(lengths.size(), n_heads(), "lengths");
+  check_size(pages.size(), n_heads(), "pages");
   int64_t n_pages = 0;
-  for (size_t head = 0; head < heads_.size(); ++head) {
+  for (size_t head = 0; head < n_heads(); ++head) {
     if (lengths[head] != n_kept[head])
       throw Error("head " + std::to_string(head) + " is said to hold " + number(lengths[head]) + " tokens; it holds " +
                   number(n_kept[head]));
-    check_range(pages[head], (int64_t{lengths[head]} + model_->page_tokens - 1) / model_->page_tokens, max_tokens,
-                "a head's number of pages");
+    check_range(pages[head], (int64_t{lengths[head]} + model_->page_tokens - 1) / model_->page_tokens,
+                most_pages_a_head(model_->n_ctx, model_->page_tokens), "a head's number of pages");
     n_pages += pages[head];
   }
   if (n_pages > snapshot.kv_live_bytes() / page_bytes)
@@ -99,7 +99,9 @@ void Mirror::check(const stream::Snapshot& snapshot, std::span<const int32_t> n_
 
 void Mirror::change(const stream::Snapshot& snapshot, double time_ms) {
   const auto pages = span_of(snapshot.pages());
-  for (size_t head = 0; head < heads_.size(); ++head) heads_[head].pages = pages[head];
+  pages_.assign(pages.begin(), pages.end());
+  kept_.forget_most();
+  is_counted_ = false;
   now_ = {.time_ms = time_ms,
           .n_tokens = snapshot.n_tokens(),
           .kv_live_bytes = snapshot.kv_live_bytes(),
@@ -131,6 +133,7 @@ std::vector<HeadBudget> read_budgets(const stream::CacheRebuilt& rebuilt, size_t
     check_range(grows[head], 0, 1, "whether a head's budget grows");
     // One that grows is a share of the columns within reach.
     check_range(tokens[head], -1, grows[head] != 0 ? of_tokens[head] : max_tokens, "a head's budget");
+    if (tokens[head] < 0) continue;  // none
     budgets[head] = {.tokens = tokens[head], .of_tokens = of_tokens[head], .grows = grows[head] != 0};
   }
   return budgets;
@@ -142,26 +145,28 @@ void Mirror::take(const stream::CacheRebuilt& rebuilt, double time_ms) {
   check_open("a cache");
   const stream::Snapshot& snapshot = there(rebuilt.snapshot(), "the snapshot");
   const int32_t n_tokens = snapshot.n_tokens();
-  check_range(n_tokens, 0, n_known_tokens(), "n_tokens");
+  check_range(n_tokens, 0, std::min(n_known_tokens(), model_->n_ctx), "n_tokens");
+  check_range(n_tokens, 0, StreamLimits::max_cached_tokens(kept_.n_heads()), "n_tokens");
   if (rebuilt.forgets() && (n_tokens > 0 || turn_))
     throw Error(turn_ ? "the conversation was forgotten while a turn runs"
                       : "the conversation was forgotten, but the cache holds " + number(n_tokens) + " tokens");
   CacheConfig config = from_stream(there(rebuilt.config(), "the configuration"));
-  check_importance(config, heads_.size());
-  const std::vector<HeadBudget> budgets = read_budgets(rebuilt, heads_.size());
-  check_range(rebuilt.page_bytes(), 0, int64_t{1} << 40, "page_bytes");
-  const int64_t page_bytes = rebuilt.page_bytes() > 0 ? rebuilt.page_bytes() : model_->page_bytes;
+  check_importance(config, n_heads());
+  const std::vector<HeadBudget> budgets = read_budgets(rebuilt, n_heads());
+  const int64_t page_bytes = rebuilt.page_bytes() != 0 ? rebuilt.page_bytes() : model_->page_bytes;
+  if (rebuilt.page_bytes() != 0)
+    check_page_bytes(rebuilt.page_bytes(), kept_.n_heads(), model_->n_ctx, model_->page_tokens);
   const auto policies = span_of(rebuilt.policies());
   const auto recoveries = span_of(rebuilt.recoveries());
   const auto kept = span_of(rebuilt.kept());
   const size_t row_bytes = (static_cast<size_t>(n_tokens) + 7) / 8;
-  check_size(policies.size(), heads_.size(), "policies");
-  check_size(kept.size(), heads_.size() * row_bytes, "kept");
-  if (!recoveries.empty()) check_size(recoveries.size(), heads_.size() * n_unions, "recoveries");
+  check_size(policies.size(), n_heads(), "policies");
+  check_size(kept.size(), n_heads() * row_bytes, "kept");
+  if (!recoveries.empty()) check_size(recoveries.size(), n_heads() * n_unions, "recoveries");
   for (const double recovery : recoveries) check_number(recovery, 1.001, "a recovery");
   for (const uint8_t parts : policies) policy_from_stream(parts);
   std::vector<int32_t> n_kept;
-  for (size_t head = 0; head < heads_.size(); ++head) {
+  for (size_t head = 0; head < n_heads(); ++head) {
     const std::span<const uint8_t> row = kept.subspan(head * row_bytes, row_bytes);
     if (n_tokens % 8 != 0 && row.back() >> n_tokens % 8 != 0)
       throw Error("head " + std::to_string(head) + " is said to hold a position behind the last token");
@@ -173,15 +178,15 @@ void Mirror::take(const stream::CacheRebuilt& rebuilt, double time_ms) {
   kept_.assign(n_tokens, kept);
   n_cached_ = n_tokens;
   has_profile_ = !recoveries.empty();
-  for (size_t head = 0; head < heads_.size(); ++head) {
+  heads_.resize(n_heads());
+  for (size_t head = 0; head < n_heads(); ++head) {
     heads_[head].policy = Policy{policies[head]};
     heads_[head].budget = budgets[head];
-    heads_[head].kept_tokens = n_kept[head];
     heads_[head].profile = {};
     if (has_profile_) std::copy_n(&recoveries[head * n_unions], n_unions, heads_[head].profile.recoveries.begin());
   }
   config_ = std::move(config);
-  cache_note_ = shown_text(rebuilt.note());
+  cache_note_ = shown_sentence(rebuilt.note());
   model_->page_bytes = page_bytes;
   change(snapshot, time_ms);
   if (turn_ && !turn_->is_generating && n_tokens == turn_->n_prompt_tokens) {
@@ -197,7 +202,7 @@ void Mirror::check_evictions(const stream::Step& step) const {
   const auto place = [&](size_t i) { return uint64_t{heads[i]} << 32 | static_cast<uint32_t>(positions[i]); };
   bool is_ascending = true;
   for (size_t i = 0; i < heads.size(); ++i) {
-    check_range(heads[i], 0, static_cast<int64_t>(heads_.size()) - 1, "an evicting head");
+    check_range(heads[i], 0, static_cast<int64_t>(n_heads()) - 1, "an evicting head");
     check_range(positions[i], 0, step.position(), "an evicted position");
     const bool is_held = positions[i] == step.position() || kept_.holds(static_cast<int32_t>(heads[i]), positions[i]);
     if (!is_held)
@@ -220,6 +225,7 @@ void Mirror::take(const stream::Step& step) {
   if (position != n_cached_)
     throw Error("a step of position " + number(position) + "; the cache holds " + number(n_cached_) + " tokens");
   check_range(position, 0, model_->n_ctx - 1, "the position");
+  check_range(position, 0, StreamLimits::max_cached_tokens(kept_.n_heads()) - 1, "the position");
   check_range(position, 0, n_known_tokens(), "the position");
   check_id(step.id());
   check_class(step.token_class());
@@ -229,7 +235,8 @@ void Mirror::take(const stream::Step& step) {
     throw Error("token " + number(step.id()) + " went through the model at position " + number(position) +
                 ", where the conversation has " + number(tokens_[at].id));
   const std::string_view text = bytes_of(step.text());
-  if (token_text_.size() + text.size() > max_text_bytes) throw Error("the conversation is too long to be shown");
+  check_token_text(text.size());
+  check_text(token_text_.size() + text.size());
   check_evictions(step);
 
   forget_if_stale();
@@ -243,14 +250,29 @@ void Mirror::take(const stream::Step& step) {
   ++n_cached_;
   const auto evicted_heads = span_of(step.evicted_heads());
   const auto evicted_positions = span_of(step.evicted_positions());
-  for (MirrorHead& head : heads_) {
-    if (head.kept_tokens == head.pages * model_->page_tokens) ++head.pages;  // until a Snapshot says it exactly
-    ++head.kept_tokens;
-  }
-  for (size_t i = 0; i < evicted_heads.size(); ++i) {
+  for (size_t i = 0; i < evicted_heads.size(); ++i)
     kept_.evict(static_cast<int32_t>(evicted_heads[i]), evicted_positions[i]);
-    --heads_[evicted_heads[i]].kept_tokens;
+  is_counted_ = false;
+}
+
+std::span<const MirrorHead> Mirror::heads() const {
+  if (heads_.size() == n_heads() && is_counted_) return heads_;
+  heads_.resize(n_heads());
+  for (size_t head = 0; head < n_heads(); ++head) {
+    heads_[head].kept_tokens = kept_.n_kept(static_cast<int32_t>(head));
+    // A head takes a page where its last one is full, and gives none back before a Snapshot says how many it has.
+    const int32_t needed = kept_.most_kept(static_cast<int32_t>(head)) - 1;
+    heads_[head].pages = std::max(pages_.empty() ? 0 : pages_[head], needed < 0 ? 0 : needed / model_->page_tokens + 1);
   }
+  is_counted_ = true;
+  return heads_;
+}
+
+size_t Mirror::memory_bytes() const {
+  constexpr size_t bytes_a_message = sizeof(MirrorMessage) + 64;  // 64: two small strings' and the ids' own blocks
+  return sizeof(Mirror) + kept_.memory_bytes() + heads_.size() * sizeof(MirrorHead) + pages_.size() * sizeof(int32_t) +
+         history_.size() * sizeof(MirrorSample) + tokens_.size() * sizeof(MirrorToken) + token_text_.size() +
+         messages_.size() * bytes_a_message + message_bytes_;
 }
 
 }  // namespace headroom

@@ -38,15 +38,22 @@ stream::LoadedT loaded(const Mirror& mirror) {
   return event;
 }
 
-stream::TokensT tokens(const Mirror& mirror) {
+/// As many from a position on as one message holds with ease.
+stream::TokensT tokens(const Mirror& mirror, size_t first) {
+  constexpr size_t max_tokens_a_message = size_t{1} << 20, max_text_a_message = size_t{32} << 20;
   stream::TokensT event;
-  const std::string_view text = mirror.token_text();
-  event.text.assign(text.begin(), text.end());
-  for (const MirrorToken& token : mirror.tokens()) {
+  event.first_position = static_cast<int32_t>(first);
+  const uint32_t text_begin = mirror.tokens()[first].text_begin;
+  uint32_t text_end = text_begin;
+  for (const MirrorToken& token : mirror.tokens().subspan(first)) {
+    if (event.ids.size() == max_tokens_a_message || token.text_end - text_begin > max_text_a_message) break;
     event.ids.push_back(token.id);
     event.classes.push_back(static_cast<uint8_t>(token.token_class));
-    event.ends.push_back(token.text_end);
+    event.ends.push_back(token.text_end - text_begin);
+    text_end = token.text_end;
   }
+  const std::string_view text = mirror.token_text().substr(text_begin, text_end - text_begin);
+  event.text.assign(text.begin(), text.end());
   return event;
 }
 
@@ -70,7 +77,6 @@ stream::CacheRebuiltT cache(const Mirror& mirror) {
   snapshot.kv_live_bytes = std::max(snapshot.kv_live_bytes, n_pages * mirror.model()->page_bytes);
   const bool has_budgets = std::any_of(mirror.heads().begin(), mirror.heads().end(),
                                        [](const MirrorHead& head) { return head.budget.tokens >= 0; });
-  const size_t bytes_a_head = (static_cast<size_t>(mirror.n_cached()) + 7) / 8;
   for (size_t head = 0; head < mirror.heads().size(); ++head) {
     const MirrorHead& state = mirror.heads()[head];
     event.policies.push_back(state.policy.parts);
@@ -83,10 +89,8 @@ stream::CacheRebuiltT cache(const Mirror& mirror) {
     }
     snapshot.lengths.push_back(state.kept_tokens);
     snapshot.pages.push_back(state.pages);
-    const size_t first = event.kept.size();
-    event.kept.resize(first + bytes_a_head);
-    for (const int32_t position : mirror.kept_positions(static_cast<int32_t>(head)))
-      event.kept[first + static_cast<size_t>(position) / 8] |= static_cast<uint8_t>(1u << (position % 8));
+    const std::vector<uint8_t> kept = mirror.kept_bits(static_cast<int32_t>(head));
+    event.kept.insert(event.kept.end(), kept.begin(), kept.end());
   }
   return event;
 }
@@ -116,7 +120,7 @@ stream::TurnStartedT turn_started(const Mirror& mirror, size_t n_messages) {
 }  // namespace
 
 std::vector<stream::EventT> describe(const Mirror& mirror) {
-  assert(mirror.model() != nullptr);
+  assert(mirror.is_open());
   std::vector<stream::EventT> events;
   const auto add = [&](auto&& body) {
     stream::EventT& event = events.emplace_back();
@@ -128,20 +132,33 @@ std::vector<stream::EventT> describe(const Mirror& mirror) {
   hello.protocol = stream_protocol;
   add(std::move(hello));
   add(loaded(mirror));
-  if (mirror.messages().empty() || mirror.is_stale()) return events;
+  // What is shown of a model that is gone is not part of this stream.
+  const bool has_conversation =
+      !mirror.is_stale() && (mirror.turn() || !mirror.messages().empty() || !mirror.tokens().empty());
+  if (!has_conversation) {
+    add(cache(mirror));
+    return events;
+  }
 
-  // The answer under way follows as one piece; without a turn the conversation is told as one that was just read.
+  // The answer under way follows token by token; without a turn the conversation is told as one that was just read.
   const bool writes_answer = mirror.turn() && mirror.turn()->n_generated > 0;
   add(turn_started(mirror, mirror.messages().size() - (writes_answer ? 1 : 0)));
-  add(tokens(mirror));
+  for (size_t first = 0; first < mirror.tokens().size();) {
+    stream::TokensT told = tokens(mirror, first);
+    first += told.ids.size();
+    add(std::move(told));
+  }
   add(cache(mirror));
   if (writes_answer) {
     const MirrorMessage& answer = mirror.messages().back();
+    uint32_t text_begin = 0;
     for (size_t i = 0; i < answer.ids.size(); ++i) {
+      const uint32_t text_end = mirror.turn()->text_ends[i];
       stream::TokenT token;
       token.turn_id = mirror.turn()->turn_id;
       token.id = answer.ids[i];
-      if (i == 0) token.text = answer.content;
+      token.text = answer.content.substr(text_begin, text_end - text_begin);
+      text_begin = text_end;
       add(std::move(token));
     }
   } else if (!mirror.turn()) {

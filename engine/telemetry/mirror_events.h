@@ -9,8 +9,9 @@
 
 namespace headroom {
 
-/// Hello, Loaded, and where there is a conversation TurnStarted, Tokens, CacheRebuilt and the answer so far. Sequence
-/// numbers from 0. Counters over time before this moment are not in it. The model must be open.
+/// Hello, Loaded, CacheRebuilt, and where there is a conversation TurnStarted, Tokens and the answer so far. Sequence
+/// numbers from 0. Whatever a Mirror has taken in can be told so, and what follows is taken in by both or by neither.
+/// Counters over time before this moment are not in it. The model must be open on the stream.
 std::vector<stream::EventT> describe(const Mirror& mirror);
 
 }  // namespace headroom

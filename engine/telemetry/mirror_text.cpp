@@ -6,6 +6,7 @@
 namespace headroom {
 namespace {
 
+constexpr size_t max_searched_bytes = size_t{8} << 20;
 constexpr std::string_view white_space = " \t\n\v\f\r";
 
 /// Where `needle` (not empty) stands in `text` from a byte on, or npos: Knuth, Morris, Pratt 1977, so that text which
@@ -72,9 +73,28 @@ void Mirror::locate_written(MirrorMessage& message, size_t text_from, size_t& bu
   message.token_end = token_of_byte(text_end - 1) + 1;
 }
 
-void Mirror::locate_messages(size_t first) {
+void Mirror::tokens_changed(int32_t first_position) {
+  first_changed_ = std::min(first_changed_, first_position);
+}
+
+void Mirror::messages_changed(size_t first) {
+  first_unlocated_ = std::min(first_unlocated_, first);
+}
+
+const std::vector<MirrorMessage>& Mirror::messages() const {
+  if (first_unlocated_ != no_message || first_changed_ != no_position) locate_messages();
+  return messages_;
+}
+
+void Mirror::locate_messages() const {
+  size_t first = std::min(first_unlocated_, messages_.size());
+  if (first_changed_ != no_position)
+    for (size_t i = 0; i < first; ++i)
+      if (messages_[i].token_begin < 0 || messages_[i].token_end > first_changed_) first = i;
+  first_unlocated_ = no_message;
+  first_changed_ = no_position;
   // Several times the whole text is plenty for a conversation; a hostile one must not cost more.
-  size_t budget = 8 * token_text_.size() + (size_t{1} << 20);
+  size_t budget = 8 * std::min(token_text_.size(), max_searched_bytes) + (size_t{1} << 20);
   size_t text_from = 0;
   for (size_t i = 0; i < messages_.size(); ++i) {
     MirrorMessage& message = messages_[i];
@@ -114,7 +134,7 @@ std::pair<size_t, size_t> Mirror::content_bytes_of(const MirrorMessage& message,
 }
 
 bool Mirror::holds(int32_t head, int32_t position) const {
-  return head >= 0 && static_cast<size_t>(head) < heads_.size() && position >= 0 && position < n_cached_ &&
+  return head >= 0 && static_cast<size_t>(head) < n_heads() && position >= 0 && position < n_cached_ &&
          kept_.holds(head, position);
 }
 
@@ -131,7 +151,7 @@ std::vector<int32_t> Mirror::kept_positions(int32_t head) const {
 
 std::vector<int32_t> Mirror::heads_holding(int32_t position) const {
   std::vector<int32_t> heads;
-  for (int32_t head = 0; static_cast<size_t>(head) < heads_.size(); ++head)
+  for (int32_t head = 0; static_cast<size_t>(head) < n_heads(); ++head)
     if (holds(head, position)) heads.push_back(head);
   return heads;
 }

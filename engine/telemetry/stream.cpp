@@ -17,7 +17,7 @@ constexpr const char* command_identifier = "HRCM";
 constexpr size_t max_policies = 64;
 constexpr int64_t max_kv_budget_bytes = int64_t{1} << 60;
 constexpr double max_beta = 1000;  // far over what tells heads apart
-constexpr size_t max_importances = 65536;
+constexpr size_t max_importances = StreamLimits::max_heads;
 
 template <typename Table>
 std::vector<std::byte> pack_as(const typename Table::NativeTableType& message, const char* identifier) {
@@ -140,6 +140,55 @@ std::string shown_text(const flatbuffers::String* text) {
   return shown;
 }
 
+namespace {
+
+/// Controls, line ends, and what turns the direction of the text around it.
+bool is_unfit_for_a_line(int code_point) {
+  return code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0) ||
+         (code_point >= 0x2028 && code_point <= 0x202e) || (code_point >= 0x2066 && code_point <= 0x2069);
+}
+
+std::string shown_line(const flatbuffers::String* text, size_t max_bytes) {
+  std::string line;
+  if (text == nullptr) return line;
+  constexpr std::string_view ellipsis = "…";
+  size_t n_whole = 0;  // bytes that leave room for the ellipsis
+  const char* at = text->c_str();
+  const char* const end = at + text->size();
+  while (at < end) {
+    const char* next = at;
+    const int code_point = flatbuffers::FromUTF8(&next);
+    if (code_point < 0) {
+      line += "\uFFFD";
+      next = at + 1;
+    } else if (is_unfit_for_a_line(code_point)) {
+      line += ' ';
+    } else {
+      line.append(at, next);
+    }
+    at = next;
+    if (line.size() > max_bytes) {
+      line.resize(n_whole);
+      line += ellipsis;
+      return line;
+    }
+    if (line.size() + ellipsis.size() <= max_bytes) n_whole = line.size();
+  }
+  return line;
+}
+
+}  // namespace
+
+std::string shown_sentence(const flatbuffers::String* text) {
+  return shown_line(text, StreamLimits::max_sentence_bytes);
+}
+std::string shown_name(const flatbuffers::String* text) {
+  return shown_line(text, StreamLimits::max_name_bytes);
+}
+std::string shown_path(const flatbuffers::String* text) {
+  return shown_line(text, StreamLimits::max_path_bytes);
+}
+
 void FrameReader::push(std::span<const std::byte> bytes) {
   buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(begin_));
   begin_ = 0;
@@ -238,7 +287,7 @@ CacheConfig from_stream(const stream::CacheConfig& config) {
   if (n_policies == 0 || n_policies > max_policies)
     throw Error("a policy set of " + std::to_string(n_policies) + " policies; expected 1 to " +
                 std::to_string(max_policies));
-  CacheConfig out{.name = shown_text(config.name()),
+  CacheConfig out{.name = shown_name(config.name()),
                   .policy_set = {},
                   .r_local = config.r_local(),
                   .r_frequent = config.r_frequent(),

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdlib>
+#include <vector>
 
+#include "engine/base/error.h"
 #include "engine/telemetry/mirror_events.h"
 
 namespace headroom::test {
@@ -40,16 +42,59 @@ inline void check_answers(const Mirror& mirror) {
   }
 }
 
-/// A recording that begins here could be read.
-inline void check_retelling(const Mirror& mirror) {
-  if (mirror.model() == nullptr) return;
-  Mirror other;
+/// The messages in which a Mirror is told, each without its length.
+inline std::vector<std::vector<std::byte>> told(const Mirror& mirror) {
+  std::vector<std::vector<std::byte>> messages;
   for (const stream::EventT& event : describe(mirror)) {
     const std::vector<std::byte> packed = pack(event);
-    const std::vector<std::byte> bytes(packed.begin() + sizeof(uint32_t), packed.end());
-    other.apply(verify_event(bytes));
+    messages.emplace_back(packed.begin() + sizeof(uint32_t), packed.end());
   }
+  return messages;
+}
+
+/// A Mirror that was told what this one knows. Throws Error where the telling is refused.
+inline Mirror retold(const Mirror& mirror) {
+  Mirror other;
+  for (const std::vector<std::byte>& message : told(mirror)) other.apply(verify_event(message));
+  return other;
+}
+
+/// Times apart, two Mirrors know the same of what can be told.
+inline bool told_alike(const Mirror& a, const Mirror& b) {
+  std::vector<stream::EventT> of_a = describe(a), of_b = describe(b);
+  if (of_a.size() != of_b.size()) return false;
+  for (size_t i = 0; i < of_a.size(); ++i) {
+    of_a[i].time_ms = of_b[i].time_ms = 0;
+    if (pack(of_a[i]) != pack(of_b[i])) return false;
+  }
+  return true;
+}
+
+/// A recording that begins here could be read, and holds everything.
+inline void check_retelling(const Mirror& mirror) {
+  if (!mirror.is_open()) return;
+  const Mirror other = retold(mirror);
   check_answers(other);
+  must(told_alike(other, mirror));
+}
+
+/// An event with another sequence number, without its length.
+inline std::vector<std::byte> renumbered(const stream::Event& event, uint64_t sequence) {
+  stream::EventT copy;
+  event.UnPackTo(&copy);
+  copy.sequence = sequence;
+  const std::vector<std::byte> packed = pack(copy);
+  return {packed.begin() + sizeof(uint32_t), packed.end()};
+}
+
+/// Whether the event that would come next is taken in.
+inline bool takes(Mirror& mirror, const stream::Event& event) {
+  try {
+    mirror.apply(event);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 }  // namespace headroom::test

@@ -2,6 +2,7 @@
 // a bug, and after a refused event the Mirror is as good as before.
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "engine/base/error.h"
@@ -22,22 +23,43 @@ bool attempt(const Attempt& run) {
   }
 }
 
-/// An event that came at the wrong place is tried at the right one too, so that more than the first mistake is seen.
-void take(Mirror& mirror, const stream::Event& event) {
-  if (attempt([&] { mirror.apply(event); })) return;
-  check_answers(mirror);
-  stream::EventT renumbered;
-  event.UnPackTo(&renumbered);
-  renumbered.sequence = mirror.n_events();
-  const std::vector<std::byte> packed = pack(renumbered);
-  const std::vector<std::byte> bytes(packed.begin() + sizeof(uint32_t), packed.end());
-  attempt([&] { mirror.apply(verify_event(bytes)); });
-}
+/// Two mirrors, the second told what the first one knew at some moment: from then on both take in the same.
+struct Followed {
+  Mirror mirror;
+  std::optional<Mirror> recording;
+  size_t n_until_recording = 0;
+
+  void begin_recording() {
+    if (n_until_recording-- == 0 && mirror.is_open() && !mirror.is_closed()) recording = retold(mirror);
+  }
+
+  bool take(const stream::Event& event) {
+    const bool is_taken = takes(mirror, event);
+    // How many events there were is not the same, and a recording is closed by its writer.
+    if (!recording || event.body_type() == stream::EventBody::TraceEnd) return is_taken;
+    const bool is_at_its_place = is_taken || event.sequence() == mirror.n_events();
+    if (!is_at_its_place) return false;
+    const std::vector<std::byte> bytes = renumbered(event, recording->n_events());
+    must(takes(*recording, verify_event(bytes)) == is_taken);
+    return is_taken;
+  }
+
+  /// An event that came at the wrong place is tried at the right one too, so that more than the first mistake is seen.
+  void take_anywhere(const stream::Event& event) {
+    begin_recording();
+    if (take(event)) return;
+    check_answers(mirror);
+    const std::vector<std::byte> bytes = renumbered(event, mirror.n_events());
+    take(verify_event(bytes));
+  }
+};
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  Mirror mirror;
+  Followed followed;
+  followed.n_until_recording = size % 32;
+  Mirror& mirror = followed.mirror;
   attempt([&] {
     FrameReader reader;
     reader.push(std::as_bytes(std::span(data, size)));
@@ -46,11 +68,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         stream::CommandT command;
         verify_command(message).UnPackTo(&command);
       });
-      attempt([&] { take(mirror, verify_event(message)); });
+      attempt([&] { followed.take_anywhere(verify_event(message)); });
     }
   });
   check_answers(mirror);
   check_retelling(mirror);
+  if (followed.recording && mirror.is_open()) must(told_alike(*followed.recording, mirror));
   mirror.stream_restarted();
   check_answers(mirror);
   return 0;

@@ -58,8 +58,8 @@ TEST_CASE("a model with impossible numbers", "[mirror][refusal]") {
   SmallStream s;
   s.say_hello();
   const auto loaded = [&](const auto& change) { return refused(s, s.loaded(), change); };
-  CHECK_THAT(loaded([](auto& e) { e.n_layers = 0; }), Contains("n_layers is 0; expected 1 to 65536"));
-  CHECK_THAT(loaded([](auto& e) { e.n_layers = 65536, e.n_kv_heads = e.n_heads = 2; }), Contains("KV heads of all"));
+  CHECK_THAT(loaded([](auto& e) { e.n_layers = 0; }), Contains("n_layers is 0; expected 1 to 16384"));
+  CHECK_THAT(loaded([](auto& e) { e.n_layers = 16384, e.n_kv_heads = e.n_heads = 2; }), Contains("KV heads of all"));
   CHECK_THAT(loaded([](auto& e) { e.n_kv_heads = 2; }), Contains("n_heads is 3; expected a multiple of the 2"));
   CHECK_THAT(loaded([](auto& e) { e.n_heads = 0; }), Contains("n_heads"));
   CHECK_THAT(loaded([](auto& e) { e.head_dim = 0; }), Contains("head_dim"));
