@@ -219,7 +219,7 @@ class Mirror {
   mutable std::vector<MirrorMessage> messages_;
   size_t message_bytes_ = 0;  // of all of them: text, ids, and what each costs beside
   // Where messages stand among the tokens is looked up when somebody asks: of those from here on, and of those that
-  // were not found or reach behind a position.
+  // were not found or reach up to a position: an answer that was cut there may go on again.
   mutable size_t first_unlocated_ = no_message;
   mutable int32_t first_changed_ = no_position;
   std::optional<RunningTurn> turn_;

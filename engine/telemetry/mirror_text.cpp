@@ -90,7 +90,7 @@ void Mirror::locate_messages() const {
   size_t first = std::min(first_unlocated_, messages_.size());
   if (first_changed_ != no_position)
     for (size_t i = 0; i < first; ++i)
-      if (messages_[i].token_begin < 0 || messages_[i].token_end > first_changed_) first = i;
+      if (messages_[i].token_begin < 0 || messages_[i].token_end >= first_changed_) first = i;
   first_unlocated_ = no_message;
   first_changed_ = no_position;
   // Several times the whole text is plenty for a conversation; a hostile one must not cost more.

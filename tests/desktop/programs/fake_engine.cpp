@@ -49,11 +49,11 @@ TokenId id_of(const std::string& text) {
   return static_cast<TokenId>(hash % n_vocab);
 }
 
-/// A word with the white space behind it.
+/// A word with the white space behind it; a very long one is several.
 void add_words(std::vector<Token>& tokens, const std::string& text) {
   for (size_t begin = 0; begin < text.size();) {
     size_t end = std::min(text.find_first_of(" \n", begin), text.size());
-    end = std::min(text.find_first_not_of(" \n", end), text.size());
+    end = std::min({text.find_first_not_of(" \n", end), text.size(), begin + 1000});
     const std::string word = text.substr(begin, end - begin);
     tokens.push_back({id_of(word), word[0] == '.' ? TokenClass::punctuation : TokenClass::plain, word});
     begin = end;
