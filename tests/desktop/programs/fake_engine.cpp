@@ -52,11 +52,12 @@ TokenId id_of(const std::string& text) {
 /// A word with the white space behind it; a very long one is several.
 void add_words(std::vector<Token>& tokens, const std::string& text) {
   for (size_t begin = 0; begin < text.size();) {
-    size_t end = std::min(text.find_first_of(" \n", begin), text.size());
-    end = std::min({text.find_first_not_of(" \n", end), text.size(), begin + 1000});
-    const std::string word = text.substr(begin, end - begin);
+    const std::string_view ahead = std::string_view(text).substr(begin, 1000);
+    size_t n = std::min(ahead.find_first_of(" \n"), ahead.size());
+    n = std::min(ahead.find_first_not_of(" \n", n), ahead.size());
+    const std::string word(ahead.substr(0, n));
     tokens.push_back({id_of(word), word[0] == '.' ? TokenClass::punctuation : TokenClass::plain, word});
-    begin = end;
+    begin += n;
   }
 }
 
