@@ -2,6 +2,8 @@
 // text where the origin changes. See chat_template.h.
 #include "engine/text/chat_template.h"
 
+#include <algorithm>
+
 #include "engine/base/error.h"
 #include "engine/text/template_builtins.h"
 #include "engine/text/template_eval.h"
@@ -14,14 +16,13 @@ namespace {
 using namespace jinja;
 
 Value make_messages(Runtime& runtime, const std::vector<Message>& messages) {
-  std::vector<Value> list;
+  Vector<Value> list;
   list.reserve(messages.size());
   const Value role_key = runtime.make_string("role");
   const Value content_key = runtime.make_string("content");
   for (const Message& message : messages) {
     const std::string& role = message.role;
     const bool known = role == "system" || role == "user" || role == "assistant" || role == "tool";
-    runtime.check_memory(message.content.size());
     Dict* dict = runtime.make<Dict>();
     dict->entries.emplace_back(role_key, runtime.make_string(Text(role, !known)));
     dict->entries.emplace_back(content_key, runtime.make_string(Text(message.content, true)));
@@ -31,12 +32,16 @@ Value make_messages(Runtime& runtime, const std::vector<Message>& messages) {
 }
 
 std::vector<TextSpan> cut_spans(Runtime& runtime, const Text& text) {
-  // Each range of a user's text has the template's text before and behind it.
-  runtime.charge_memory(2 * text.user_ranges().size() * sizeof(TextSpan));
+  // Each range of a user's text has the template's text before and behind it. They stand beside the text until the
+  // rendering has ended.
+  const size_t n_spans = 2 * text.user_ranges().size() + 1;
+  runtime.take_memory(n_spans * sizeof(TextSpan) + text.size());
   std::vector<TextSpan> spans;
+  spans.reserve(n_spans);
   size_t position = 0;
   const auto add = [&](size_t end, bool from_user) {
-    if (end > position) spans.push_back({text.bytes().substr(position, end - position), from_user});
+    if (end > position)
+      spans.push_back({std::string(std::string_view(text.bytes()).substr(position, end - position)), from_user});
     position = end;
   };
   for (const ByteRange& range : text.user_ranges()) {
@@ -57,6 +62,36 @@ std::string_view check_size(std::string_view source, size_t max_source_bytes) {
 
 }  // namespace
 
+TemplateLimits limits_for(const TemplateInput& input, TemplateLimits limits) {
+  constexpr size_t max_memory_growth = size_t{1} << 30;
+  const size_t n = std::min<size_t>(input.messages.size(), 1 << 20);
+  size_t n_bytes = 0;
+  for (const Message& message : input.messages) n_bytes += message.role.size() + message.content.size();
+  n_bytes = std::min(n_bytes, size_t{1} << 32);
+  const auto grow = [](size_t& limit, size_t by) { limit = by < SIZE_MAX / 2 - limit ? limit + by : SIZE_MAX / 2; };
+  size_t steps = 0;
+  grow(steps, 16 * n * n + 1'000 * n + n_bytes);
+  limits.max_steps += static_cast<int64_t>(std::min<size_t>(steps, INT64_MAX / 2));
+  limits.max_range = std::max(limits.max_range, static_cast<int64_t>(n));
+  grow(limits.max_output_bytes, 4 * n_bytes + 1'024 * n);
+  grow(limits.max_work, 1'024 * (n * n + n_bytes) + (n << 16));
+  grow(limits.max_memory_bytes, std::min(max_memory_growth, 16 * n_bytes + (n << 13)));
+  return limits;
+}
+
+namespace {
+
+/// Tells what a rendering used up, however it ends.
+struct Telling {
+  const Budget& budget;
+  TemplateUse* use;
+  ~Telling() {
+    if (use != nullptr) *use = budget.use();
+  }
+};
+
+}  // namespace
+
 struct ChatTemplate::Impl {
   Impl(std::string_view source, const TemplateLimits& l)
       : limits(l), tree(parse_template(check_size(source, l.max_source_bytes), l.max_depth)) {}
@@ -70,8 +105,10 @@ ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 ChatTemplate::~ChatTemplate() = default;
 
-std::vector<TextSpan> ChatTemplate::render(const TemplateInput& input, const StopQuestion& stop) const {
-  Runtime runtime(impl_->limits, stop);
+std::vector<TextSpan> ChatTemplate::render(const TemplateInput& input, const StopQuestion& stop,
+                                           TemplateUse* use) const {
+  Runtime runtime(limits_for(input, impl_->limits), stop);
+  const Telling telling{runtime, use};
   Variables variables = make_globals(runtime, input.date);
   variables.emplace_back("messages", make_messages(runtime, input.messages));
   variables.emplace_back("tools", Value::none());

@@ -113,14 +113,17 @@ Value repeat(Runtime& runtime, const Value& value, int64_t count) {
   const size_t unit =
       value.is(Type::string) ? value.text().memory_bytes() : value.sequence().items.size() * sizeof(Value);
   if (unit == 0) return value;
-  runtime.check_memory(n > SIZE_MAX / unit ? SIZE_MAX : n * unit);
-  runtime.charge_work(n * unit);
+  const size_t n_bytes = n > SIZE_MAX / 4 / unit ? SIZE_MAX / 4 : n * unit;
+  runtime.check_memory(n_bytes);
+  runtime.work(n_bytes);
   if (value.is(Type::string)) {
     Text text;
+    text.reserve(n * value.text().size());
     for (size_t i = 0; i < n; ++i) text.append(value.text());
     return runtime.make_string(std::move(text), value.string().markup);
   }
-  std::vector<Value> items;
+  Vector<Value> items;
+  items.reserve(n * value.sequence().items.size());
   for (size_t i = 0; i < n; ++i) {
     items.insert(items.end(), value.sequence().items.begin(), value.sequence().items.end());
   }
@@ -129,7 +132,6 @@ Value repeat(Runtime& runtime, const Value& value, int64_t count) {
 
 Value add_strings(Runtime& runtime, const Value& a, const Value& b) {
   const bool markup = a.string().markup || b.string().markup;
-  runtime.check_memory(a.text().memory_bytes() + b.text().memory_bytes());
   Text text = markup ? escape(runtime, a) : a.text();
   text.append(markup ? escape(runtime, b) : b.text());
   return runtime.make_string(std::move(text), markup);
@@ -154,8 +156,8 @@ Value arithmetic(Runtime& runtime, Arithmetic op, const Value& a, const Value& b
   if (op == Arithmetic::modulo && a.is(Type::string)) return format_percent(runtime, a, b);
   if (op == Arithmetic::add && a.is(Type::string) && b.is(Type::string)) return add_strings(runtime, a, b);
   if (op == Arithmetic::add && is_list_or_tuple(a) && is_list_or_tuple(b) && type_name(a) == type_name(b)) {
-    std::vector<Value> items = items_of(runtime, a);
-    const std::vector<Value> more = items_of(runtime, b);
+    Vector<Value> items = items_of(runtime, a);
+    const Vector<Value> more = items_of(runtime, b);
     items.insert(items.end(), more.begin(), more.end());
     return runtime.make_sequence(a.sequence().kind, std::move(items));
   }
@@ -166,7 +168,7 @@ Value arithmetic(Runtime& runtime, Arithmetic op, const Value& a, const Value& b
   for (const Value* side : {&a, &b}) {
     if (side->is(Type::undefined) && side->object != nullptr) {
       const auto* name = static_cast<const StringObject*>(side->object);
-      runtime.fail("'" + name->text.bytes() + "' is undefined");
+      runtime.fail("'" + shown(name->text.bytes()) + "' is undefined");
     }
   }
   runtime.fail(std::string("the operation '") + symbol(op) + "' does not take " + type_name(a) + " and " +
@@ -183,16 +185,15 @@ namespace {
 
 [[noreturn]] void fail_undefined(Runtime& runtime, const Value& object) {
   const auto* name = static_cast<const StringObject*>(object.object);
-  runtime.fail(name == nullptr ? "the value is undefined" : "'" + name->text.bytes() + "' is undefined");
+  runtime.fail(name == nullptr ? "the value is undefined" : "'" + shown(name->text.bytes()) + "' is undefined");
 }
 
 /// Byte position of the n-th character.
-size_t char_offset(Runtime& runtime, const StringObject& string, int64_t n) {
-  const std::string& bytes = string.text.bytes();
+size_t char_offset(const StringObject& string, int64_t n) {
+  const String& bytes = string.text.bytes();
   if (string.n_chars == bytes.size()) return static_cast<size_t>(n);
   size_t position = 0;
   for (int64_t i = 0; i < n; ++i) position += char_at(bytes, position).length;
-  runtime.charge_work(4 * position);  // decoding is slow, compared with other looking
   return position;
 }
 
@@ -203,7 +204,7 @@ std::optional<Value> item_at(Runtime& runtime, const Value& object, int64_t inde
   if (index < 0) index += n;
   if (index < 0 || index >= n) return std::nullopt;
   if (!text) return object.sequence().items[static_cast<size_t>(index)];
-  const size_t begin = char_offset(runtime, object.string(), index);
+  const size_t begin = char_offset(object.string(), index);
   const size_t end = begin + char_at(object.bytes(), begin).length;
   return runtime.make_string(object.text().slice(begin, end), object.string().markup);
 }
@@ -234,6 +235,7 @@ std::optional<Value> find_item(Runtime& runtime, const Value& object, const Valu
 }  // namespace
 
 Value get_attribute(Runtime& runtime, const Value& object, std::string_view name) {
+  runtime.work(sizeof(Value) + name.size());
   if (const auto found = find_attribute(runtime, object, name)) return *found;
   if (object.is(Type::dict)) {
     if (const Value* entry = find_entry(runtime, object.dict(), name)) return *entry;
@@ -242,6 +244,7 @@ Value get_attribute(Runtime& runtime, const Value& object, std::string_view name
 }
 
 Value get_item(Runtime& runtime, const Value& object, const Value& key) {
+  runtime.charge({&key});
   if (const auto found = find_item(runtime, object, key)) return *found;
   if (!key.is(Type::string)) return runtime.make_undefined("an item that is not there");
   if (const auto found = find_attribute(runtime, object, key.bytes())) return *found;
@@ -249,6 +252,7 @@ Value get_item(Runtime& runtime, const Value& object, const Value& key) {
 }
 
 Value get_slice(Runtime& runtime, const Value& object, const Value& start, const Value& stop, const Value& step) {
+  runtime.charge({&object});
   if (object.is(Type::undefined)) fail_undefined(runtime, object);
   const bool text = object.is(Type::string);
   const bool list = object.is(Type::sequence) && object.sequence().kind != Sequence::Kind::generator &&
@@ -273,27 +277,23 @@ Value get_slice(Runtime& runtime, const Value& object, const Value& start, const
   const int64_t from = clamp(start, stride > 0 ? low : high);
   const int64_t to = clamp(stop, stride > 0 ? high : low);
   if (text && stride == 1) {
-    const size_t begin = char_offset(runtime, object.string(), from);
-    const size_t end = from < to ? char_offset(runtime, object.string(), to) : begin;
-    runtime.check_memory(end - begin);
+    const size_t begin = char_offset(object.string(), from);
+    const size_t end = from < to ? char_offset(object.string(), to) : begin;
     return runtime.make_string(object.text().slice(begin, end), object.string().markup);
   }
-  std::vector<int64_t> picks;
-  runtime.check_memory(2 * static_cast<size_t>(n) * sizeof(int64_t));
-  runtime.charge_work(static_cast<size_t>(n) * sizeof(int64_t));
+  Vector<int64_t> picks;
   if (stride > 0) {
     for (int64_t i = from; i<to; i = stride> to - i ? to : i + stride) picks.push_back(i);
   } else {
     for (int64_t i = from; i > to; i = stride < to - i ? to : i + stride) picks.push_back(i);
   }
   if (!text) {
-    std::vector<Value> items;
+    Vector<Value> items;
     for (const int64_t i : picks) items.push_back(object.sequence().items[static_cast<size_t>(i)]);
     return runtime.make_sequence(object.sequence().kind, std::move(items));
   }
-  std::vector<size_t> offsets;
-  runtime.charge_chars(object.text().size());
-  const std::string& bytes = object.bytes();
+  Vector<size_t> offsets;
+  const String& bytes = object.bytes();
   for (size_t i = 0; i < bytes.size(); i += char_at(bytes, i).length) offsets.push_back(i);
   offsets.push_back(bytes.size());
   Text result;

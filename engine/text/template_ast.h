@@ -72,8 +72,8 @@ struct Expression {
   Kind kind = Kind::constant;
   int line = 0;
   NameId name = 0;
-  Value constant;
   std::unique_ptr<StringObject> constant_text;  // what a string constant points to
+  Value constant;
   std::vector<ExpressionPtr> operands;
   std::vector<Operator> operators;
   std::vector<Suffix> suffixes;

@@ -32,7 +32,7 @@ class Bound {
   Runtime& runtime_;
   std::string_view function_;
   std::vector<std::string_view> parameters_;
-  std::vector<std::optional<Value>> values_;
+  Vector<std::optional<Value>> values_;
 };
 
 Value apply_filter(Runtime& runtime, std::string_view name, const Value& value, const CallArgs& args);
@@ -53,10 +53,17 @@ using Function = Value (*)(Runtime& runtime, const Value& receiver, const CallAr
 /// A built-in function with the value that it belongs to.
 struct BuiltinFunction : Callable {
   BuiltinFunction(Function f, const Value& r) : function(f), receiver(r) {}
-  Value call(Runtime& runtime, const CallArgs& args) const override { return function(runtime, receiver, args); }
+  void drop() override { receiver = Value(); }
+  Value call(Runtime& runtime, const CallArgs& args) const override {
+    runtime.charge_call(receiver, args);
+    return function(runtime, receiver, args);
+  }
   Function function;
   Value receiver;
 };
+
+/// (key, value), as dicts give their entries.
+Value pair_of(Runtime& runtime, const Value& key, const Value& value);
 
 /// Filters by file; a table ends where its name is empty.
 struct FilterEntry {

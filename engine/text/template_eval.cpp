@@ -16,12 +16,12 @@ Text render_template(Runtime& runtime, const Template& tree, const Variables& va
 Text Evaluator::run(const Variables& variables) {
   std::map<std::string_view, NameId> ids;
   for (size_t i = 0; i < tree_.names.size(); ++i) ids.emplace(tree_.names[i], static_cast<NameId>(i));
-  Scope* globals = runtime_.make<Scope>(nullptr);
+  const Ref<Scope> globals(runtime_.make<Scope>(nullptr));
   for (const auto& [name, value] : variables) {
     const auto id = ids.find(name);
     if (id != ids.end()) globals->variables[id->second] = value;
   }
-  scope_ = runtime_.make<Scope>(globals);
+  scope_ = Ref<Scope>(runtime_.make<Scope>(globals));
   Text output;
   output_ = root_output_ = &output;
   execute(tree_.body);
@@ -29,13 +29,9 @@ Text Evaluator::run(const Variables& variables) {
 }
 
 void Evaluator::count_output(size_t bytes) {
-  if (output_ == root_output_) {
-    if (bytes > runtime_.limits.max_output_bytes - output_->size()) {
-      runtime_.fail("the template was stopped when its text grew over " +
-                    std::to_string(runtime_.limits.max_output_bytes >> 10) + " KiB");
-    }
-  } else {
-    runtime_.charge_memory(bytes);
+  if (output_ == root_output_ && bytes > runtime_.limits.max_output_bytes - output_->size()) {
+    runtime_.fail("the template was stopped when its text grew over " +
+                  std::to_string(runtime_.limits.max_output_bytes >> 10) + " KiB");
   }
 }
 
@@ -46,7 +42,6 @@ void Evaluator::write(std::string_view bytes) {
 
 void Evaluator::write(const Text& text) {
   count_output(text.size());
-  runtime_.charge_memory(text.user_ranges().size() * sizeof(ByteRange));
   output_->append(text);
 }
 
@@ -106,6 +101,10 @@ Evaluator::Flow Evaluator::execute(const Statement& statement) {
   return Flow::normal;
 }
 
+Ref<Scope> Evaluator::make_scope(const Ref<Scope>& parent) {
+  return Ref<Scope>(runtime_.make<Scope>(parent));
+}
+
 Evaluator::Flow Evaluator::execute_condition(const Statement& statement) {
   for (size_t i = 0; i < statement.bodies.size(); ++i) {
     const bool is_else = i == statement.expressions.size();
@@ -115,11 +114,11 @@ Evaluator::Flow Evaluator::execute_condition(const Statement& statement) {
 }
 
 Evaluator::Flow Evaluator::execute_loop(const Statement& statement, const Value& iterable, int depth) {
-  std::vector<Value> items = items_of(runtime_, iterable);
-  Scope* outer = scope_;
-  const Replace inner(scope_, runtime_.make<Scope>(outer));
+  Vector<Value> items = items_of(runtime_, iterable);
+  const Ref<Scope> outer = scope_;
+  const Replace inner(scope_, make_scope(outer));
   if (statement.expressions[1]) {
-    std::vector<Value> chosen;
+    Vector<Value> chosen;
     for (const Value& item : items) {
       runtime_.step();
       assign(statement.targets[0], item);
@@ -127,8 +126,7 @@ Evaluator::Flow Evaluator::execute_loop(const Statement& statement, const Value&
     }
     items = std::move(chosen);
   }
-  runtime_.charge_memory(items.size() * sizeof(Value));
-  Loop* loop = runtime_.make<Loop>(*this, statement, outer, std::move(items), depth);
+  const Ref<Loop> loop(runtime_.make<Loop>(*this, statement, outer, std::move(items), depth));
   return execute_loop_body(statement, *loop);
 }
 
@@ -145,13 +143,13 @@ Evaluator::Flow Evaluator::execute_loop_body(const Statement& statement, Loop& l
     if (flow == Flow::normal) completed_a_round = true;
   }
   if (completed_a_round || statement.bodies[1].empty()) return Flow::normal;
-  const Replace outside(scope_, runtime_.make<Scope>(loop.scope));
+  const Replace outside(scope_, make_scope(loop.scope));
   return execute(statement.bodies[1]);
 }
 
 Evaluator::Flow Evaluator::execute_scope(const Statement& statement) {
-  const std::vector<Value> values = evaluate_all(statement.expressions);
-  const Replace inner(scope_, runtime_.make<Scope>(scope_));
+  const Vector<Value> values = evaluate_all(statement.expressions);
+  const Replace inner(scope_, make_scope(scope_));
   for (size_t i = 0; i < values.size(); ++i) assign(statement.targets[i], values[i]);
   return execute(statement.bodies[0]);
 }
@@ -159,7 +157,7 @@ Evaluator::Flow Evaluator::execute_scope(const Statement& statement) {
 Value Evaluator::capture(const Body& body, Flow& flow) {
   Text text;
   const Replace inner_output(output_, &text);
-  const Replace inner(scope_, runtime_.make<Scope>(scope_));
+  const Replace inner(scope_, make_scope(scope_));
   flow = execute(body);
   return runtime_.make_string(std::move(text));
 }
@@ -172,7 +170,6 @@ Value Evaluator::apply_filters(const std::vector<Suffix>& filters, Value value) 
 void Evaluator::assign(const Target& target, const Value& value) {
   switch (target.kind) {
     case Target::Kind::name:
-      runtime_.charge_memory(4 * sizeof(Value));
       scope_->variables[target.name] = value;
       break;
     case Target::Kind::attribute: {
@@ -184,7 +181,7 @@ void Evaluator::assign(const Target& target, const Value& value) {
       break;
     }
     case Target::Kind::tuple: {
-      const std::vector<Value> items = items_of(runtime_, value);
+      const Vector<Value> items = items_of(runtime_, value);
       if (items.size() != target.parts.size()) {
         runtime_.fail("found " + std::to_string(items.size()) + " values to unpack, expected " +
                       std::to_string(target.parts.size()));
@@ -210,16 +207,18 @@ Value Evaluator::call_macro(const Macro& macro, const CallArgs& args) {
   const std::string title = "the macro '" + definition.name + "'";
   Text text;
   const Replace inner_output(output_, &text);
-  const Replace inner(scope_, runtime_.make<Scope>(macro.scope));
-  std::vector<std::pair<Value, Value>> named = args.named;
-  const auto take_named = [&named](std::string_view name) -> std::optional<Value> {
+  const Replace inner(scope_, make_scope(macro.scope));
+  Vector<std::pair<Value, Value>> named = args.named;
+  const auto take_named = [&](std::string_view name) -> std::optional<Value> {
+    runtime_.step();
+    runtime_.work((1 + named.size()) * sizeof(named[0]));
     const auto found = std::find_if(named.begin(), named.end(), [&](const auto& n) { return n.first.bytes() == name; });
     if (found == named.end()) return std::nullopt;
     const Value value = found->second;
     named.erase(found);
     return value;
   };
-  std::vector<std::optional<Value>> given(n_parameters);
+  Vector<std::optional<Value>> given(n_parameters);
   std::copy_n(args.positional.begin(), n_given, given.begin());
   for (size_t i = n_given; i < n_parameters; ++i) given[i] = take_named(definition.parameters[i].text);
   if (definition.uses_caller) {
@@ -230,18 +229,18 @@ Value Evaluator::call_macro(const Macro& macro, const CallArgs& args) {
     for (const auto& [key, value] : named) set_entry(runtime_, *rest, key, value);
     scope_->variables[tree_.known.kwargs] = Value(rest);
   } else if (!named.empty()) {
-    runtime_.fail(title + " has no parameter '" + named[0].first.bytes() + "'");
+    runtime_.fail(title + " has no parameter '" + shown(named[0].first.bytes()) + "'");
   }
   if (definition.uses_varargs) {
     const auto rest = args.positional.begin() + static_cast<std::ptrdiff_t>(n_given);
-    scope_->variables[tree_.known.varargs] = runtime_.make_tuple({rest, args.positional.end()});
+    scope_->variables[tree_.known.varargs] = runtime_.make_tuple(Vector<Value>(rest, args.positional.end()));
   } else if (args.positional.size() > n_parameters) {
     runtime_.fail(title + " takes at most " + std::to_string(n_parameters) + " arguments, found " +
                   std::to_string(args.positional.size()));
   }
   for (size_t i = 0; i < n_parameters; ++i) {
     const Parameter& parameter = definition.parameters[i];
-    runtime_.charge_memory(4 * sizeof(Value));
+    runtime_.step();
     scope_->variables[parameter.name] = given[i]                  ? *given[i]
                                         : parameter.default_value ? evaluate(*parameter.default_value)
                                                                   : runtime_.make_undefined(parameter.text);

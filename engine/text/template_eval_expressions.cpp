@@ -7,6 +7,12 @@
 
 namespace headroom::jinja {
 
+namespace {
+
+constexpr size_t work_per_scope = 16;
+
+}  // namespace
+
 Value Evaluator::evaluate(const Expression& expression) {
   const Nesting nesting(runtime_);
   runtime_.line = expression.line;
@@ -55,15 +61,16 @@ Value Evaluator::evaluate(const Expression& expression) {
 }
 
 Value Evaluator::evaluate_name(NameId name) {
-  for (const Scope* scope = scope_; scope != nullptr; scope = scope->parent) {
+  for (const Scope* scope = scope_.get(); scope != nullptr; scope = scope->parent.get()) {
+    runtime_.work(work_per_scope);
     const auto found = scope->variables.find(name);
     if (found != scope->variables.end()) return found->second;
   }
   return runtime_.make_undefined(tree_.names[static_cast<size_t>(name)]);
 }
 
-std::vector<Value> Evaluator::evaluate_all(const std::vector<ExpressionPtr>& expressions) {
-  std::vector<Value> values;
+Vector<Value> Evaluator::evaluate_all(const std::vector<ExpressionPtr>& expressions) {
+  Vector<Value> values;
   values.reserve(expressions.size());
   for (const ExpressionPtr& expression : expressions) values.push_back(evaluate(*expression));
   return values;
@@ -81,8 +88,9 @@ Value Evaluator::evaluate_arithmetic(const Expression& expression) {
 Value Evaluator::evaluate_concatenation(const Expression& expression) {
   Text text;
   for (const ExpressionPtr& operand : expression.operands) {
-    text.append(to_text(runtime_, evaluate(*operand)));
-    runtime_.check_memory(text.memory_bytes());
+    const Value part = to_string(runtime_, evaluate(*operand));
+    runtime_.charge({&part});
+    text.append(part.text());
   }
   return runtime_.make_string(std::move(text));
 }
@@ -194,13 +202,14 @@ CallArgs Evaluator::evaluate_arguments(const std::vector<Argument>& arguments) {
         args.named.emplace_back(runtime_.make_string(argument.name), value);
         break;
       case Argument::Kind::spread_list: {
-        const std::vector<Value> items = items_of(runtime_, value);
+        const Vector<Value> items = items_of(runtime_, value);
         args.positional.insert(args.positional.end(), items.begin(), items.end());
         break;
       }
       case Argument::Kind::spread_dict:
         if (!value.is(Type::dict)) runtime_.fail("'**' needs a dict, found " + type_name(value));
         for (const auto& [key, entry] : value.dict().entries) {
+          runtime_.step();
           if (!key.is(Type::string)) runtime_.fail("the names of arguments are strings, found " + type_name(key));
           args.named.emplace_back(key, entry);
         }

@@ -2,6 +2,7 @@
 // this. Not for others.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -18,27 +19,37 @@ class Evaluator;
 
 /// Variables of one block. Macros keep the scope in which they were defined.
 struct Scope : Object {
-  explicit Scope(Scope* p) : parent(p) {}
-  Scope* parent;
-  std::map<NameId, Value> variables;
+  explicit Scope(Ref<Scope> p) : parent(std::move(p)) {}
+  void drop() override {
+    variables.clear();
+    parent = nullptr;
+  }
+  Ref<Scope> parent;
+  std::map<NameId, Value, std::less<>, CountedAllocator<std::pair<const NameId, Value>>> variables;
 };
 
 /// A macro, or the caller of a call block.
 struct Macro : Callable {
-  Macro(Evaluator& e, const MacroDefinition& d, const Body& b, Scope* s)
-      : evaluator(e), definition(d), body(b), scope(s) {}
+  Macro(Evaluator& e, const MacroDefinition& d, const Body& b, Ref<Scope> s)
+      : evaluator(e), definition(d), body(b), scope(std::move(s)) {}
+  void drop() override { scope = nullptr; }
   Value call(Runtime& runtime, const CallArgs& args) const override;
   std::optional<Value> attribute(Runtime& runtime, std::string_view name) const override;
   Evaluator& evaluator;
   const MacroDefinition& definition;
   const Body& body;
-  Scope* scope;
+  Ref<Scope> scope;
 };
 
 /// The variable `loop`.
 struct Loop : Callable {
-  Loop(Evaluator& e, const Statement& s, Scope* outer, std::vector<Value> v, int d)
-      : evaluator(e), statement(s), scope(outer), items(std::move(v)), depth(d) {}
+  Loop(Evaluator& e, const Statement& s, Ref<Scope> outer, Vector<Value> v, int d)
+      : evaluator(e), statement(s), scope(std::move(outer)), items(std::move(v)), depth(d) {}
+  void drop() override {
+    scope = nullptr;
+    items.clear();
+    last_changed.reset();
+  }
   /// loop(iterable): the same loop over other items, for recursive loops.
   Value call(Runtime& runtime, const CallArgs& args) const override;
   std::optional<Value> attribute(Runtime& runtime, std::string_view name) const override;
@@ -46,8 +57,8 @@ struct Loop : Callable {
   static Value changed(Runtime& runtime, const Value& self, const CallArgs& args);
   Evaluator& evaluator;
   const Statement& statement;
-  Scope* scope;
-  std::vector<Value> items;
+  Ref<Scope> scope;
+  Vector<Value> items;
   size_t position = 0;
   int depth;
   mutable std::optional<Value> last_changed;
@@ -68,8 +79,8 @@ class Evaluator {
   template <class T>
   class Replace {
    public:
-    Replace(T& place, T value) : place_(place), old_(std::exchange(place, value)) {}
-    ~Replace() { place_ = old_; }
+    Replace(T& place, T value) : place_(place), old_(std::exchange(place, std::move(value))) {}
+    ~Replace() { place_ = std::move(old_); }
     Replace(const Replace&) = delete;
     Replace& operator=(const Replace&) = delete;
 
@@ -91,6 +102,7 @@ class Evaluator {
   void write(const Text& text);
   void count_output(size_t bytes);
   void assign(const Target& target, const Value& value);
+  Ref<Scope> make_scope(const Ref<Scope>& parent);
   Value apply_filters(const std::vector<Suffix>& filters, Value value);
 
   // Expressions.
@@ -106,11 +118,11 @@ class Evaluator {
   Value evaluate_suffixed(const Expression& expression, const Value* caller);
   CallArgs evaluate_arguments(const std::vector<Argument>& arguments);
   Value call(const Value& function, const CallArgs& args);
-  std::vector<Value> evaluate_all(const std::vector<ExpressionPtr>& expressions);
+  Vector<Value> evaluate_all(const std::vector<ExpressionPtr>& expressions);
 
   Runtime& runtime_;
   const Template& tree_;
-  Scope* scope_ = nullptr;
+  Ref<Scope> scope_;
   Text* output_ = nullptr;
   Text* root_output_ = nullptr;
 };

@@ -14,6 +14,7 @@ namespace headroom::jinja {
 namespace {
 
 constexpr int64_t max_width = 1'000;
+constexpr size_t work_per_digit = 8;
 
 /// What stands between % or : and the type letter.
 struct Spec {
@@ -30,9 +31,10 @@ bool is_digit_char(char c) {
   return c >= '0' && c <= '9';
 }
 
-int64_t read_number(Runtime& runtime, const std::string& pattern, size_t& i) {
+int64_t read_number(Runtime& runtime, std::string_view pattern, size_t& i) {
   int64_t number = 0;
   for (; i < pattern.size() && is_digit_char(pattern[i]); ++i) {
+    runtime.work(work_per_digit);
     number = number * 10 + (pattern[i] - '0');
     if (number > max_width) runtime.fail("a format asks for more than " + std::to_string(max_width) + " characters");
   }
@@ -114,8 +116,7 @@ void append_formatted(Runtime& runtime, Text& out, const Spec& spec, const Value
   out.append(std::string(static_cast<size_t>(left), spec.fill), pattern_from_user);
   out.append(body, sign_bytes, body.size());
   out.append(std::string(static_cast<size_t>(padding - left), spec.fill), pattern_from_user);
-  runtime.check_memory(out.memory_bytes());
-  runtime.charge_work(sizeof(Value) + body.size());
+  runtime.work(sizeof(Value));
 }
 
 /// The values of a % pattern: a tuple's items in order, a dict's by name, or a single value.
@@ -152,8 +153,9 @@ class PercentValues {
 }  // namespace
 
 Value format_percent(Runtime& runtime, const Value& pattern_value, const Value& values) {
+  runtime.charge({&pattern_value, &values});
   const Text& text = pattern_value.text();
-  const std::string& pattern = text.bytes();
+  const String& pattern = text.bytes();
   PercentValues source(runtime, values);
   Text out;
   for (size_t i = 0; i < pattern.size();) {
@@ -167,6 +169,7 @@ Value format_percent(Runtime& runtime, const Value& pattern_value, const Value& 
     if (i < pattern.size() && pattern[i] == '(') {
       const size_t close = pattern.find(')', i);
       if (close == std::string::npos) runtime.fail("a % pattern has '(' without ')'");
+      runtime.work(close - i);
       named = source.named(std::string_view(pattern).substr(i + 1, close - i - 1));
       i = close + 1;
     }
@@ -194,7 +197,7 @@ Value format_percent(Runtime& runtime, const Value& pattern_value, const Value& 
 
 namespace {
 
-Spec read_braces_spec(Runtime& runtime, const std::string& spec_text) {
+Spec read_braces_spec(Runtime& runtime, std::string_view spec_text) {
   Spec spec;
   size_t i = 0;
   const auto is_align = [](char c) { return c == '<' || c == '>' || c == '^'; };
@@ -217,24 +220,25 @@ Spec read_braces_spec(Runtime& runtime, const std::string& spec_text) {
   }
   if (i < spec_text.size() && spec_text[i] == '.') spec.precision = read_number(runtime, spec_text, ++i);
   if (i < spec_text.size()) spec.type = spec_text[i++];
-  if (i != spec_text.size()) runtime.fail_unsupported("the format '" + spec_text + "'");
+  if (i != spec_text.size()) runtime.fail_unsupported("the format '" + shown(spec_text) + "'");
   return spec;
 }
 
-Value braces_value(Runtime& runtime, const CallArgs& args, const std::string& name, size_t& next) {
+Value braces_value(Runtime& runtime, const CallArgs& args, std::string_view name, size_t& next) {
   size_t index = next;
   if (name.empty()) {
     ++next;
   } else if (is_digit_char(name[0])) {
     size_t i = 0;
     index = static_cast<size_t>(read_number(runtime, name, i));
-    if (i != name.size()) runtime.fail_unsupported("the format field '" + name + "'");
+    if (i != name.size()) runtime.fail_unsupported("the format field '" + shown(name) + "'");
   } else {
     for (const auto& [key, value] : args.named) {
       if (key.bytes() == name) return value;
     }
-    if (name.find_first_of(".[") != std::string::npos) runtime.fail_unsupported("the format field '" + name + "'");
-    runtime.fail("format names a value '" + name + "' that it was not given");
+    if (name.find_first_of(".[") != std::string::npos)
+      runtime.fail_unsupported("the format field '" + shown(name) + "'");
+    runtime.fail("format names a value '" + shown(name) + "' that it was not given");
   }
   if (index >= args.positional.size()) runtime.fail("format needs more values than it was given");
   return args.positional[index];
@@ -244,7 +248,7 @@ Value braces_value(Runtime& runtime, const CallArgs& args, const std::string& na
 
 Value format_braces(Runtime& runtime, const Value& pattern_value, const CallArgs& args) {
   const Text& text = pattern_value.text();
-  const std::string& pattern = text.bytes();
+  const String& pattern = text.bytes();
   Text out;
   size_t next = 0;
   for (size_t i = 0; i < pattern.size();) {
@@ -259,22 +263,22 @@ Value format_braces(Runtime& runtime, const Value& pattern_value, const CallArgs
     }
     const size_t close = pattern.find('}', i);
     if (pattern[brace] == '}' || close == std::string::npos) runtime.fail("a format has a brace without its partner");
-    std::string field = pattern.substr(i, close - i);
+    std::string_view field = std::string_view(pattern).substr(i, close - i);
     i = close + 1;
     if (field.find('{') != std::string::npos) runtime.fail_unsupported("a format field within a format field");
     const size_t colon = field.find(':');
     Spec spec = read_braces_spec(runtime, colon == std::string::npos ? "" : field.substr(colon + 1));
-    field.resize(std::min(colon, field.size()));
+    field = field.substr(0, colon);
     const size_t bang = field.find('!');
-    const std::string conversion = bang == std::string::npos ? "" : field.substr(bang + 1);
-    field.resize(std::min(bang, field.size()));
+    const std::string_view conversion = bang == std::string::npos ? "" : field.substr(bang + 1);
+    field = field.substr(0, bang);
     Value value = braces_value(runtime, args, field, next);
     if (conversion == "r") {
       value = runtime.make_string(repr(runtime, value));
     } else if (conversion == "s") {
       value = to_string(runtime, value);
     } else if (!conversion.empty()) {
-      runtime.fail_unsupported("the format conversion '!" + conversion + "'");
+      runtime.fail_unsupported("the format conversion '!" + shown(conversion) + "'");
     }
     if (spec.type == 0 && value.is(Type::real) && spec.precision >= 0) spec.type = 'g';
     if (spec.type == 0 && value.is(Type::integer)) spec.type = 'd';
@@ -377,8 +381,7 @@ std::string date_field(Runtime& runtime, const std::tm& tm, char letter, bool no
 
 Value format_date(Runtime& runtime, std::string_view date, const Text& pattern) {
   const std::tm tm = date.empty() ? today() : parse_date(runtime, date);
-  const std::string& bytes = pattern.bytes();
-  runtime.check_memory(10 * pattern.memory_bytes());
+  const String& bytes = pattern.bytes();
   Text out;
   for (size_t i = 0; i < bytes.size();) {
     const size_t percent = std::min(bytes.find('%', i), bytes.size());

@@ -19,9 +19,9 @@ Bound::Bound(Runtime& runtime, const CallArgs& args, std::string_view function,
   std::copy(args.positional.begin(), args.positional.end(), values_.begin());
   for (const auto& [key, value] : args.named) {
     const auto found = std::find(parameters_.begin(), parameters_.end(), key.bytes());
-    if (found == parameters_.end()) runtime.fail(name + " has no parameter '" + key.bytes() + "'");
+    if (found == parameters_.end()) runtime.fail(name + " has no parameter '" + shown(key.bytes()) + "'");
     auto& place = values_[static_cast<size_t>(found - parameters_.begin())];
-    if (place.has_value()) runtime.fail(name + " got its parameter '" + key.bytes() + "' twice");
+    if (place.has_value()) runtime.fail(name + " got its parameter '" + shown(key.bytes()) + "' twice");
     place = value;
   }
   for (size_t i = 0; i < n_required; ++i) {
@@ -32,6 +32,14 @@ Bound::Bound(Runtime& runtime, const CallArgs& args, std::string_view function,
 void Bound::fail_type(size_t i, const char* expected) const {
   runtime_.fail("'" + std::string(function_) + "' takes " + expected + " as '" + std::string(parameters_[i]) +
                 "', found " + type_name(*values_[i]));
+}
+
+Value pair_of(Runtime& runtime, const Value& key, const Value& value) {
+  Vector<Value> pair;
+  pair.reserve(2);
+  pair.push_back(key);
+  pair.push_back(value);
+  return runtime.make_tuple(std::move(pair));
 }
 
 bool Bound::get_flag(size_t i, bool fallback) const {
@@ -70,7 +78,8 @@ Value call_range(Runtime& runtime, const Value&, const CallArgs& args) {
   if (count > static_cast<uint64_t>(runtime.limits.max_range)) {
     runtime.fail("a range has more than " + std::to_string(runtime.limits.max_range) + " numbers");
   }
-  std::vector<Value> items;
+  Vector<Value> items;
+  items.reserve(count);
   for (uint64_t i = 0; i < count; ++i) {
     items.push_back(
         Value::of(static_cast<int64_t>(static_cast<uint64_t>(start) + i * static_cast<uint64_t>(step)), from_user));
@@ -88,7 +97,7 @@ Value call_dict(Runtime& runtime, const Value&, const CallArgs& args) {
       continue;
     }
     for (const Value& item : items_of(runtime, source)) {
-      const std::vector<Value> pair = items_of(runtime, item);
+      const Vector<Value> pair = items_of(runtime, item);
       if (pair.size() != 2) runtime.fail("dict needs pairs of a key and a value");
       set_entry(runtime, *dict, pair[0], pair[1]);
     }
@@ -97,9 +106,15 @@ Value call_dict(Runtime& runtime, const Value&, const CallArgs& args) {
   return Value(dict, type);
 }
 
+/// What a template says to its user may be long, but not without end.
+std::string shown_message(const Text& text) {
+  constexpr size_t max_bytes = 1000;  // a sentence shows fewer
+  return std::string(std::string_view(text.bytes()).substr(0, max_bytes));
+}
+
 Value call_raise_exception(Runtime& runtime, const Value&, const CallArgs& args) {
   const Bound bound(runtime, args, "raise_exception", {"message"}, 1);
-  runtime.fail("the template says: " + to_text(runtime, bound.get(0)).bytes());
+  runtime.fail("the template says: " + shown_message(to_text(runtime, bound.get(0))));
 }
 
 Value call_strftime_now(Runtime& runtime, const Value& date, const CallArgs& args) {
@@ -112,6 +127,7 @@ Value call_strftime_now(Runtime& runtime, const Value& date, const CallArgs& arg
 /// joiner(separator): nothing the first time, the separator from then on.
 struct Joiner : Callable {
   explicit Joiner(const Value& s) : separator(s) {}
+  void drop() override { separator = Value(); }
   Value call(Runtime& runtime, const CallArgs&) const override {
     if (used) return separator;
     used = true;
@@ -128,7 +144,8 @@ Value call_joiner(Runtime& runtime, const Value&, const CallArgs& args) {
 
 /// cycler(a, b, …): .next() gives one after the other, .current the one to come, .reset() starts again.
 struct Cycler : Callable {
-  explicit Cycler(std::vector<Value> v) : items(std::move(v)) {}
+  explicit Cycler(Vector<Value> v) : items(std::move(v)) {}
+  void drop() override { items.clear(); }
   Value call(Runtime& runtime, const CallArgs&) const override { runtime.fail("a cycler is not a function"); }
   std::optional<Value> attribute(Runtime& runtime, std::string_view name) const override {
     if (name == "current") return items[position];
@@ -146,13 +163,12 @@ struct Cycler : Callable {
     static_cast<const Cycler&>(self.callable()).position = 0;
     return Value::none();
   }
-  std::vector<Value> items;
+  Vector<Value> items;
   mutable size_t position = 0;
 };
 
 Value call_cycler(Runtime& runtime, const Value&, const CallArgs& args) {
   if (args.positional.empty() || !args.named.empty()) runtime.fail("cycler takes at least one value");
-  runtime.charge_memory(args.positional.size() * sizeof(Value));
   return Value(runtime.make<Cycler>(args.positional));
 }
 

@@ -26,7 +26,7 @@ class JsonWriter {
 
   void write(const Value& value) {
     const Nesting nesting(runtime_);
-    runtime_.charge_work(sizeof(Value));
+    runtime_.charge({&value});
     switch (value.type) {
       case Type::none:
         out_.append("null");
@@ -55,7 +55,6 @@ class JsonWriter {
       default:
         runtime_.fail("a value of type " + type_name(value) + " cannot be written as JSON");
     }
-    runtime_.check_memory(out_.memory_bytes());
   }
   Text take() { return std::move(out_); }
 
@@ -67,9 +66,7 @@ class JsonWriter {
   }
 
   void write_string(const Text& text) {
-    const std::string& bytes = text.bytes();
-    runtime_.charge_chars(text.size());
-    runtime_.check_memory(out_.memory_bytes() + 6 * text.memory_bytes());
+    const String& bytes = text.bytes();
     out_.append("\"");
     for (size_t i = 0; i < bytes.size();) {
       const Char c = char_at(bytes, i);
@@ -79,7 +76,7 @@ class JsonWriter {
     out_.append("\"");
   }
 
-  std::string escaped(std::string piece, int32_t code) const {
+  String escaped(String piece, int32_t code) const {
     switch (code) {
       case '"':
         return "\\\"";
@@ -114,7 +111,6 @@ class JsonWriter {
 
   void new_line() {
     if (!options_.pretty) return;
-    runtime_.check_memory(out_.memory_bytes() + static_cast<size_t>(level_) * options_.indent.memory_bytes());
     out_.append("\n");
     for (int i = 0; i < level_; ++i) out_.append(options_.indent);
   }
@@ -133,7 +129,7 @@ class JsonWriter {
   }
 
   void write_dict(const Dict& dict) {
-    std::vector<std::pair<Value, Value>> entries = dict.entries;
+    Vector<std::pair<Value, Value>> entries = dict.entries;
     if (options_.sort_keys) {
       merge_sort(entries, [this](const auto& a, const auto& b) { return less(runtime_, a.first, b.first); });
     }
@@ -189,7 +185,7 @@ Value filter_tojson(Runtime& runtime, const Value& value, const CallArgs& args) 
   options.key_separator = Text(": ");
   const Value separators = bound.get(2);
   if (!separators.is(Type::none)) {
-    const std::vector<Value> pair = items_of(runtime, separators);
+    const Vector<Value> pair = items_of(runtime, separators);
     if (pair.size() != 2 || !pair[0].is(Type::string) || !pair[1].is(Type::string)) {
       runtime.fail("tojson's separators are not two strings");
     }

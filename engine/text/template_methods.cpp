@@ -14,8 +14,8 @@ Value make_string_like(Runtime& runtime, const Value& receiver, Text text) {
   return runtime.make_string(std::move(text), receiver.string().markup);
 }
 
-Value list_of_texts(Runtime& runtime, const Value& receiver, std::vector<Text> parts) {
-  std::vector<Value> items;
+Value list_of_texts(Runtime& runtime, const Value& receiver, Vector<Text> parts) {
+  Vector<Value> items;
   items.reserve(parts.size());
   for (Text& part : parts) items.push_back(make_string_like(runtime, receiver, std::move(part)));
   return runtime.make_list(std::move(items));
@@ -25,8 +25,6 @@ template <Side side>
 Value strip_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, "strip", {"chars"});
   const Text* chars = bound.get_text(0);
-  if (chars != nullptr) runtime.charge_chars(self.text().size() + chars->size());
-  runtime.charge_work(4 * self.text().size());
   return make_string_like(runtime, self, strip(self.text(), side, chars == nullptr ? nullptr : &chars->bytes()));
 }
 
@@ -36,25 +34,15 @@ Value split_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Text* separator = bound.get_text(0);
   if (separator != nullptr && separator->size() == 0) runtime.fail("split got an empty separator");
   const int64_t max_splits = bound.get_integer(1, -1);
-  const std::string* bytes = separator == nullptr ? nullptr : &separator->bytes();
-  // The pieces stand in memory before they are charged: as many as there are separators.
-  runtime.charge_work(4 * self.text().size());
-  const size_t n_pieces = bytes == nullptr ? self.text().size() / 2 : count_text(self.bytes(), *bytes);
-  const size_t limit = max_splits < 0 ? n_pieces : std::min(n_pieces, static_cast<size_t>(max_splits));
-  runtime.check_memory(limit * sizeof(StringObject) + self.text().memory_bytes());
-  if (from_right) {
-    if (bytes != nullptr) runtime.charge_work(self.text().size() * std::min<size_t>(bytes->size(), 1024));
-    return list_of_texts(runtime, self, split_from_right(self.text(), bytes, max_splits));
-  }
+  const String* bytes = separator == nullptr ? nullptr : &separator->bytes();
+  if (from_right) return list_of_texts(runtime, self, split_from_right(self.text(), bytes, max_splits));
   return list_of_texts(runtime, self, split(self.text(), bytes, max_splits));
 }
 
 Value splitlines_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, "splitlines", {"keepends"});
   const bool keep_ends = bound.get_flag(0, false);
-  runtime.charge_chars(self.text().size());
-  runtime.check_memory(self.text().size() * sizeof(Line));
-  std::vector<Value> items;
+  Vector<Value> items;
   for (const Line& line : split_lines(self.bytes())) {
     items.push_back(make_string_like(runtime, self, self.text().slice(line.begin, keep_ends ? line.next : line.end)));
   }
@@ -67,7 +55,7 @@ Value affix_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   Value subject = self;
   if (bound.has(1) || bound.has(2)) subject = get_slice(runtime, self, bound.get(1), bound.get(2), Value::none());
   const Value wanted = bound.get(0);
-  std::vector<Value> candidates = {wanted};
+  Vector<Value> candidates = {wanted};
   if (wanted.is(Type::sequence) && wanted.sequence().kind == Sequence::Kind::tuple) {
     candidates = items_of(runtime, wanted);
   }
@@ -75,9 +63,8 @@ Value affix_method(Runtime& runtime, const Value& self, const CallArgs& args) {
     if (!candidate.is(Type::string)) {
       runtime.fail("startswith and endswith take a string or a tuple of strings, found " + type_name(candidate));
     }
-    const std::string& bytes = subject.bytes();
-    const std::string& affix = candidate.bytes();
-    runtime.charge_work(affix.size());
+    const String& bytes = subject.bytes();
+    const String& affix = candidate.bytes();
     if (affix.size() > bytes.size()) continue;
     if (bytes.compare(at_start ? 0 : bytes.size() - affix.size(), affix.size(), affix) == 0) return Value::of(true);
   }
@@ -98,8 +85,6 @@ Value remove_affix_method(Runtime& runtime, const Value& self, const CallArgs& a
 template <LetterCase letter_case>
 Value case_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, "upper", {});
-  runtime.charge_chars(self.text().size());
-  runtime.check_memory(2 * self.text().memory_bytes());
   return make_string_like(runtime, self, change_case(self.text(), letter_case));
 }
 
@@ -109,12 +94,6 @@ Value replace_method(Runtime& runtime, const Value& self, const CallArgs& args) 
   const Text* new_text = bound.get_text(1);
   if (old_text == nullptr || new_text == nullptr) runtime.fail("replace takes two strings");
   const int64_t max_count = bound.get_integer(2, -1);
-  runtime.charge_work(4 * self.text().size());
-  const size_t count = count_text(self.bytes(), old_text->bytes());
-  const size_t used = max_count < 0 ? count : std::min(count, static_cast<size_t>(max_count));
-  const size_t unit = new_text->memory_bytes() + sizeof(ByteRange);
-  runtime.charge_work(64 * used);
-  runtime.check_memory(used > (SIZE_MAX >> 1) / unit ? SIZE_MAX : used * unit + self.text().memory_bytes());
   return make_string_like(runtime, self, replace(self.text(), old_text->bytes(), *new_text, max_count));
 }
 
@@ -132,11 +111,9 @@ Value find_method_of(Runtime& runtime, const Value& self, const CallArgs& args) 
     if (offset < 0) offset = std::max<int64_t>(0, offset + n_chars);
     subject = get_slice(runtime, self, Value::of(offset), bound.get(2), Value::none());
   }
-  runtime.charge_work(4 * subject.text().size());
   size_t at = std::string::npos;
   if (from_right) {
-    runtime.charge_work(subject.text().size() * std::min<size_t>(wanted->size(), 1024));
-    at = subject.bytes().rfind(wanted->bytes());
+    at = find_text_from_right(subject.bytes(), wanted->bytes());
   } else {
     at = find_text(subject.bytes(), wanted->bytes());
   }
@@ -151,7 +128,6 @@ Value count_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, "count", {"sub"}, 1);
   const Text* wanted = bound.get_text(0);
   if (wanted == nullptr) runtime.fail("count takes a string");
-  runtime.charge_work(4 * self.text().size());
   return Value::of(static_cast<int64_t>(count_text(self.bytes(), wanted->bytes())));
 }
 
@@ -164,7 +140,6 @@ Value join_method(Runtime& runtime, const Value& self, const CallArgs& args) {
     if (!first) out.append(self.text());
     first = false;
     out.append(item.text());
-    runtime.check_memory(out.memory_bytes());
   }
   return make_string_like(runtime, self, std::move(out));
 }
@@ -177,8 +152,7 @@ Value format_method(Runtime& runtime, const Value& self, const CallArgs& args) {
 template <bool (*predicate)(int32_t)>
 Value all_chars_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, "isdigit", {});
-  const std::string& bytes = self.bytes();
-  runtime.charge_chars(bytes.size());
+  const String& bytes = self.bytes();
   for (size_t i = 0; i < bytes.size();) {
     const Char c = char_at(bytes, i);
     if (!predicate(c.code)) return Value::of(false);
@@ -195,8 +169,7 @@ bool is_letter_or_digit(int32_t code) {
 template <bool (*wanted)(int32_t), bool (*other)(int32_t)>
 Value all_cased_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, "isupper", {});
-  const std::string& bytes = self.bytes();
-  runtime.charge_chars(bytes.size());
+  const String& bytes = self.bytes();
   bool found = false;
   for (size_t i = 0; i < bytes.size();) {
     const Char c = char_at(bytes, i);
@@ -212,9 +185,9 @@ enum class Part { items, keys, values };
 template <Part part>
 Value entries_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, "items", {});
-  std::vector<Value> items;
+  Vector<Value> items;
   for (const auto& [key, value] : self.dict().entries) {
-    items.push_back(part == Part::items ? runtime.make_tuple({key, value}) : part == Part::keys ? key : value);
+    items.push_back(part == Part::items ? pair_of(runtime, key, value) : part == Part::keys ? key : value);
   }
   return runtime.make_sequence(Sequence::Kind::view, std::move(items));
 }

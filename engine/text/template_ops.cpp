@@ -90,13 +90,13 @@ namespace {
 void append_repr(Runtime& runtime, Text& out, const Value& value);
 
 void append_string_repr(Text& out, const Text& text) {
-  const std::string& bytes = text.bytes();
+  const String& bytes = text.bytes();
   const bool has_single = bytes.find('\'') != std::string::npos;
   const char quote = has_single && bytes.find('"') == std::string::npos ? '"' : '\'';
   out.append(std::string_view(&quote, 1));
   for (size_t i = 0; i < bytes.size();) {
     const Char c = char_at(bytes, i);
-    std::string piece = bytes.substr(i, c.length);
+    String piece = bytes.substr(i, c.length);
     char escaped[16];
     if (c.code == quote || c.code == '\\') {
       piece.insert(piece.begin(), '\\');
@@ -142,7 +142,7 @@ void append_sequence_repr(Runtime& runtime, Text& out, const Sequence& sequence)
 
 void append_repr(Runtime& runtime, Text& out, const Value& value) {
   const Nesting nesting(runtime);
-  runtime.charge_work(sizeof(Value));
+  runtime.charge({&value});
   switch (value.type) {
     case Type::undefined:
       out.append("Undefined");
@@ -160,8 +160,6 @@ void append_repr(Runtime& runtime, Text& out, const Value& value) {
       out.append(real_text(value.real), value.from_user);
       break;
     case Type::string:
-      runtime.charge_chars(value.text().size());
-      runtime.check_memory(out.memory_bytes() + 10 * value.text().memory_bytes());
       if (value.string().markup) out.append("Markup(");
       append_string_repr(out, value.text());
       if (value.string().markup) out.append(")");
@@ -180,10 +178,9 @@ void append_repr(Runtime& runtime, Text& out, const Value& value) {
     case Type::callable:
       runtime.fail_unsupported("printing a function");
   }
-  runtime.check_memory(out.memory_bytes());
 }
 
-bool equal_items(Runtime& runtime, const std::vector<Value>& a, const std::vector<Value>& b) {
+bool equal_items(Runtime& runtime, const Vector<Value>& a, const Vector<Value>& b) {
   if (a.size() != b.size()) return false;
   for (size_t i = 0; i < a.size(); ++i) {
     if (!equal(runtime, a[i], b[i])) return false;
@@ -209,10 +206,7 @@ Text repr(Runtime& runtime, const Value& value) {
 }
 
 Text to_text(Runtime& runtime, const Value& value) {
-  if (value.is(Type::string)) {
-    runtime.check_memory(value.text().memory_bytes());
-    return value.text();
-  }
+  if (value.is(Type::string)) return value.text();
   if (value.is(Type::undefined)) return {};
   return repr(runtime, value);
 }
@@ -222,7 +216,7 @@ Value to_string(Runtime& runtime, const Value& value) {
 }
 
 bool equal(Runtime& runtime, const Value& a, const Value& b) {
-  runtime.charge_work(sizeof(Value));
+  runtime.work(sizeof(Value));
   if (a.is_number() && b.is_number()) {
     if (a.is_integral() && b.is_integral()) return a.as_integer() == b.as_integer();
     return a.as_real() == b.as_real();
@@ -233,7 +227,7 @@ bool equal(Runtime& runtime, const Value& a, const Value& b) {
   switch (a.type) {
     case Type::string:
       if (a.text().size() != b.text().size()) return false;
-      runtime.charge_work(a.text().size());
+      runtime.charge({&a, &b});
       return a.bytes() == b.bytes();
     case Type::sequence: {
       const Nesting nesting(runtime);
@@ -252,13 +246,13 @@ bool equal(Runtime& runtime, const Value& a, const Value& b) {
 
 bool less(Runtime& runtime, const Value& a, const Value& b) {
   const Nesting nesting(runtime);
-  runtime.charge_work(sizeof(Value));
+  runtime.work(sizeof(Value));
   if (a.is_number() && b.is_number()) {
     if (a.is_integral() && b.is_integral()) return a.as_integer() < b.as_integer();
     return a.as_real() < b.as_real();
   }
   if (a.is(Type::string) && b.is(Type::string)) {
-    runtime.charge_work(std::min(a.text().size(), b.text().size()));
+    runtime.charge({&a, &b});
     return a.bytes() < b.bytes();
   }
   if (a.is(Type::sequence) && b.is(Type::sequence) && a.sequence().kind == b.sequence().kind &&
@@ -274,9 +268,9 @@ bool less(Runtime& runtime, const Value& a, const Value& b) {
 }
 
 bool contains(Runtime& runtime, const Value& container, const Value& item) {
+  runtime.charge({&container, &item});
   if (container.is(Type::string)) {
     if (!item.is(Type::string)) runtime.fail("'in <string>' needs a string on its left, found " + type_name(item));
-    runtime.charge_work(4 * container.text().size());
     return find_text(container.bytes(), item.bytes()) != std::string::npos;
   }
   if (container.is(Type::dict)) return find_entry(runtime, container.dict(), item) != nullptr;
@@ -294,9 +288,11 @@ const Value* find_entry(Runtime& runtime, const Dict& dict, const Value& key) {
 }
 
 const Value* find_entry(Runtime& runtime, const Dict& dict, std::string_view key) {
-  runtime.charge_work(dict.entries.size() * sizeof(Value));
   for (const auto& [other, value] : dict.entries) {
-    if (other.is(Type::string) && other.bytes() == key) return &value;
+    runtime.work(sizeof(Value));
+    if (!other.is(Type::string) || other.text().size() != key.size()) continue;
+    runtime.work(key.size());
+    if (other.bytes() == key) return &value;
   }
   return nullptr;
 }
@@ -308,7 +304,6 @@ void set_entry(Runtime& runtime, Dict& dict, const Value& key, const Value& valu
   }
   const bool mutable_sequence = key.is(Type::sequence) && key.sequence().kind == Sequence::Kind::list;
   if (mutable_sequence || key.is(Type::dict)) runtime.fail("a " + type_name(key) + " cannot be the key of a dict");
-  runtime.charge_memory(2 * sizeof(Value));
   dict.entries.emplace_back(key, value);
 }
 
@@ -316,24 +311,23 @@ bool is_iterable(const Value& value) {
   return value.is(Type::undefined) || value.is(Type::string) || value.is(Type::sequence) || value.is(Type::dict);
 }
 
-std::vector<Value> items_of(Runtime& runtime, const Value& value) {
-  std::vector<Value> items;
+Vector<Value> items_of(Runtime& runtime, const Value& value) {
+  Vector<Value> items;
   switch (value.type) {
     case Type::undefined:
       return items;
     case Type::sequence: {
       Sequence& sequence = value.sequence();
-      runtime.charge_work(sequence.items.size() * sizeof(Value));
       if (sequence.kind != Sequence::Kind::generator) return sequence.items;
       items.swap(sequence.items);
       return items;
     }
     case Type::dict:
-      runtime.charge_work(value.dict().entries.size() * sizeof(Value));
+      items.reserve(value.dict().entries.size());
       for (const auto& entry : value.dict().entries) items.push_back(entry.first);
       return items;
     case Type::string: {
-      const std::string& bytes = value.bytes();
+      const String& bytes = value.bytes();
       for (size_t i = 0; i < bytes.size();) {
         const size_t next = i + char_at(bytes, i).length;
         items.push_back(runtime.make_string(value.text().slice(i, next)));
@@ -359,8 +353,6 @@ int64_t length_of(Runtime& runtime, const Value& value) {
 Text escape(Runtime& runtime, const Value& value) {
   const Text text = to_text(runtime, value);
   if (value.is(Type::string) && value.string().markup) return text;
-  runtime.charge_chars(text.size());
-  runtime.check_memory(6 * text.memory_bytes());
   Text out;
   for (size_t i = 0; i < text.size(); ++i) {
     const std::string_view piece = std::string_view(text.bytes()).substr(i, 1);

@@ -48,14 +48,14 @@ void set_entry(Runtime& runtime, Dict& dict, const Value& key, const Value& valu
 /// Has __iter__ (an undefined value has).
 bool is_iterable(const Value& value);
 /// What a for loop would see. Walks a generator to its end.
-std::vector<Value> items_of(Runtime& runtime, const Value& value);
+Vector<Value> items_of(Runtime& runtime, const Value& value);
 /// len(value).
 int64_t length_of(Runtime& runtime, const Value& value);
 
 /// Stable, and safe with an order that contradicts itself (a template may sort not-a-numbers).
 template <class T, class Less>
-void merge_sort(std::vector<T>& items, const Less& is_less) {
-  std::vector<T> merged;
+void merge_sort(Vector<T>& items, const Less& is_less) {
+  Vector<T> merged;
   merged.reserve(items.size());
   for (size_t width = 1; width < items.size(); width *= 2) {
     merged.clear();

@@ -20,22 +20,24 @@ class AttributePath {
     }
     if (!path.is(Type::string)) runtime.fail("an attribute is named by a string or a number, found " + type_name(path));
     if (path.bytes().find(',') != std::string::npos) runtime.fail_unsupported("more than one attribute in a filter");
-    const std::string dot = ".";
+    const String dot = ".";
     for (Text& part : split(path.text(), &dot, -1)) {
-      const std::string& bytes = part.bytes();
+      const String& bytes = part.bytes();
       const bool number =
           !bytes.empty() && bytes.size() < 10 && bytes.find_first_not_of("0123456789") == std::string::npos;
-      keys_.push_back(number ? Value::of(int64_t{std::stoi(bytes)}) : runtime.make_string(std::move(part)));
+      keys_.push_back(number ? Value::of(int64_t{std::stoi(std::string(bytes))})
+                             : runtime.make_string(std::move(part)));
     }
   }
   Value of(Value value) const {
+    runtime_.step();
     for (const Value& key : keys_) value = get_item(runtime_, value, key);
     return value;
   }
 
  private:
   Runtime& runtime_;
-  std::vector<Value> keys_;
+  Vector<Value> keys_;
 };
 
 /// What sort, unique, min and max compare: an attribute, strings in lower case unless case_sensitive.
@@ -63,11 +65,10 @@ Value filter_first(Runtime& runtime, const Value& value, const CallArgs& args) {
     auto& items = value.sequence().items;
     if (items.empty()) return runtime.make_undefined("the first item of nothing");
     const Value item = items.front();
-    runtime.charge_work(items.size() * sizeof(Value));
     items.erase(items.begin());
     return item;
   }
-  const std::vector<Value> items = items_of(runtime, value);
+  const Vector<Value> items = items_of(runtime, value);
   return items.empty() ? runtime.make_undefined("the first item of nothing") : items.front();
 }
 
@@ -75,7 +76,7 @@ Value filter_last(Runtime& runtime, const Value& value, const CallArgs& args) {
   const Bound bound(runtime, args, "last", {});
   if (value.is(Type::string)) return get_item(runtime, value, Value::of(int64_t{-1}));
   if (type_name(value) == "generator") runtime.fail("a generator has no last item; |list makes a list of it");
-  const std::vector<Value> items = items_of(runtime, value);
+  const Vector<Value> items = items_of(runtime, value);
   return items.empty() ? runtime.make_undefined("the last item of nothing") : items.back();
 }
 
@@ -90,8 +91,6 @@ Value filter_join(Runtime& runtime, const Value& value, const CallArgs& args) {
     first = false;
     const Value part = to_string(runtime, path.of(item));
     out.append(part.text());
-    runtime.check_memory(out.memory_bytes());
-    runtime.charge_work(separator.size() + part.text().size());
   }
   return runtime.make_string(std::move(out));
 }
@@ -103,19 +102,18 @@ Value filter_list(Runtime& runtime, const Value& value, const CallArgs& args) {
 
 Value filter_reverse(Runtime& runtime, const Value& value, const CallArgs& args) {
   const Bound bound(runtime, args, "reverse", {});
-  if (value.is(Type::string)) runtime.charge_chars(value.text().size());
   if (value.is(Type::string)) return runtime.make_string(reverse_chars(value.text()), value.string().markup);
-  std::vector<Value> items = items_of(runtime, value);
+  Vector<Value> items = items_of(runtime, value);
   std::reverse(items.begin(), items.end());
   return runtime.make_sequence(Sequence::Kind::generator, std::move(items));
 }
 
 Value filter_items(Runtime& runtime, const Value& value, const CallArgs& args) {
   const Bound bound(runtime, args, "items", {});
-  std::vector<Value> items;
+  Vector<Value> items;
   if (!value.is(Type::undefined)) {
     if (!value.is(Type::dict)) runtime.fail("items takes a dict, found " + type_name(value));
-    for (const auto& [key, entry] : value.dict().entries) items.push_back(runtime.make_tuple({key, entry}));
+    for (const auto& [key, entry] : value.dict().entries) items.push_back(pair_of(runtime, key, entry));
   }
   return runtime.make_sequence(Sequence::Kind::generator, std::move(items));
 }
@@ -125,15 +123,14 @@ struct Keyed {
   Value item;
 };
 
-void sort_keyed(Runtime& runtime, std::vector<Keyed>& items, bool reverse) {
-  runtime.charge_work(items.size() * sizeof(Keyed));
+void sort_keyed(Runtime& runtime, Vector<Keyed>& items, bool reverse) {
   merge_sort(items, [&](const Keyed& a, const Keyed& b) {
     return reverse ? less(runtime, b.key, a.key) : less(runtime, a.key, b.key);
   });
 }
 
-Value list_of(Runtime& runtime, const std::vector<Keyed>& keyed) {
-  std::vector<Value> items;
+Value list_of(Runtime& runtime, const Vector<Keyed>& keyed) {
+  Vector<Value> items;
   for (const Keyed& k : keyed) items.push_back(k.item);
   return runtime.make_list(std::move(items));
 }
@@ -144,13 +141,13 @@ Value filter_dictsort(Runtime& runtime, const Value& value, const CallArgs& args
   const Text* by = bound.get_text(1);
   const bool by_value = by != nullptr && by->bytes() == "value";
   if (by != nullptr && !by_value && by->bytes() != "key") {
-    runtime.fail("dictsort sorts by 'key' or by 'value', found '" + by->bytes() + "'");
+    runtime.fail("dictsort sorts by 'key' or by 'value', found '" + shown(by->bytes()) + "'");
   }
   const AttributePath whole(runtime, Value::none());
-  std::vector<Keyed> keyed;
+  Vector<Keyed> keyed;
   for (const auto& [key, entry] : value.dict().entries) {
     keyed.push_back(
-        {sort_key(runtime, whole, by_value ? entry : key, bound.get_flag(0, false)), runtime.make_tuple({key, entry})});
+        {sort_key(runtime, whole, by_value ? entry : key, bound.get_flag(0, false)), pair_of(runtime, key, entry)});
   }
   sort_keyed(runtime, keyed, bound.get_flag(2, false));
   return list_of(runtime, keyed);
@@ -159,7 +156,7 @@ Value filter_dictsort(Runtime& runtime, const Value& value, const CallArgs& args
 Value filter_sort(Runtime& runtime, const Value& value, const CallArgs& args) {
   const Bound bound(runtime, args, "sort", {"reverse", "case_sensitive", "attribute"});
   const AttributePath path(runtime, bound.get(2));
-  std::vector<Keyed> keyed;
+  Vector<Keyed> keyed;
   for (const Value& item : items_of(runtime, value)) {
     keyed.push_back({sort_key(runtime, path, item, bound.get_flag(1, false)), item});
   }
@@ -170,8 +167,8 @@ Value filter_sort(Runtime& runtime, const Value& value, const CallArgs& args) {
 Value filter_unique(Runtime& runtime, const Value& value, const CallArgs& args) {
   const Bound bound(runtime, args, "unique", {"case_sensitive", "attribute"});
   const AttributePath path(runtime, bound.get(1));
-  std::vector<Value> seen;
-  std::vector<Value> items;
+  Vector<Value> seen;
+  Vector<Value> items;
   for (const Value& item : items_of(runtime, value)) {
     const Value key = sort_key(runtime, path, item, bound.get_flag(0, false));
     if (std::any_of(seen.begin(), seen.end(), [&](const Value& other) { return equal(runtime, other, key); })) continue;
@@ -199,6 +196,7 @@ Value filter_sum(Runtime& runtime, const Value& value, const CallArgs& args) {
   Value total = bound.has(1) ? bound.get(1) : Value::of(int64_t{0});
   if (total.is(Type::string)) runtime.fail("sum does not take strings; |join does");
   for (const Value& item : items_of(runtime, value)) {
+    runtime.step();
     total = arithmetic(runtime, Arithmetic::add, total, path.of(item));
   }
   return total;
@@ -224,12 +222,12 @@ CallArgs rest_of(const CallArgs& args, size_t n) {
 }
 
 /// map, select and reject take None and 0 for an empty list.
-std::vector<Value> items_or_nothing(Runtime& runtime, const Value& value) {
-  return truthy(value) ? items_of(runtime, value) : std::vector<Value>();
+Vector<Value> items_or_nothing(Runtime& runtime, const Value& value) {
+  return truthy(value) ? items_of(runtime, value) : Vector<Value>();
 }
 
 Value filter_map(Runtime& runtime, const Value& value, const CallArgs& args) {
-  std::vector<Value> items;
+  Vector<Value> items;
   if (args.positional.empty()) {
     const Bound bound(runtime, args, "map", {"attribute", "default"});
     if (!bound.has(0)) runtime.fail("map needs the name of a filter or attribute=…");
@@ -258,7 +256,7 @@ Value filter_select(Runtime& runtime, const Value& value, const CallArgs& args) 
   const bool tested = args.positional.size() > n_fixed;
   if (tested && !args.positional[n_fixed].is(Type::string)) runtime.fail("select and reject need the name of a test");
   const CallArgs rest = tested ? rest_of(args, n_fixed + 1) : CallArgs();
-  std::vector<Value> items;
+  Vector<Value> items;
   for (const Value& item : items_or_nothing(runtime, value)) {
     const Value subject = path.of(item);
     const bool yes = tested ? apply_test(runtime, args.positional[n_fixed].bytes(), subject, rest) : truthy(subject);

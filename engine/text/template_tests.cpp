@@ -119,6 +119,7 @@ bool apply_test(Runtime& runtime, std::string_view name, const Value& value, con
   if (!args.named.empty() || args.positional.size() != static_cast<size_t>(test->n_arguments)) {
     runtime.fail("the test '" + std::string(name) + "' takes " + std::to_string(test->n_arguments) + " arguments");
   }
+  runtime.charge_call(value, args);
   return test->predicate(runtime, value, args.positional.empty() ? Value() : args.positional[0]);
 }
 

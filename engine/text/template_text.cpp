@@ -4,10 +4,19 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <array>
 #include <cassert>
+#include <functional>
 #include <set>
 
 namespace headroom::jinja {
+
+namespace {
+
+constexpr size_t work_per_char = 16;
+constexpr size_t bytes_per_charge = size_t{64} << 10;  // of a fast loop
+
+}  // namespace
 
 void Text::mark(size_t begin, size_t end) {
   if (begin == end) return;
@@ -51,6 +60,7 @@ bool Text::has_user(size_t begin, size_t end) const {
 }
 
 Char char_at(std::string_view bytes, size_t position) {
+  charge_work(work_per_char);
   const auto first = static_cast<unsigned char>(bytes[position]);
   if (first < 0x80) return {first, 1};
   utf8proc_int32_t code = -1;
@@ -60,11 +70,14 @@ Char char_at(std::string_view bytes, size_t position) {
   return {code, static_cast<uint32_t>(length)};
 }
 
-void append_utf8(std::string& bytes, int32_t code) {
+template <class AnyString>
+void append_utf8(AnyString& bytes, int32_t code) {
   utf8proc_uint8_t buffer[4];
   const auto length = utf8proc_encode_char(code, buffer);
   bytes.append(reinterpret_cast<const char*>(buffer), static_cast<size_t>(length));
 }
+template void append_utf8(std::string& bytes, int32_t code);
+template void append_utf8(String& bytes, int32_t code);
 
 bool is_ascii(std::string_view bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
@@ -72,7 +85,15 @@ bool is_ascii(std::string_view bytes) {
 
 size_t count_chars(std::string_view bytes) {
   size_t count = 0;
-  for (size_t i = 0; i < bytes.size(); i += char_at(bytes, i).length) ++count;
+  for (size_t i = 0; i < bytes.size();) {
+    const std::string_view chunk = bytes.substr(i, 256);
+    if (is_ascii(chunk)) {
+      count += chunk.size();
+      i += chunk.size();
+      continue;
+    }
+    for (const size_t end = i + chunk.size(); i < end; i += char_at(bytes, i).length) ++count;
+  }
   return count;
 }
 
@@ -106,28 +127,60 @@ bool is_printable(int32_t code) {
   return !other && !separator && category != UTF8PROC_CATEGORY_CN;
 }
 
-size_t find_text(std::string_view bytes, std::string_view needle, size_t from) {
-  if (from > bytes.size()) return std::string_view::npos;
-  if (needle.size() <= 8) return bytes.find(needle, from);
-  // Knuth, Morris, Pratt: border[i] is the longest proper border of the needle's first i bytes.
-  std::vector<size_t> border(needle.size() + 1, 0);
-  for (size_t i = 1, k = 0; i < needle.size(); ++i) {
-    while (k > 0 && needle[i] != needle[k]) k = border[k];
-    if (needle[i] == needle[k]) ++k;
-    border[i + 1] = k;
+namespace {
+
+/// Knuth, Morris, Pratt, over the n bytes that at(0), at(1), … give: where the needle's first occurrence begins.
+template <class At, class NeedleAt>
+size_t find_in(const At& at, size_t n, const NeedleAt& needle_at, size_t n_needle) {
+  // border[i] is the longest proper border of the needle's first i bytes.
+  std::array<uint32_t, 17> few{};
+  Vector<uint32_t> many(n_needle < few.size() ? 0 : n_needle + 1, 0);
+  uint32_t* const border = many.empty() ? few.data() : many.data();
+  size_t until_charge = bytes_per_charge;
+  const auto charge_now_and_then = [&until_charge] {
+    if (--until_charge > 0) return;
+    charge_work(4 * bytes_per_charge);
+    until_charge = bytes_per_charge;
+  };
+  for (size_t i = 1, k = 0; i < n_needle; ++i) {
+    charge_now_and_then();
+    while (k > 0 && needle_at(i) != needle_at(k)) k = border[k];
+    if (needle_at(i) == needle_at(k)) ++k;
+    border[i + 1] = static_cast<uint32_t>(k);
   }
-  for (size_t i = from, k = 0; i < bytes.size(); ++i) {
-    while (k > 0 && bytes[i] != needle[k]) k = border[k];
-    if (bytes[i] == needle[k]) ++k;
-    if (k == needle.size()) return i + 1 - k;
+  for (size_t i = 0, k = 0; i < n; ++i) {
+    charge_now_and_then();
+    while (k > 0 && at(i) != needle_at(k)) k = border[k];
+    if (at(i) == needle_at(k)) ++k;
+    if (k == n_needle) return i + 1 - k;
   }
   return std::string_view::npos;
+}
+
+}  // namespace
+
+size_t find_text(std::string_view bytes, std::string_view needle, size_t from) {
+  if (from > bytes.size() || needle.size() > bytes.size() - from) return std::string_view::npos;
+  if (needle.size() <= 1) return bytes.find(needle, from);
+  const size_t at = find_in([&](size_t i) { return bytes[from + i]; }, bytes.size() - from,
+                            [&](size_t i) { return needle[i]; }, needle.size());
+  return at == std::string_view::npos ? at : from + at;
+}
+
+size_t find_text_from_right(std::string_view bytes, std::string_view needle, size_t end) {
+  end = std::min(end, bytes.size());
+  if (needle.size() > end) return std::string_view::npos;
+  if (needle.size() <= 1) return bytes.rfind(needle, end - needle.size());
+  const size_t at = find_in([&](size_t i) { return bytes[end - 1 - i]; }, end,
+                            [&](size_t i) { return needle[needle.size() - 1 - i]; }, needle.size());
+  return at == std::string_view::npos ? at : end - at - needle.size();
 }
 
 size_t count_text(std::string_view bytes, std::string_view needle) {
   if (needle.empty()) return count_chars(bytes) + 1;
   size_t count = 0;
   for (size_t at = find_text(bytes, needle); at != std::string_view::npos; at = find_text(bytes, needle, at)) {
+    charge_work(work_per_char);
     ++count;
     at += needle.size();
   }
@@ -147,7 +200,7 @@ size_t char_before(std::string_view bytes, size_t end) {
 /// The characters that strip takes away: white space, or those of a string.
 class CharSet {
  public:
-  explicit CharSet(const std::string* chars) : white_space_(chars == nullptr) {
+  explicit CharSet(const String* chars) : white_space_(chars == nullptr) {
     if (chars == nullptr) return;
     for (size_t i = 0; i < chars->size();) {
       const Char c = char_at(*chars, i);
@@ -165,7 +218,7 @@ class CharSet {
     return c.code >= 0 ? c.code : -1 - static_cast<unsigned char>(bytes[position]);
   }
   bool white_space_;
-  std::set<int32_t> codes_;
+  std::set<int32_t, std::less<>, CountedAllocator<int32_t>> codes_;
 };
 
 size_t skip_space(std::string_view bytes, size_t position, bool space) {
@@ -192,9 +245,9 @@ bool is_line_end(int32_t code) {
 
 }  // namespace
 
-Text strip(const Text& text, Side side, const std::string* chars) {
+Text strip(const Text& text, Side side, const String* chars) {
   const CharSet set(chars);
-  const std::string& bytes = text.bytes();
+  const String& bytes = text.bytes();
   size_t begin = 0;
   size_t end = bytes.size();
   if (side != Side::right) {
@@ -210,9 +263,9 @@ Text strip(const Text& text, Side side, const std::string* chars) {
   return text.slice(begin, std::max(begin, end));
 }
 
-std::vector<Text> split(const Text& text, const std::string* separator, int64_t max_splits) {
-  const std::string& bytes = text.bytes();
-  std::vector<Text> parts;
+Vector<Text> split(const Text& text, const String* separator, int64_t max_splits) {
+  const String& bytes = text.bytes();
+  Vector<Text> parts;
   const auto may_split = [&] { return max_splits < 0 || static_cast<int64_t>(parts.size()) < max_splits; };
   if (separator == nullptr) {
     size_t begin = skip_space(bytes, 0, true);
@@ -238,9 +291,9 @@ std::vector<Text> split(const Text& text, const std::string* separator, int64_t 
   return parts;
 }
 
-std::vector<Text> split_from_right(const Text& text, const std::string* separator, int64_t max_splits) {
-  const std::string& bytes = text.bytes();
-  std::vector<Text> parts;
+Vector<Text> split_from_right(const Text& text, const String* separator, int64_t max_splits) {
+  const String& bytes = text.bytes();
+  Vector<Text> parts;
   const auto may_split = [&] { return max_splits < 0 || static_cast<int64_t>(parts.size()) < max_splits; };
   if (separator == nullptr) {
     size_t end = skip_space_left(bytes, bytes.size(), true);
@@ -257,7 +310,7 @@ std::vector<Text> split_from_right(const Text& text, const std::string* separato
     // Occurrences that overlap are taken from the right, as Python does.
     size_t end = bytes.size();
     while (may_split() && end >= separator->size()) {
-      const size_t at = bytes.rfind(*separator, end - separator->size());
+      const size_t at = find_text_from_right(bytes, *separator, end);
       if (at == std::string::npos) break;
       parts.push_back(text.slice(at + separator->size(), end));
       end = at;
@@ -268,8 +321,8 @@ std::vector<Text> split_from_right(const Text& text, const std::string* separato
   return parts;
 }
 
-std::vector<Line> split_lines(std::string_view bytes) {
-  std::vector<Line> lines;
+Vector<Line> split_lines(std::string_view bytes) {
+  Vector<Line> lines;
   size_t begin = 0;
   for (size_t i = 0; i < bytes.size();) {
     const Char c = char_at(bytes, i);
@@ -285,8 +338,8 @@ std::vector<Line> split_lines(std::string_view bytes) {
   return lines;
 }
 
-Text replace(const Text& text, const std::string& old_bytes, const Text& new_text, int64_t max_count) {
-  const std::string& bytes = text.bytes();
+Text replace(const Text& text, const String& old_bytes, const Text& new_text, int64_t max_count) {
+  const String& bytes = text.bytes();
   Text result;
   size_t begin = 0;
   int64_t count = 0;
@@ -335,7 +388,7 @@ bool ends_word(LetterCase letter_case, int32_t code) {
 }  // namespace
 
 Text change_case(const Text& text, LetterCase letter_case) {
-  const std::string& bytes = text.bytes();
+  const String& bytes = text.bytes();
   Text result;
   std::string mapped;
   bool at_start = true;  // of a word; for capitalize, of the text

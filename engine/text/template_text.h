@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/text/template_budget.h"
+
 namespace headroom::jinja {
 
 /// Bytes [begin, end).
@@ -23,13 +25,14 @@ class Text {
   Text() = default;
   explicit Text(std::string_view bytes, bool from_user = false) { append(bytes, from_user); }
 
-  const std::string& bytes() const { return bytes_; }
+  const String& bytes() const { return bytes_; }
   size_t size() const { return bytes_.size(); }
-  const std::vector<ByteRange>& user_ranges() const { return user_ranges_; }
+  const Vector<ByteRange>& user_ranges() const { return user_ranges_; }
   bool has_user() const { return !user_ranges_.empty(); }
   /// Memory behind this text.
   size_t memory_bytes() const { return bytes_.size() + user_ranges_.size() * sizeof(ByteRange); }
 
+  void reserve(size_t bytes) { bytes_.reserve(bytes); }
   void append(std::string_view bytes, bool from_user = false);
   void append(const Text& other) { append(other, 0, other.size()); }
   /// The bytes [begin, end) of another text with their marks.
@@ -41,8 +44,8 @@ class Text {
  private:
   void mark(size_t begin, size_t end);
 
-  std::string bytes_;
-  std::vector<ByteRange> user_ranges_;
+  String bytes_;
+  Vector<ByteRange> user_ranges_;
 };
 
 /// One character at a byte position: its code point (-1: not valid UTF-8) and its length in bytes, at least 1.
@@ -50,8 +53,10 @@ struct Char {
   int32_t code = -1;
   uint32_t length = 1;
 };
+/// Charges the rendering for a character: whoever walks through a text by this is heard by Stop and ends at the limits.
 Char char_at(std::string_view bytes, size_t position);
-void append_utf8(std::string& bytes, int32_t code);
+template <class AnyString>
+void append_utf8(AnyString& bytes, int32_t code);
 size_t count_chars(std::string_view bytes);
 bool is_ascii(std::string_view bytes);
 /// str.isspace, str.isalpha, … of one character.
@@ -64,26 +69,28 @@ bool is_lower(int32_t code);
 bool is_printable(int32_t code);
 
 /// Byte position of the first occurrence at or after `from`, npos if there is none. Linear in time (a template may
-/// choose both strings).
+/// choose both strings), and asks for Stop.
 size_t find_text(std::string_view bytes, std::string_view needle, size_t from = 0);
+/// The last occurrence that ends at or before `end`.
+size_t find_text_from_right(std::string_view bytes, std::string_view needle, size_t end = std::string_view::npos);
 
 enum class Side { left, right, both };
 /// str.strip and its two halves. chars == nullptr: white space.
-Text strip(const Text& text, Side side, const std::string* chars);
+Text strip(const Text& text, Side side, const String* chars);
 /// str.split(separator, max_splits); separator == nullptr: runs of white space. max_splits < 0: no limit. The
 /// separator must not be empty.
-std::vector<Text> split(const Text& text, const std::string* separator, int64_t max_splits);
+Vector<Text> split(const Text& text, const String* separator, int64_t max_splits);
 /// str.rsplit with a separator or white space.
-std::vector<Text> split_from_right(const Text& text, const std::string* separator, int64_t max_splits);
+Vector<Text> split_from_right(const Text& text, const String* separator, int64_t max_splits);
 /// str.splitlines: the byte range of each line without its end, and where its end ends.
 struct Line {
   size_t begin = 0;
   size_t end = 0;
   size_t next = 0;
 };
-std::vector<Line> split_lines(std::string_view bytes);
+Vector<Line> split_lines(std::string_view bytes);
 /// str.replace; max_count < 0: all.
-Text replace(const Text& text, const std::string& old_bytes, const Text& new_text, int64_t max_count);
+Text replace(const Text& text, const String& old_bytes, const Text& new_text, int64_t max_count);
 size_t count_text(std::string_view bytes, std::string_view needle);
 
 enum class LetterCase { upper, lower, title, capitalize, filter_title };

@@ -30,7 +30,6 @@ Value filter_capitalize(Runtime& runtime, const Value& value, const CallArgs& ar
 
 Value filter_title(Runtime& runtime, const Value& value, const CallArgs& args) {
   const Bound bound(runtime, args, "title", {});
-  if (value.is(Type::string)) runtime.charge_chars(value.text().size());
   return runtime.make_string(change_case(to_text(runtime, value), LetterCase::filter_title));
 }
 
@@ -78,9 +77,7 @@ Value filter_indent(Runtime& runtime, const Value& value, const CallArgs& args) 
   }
   Text out;
   if (first) out.append(indent);
-  runtime.charge_chars(text.size());
-  runtime.check_memory(text.size() * sizeof(Line));
-  std::vector<Line> lines = split_lines(text.bytes());
+  Vector<Line> lines = split_lines(text.bytes());
   // Python adds a line end before it splits: a text that ends with one, or is empty, has one line more.
   if (lines.empty() || lines.back().end != lines.back().next) lines.push_back({text.size(), text.size(), text.size()});
   for (size_t i = 0; i < lines.size(); ++i) {
@@ -90,7 +87,6 @@ Value filter_indent(Runtime& runtime, const Value& value, const CallArgs& args) 
       if (blank || line.begin != line.end) out.append(indent);
     }
     out.append(text, line.begin, line.end);
-    runtime.check_memory(out.memory_bytes());
   }
   return runtime.make_string(std::move(out), value.string().markup);
 }
@@ -100,9 +96,9 @@ bool is_hex(char c) {
 }
 
 /// A number's text without white space around it, a plus sign, and underscores between digits.
-std::string trimmed(const Value& value) {
-  const std::string bytes = strip(value.text(), Side::both, nullptr).bytes();
-  std::string digits;
+String trimmed(const Value& value) {
+  const String bytes = strip(value.text(), Side::both, nullptr).bytes();
+  String digits;
   for (size_t i = 0; i < bytes.size(); ++i) {
     const bool inside = i > 0 && i + 1 < bytes.size();
     if (i == 0 && bytes[i] == '+') continue;
@@ -113,7 +109,7 @@ std::string trimmed(const Value& value) {
 }
 
 std::optional<double> parse_real(const Value& value) {
-  const std::string digits = trimmed(value);
+  const String digits = trimmed(value);
   double number = 0;
   const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), number);
   const bool whole = result.ptr == digits.data() + digits.size() && digits.find('(') == std::string::npos;
@@ -126,7 +122,7 @@ std::optional<double> parse_real(const Value& value) {
 }
 
 std::optional<int64_t> parse_integer(Runtime& runtime, const Value& value, int base) {
-  std::string digits = trimmed(value);
+  String digits = trimmed(value);
   const size_t sign = !digits.empty() && digits[0] == '-' ? 1 : 0;
   const auto has_prefix = [&](char letter) {
     return digits.size() > sign + 2 && digits[sign] == '0' && (digits[sign + 1] | 0x20) == letter;
@@ -157,7 +153,6 @@ Value filter_int(Runtime& runtime, const Value& value, const CallArgs& args) {
   if (value.is(Type::real)) {
     number = value.real;
   } else if (value.is(Type::string)) {
-    runtime.charge_chars(value.text().size());
     if (const auto integer = parse_integer(runtime, value, static_cast<int>(base))) {
       return Value::of(*integer, from_user(value));
     }
@@ -178,7 +173,6 @@ Value filter_float(Runtime& runtime, const Value& value, const CallArgs& args) {
   if (value.is(Type::undefined)) return arithmetic(runtime, Arithmetic::add, value, fallback);  // fails by name
   if (value.is_number()) return Value::of(value.as_real(), value.from_user);
   if (!value.is(Type::string)) return fallback;
-  runtime.charge_chars(value.text().size());
   const auto number = parse_real(value);
   return number ? Value::of(*number, from_user(value)) : fallback;
 }
@@ -207,7 +201,7 @@ Value filter_round(Runtime& runtime, const Value& value, const CallArgs& args) {
     return Value::of(rounded, value.from_user);
   }
   if (method->bytes() != "ceil" && method->bytes() != "floor") {
-    runtime.fail("round's method is common, ceil or floor, found '" + method->bytes() + "'");
+    runtime.fail("round's method is common, ceil or floor, found '" + shown(method->bytes()) + "'");
   }
   const double scale = std::pow(10.0, static_cast<double>(precision));
   const double scaled = value.as_real() * scale;
@@ -252,6 +246,7 @@ Value apply_filter(Runtime& runtime, std::string_view name, const Value& value, 
   const Nesting nesting(runtime);  // map can apply map
   const FilterEntry* filter = find_filter(name);
   if (filter == nullptr) runtime.fail_unsupported("the filter '" + std::string(name.substr(0, 100)) + "'");
+  runtime.charge_call(value, args);
   return filter->function(runtime, value, args);
 }
 

@@ -9,13 +9,25 @@ namespace headroom::jinja {
 
 namespace {
 
-// Time is bounded by steps and by bytes looked at; this is under a second of scanning.
-constexpr size_t max_work_bytes = size_t{512} << 20;
-constexpr size_t work_per_char = 16;
-// A few milliseconds.
-constexpr int64_t steps_per_question = 1 << 12;
-constexpr size_t work_per_question = size_t{1} << 20;
+constexpr size_t work_per_operand_byte = 2;
 constexpr int frames_per_level = 16;
+
+size_t bytes_of(const Value& value) {
+  if (value.is(Type::string)) return value.text().memory_bytes();
+  if (value.is(Type::sequence)) return value.sequence().items.size() * sizeof(Value);
+  if (value.is(Type::dict) || value.is(Type::name_space)) return value.dict().entries.size() * 2 * sizeof(Value);
+  return sizeof(Value);
+}
+
+/// A call looks into the lists that it is given, too.
+size_t deep_bytes_of(const Value& value) {
+  size_t bytes = bytes_of(value);
+  if (!value.is(Type::sequence)) return bytes;
+  for (const Value& item : value.sequence().items) {
+    if (item.is(Type::string)) bytes += item.text().size();
+  }
+  return bytes;
+}
 
 }  // namespace
 
@@ -28,6 +40,7 @@ Value Value::none() {
 Value Value::of(bool b) {
   Value value;
   value.type = Type::boolean;
+  value.integer = 0;
   value.boolean = b;
   return value;
 }
@@ -48,10 +61,14 @@ Value Value::of(double d, bool from_user) {
   return value;
 }
 
-Value::Value(const StringObject* string) : type(Type::string), object(string) {}
-Value::Value(const Sequence* sequence) : type(Type::sequence), object(sequence) {}
-Value::Value(const Dict* dict, Type t) : type(t), object(dict) {}
-Value::Value(const Callable* callable) : type(Type::callable), object(callable) {}
+Value::Value(const StringObject* string) : Value(Type::string, string) {}
+Value::Value(const Sequence* sequence) : Value(Type::sequence, sequence) {}
+Value::Value(const Dict* dict, Type t) : Value(t, static_cast<const Object*>(dict)) {}
+Value::Value(const Callable* callable) : Value(Type::callable, callable) {}
+
+Value Value::undefined(const StringObject* name) {
+  return Value(Type::undefined, name);
+}
 
 const StringObject& Value::string() const {
   assert(is(Type::string));
@@ -62,7 +79,7 @@ const Text& Value::text() const {
   return string().text;
 }
 
-const std::string& Value::bytes() const {
+const String& Value::bytes() const {
   return string().text.bytes();
 }
 
@@ -97,60 +114,69 @@ void Runtime::fail_unsupported(const std::string& what) const {
   fail_unsupported_at_line(line, what);
 }
 
-void Runtime::ask_to_stop() const {
-  if (stop_ && stop_()) throw Cancelled{};
+void Runtime::own(Object& object) {
+  object.owner_ = this;
+  object.next_ = first_;
+  if (first_ != nullptr) first_->previous_ = &object;
+  first_ = &object;
 }
 
-void Runtime::step(int64_t n) {
-  if ((steps_ ^ (steps_ + n)) >= steps_per_question) ask_to_stop();
-  steps_ += n;
-  if (steps_ > limits.max_steps) {
-    fail("the template was stopped after " + std::to_string(limits.max_steps) + " steps");
+/// Gives an object back that nothing points to any more. What only it pointed to follows, one after the other: a chain
+/// may be far longer than the stack is deep.
+void Runtime::bury(Object& object) noexcept {
+  (object.previous_ != nullptr ? object.previous_->next_ : first_) = object.next_;
+  if (object.next_ != nullptr) object.next_->previous_ = object.previous_;
+  object.next_ = dead_;
+  dead_ = &object;
+  if (is_burying_) return;
+  is_burying_ = true;
+  while (dead_ != nullptr) {
+    Object* next = dead_;
+    dead_ = next->next_;
+    delete next;
   }
+  is_burying_ = false;
 }
 
-void Runtime::check_memory(size_t bytes) const {
-  if (bytes > limits.max_memory_bytes - memory_bytes_) {
-    fail("the template was stopped when its values took more than " + std::to_string(limits.max_memory_bytes >> 20) +
-         " MiB");
-  }
+/// What is left points to itself in circles: every object stays until all have let go.
+Runtime::~Runtime() {
+  for (Object* object = first_; object != nullptr; object = object->next_) object->hold();
+  for (Object* object = first_; object != nullptr; object = object->next_) object->drop();
+  while (first_ != nullptr) first_->let_go();
 }
 
-void Runtime::charge_memory(size_t bytes) {
-  check_memory(bytes);
-  memory_bytes_ += bytes;
+void Runtime::charge(std::initializer_list<const Value*> operands) {
+  size_t bytes = 0;
+  for (const Value* operand : operands) bytes += bytes_of(*operand);
+  work(work_per_operand_byte * bytes);
 }
 
-void Runtime::charge_work(size_t bytes) {
-  if (bytes > max_work_bytes - work_bytes_) {
-    fail("the template was stopped after it had looked through " + std::to_string(max_work_bytes >> 20) +
-         " MiB of text and lists");
-  }
-  work_bytes_ += bytes;
-  if (work_bytes_ - work_bytes_asked_ >= work_per_question) {
-    work_bytes_asked_ = work_bytes_;
-    ask_to_stop();
-  }
-}
-
-void Runtime::charge_chars(size_t bytes) {
-  charge_work(bytes > max_work_bytes ? bytes : work_per_char * bytes);
+void Runtime::charge_call(const Value& receiver, const CallArgs& args) {
+  size_t bytes = deep_bytes_of(receiver);
+  for (const Value& value : args.positional) bytes += deep_bytes_of(value);
+  for (const auto& [key, value] : args.named) bytes += deep_bytes_of(key) + deep_bytes_of(value);
+  work(work_per_operand_byte * bytes);
 }
 
 Value Runtime::make_string(Text text, bool markup) {
-  charge_memory(text.memory_bytes());
+  work(text.size());
   return Value(make<StringObject>(std::move(text), markup));
 }
 
-Value Runtime::make_sequence(Sequence::Kind kind, std::vector<Value> items) {
-  charge_memory(items.size() * sizeof(Value));
+Value Runtime::make_sequence(Sequence::Kind kind, Vector<Value> items) {
   return Value(make<Sequence>(kind, std::move(items)));
 }
 
 Value Runtime::make_undefined(std::string_view name) {
-  Value value;
-  value.object = make<StringObject>(Text(name));
-  return value;
+  return Value::undefined(make<StringObject>(Text(shown(name))));
+}
+
+std::string shown(std::string_view text) {
+  constexpr size_t max_bytes = 200;
+  if (text.size() <= max_bytes) return std::string(text);
+  size_t end = max_bytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return std::string(text.substr(0, end)) + "…";
 }
 
 Nesting::Nesting(Runtime& runtime) : runtime_(runtime) {

@@ -3,23 +3,70 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "engine/text/chat_template.h"
+#include "engine/text/template_budget.h"
 #include "engine/text/template_text.h"
 
 namespace headroom::jinja {
 
 class Runtime;
 
-/// What a value may point to. Objects live until the rendering ends, so cycles and deep structures need no care.
-struct Object {
+/// What a value may point to: lives as long as something points to it. What points to itself in a circle lives until
+/// the rendering ends. A constant of the template has no owner; it outlives every rendering and is never counted, so
+/// that renderings on several threads may share it.
+class Object {
+ public:
+  Object() = default;
   virtual ~Object() = default;
+  Object(const Object&) = delete;
+  Object& operator=(const Object&) = delete;
+  /// Lets go of everything that it points to.
+  virtual void drop() {}
+
+  void hold() const noexcept {
+    if (owner_ != nullptr) ++n_holders_;
+  }
+  inline void let_go() const noexcept;
+
+  static void* operator new(size_t bytes) { return take_counted(bytes); }
+  static void operator delete(void* memory, size_t bytes) noexcept { give_counted(memory, bytes); }
+
+ private:
+  friend class Runtime;
+  Runtime* owner_ = nullptr;
+  mutable size_t n_holders_ = 0;
+  Object* previous_ = nullptr;
+  Object* next_ = nullptr;
+};
+
+/// Holds an object that is not a Value.
+template <class T>
+class Ref {
+ public:
+  Ref(T* object = nullptr) : object_(object) {
+    if (object_ != nullptr) object_->hold();
+  }
+  Ref(const Ref& other) : Ref(other.object_) {}
+  Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+  Ref& operator=(Ref other) noexcept {
+    std::swap(object_, other.object_);
+    return *this;
+  }
+  ~Ref() {
+    if (object_ != nullptr) object_->let_go();
+  }
+  T* get() const { return object_; }
+  T* operator->() const { return object_; }
+  T& operator*() const { return *object_; }
+
+ private:
+  T* object_;
 };
 
 enum class Type : uint8_t { undefined, none, boolean, integer, real, string, sequence, dict, name_space, callable };
@@ -33,7 +80,7 @@ struct Callable;
 struct Value {
   Type type = Type::undefined;
   bool from_user = false;  // a number that was read from a user's characters; strings carry their own marks
-  union {
+  union {                  // all eight bytes are written when a value is made, and copied as `object`
     bool boolean;
     int64_t integer;
     double real;
@@ -41,6 +88,23 @@ struct Value {
   };
 
   Value() = default;
+  Value(const Value& other) noexcept : type(other.type), from_user(other.from_user), object(other.object) {
+    if (const Object* held = held_object()) held->hold();
+  }
+  Value(Value&& other) noexcept : type(other.type), from_user(other.from_user), object(other.object) {
+    other.type = Type::undefined;
+    other.object = nullptr;
+  }
+  Value& operator=(Value other) noexcept {
+    std::swap(type, other.type);
+    std::swap(from_user, other.from_user);
+    std::swap(object, other.object);
+    return *this;
+  }
+  ~Value() {
+    if (const Object* held = held_object()) held->let_go();
+  }
+  static Value undefined(const StringObject* name);
   static Value none();
   static Value of(bool value);
   static Value of(int64_t value, bool from_user = false);
@@ -57,10 +121,16 @@ struct Value {
   double as_real() const { return is(Type::real) ? real : static_cast<double>(as_integer()); }
   const StringObject& string() const;
   const Text& text() const;
-  const std::string& bytes() const;
+  const String& bytes() const;
   Sequence& sequence() const;
   Dict& dict() const;
   const Callable& callable() const;
+
+ private:
+  Value(Type t, const Object* o) : type(t), object(o) {
+    if (o != nullptr) o->hold();
+  }
+  const Object* held_object() const { return type == Type::undefined || type >= Type::string ? object : nullptr; }
 };
 
 struct StringObject : Object {
@@ -73,19 +143,21 @@ struct StringObject : Object {
 /// Everything that Python iterates by position. A generator can be walked once and has no length.
 struct Sequence : Object {
   enum class Kind : uint8_t { list, tuple, range, view, generator };
-  Sequence(Kind k, std::vector<Value> v) : kind(k), items(std::move(v)) {}
+  Sequence(Kind k, Vector<Value> v) : kind(k), items(std::move(v)) {}
+  void drop() override { items.clear(); }
   Kind kind;
-  std::vector<Value> items;
+  Vector<Value> items;
 };
 
 /// A dict in the order of insertion, or a namespace. Keys are compared as Python does (1 == True).
 struct Dict : Object {
-  std::vector<std::pair<Value, Value>> entries;
+  void drop() override { entries.clear(); }
+  Vector<std::pair<Value, Value>> entries;
 };
 
 struct CallArgs {
-  std::vector<Value> positional;
-  std::vector<std::pair<Value, Value>> named;  // the keys are strings, with their marks
+  Vector<Value> positional;
+  Vector<std::pair<Value, Value>> named;  // the keys are strings, with their marks
 };
 
 struct Callable : Object {
@@ -95,56 +167,52 @@ struct Callable : Object {
 };
 
 /// One rendering: owns every object made, counts what was made and done, and words the errors.
-class Runtime {
+class Runtime : public Budget {
  public:
-  Runtime(const TemplateLimits& l, const StopQuestion& stop) : limits(l), stop_(stop) {}
-  Runtime(const Runtime&) = delete;
-  Runtime& operator=(const Runtime&) = delete;
+  Runtime(const TemplateLimits& most, const StopQuestion& stop) : Budget(most, stop) {}
+  ~Runtime();
 
   [[noreturn]] void fail(const std::string& what) const;
   [[noreturn]] void fail_unsupported(const std::string& what) const;
 
-  void step(int64_t n = 1);
-  /// Memory that is about to be made (kept to the end of the rendering).
-  void charge_memory(size_t bytes);
-  /// Fails where so much could not be charged, without charging it: before a temporary that may be huge is built.
-  void check_memory(size_t bytes) const;
-  /// Bytes that are about to be scanned, copied or compared.
-  void charge_work(size_t bytes);
-  /// Bytes of text that are about to be treated character by character, which takes longer.
-  void charge_chars(size_t bytes);
+  /// Every operation of a template passes here before it runs (a call, a filter, a test, an operator, a subscript) and
+  /// is charged for all that it may look at: each text and each list among its operands, whichever side they stand on.
+  /// What it makes is charged when the memory is taken, and what it does character by character by char_at.
+  void charge(std::initializer_list<const Value*> operands);
+  void charge_call(const Value& receiver, const CallArgs& args);
 
   template <class T, class... Args>
   T* make(Args&&... args) {
-    charge_memory(sizeof(T) + 32);
-    auto owned = std::make_unique<T>(std::forward<Args>(args)...);
-    T* object = owned.get();
-    objects_.push_back(std::move(owned));
+    T* object = new T(std::forward<Args>(args)...);
+    own(*object);
     return object;
   }
   Value make_string(Text text, bool markup = false);
   Value make_string(std::string_view bytes) { return make_string(Text(bytes)); }
-  Value make_sequence(Sequence::Kind kind, std::vector<Value> items);
-  Value make_list(std::vector<Value> items) { return make_sequence(Sequence::Kind::list, std::move(items)); }
-  Value make_tuple(std::vector<Value> items) { return make_sequence(Sequence::Kind::tuple, std::move(items)); }
+  Value make_sequence(Sequence::Kind kind, Vector<Value> items);
+  Value make_list(Vector<Value> items) { return make_sequence(Sequence::Kind::list, std::move(items)); }
+  Value make_tuple(Vector<Value> items) { return make_sequence(Sequence::Kind::tuple, std::move(items)); }
   Value make_undefined(std::string_view name);
 
-  const TemplateLimits limits;
-  int line = 0;        // of the template, where the evaluator stands
   int call_depth = 0;  // macros and recursive loops
   int depth = 0;       // everything that recurses; see Nesting
 
  private:
-  /// Throws Cancelled where the rendering is no longer wanted.
-  void ask_to_stop() const;
+  friend class Object;
+  void own(Object& object);
+  void bury(Object& object) noexcept;
 
-  const StopQuestion& stop_;
-  std::vector<std::unique_ptr<Object>> objects_;
-  int64_t steps_ = 0;
-  size_t memory_bytes_ = 0;
-  size_t work_bytes_ = 0;
-  size_t work_bytes_asked_ = 0;  // when the question was asked last
+  Object* first_ = nullptr;  // of all that live
+  Object* dead_ = nullptr;   // whose memory is given back next
+  bool is_burying_ = false;
 };
+
+inline void Object::let_go() const noexcept {
+  if (owner_ != nullptr && --n_holders_ == 0) owner_->bury(const_cast<Object&>(*this));
+}
+
+/// The beginning of a text from outside, for an error's sentence.
+std::string shown(std::string_view text);
 
 /// Counts one level of recursion while it lives. The evaluator recurses several times for each level of nesting that
 /// an author sees, so the limit is a multiple of his.

@@ -109,4 +109,33 @@ TEST_CASE("the default limits leave room for long conversations with real templa
   }
 }
 
+TEST_CASE("a thousand messages pass, also where each is looked at for every other one") {
+  const json expected = json::parse(read_file(folder + "expected.json"));
+  TemplateInput input = make_input(expected, json::array(), true);
+  for (int i = 0; i < 1001; ++i) {
+    input.messages.push_back({i % 2 == 0 ? "user" : "assistant", "Message " + std::to_string(i) + ": some words"});
+  }
+  const auto check_passes = [&](const std::string& source) {
+    TemplateUse use;
+    const std::vector<TextSpan> spans = ChatTemplate(source).render(input, {}, &use);
+    CHECK(spans.size() > 1000);
+    const TemplateLimits limits = limits_for(input, {});
+    INFO(use.steps << " steps, " << (use.work >> 20) << " MiB of work, " << (use.memory_bytes >> 20) << " MiB");
+    CHECK(use.steps < limits.max_steps / 2);
+    CHECK(use.work < limits.max_work / 2);
+    CHECK(use.memory_bytes < limits.max_memory_bytes / 2);
+  };
+  for (const auto& [name, cases] : expected["templates"].items()) {
+    const bool refuses_all =
+        std::all_of(cases.begin(), cases.end(), [](const json& c) { return c.contains("raises"); });
+    if (refuses_all) continue;
+    INFO(name);
+    check_passes(read_file(folder + name));
+  }
+  check_passes(
+      "{% for m in messages %}{% set ns = namespace(last=0) %}{% for o in messages[loop.index0:] %}"
+      "{% if o.role == 'user' and o.tool_calls is not defined %}{% set ns.last = loop.index %}{% endif %}{% endfor %}"
+      "{{ m.role }}{{ ns.last }}{{ m.content }}{% endfor %}");
+}
+
 }  // namespace headroom
