@@ -268,7 +268,8 @@ struct StepHead {
   uint local_from;
   uint n_frequent;
   int n_total;
-  uint padding[7];
+  uint class_from;
+  uint padding[6];
 };
 
 // Slots of one head that one work group attends to; the last piece of a head holds the step's token at its end.

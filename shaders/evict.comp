@@ -26,8 +26,9 @@ const uint class_special = 1, class_punctuation = 2, n_first_tokens = 4;
 #define infinity uintBitsToFloat(0x7f800000u)
 
 bool keeps_always(StepHead head, uint position, uint token_class) {
-  return (head.parts & part_full) != 0 || ((head.parts & part_special) != 0 && token_class == class_special) ||
-         ((head.parts & part_punctuation) != 0 && token_class == class_punctuation) ||
+  const bool keeps_class = ((head.parts & part_special) != 0 && token_class == class_special) ||
+                           ((head.parts & part_punctuation) != 0 && token_class == class_punctuation);
+  return (head.parts & part_full) != 0 || (keeps_class && (position >= head.class_from || position < n_first_tokens)) ||
          ((head.parts & part_first) != 0 && position < n_first_tokens) ||
          ((head.parts & part_local) != 0 && position >= head.local_from);
 }

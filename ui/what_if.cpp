@@ -64,24 +64,44 @@ class KeptCounts {
 /// A head's place among the others under `config`; layers of the same window have the same.
 std::vector<HeadRoom> rooms_of(const LoadedModel& model, std::span<const MirrorToken> tokens,
                                const CacheConfig& config) {
-  // Under a bound of bytes there must be room for what an answer protects, too.
-  const int32_t n_last = config.kv_budget_bytes > 0 ? n_last_of_answer : n_last_of_prompt;
   const auto n = static_cast<int32_t>(tokens.size());
   std::vector<HeadRoom> rooms;
   std::vector<std::pair<int32_t, HeadRoom>> known;  // by window
   for (const int32_t window : model.windows) {
     auto found = std::find_if(known.begin(), known.end(), [&](const auto& it) { return it.first == window; });
     if (found == known.end()) {
-      KeepRule rule = make_budget_rule(config.policy_set[0], {}, n, window, n_last);
-      const int32_t n_reach = reachable_tokens(n, window);
-      // Under a bound of bytes special tokens count beside the last ones: they stay when the last are others.
-      if (config.kv_budget_bytes > 0) rule.local_from = max_position;
-      const int32_t n_beside = config.kv_budget_bytes > 0 ? n_last : 0;
-      known.push_back({window, {n_reach, std::min(protected_by(rule, tokens) + n_beside, n_reach)}});
+      const KeepRule rule = make_budget_rule(config.policy_set[0], {}, n, window, n_last_of_prompt);
+      known.push_back({window, {reachable_tokens(n, window), protected_by(rule, tokens)}});
       found = known.end() - 1;
     }
     rooms.insert(rooms.end(), static_cast<size_t>(model.n_kv_heads), found->second);
   }
+  return rooms;
+}
+
+/// The same under a bound of bytes: there must be room for what an answer protects, and where there is none a part of
+/// what is protected gives way.
+std::vector<HeadRoom> rooms_in_bytes(const LoadedModel& model, std::span<const MirrorToken> tokens,
+                                     const CacheConfig& config, int64_t page_bytes) {
+  check_budget_bytes(config, least_budget_bytes(model.windows, model.n_kv_heads, page_bytes));
+  const auto n = static_cast<int32_t>(tokens.size());
+  std::vector<HeadClaims> claims;
+  for (const int32_t window : model.windows) {
+    const KeepRule rule = make_budget_rule(config.policy_set[0], {}, n, window, 0);  // but for the last tokens
+    HeadClaims claim{.n_reach = reachable_tokens(n, window)};
+    if (!config.policy_set[0].has(Policy::local)) claim.n_last = 0;
+    for (int32_t position = rule.reach_from; position < n; ++position) {
+      if (!rule.keeps_always(position, tokens[static_cast<size_t>(position)].token_class)) continue;
+      if (position < n_first_tokens)
+        ++claim.n_first;
+      else
+        claim.by_class.push_back(position);
+    }
+    claims.insert(claims.end(), static_cast<size_t>(model.n_kv_heads), claim);
+  }
+  const Protection protection = protection_in_bytes(claims, config.kv_budget_bytes, page_bytes);
+  std::vector<HeadRoom> rooms;
+  for (const HeadClaims& claim : claims) rooms.push_back({claim.n_reach, claim.n_protected(protection)});
   return rooms;
 }
 
@@ -187,9 +207,11 @@ WhatIf what_if(const LoadedModel& model, std::span<const MirrorToken> tokens, st
   const auto n = static_cast<int32_t>(tokens.size());
   const int64_t page_bytes = page_bytes_under(model, now, config.cache_type);
   if (config.budget != BudgetKind::fixed) {
-    const std::vector<HeadRoom> rooms = rooms_of(model, tokens, config);
+    std::vector<HeadRoom> rooms;
     const Policy policy = config.policy_set[0];
     try {
+      rooms = config.kv_budget_bytes > 0 ? rooms_in_bytes(model, tokens, config, page_bytes)
+                                         : rooms_of(model, tokens, config);
       then.kept_tokens = budgets_of(config, rooms, page_bytes);
     } catch (const Error& error) {
       then.refusal = error.what();

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "engine/base/error.h"
+#include "engine/base/model_config.h"
 #include "engine/base/page_layout.h"
 
 namespace headroom {
@@ -68,6 +69,54 @@ int64_t budget_bytes(std::span<const int32_t> budgets, int64_t page_bytes) {
   int64_t n_pages = 0;
   for (const int32_t tokens : budgets) n_pages += tokens / page_tokens + 1;
   return n_pages * page_bytes;
+}
+
+int32_t HeadClaims::n_protected(const Protection& protection) const {
+  const auto from = std::lower_bound(by_class.begin(), by_class.end(), protection.class_from);
+  const auto n_by_class = static_cast<int32_t>(by_class.end() - from);
+  return std::min(n_reach, n_first + n_by_class + std::min(n_last, protection.n_last));
+}
+
+Protection protection_in_bytes(std::span<const HeadClaims> heads, int64_t kv_budget_bytes, int64_t page_bytes) {
+  std::vector<int32_t> steps{0};  // of class_from, each letting one token more go
+  for (const HeadClaims& head : heads)
+    for (const int32_t position : head.by_class) steps.push_back(position + 1);
+  std::sort(steps.begin(), steps.end());
+  steps.erase(std::unique(steps.begin(), steps.end()), steps.end());
+  const auto protection_at = [&](size_t step) {
+    const size_t n_beyond = step < steps.size() ? 0 : step - steps.size() + 1;
+    return Protection{.class_from = steps[std::min(step, steps.size() - 1)],
+                      .n_last = n_last_of_answer - static_cast<int32_t>(n_beyond)};
+  };
+  std::vector<int32_t> tokens(heads.size());
+  const auto fits = [&](const Protection& protection) {
+    for (size_t h = 0; h < heads.size(); ++h) tokens[h] = heads[h].n_protected(protection);
+    return budget_bytes(tokens, page_bytes) <= kv_budget_bytes;
+  };
+  size_t low = 0, high = steps.size() - 1 + static_cast<size_t>(n_last_of_answer - n_last_at_least);
+  while (low < high) {
+    const size_t middle = (low + high) / 2;
+    if (fits(protection_at(middle)))
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  return protection_at(low);
+}
+
+int64_t least_budget_bytes(std::span<const int32_t> windows, int32_t n_kv_heads, int64_t page_bytes) {
+  std::vector<int32_t> least;
+  for (const int32_t window : windows)
+    least.insert(least.end(), static_cast<size_t>(n_kv_heads),
+                 reachable_tokens(n_first_tokens + n_last_at_least, window));
+  return budget_bytes(least, page_bytes);
+}
+
+void check_budget_bytes(const CacheConfig& config, int64_t least_bytes) {
+  if (config.kv_budget_bytes == 0 || config.kv_budget_bytes >= least_bytes) return;
+  throw Error("the KV budget is " + std::to_string(config.kv_budget_bytes) + " bytes; expected at least " +
+              std::to_string(least_bytes) + ", which the first " + std::to_string(n_first_tokens) + " and the last " +
+              std::to_string(n_last_at_least) + " tokens take in every head");
 }
 
 std::vector<int32_t> shared_budgets_in_bytes(const CacheConfig& config, double keep, std::span<const HeadRoom> rooms,

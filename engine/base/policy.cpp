@@ -202,9 +202,10 @@ KeepRule make_budget_rule(Policy policy, HeadBudget budget, int32_t n_tokens, in
   const int32_t n_reach = reachable_tokens(n_tokens, window);
   return KeepRule{.policy = policy,
                   .reach_from = n_tokens - n_reach,
-                  .local_from = n_tokens - n_last,
+                  .local_from = n_tokens - std::min(n_last, budget.protection.n_last),
                   .n_frequent = 0,
-                  .n_total = budget.at(n_reach)};
+                  .n_total = budget.at(n_reach),
+                  .class_from = budget.protection.class_from};
 }
 
 }  // namespace headroom

@@ -127,7 +127,8 @@ Policy choose_policy(const HeadProfile& profile, const CacheConfig& config);
 
 /// What one head keeps when n tokens are in the conversation, by its policy. Shared by every backend's evict.
 ///   dropped:  position < reach_from (the sliding window has passed it), whatever its class
-///   kept:     special, punctuation, first tokens, local (position >= local_from) where the policy has the part;
+///   kept:     special, punctuation (both at position >= class_from or among the first 4), first tokens, local
+///             (position >= local_from) where the policy has the part;
 ///   of the rest the best scores (of equal scores the earlier position), where it has the part `frequent`: n_frequent
 ///   of them or, where the head has a budget, as many as n_total leaves.
 struct KeepRule {
@@ -136,6 +137,7 @@ struct KeepRule {
   int32_t local_from = 0;
   int32_t n_frequent = 0;
   int32_t n_total = -1;  // -1: no budget
+  int32_t class_from = 0;
 
   /// Slots that stay by their score where n_always stay without a look at it.
   int32_t n_by_score(int32_t n_always) const {
@@ -146,10 +148,15 @@ struct KeepRule {
 
   /// Kept without a look at the score. The position must be within reach.
   bool keeps_always(int32_t position, TokenClass token_class) const {
-    return policy.has(Policy::full) || (policy.has(Policy::special) && token_class == TokenClass::special) ||
-           (policy.has(Policy::punctuation) && token_class == TokenClass::punctuation) ||
+    return policy.has(Policy::full) ||
+           (keeps_class(token_class) && (position >= class_from || position < n_first_tokens)) ||
            (policy.has(Policy::first) && position < n_first_tokens) ||
            (policy.has(Policy::local) && position >= local_from);
+  }
+
+  bool keeps_class(TokenClass token_class) const {
+    return (policy.has(Policy::special) && token_class == TokenClass::special) ||
+           (policy.has(Policy::punctuation) && token_class == TokenClass::punctuation);
   }
 };
 
@@ -157,22 +164,33 @@ struct KeepRule {
 /// Budgets are shares of the columns within reach: w = max(1, ceil(r_local * n)), ceil(r_frequent * n). Shares: 0 to 1.
 KeepRule make_keep_rule(Policy policy, int32_t n_tokens, int32_t window, double r_local, double r_frequent);
 
+// `local` where a head has a budget: the last tokens of a prompt, and of what is there while an answer is written.
+inline constexpr int32_t n_last_of_prompt = 32;
+inline constexpr int32_t n_last_of_answer = 64;
+// Of them a bound in bytes must hold so many.
+inline constexpr int32_t n_last_at_least = 16;
+
+/// What a head with a budget protects. Where a bound in bytes does not hold all of it, a part gives way (budget.h).
+struct Protection {
+  int32_t class_from = 0;             // tokens before it, but for the first 4, are not protected by their class
+  int32_t n_last = n_last_of_answer;  // of the last tokens so many are protected, at most
+
+  bool operator==(const Protection&) const = default;
+};
+
 /// Tokens that one head may hold (`shared`, `pooled`), as they were set for a number of columns within reach. What is
 /// protected is held in any case: where a short text is protected whole, the budget is less than what the head holds.
 struct HeadBudget {
   int32_t tokens = -1;  // -1: none, the policy alone decides
   int32_t of_tokens = 0;
   bool grows = true;  // in proportion to the columns within reach; false: it stays
+  Protection protection{};
 
   bool operator==(const HeadBudget&) const = default;
   int32_t at(int32_t n_reach) const;
 };
 
-// `local` where a head has a budget: the last tokens of a prompt, and of what is there while an answer is written.
-inline constexpr int32_t n_last_of_prompt = 32;
-inline constexpr int32_t n_last_of_answer = 64;
-
-/// The rule of a head with a budget; `local` holds the n_last tokens.
+/// The rule of a head with a budget; `local` holds the n_last tokens, or as many as the budget protects.
 KeepRule make_budget_rule(Policy policy, HeadBudget budget, int32_t n_tokens, int32_t window, int32_t n_last);
 
 }  // namespace headroom

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <new>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 namespace headroom {
@@ -16,17 +16,38 @@ int64_t held_bytes(const std::vector<T>& list) {
   return static_cast<int64_t>(list.capacity() * sizeof(T));
 }
 
+/// Keeps the elements from first on, and no more memory than they need.
+template <typename T>
+void erase_before(std::vector<T>& list, size_t first) {
+  std::vector<T> rest(std::make_move_iterator(list.begin() + static_cast<std::ptrdiff_t>(first)),
+                      std::make_move_iterator(list.end()));
+  list.swap(rest);
+}
+
 }  // namespace
 
-void TurnLog::mark(const HeadCaches& caches, int32_t n_tokens, std::vector<std::vector<float>> scores) {
+void TurnLog::check_room(int64_t more_bytes) const {
+  if (limits_.all_bytes == std::numeric_limits<int64_t>::max()) return;
+  if (bytes() + more_bytes > limits_.all_bytes) throw std::bad_alloc();
+}
+
+void TurnLog::mark(MarkKind kind, const HeadCaches& caches, int32_t n_tokens, std::vector<std::vector<float>> scores,
+                   std::vector<float> logits) {
   assert(scores.size() == static_cast<size_t>(caches.n_heads()));
   assert(marks_.empty() || (n_tokens >= marks_.back().n_tokens && evicted_.size() == scores.size()));
-  Mark mark{.n_tokens = n_tokens, .heads = std::vector<HeadMark>(scores.size())};
+  Mark mark{.kind = kind, .n_tokens = n_tokens};
+  mark.heads.resize(scores.size());
+  mark.logits = std::move(logits);
+  mark.bytes = held_bytes(mark.heads) + held_bytes(mark.logits);
   for (size_t index = 0; index < scores.size(); ++index) {
     const HeadCache& cache = caches.head(static_cast<int32_t>(index));
     assert(scores[index].size() == cache.tags.size());
-    mark.heads[index] = {cache.tags, std::move(scores[index]), cache.policy, cache.profile, cache.budget};
+    HeadMark& head = mark.heads[index];
+    head = {cache.tags, std::move(scores[index]), cache.policy, cache.profile, cache.budget, 0};
+    if (index < evicted_.size()) head.n_rows = evicted_[index].positions.size();
+    mark.bytes += held_bytes(head.tags) + held_bytes(head.scores);
   }
+  check_room(mark.bytes);
   evicted_.resize(mark.heads.size());
   marks_.push_back(std::move(mark));
 }
@@ -34,6 +55,7 @@ void TurnLog::mark(const HeadCaches& caches, int32_t n_tokens, std::vector<std::
 void TurnLog::add(int32_t head, int32_t position, std::span<const uint16_t> row) {
   assert(!marks_.empty() && position < marks_.back().n_tokens);
   assert(row.size() == row_units_);
+  check_room(static_cast<int64_t>(sizeof position + row.size_bytes()));
   Evicted& evicted = evicted_[static_cast<size_t>(head)];
   evicted.positions.push_back(position);
   try {
@@ -52,38 +74,60 @@ void TurnLog::clear() {
 void TurnLog::returned_to(size_t mark, const HeadCaches& now) {
   assert(mark < marks_.size());
   for (size_t head = 0; head < evicted_.size(); ++head) {
-    const std::vector<SlotTag>& tags = now.head(static_cast<int32_t>(head)).tags;
-    assert(tags == marks_[mark].heads[head].tags);
-    std::unordered_set<int32_t> held_positions;
-    for (const SlotTag tag : tags) held_positions.insert(tag_position(tag));
-
+    assert(now.head(static_cast<int32_t>(head)).tags == marks_[mark].heads[head].tags);
+    const size_t n_rows = marks_[mark].heads[head].n_rows;
     Evicted& evicted = evicted_[head];
-    size_t n_left = 0;  // rows that stay move up over those that go
-    for (size_t row = 0; row < evicted.positions.size(); ++row) {
-      // A token that came after the mark is no more; its position will be another token's.
-      if (evicted.positions[row] >= marks_[mark].n_tokens) continue;
-      if (held_positions.count(evicted.positions[row]) == 1) continue;
-      evicted.positions[n_left] = evicted.positions[row];
-      const uint16_t* from = evicted.rows.data() + row * row_units_;
-      std::copy(from, from + row_units_, evicted.rows.data() + n_left * row_units_);
-      ++n_left;
-    }
-    if (n_left == 0) {
+    if (n_rows == 0) {
       evicted = Evicted{};  // memory too
       continue;
     }
-    evicted.positions.resize(n_left);
-    evicted.rows.resize(n_left * row_units_);
+    evicted.positions.resize(n_rows);
+    evicted.rows.resize(n_rows * row_units_);
   }
   marks_.erase(marks_.begin() + static_cast<std::ptrdiff_t>(mark) + 1, marks_.end());
 }
 
+size_t TurnLog::newest(MarkKind kind) const {
+  for (size_t mark = marks_.size(); mark-- > 0;)
+    if (marks_[mark].kind == kind) return mark;
+  return marks_.size();
+}
+
+size_t TurnLog::second_turn() const {
+  size_t mark = 1;
+  while (mark < marks_.size() && marks_[mark].kind != MarkKind::turn) ++mark;
+  return std::min(mark, marks_.size());
+}
+
+bool TurnLog::drop_oldest_turn() {
+  const size_t n_dropped = second_turn();
+  if (n_dropped == marks_.size()) return false;
+  try {
+    // What had left before the oldest mark that stays is held at none of those that stay.
+    for (size_t head = 0; head < evicted_.size(); ++head) {
+      const size_t n_rows = marks_[n_dropped].heads[head].n_rows;
+      if (n_rows == 0) continue;
+      erase_before(evicted_[head].rows, n_rows * row_units_);
+      erase_before(evicted_[head].positions, n_rows);
+      for (size_t mark = 0; mark < marks_.size(); ++mark)
+        marks_[mark].heads[head].n_rows -= std::min(marks_[mark].heads[head].n_rows, n_rows);
+    }
+    erase_before(marks_, n_dropped);
+  } catch (const std::bad_alloc&) {
+    clear();  // rows and marks may be apart by now
+  }
+  return true;
+}
+
+void TurnLog::hold_old_turns() {
+  const auto old_bytes = [&] { return bytes() - marks_.back().bytes; };
+  while (!marks_.empty() && old_bytes() > limits_.old_turns_bytes && drop_oldest_turn()) {
+  }
+}
+
 int64_t TurnLog::bytes() const {
   int64_t sum = held_bytes(marks_) + held_bytes(evicted_);
-  for (const Mark& mark : marks_) {
-    sum += held_bytes(mark.heads);
-    for (const HeadMark& head : mark.heads) sum += held_bytes(head.tags) + held_bytes(head.scores);
-  }
+  for (const Mark& mark : marks_) sum += mark.bytes;
   for (const Evicted& evicted : evicted_) sum += held_bytes(evicted.positions) + held_bytes(evicted.rows);
   return sum;
 }
@@ -94,7 +138,7 @@ std::vector<RestoredSlot> TurnLog::plan_undo(size_t mark, int32_t head, const He
   std::unordered_map<int32_t, int32_t> held, logged;  // by position
   for (size_t slot = 0; slot < now.tags.size(); ++slot)
     held.emplace(tag_position(now.tags[slot]), static_cast<int32_t>(slot));
-  for (size_t row = 0; row < evicted.positions.size(); ++row)
+  for (size_t row = then.n_rows; row < evicted.positions.size(); ++row)
     logged.emplace(evicted.positions[row], static_cast<int32_t>(row));
 
   std::vector<RestoredSlot> plan;

@@ -8,13 +8,14 @@
 
 namespace headroom {
 
-KvStore::KvStore(const ModelConfig& model, Backend& backend, const CacheConfig& config)
+KvStore::KvStore(const ModelConfig& model, Backend& backend, const CacheConfig& config, TurnLogLimits limits)
     : model_(model),
       backend_(backend),
       config_(config),
       caches_(model.n_layers, model.n_kv_heads, PageLayout{model.head_dim, config.cache_type},
               static_cast<SlabOwner&>(*this)),
-      log_(layout().slot_row_units()) {
+      log_(layout().slot_row_units(), limits),
+      limits_(limits) {
   backend.set_page_layout(layout());
 }
 
@@ -23,7 +24,7 @@ void KvStore::set_config(const CacheConfig& config) {
     clear();
     caches_.pool().set_layout({model_.head_dim, config.cache_type});
     backend_.set_page_layout(layout());
-    log_ = TurnLog(layout().slot_row_units());
+    log_ = TurnLog(layout().slot_row_units(), limits_);
   }
   config_ = config;
 }
@@ -59,6 +60,19 @@ void KvStore::clear() {
   n_tokens_ = 0;
   scratch_bytes_ = 0;
   is_step_open_ = false;
+  is_at_newest_mark_ = false;
+  budgets_changed();
+}
+
+/// Where the device has no more memory, what older turns hold in host memory is given up before the turn is.
+void KvStore::add_slab(int32_t slab) {
+  while (true) {
+    try {
+      return backend_.add_slab(slab);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::out_of_memory || is_going_back_ || !log_.drop_oldest_turn()) throw;
+    }
+  }
 }
 
 std::vector<float> KvStore::scores(int32_t head) const {
@@ -77,28 +91,50 @@ std::vector<uint16_t> KvStore::rows(int32_t head, std::span<const int32_t> slots
 
 void KvStore::begin_turn() {
   measured_.clear();
-  log_.clear();
-  mark();
+  if (is_at_newest_mark_ && log_.n_marks() > 0 && log_.kind(log_.n_marks() - 1) != MarkKind::answer)
+    log_.begin_turn_at_newest();
+  else
+    mark(MarkKind::turn, {});
+  log_.hold_old_turns();
 }
 
-void KvStore::mark() {
-  std::vector<std::vector<float>> all_scores;
-  for (int32_t head = 0; head < caches_.n_heads(); ++head) all_scores.push_back(scores(head));
-  log_.mark(caches_, n_tokens_, std::move(all_scores));
+/// Where memory runs out, older turns are given up, and in the end this mark too: the turn goes on without it.
+void KvStore::mark(MarkKind kind, std::span<const float> logits) {
+  while (true) {
+    try {
+      std::vector<std::vector<float>> all_scores;
+      for (int32_t head = 0; head < caches_.n_heads(); ++head) all_scores.push_back(scores(head));
+      log_.mark(kind, caches_, n_tokens_, std::move(all_scores), {logits.begin(), logits.end()});
+      is_at_newest_mark_ = true;
+      return;
+    } catch (const std::bad_alloc&) {
+      if (log_.drop_oldest_turn()) continue;
+      log_.clear();
+      is_at_newest_mark_ = false;
+      return;
+    }
+  }
 }
 
-bool KvStore::can_undo(Mark to) const {
-  return log_.n_marks() > static_cast<size_t>(to);
+/// A slot that left its head. Undo is given up rather than the turn: the device has evicted already.
+void KvStore::log_row(int32_t head, int32_t position, std::span<const uint16_t> row) {
+  while (log_.n_marks() > 0) {
+    try {
+      return log_.add(head, position, row);
+    } catch (const std::bad_alloc&) {
+      if (!log_.drop_oldest_turn()) log_.clear();
+    }
+  }
 }
 
-bool KvStore::undo(Mark to) {
+bool KvStore::undo(size_t mark) {
   scratch_bytes_ = 0;
   solving_.clear();
-  if (to == Mark::turn) {  // before the prefill whose measurements these are
+  if (log_.n_tokens(mark) == 0) {  // before the prefill whose measurements these are
     measured_.clear();
     keeps_measurements_ = false;
   }
-  const size_t mark = static_cast<size_t>(to);
+  is_going_back_ = true;
   try {
     for (int32_t head = 0; head < caches_.n_heads(); ++head) {
       std::vector<SlotSource> slots;
@@ -110,12 +146,16 @@ bool KvStore::undo(Mark to) {
       caches_.head(head).profile = log_.profile(mark, head);
       caches_.head(head).budget = log_.budget(mark, head);
     }
-  } catch (const Error&) {
+  } catch (const std::exception&) {  // Error or std::bad_alloc
+    is_going_back_ = false;
     clear();
     return false;
   }
+  is_going_back_ = false;
   n_tokens_ = log_.n_tokens(mark);
   log_.returned_to(mark, caches_);
+  is_at_newest_mark_ = true;
+  budgets_changed();
   move_pages();
   return true;
 }
@@ -162,6 +202,7 @@ void KvStore::move_pages() {
 
 void KvStore::begin_step(TokenClass token_class) {
   hold_budget_bytes(token_class);
+  is_at_newest_mark_ = false;
   caches_.reserve_slot();
   note_peak();
   step_tag_ = make_tag(n_tokens_, token_class);
@@ -185,14 +226,9 @@ StepReport KvStore::finish_step() {
   const size_t row_values = layout().slot_row_units();
   caches_.append(step_tag_);
   for (const Eviction& eviction : report.evictions) {
-    if (eviction.row >= 0 && log_.n_marks() > 0) {
-      try {
-        log_.add(eviction.head, eviction.position,
-                 std::span(report.rows).subspan(static_cast<size_t>(eviction.row) * row_values, row_values));
-      } catch (const std::bad_alloc&) {
-        log_.clear();  // undo is given up rather than the turn: the device has evicted already
-      }
-    }
+    if (eviction.row >= 0)
+      log_row(eviction.head, eviction.position,
+              std::span(report.rows).subspan(static_cast<size_t>(eviction.row) * row_values, row_values));
     caches_.evict(eviction.head, eviction.slot);
   }
   ++n_tokens_;

@@ -39,9 +39,13 @@ struct LayerPrefill {
   Matrix logits{}, norms{};           // as in ExpectedAttention
 };
 
+/// What a prefill reads. A generation prompt is read on its own behind the message: its few rows, which are alike in
+/// every turn, choose nothing.
+enum class PrefillRows : uint8_t { message, generation_prompt };
+
 class KvStore final : private SlabOwner {
  public:
-  KvStore(const ModelConfig& model, Backend& backend, const CacheConfig& config);
+  KvStore(const ModelConfig& model, Backend& backend, const CacheConfig& config, TurnLogLimits limits = {});
 
   int32_t n_tokens() const { return n_tokens_; }
   const CacheConfig& config() const { return config_; }
@@ -62,17 +66,19 @@ class KvStore final : private SlabOwner {
   /// Forgets everything; slabs go back.
   void clear();
 
-  // A turn: begin_turn, begin_prefill, then for each layer compact_layer, then end_prefill; steps; undo goes back to a
-  // mark.
-  enum class Mark { turn, answer };
+  // A turn: begin_turn; begin_prefill, then for each layer compact_layer, then end_prefill, once or with
+  // begin_generation between two; begin_answer; steps. Each of the three sets a mark, and undo goes back to one. Where
+  // memory does not suffice, marks are given up, oldest first, and not the turn.
   void begin_turn();
-  /// Sets the heads' budgets, where they are shared. Throws Error where the bytes do not hold what is protected.
-  void begin_prefill(std::span<const SlotTag> new_tags);
-  /// Chooses each head's policy (in a first turn, and with at least 64 new tokens), keeps what it keeps, frees the
-  /// rest.
+  void begin_generation() { mark(MarkKind::generation, {}); }
+  /// logits: that follow the prompt
+  void begin_answer(std::span<const float> logits = {}) { mark(MarkKind::answer, logits); }
+  /// Sets the heads' budgets, where they are shared.
+  void begin_prefill(std::span<const SlotTag> new_tags, PrefillRows rows = PrefillRows::message);
+  /// Chooses each head's policy (in a first turn, and with at least 64 new tokens of a message), keeps what it keeps,
+  /// frees the rest.
   void compact_layer(const LayerPrefill& layer);
   void end_prefill(int32_t n_new);
-  void begin_answer() { mark(); }
 
   // One prefill for many configurations: what it measures stays in host memory, and any configuration of the same pages
   // chooses from it, as its own prefill would.
@@ -83,8 +89,9 @@ class KvStore final : private SlabOwner {
   static bool is_covered_by_measurements(const CacheConfig& config);
   /// The cache stands at the end of that prefill; the configuration is covered, and its pages are those that it has.
   void choose_under(const CacheConfig& config);
-  /// Throws Error where a bound in bytes does not hold what is protected in a conversation of any length.
-  void check_budget_bytes(const CacheConfig& config, std::span<const SlotTag> new_tags) const;
+  /// Throws Error where a bound in bytes is less than what a conversation of any length needs.
+  void check_budget_bytes(const CacheConfig& config) const;
+  int64_t least_budget_bytes(CacheType type) const;
   /// Takes over a configuration whose heads hold a part of what they hold now: nothing is read again. False where that
   /// is not so, or memory ran out on the way: the cache is to be built anew then. Nothing before it can be undone.
   bool trim(const CacheConfig& config);
@@ -93,11 +100,13 @@ class KvStore final : private SlabOwner {
   std::vector<int32_t> budgets_under(const CacheConfig& config) const;
   /// From now on nothing can be undone.
   void forget_marks() { log_.clear(); }
-  bool can_undo(Mark to) const;
-  int32_t n_tokens_at(Mark at) const { return log_.n_tokens(static_cast<size_t>(at)); }
+  /// The marks that can be gone back to.
+  const TurnLog& log() const { return log_; }
+  /// True where nothing happened since the newest mark.
+  bool is_at_newest_mark() const { return is_at_newest_mark_; }
   /// The cache as it stood at the mark, slot by slot, bit for bit. If memory runs out on the way, the cache is empty
   /// afterwards and false comes back.
-  bool undo(Mark to);
+  bool undo(size_t mark);
   void count_scratch(int64_t bytes);  // prefill scratch counts towards the peak
 
   /// One token at position n_tokens: begin gives every head room (throws out_of_memory with nothing changed), finish
@@ -111,11 +120,12 @@ class KvStore final : private SlabOwner {
   std::vector<uint16_t> rows(int32_t head, std::span<const int32_t> slots) const;
 
  private:
-  void add_slab(int32_t slab) override { backend_.add_slab(slab); }
+  void add_slab(int32_t slab) override;
   void remove_slab(int32_t slab) override { backend_.remove_slab(slab); }
 
   HeadView view(int32_t head) const;
-  void mark();
+  void mark(MarkKind kind, std::span<const float> logits);
+  void log_row(int32_t head, int32_t position, std::span<const uint16_t> row);
   /// A layer's measurements in host memory; empty where a matrix was not measured.
   struct Statistics {
     PrefillMeasures measures;
@@ -135,9 +145,13 @@ class KvStore final : private SlabOwner {
   PrefillMeasures needed(int32_t n_new) const;
   void choose_layer(const LayerPrefill& layer, const Statistics& statistics);
   std::vector<HeadRoom> rooms(std::span<const SlotTag> new_tags, const CacheConfig& config, int32_t n_last) const;
+  std::vector<HeadClaims> claims(std::span<const SlotTag> new_tags, const CacheConfig& config) const;
+  int32_t window_of(int32_t head) const { return model_.layers[static_cast<size_t>(head / model_.n_kv_heads)].window; }
   std::vector<HeadBudget> plan_budgets(std::span<const SlotTag> new_tags, const CacheConfig& config,
                                        int32_t n_last) const;
   void hold_budget_bytes(TokenClass next_class);
+  int64_t bytes_after_step(SlotTag next);
+  void budgets_changed() { n_always_.clear(); }
   KeepRule rule_of(int32_t head, int32_t n_tokens, int32_t n_last) const;
   Columns gather(const LayerPrefill& layer, const Statistics& statistics, int32_t kv_head) const;
   void choose(const LayerPrefill& layer, int32_t kv_head, const Columns& columns);
@@ -155,7 +169,13 @@ class KvStore final : private SlabOwner {
   CacheConfig config_;
   HeadCaches caches_;
   TurnLog log_;
+  TurnLogLimits limits_;
   int32_t n_tokens_ = 0;
+  bool is_at_newest_mark_ = false;
+  bool is_going_back_ = false;  // the log is read: nothing of it may be given up
+  PrefillRows rows_ = PrefillRows::message;
+  std::vector<int32_t> n_always_;    // (heads) kept without a look at their score, when they were counted; empty: never
+  int32_t n_steps_since_count_ = 0;  // each may have added one
   std::vector<std::array<HeadProfile, max_win_sums>> solving_;  // (heads) while a threshold is solved for
   bool keeps_measurements_ = false;
   bool is_choosing_again_ = false;

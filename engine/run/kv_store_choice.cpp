@@ -18,7 +18,7 @@ constexpr int32_t min_rows_to_profile = 64;
 }  // namespace
 
 bool KvStore::chooses_anew(int32_t n_new) const {
-  return is_first_choice() || n_new >= min_rows_to_profile;
+  return is_first_choice() || (rows_ == PrefillRows::message && n_new >= min_rows_to_profile);
 }
 
 bool KvStore::is_solving() const {
@@ -232,7 +232,7 @@ void KvStore::keep(const LayerPrefill& layer, int32_t kv_head, const Columns& co
   const int32_t head = head_index(layer.layer, kv_head);
   const int32_t n_total = n_tokens_ + static_cast<int32_t>(layer.new_tags.size());
   const std::vector<int32_t> kept = select_kept(columns.tags, columns.scores, rule_of(head, n_total, n_last_of_prompt));
-  if (config_.budget != BudgetKind::fixed) {
+  if (config_.budget != BudgetKind::fixed && rows_ == PrefillRows::message) {
     double all = 0, held = 0;
     for (const float score : columns.scores) all += score;
     for (const int32_t column : kept) held += columns.scores[static_cast<size_t>(column)];
@@ -289,9 +289,8 @@ void KvStore::end_prefill(int32_t n_new) {
 void KvStore::solve() {
   std::vector<SolvedHead> heads;
   for (int32_t head = 0; head < caches_.n_heads(); ++head)
-    heads.push_back({.profiles = solving_[static_cast<size_t>(head)],
-                     .tags = caches_.head(head).tags,
-                     .window = model_.layers[static_cast<size_t>(head / model_.n_kv_heads)].window});
+    heads.push_back(
+        {.profiles = solving_[static_cast<size_t>(head)], .tags = caches_.head(head).tags, .window = window_of(head)});
   const SolvedThreshold solved = solve_threshold(heads, n_tokens_, config_);
   config_.r_local = config_.r_frequent = solved_shares[solved.share];
   config_.threshold = solved.threshold;
@@ -306,33 +305,28 @@ void KvStore::solve() {
 
 // --- budgets ---
 
-void KvStore::begin_prefill(std::span<const SlotTag> new_tags) {
+void KvStore::begin_prefill(std::span<const SlotTag> new_tags, PrefillRows rows) {
+  is_at_newest_mark_ = false;
+  rows_ = rows;
   if (config_.budget == BudgetKind::fixed && config_.keep > 0 && config_.policy_set.size() > 1 && is_first_choice())
     solving_.resize(static_cast<size_t>(caches_.n_heads()));
   if (config_.budget != BudgetKind::shared) return;
-  check_budget_bytes(config_, new_tags);
   const int32_t n_last = config_.kv_budget_bytes > 0 ? n_last_of_answer : n_last_of_prompt;
   const std::vector<HeadBudget> budgets = plan_budgets(new_tags, config_, n_last);
   for (int32_t head = 0; head < caches_.n_heads(); ++head)
     caches_.head(head).budget = budgets[static_cast<size_t>(head)];
+  budgets_changed();
 }
 
-void KvStore::check_budget_bytes(const CacheConfig& config, std::span<const SlotTag> new_tags) const {
-  if (config.kv_budget_bytes == 0) return;
-  // A long text of this kind: every head holds the last tokens and what is protected beside them.
-  std::vector<int32_t> least;
-  const std::vector<HeadRoom> now = rooms(new_tags, config, 0);
-  for (size_t head = 0; head < now.size(); ++head) {
-    const int32_t window = model_.layers[head / static_cast<size_t>(model_.n_kv_heads)].window;
-    const int32_t n_protected = std::max(now[head].n_protected, n_first_tokens) + n_last_of_answer;
-    least.push_back(window > 0 ? std::min(n_protected, window - 1) : n_protected);
-  }
-  const int64_t needed =
-      budget_bytes(least, static_cast<int64_t>(PageLayout{model_.head_dim, config.cache_type}.page_bytes()));
-  if (needed > config.kv_budget_bytes)
-    throw Error("the KV budget is " + std::to_string(config.kv_budget_bytes) + " bytes; expected at least " +
-                std::to_string(needed) + ", which the special tokens and the last " + std::to_string(n_last_of_answer) +
-                " take in every head");
+int64_t KvStore::least_budget_bytes(CacheType type) const {
+  std::vector<int32_t> windows;
+  for (const LayerConfig& layer : model_.layers) windows.push_back(layer.window);
+  return headroom::least_budget_bytes(windows, model_.n_kv_heads,
+                                      static_cast<int64_t>(PageLayout{model_.head_dim, type}.page_bytes()));
+}
+
+void KvStore::check_budget_bytes(const CacheConfig& config) const {
+  headroom::check_budget_bytes(config, least_budget_bytes(config.cache_type));
 }
 
 std::vector<HeadRoom> KvStore::rooms(std::span<const SlotTag> new_tags, const CacheConfig& config,
@@ -340,37 +334,66 @@ std::vector<HeadRoom> KvStore::rooms(std::span<const SlotTag> new_tags, const Ca
   const int32_t n_total = n_tokens_ + static_cast<int32_t>(new_tags.size());
   std::vector<HeadRoom> rooms;
   for (int32_t head = 0; head < caches_.n_heads(); ++head) {
-    const int32_t window = model_.layers[static_cast<size_t>(head / model_.n_kv_heads)].window;
-    const KeepRule rule = make_budget_rule(config.policy_set.front(), {}, n_total, window, n_last);
+    const KeepRule rule = make_budget_rule(config.policy_set.front(), {}, n_total, window_of(head), n_last);
     rooms.push_back({.n_reach = n_total - rule.reach_from, .n_protected = 0});
-    // Under a bound of bytes what is protected for other reasons stays when the last tokens are others: counted beside.
-    const bool counts_beside = config.kv_budget_bytes > 0;
-    KeepRule others = rule;
-    others.local_from = max_position;
     const auto count = [&](std::span<const SlotTag> tags) {
       for (const SlotTag tag : tags)
-        if (tag_position(tag) >= rule.reach_from &&
-            (counts_beside ? others : rule).keeps_always(tag_position(tag), tag_class(tag)))
+        if (tag_position(tag) >= rule.reach_from && rule.keeps_always(tag_position(tag), tag_class(tag)))
           ++rooms.back().n_protected;
     };
     count(caches_.head(head).tags);
     count(new_tags);
-    if (counts_beside) rooms.back().n_protected = std::min(rooms.back().n_protected + n_last, rooms.back().n_reach);
   }
   return rooms;
 }
 
+/// What heads could protect under a bound of bytes, by what they hold now and the new tokens.
+std::vector<HeadClaims> KvStore::claims(std::span<const SlotTag> new_tags, const CacheConfig& config) const {
+  const Policy policy = config.policy_set.front();
+  const int32_t n_total = n_tokens_ + static_cast<int32_t>(new_tags.size());
+  std::vector<HeadClaims> claims;
+  for (int32_t head = 0; head < caches_.n_heads(); ++head) {
+    const KeepRule rule = make_budget_rule(policy, {}, n_total, window_of(head), 0);  // but for the last tokens
+    HeadClaims& claim = claims.emplace_back();
+    claim.n_reach = n_total - rule.reach_from;
+    if (!policy.has(Policy::local)) claim.n_last = 0;
+    const auto add = [&](std::span<const SlotTag> tags) {
+      for (const SlotTag tag : tags) {
+        const int32_t position = tag_position(tag);
+        if (position < rule.reach_from || !rule.keeps_always(position, tag_class(tag))) continue;
+        if (position < n_first_tokens)
+          ++claim.n_first;
+        else
+          claim.by_class.push_back(position);
+      }
+    };
+    add(caches_.head(head).tags);
+    add(new_tags);
+    std::sort(claim.by_class.begin(), claim.by_class.end());
+  }
+  return claims;
+}
+
 std::vector<HeadBudget> KvStore::plan_budgets(std::span<const SlotTag> new_tags, const CacheConfig& config,
                                               int32_t n_last) const {
-  std::vector<HeadRoom> all_rooms = rooms(new_tags, config, n_last);
+  const auto page_bytes = static_cast<int64_t>(layout().page_bytes());
+  Protection protection;
+  std::vector<HeadRoom> all_rooms;
+  if (config.kv_budget_bytes > 0) {
+    const std::vector<HeadClaims> all_claims = claims(new_tags, config);
+    protection = protection_in_bytes(all_claims, config.kv_budget_bytes, page_bytes);
+    for (const HeadClaims& claim : all_claims) all_rooms.push_back({claim.n_reach, claim.n_protected(protection)});
+  } else {
+    all_rooms = rooms(new_tags, config, n_last);
+  }
   const std::vector<int32_t> wanted = shared_budgets(config, config.keep, all_rooms);
   std::vector<HeadBudget> budgets;
   if (config.kv_budget_bytes > 0) {
-    const std::vector<int32_t> bounded =
-        shared_budgets_in_bytes(config, config.keep, all_rooms, static_cast<int64_t>(layout().page_bytes()));
+    const std::vector<int32_t> bounded = shared_budgets_in_bytes(config, config.keep, all_rooms, page_bytes);
     if (bounded != wanted) {
       for (size_t head = 0; head < bounded.size(); ++head)
-        budgets.push_back({.tokens = bounded[head], .of_tokens = all_rooms[head].n_reach, .grows = false});
+        budgets.push_back(
+            {.tokens = bounded[head], .of_tokens = all_rooms[head].n_reach, .grows = false, .protection = protection});
       return budgets;
     }
   }
@@ -382,35 +405,60 @@ std::vector<HeadBudget> KvStore::plan_budgets(std::span<const SlotTag> new_tags,
     budgets.push_back(
         {.tokens = wanted[head] == all_rooms[head].n_protected ? std::min(wanted[head], shares[head]) : wanted[head],
          .of_tokens = all_rooms[head].n_reach,
-         .grows = true});
+         .grows = true,
+         .protection = protection});
   return budgets;
 }
 
-/// Budgets that grow meet the bound in bytes at some token: from there on they are what fits, and stay.
-void KvStore::hold_budget_bytes(TokenClass next_class) {
-  if (config_.budget != BudgetKind::shared || config_.kv_budget_bytes == 0) return;
-  std::vector<int32_t> tokens;
-  for (int32_t head = 0; head < caches_.n_heads(); ++head) {
-    const HeadBudget& budget = caches_.head(head).budget;
-    if (!budget.grows) return;
-    const int32_t window = model_.layers[static_cast<size_t>(head / model_.n_kv_heads)].window;
-    tokens.push_back(std::max(caches_.head(head).length(), budget.at(reachable_tokens(n_tokens_ + 1, window))));
+/// Of the pages, once a token was added and the heads' rules were applied: at most so many, and exactly where that is
+/// more than the bound. Between two counts a head protects one token more a step at most.
+int64_t KvStore::bytes_after_step(SlotTag next) {
+  const auto page_bytes = static_cast<int64_t>(layout().page_bytes());
+  std::vector<int32_t> tokens(static_cast<size_t>(caches_.n_heads()));
+  const auto bytes = [&] {
+    for (int32_t head = 0; head < caches_.n_heads(); ++head)
+      tokens[static_cast<size_t>(head)] =
+          std::max(caches_.head(head).budget.at(reachable_tokens(n_tokens_ + 1, window_of(head))),
+                   n_always_[static_cast<size_t>(head)] + n_steps_since_count_);
+    return budget_bytes(tokens, page_bytes);
+  };
+  ++n_steps_since_count_;
+  if (!n_always_.empty()) {
+    const int64_t at_most = bytes();
+    if (at_most <= config_.kv_budget_bytes) return at_most;
   }
-  const auto page_bytes = static_cast<int64_t>(caches_.pool().layout().page_bytes());
-  if (budget_bytes(tokens, page_bytes) <= config_.kv_budget_bytes) return;
+  n_always_.assign(tokens.size(), 0);
+  n_steps_since_count_ = 0;
+  for (int32_t head = 0; head < caches_.n_heads(); ++head) {
+    const KeepRule rule = rule_of(head, n_tokens_ + 1, n_last_of_answer);
+    const auto stays = [&](SlotTag tag) {
+      return tag_position(tag) >= rule.reach_from && rule.keeps_always(tag_position(tag), tag_class(tag));
+    };
+    const std::vector<SlotTag>& tags = caches_.head(head).tags;
+    n_always_[static_cast<size_t>(head)] =
+        static_cast<int32_t>(std::count_if(tags.begin(), tags.end(), stays)) + (stays(next) ? 1 : 0);
+  }
+  return bytes();
+}
+
+/// Where budgets grow they meet the bound in bytes at some token: from there on they are what fits, and stay. Where
+/// what is protected grows beyond it, a part of that gives way.
+void KvStore::hold_budget_bytes(TokenClass next_class) {
+  if (config_.budget != BudgetKind::shared || config_.kv_budget_bytes == 0 || caches_.head(0).budget.tokens < 0) return;
   const SlotTag next = make_tag(n_tokens_, next_class);
+  if (bytes_after_step(next) <= config_.kv_budget_bytes) return;
   const std::vector<HeadBudget> budgets = plan_budgets({&next, 1}, config_, n_last_of_answer);
   for (int32_t head = 0; head < caches_.n_heads(); ++head) {
     caches_.head(head).budget = budgets[static_cast<size_t>(head)];
     caches_.head(head).budget.grows = false;
   }
+  budgets_changed();
 }
 
 KeepRule KvStore::rule_of(int32_t head, int32_t n_tokens, int32_t n_last) const {
   const HeadCache& cache = caches_.head(head);
-  const int32_t window = model_.layers[static_cast<size_t>(head / model_.n_kv_heads)].window;
-  if (cache.budget.tokens >= 0) return make_budget_rule(cache.policy, cache.budget, n_tokens, window, n_last);
-  return make_keep_rule(cache.policy, n_tokens, window, config_.r_local, config_.r_frequent);
+  if (cache.budget.tokens >= 0) return make_budget_rule(cache.policy, cache.budget, n_tokens, window_of(head), n_last);
+  return make_keep_rule(cache.policy, n_tokens, window_of(head), config_.r_local, config_.r_frequent);
 }
 
 /// What the head held at the newest mark and is about to lose goes to the log.  kept: ascending, slots first
@@ -428,8 +476,8 @@ void KvStore::log_lost(int32_t head, std::span<const int32_t> kept) {
   const std::vector<uint16_t> lost_rows = rows(head, lost);
   const size_t row_values = layout().slot_row_units();
   for (size_t i = 0; i < lost.size(); ++i)
-    log_.add(head, tag_position(tags[static_cast<size_t>(lost[i])]),
-             std::span(lost_rows).subspan(i * row_values, row_values));
+    log_row(head, tag_position(tags[static_cast<size_t>(lost[i])]),
+            std::span(lost_rows).subspan(i * row_values, row_values));
 }
 
 /// Lets a head go down to what a rule keeps of its slots.
@@ -453,14 +501,14 @@ std::vector<int32_t> KvStore::budgets_under(const CacheConfig& config) const {
 }
 
 void KvStore::cut_head(int32_t head, int32_t n_tokens) {
-  const int32_t window = model_.layers[static_cast<size_t>(head / model_.n_kv_heads)].window;
   HeadCache& cache = caches_.head(head);
-  cache.budget = {.tokens = n_tokens, .of_tokens = reachable_tokens(n_tokens_, window), .grows = true};
+  cache.budget = {.tokens = n_tokens, .of_tokens = reachable_tokens(n_tokens_, window_of(head)), .grows = true};
+  is_at_newest_mark_ = false;
+  budgets_changed();
   keep_held(head, rule_of(head, n_tokens_, n_last_of_prompt));
 }
 
 bool KvStore::trim(const CacheConfig& config) {
-  check_budget_bytes(config, {});
   CacheConfig same_bounds = config;
   same_bounds.keep = config_.keep;
   same_bounds.kv_budget_bytes = config_.kv_budget_bytes;
@@ -469,12 +517,13 @@ bool KvStore::trim(const CacheConfig& config) {
       plan_budgets({}, config, config.kv_budget_bytes > 0 ? n_last_of_answer : n_last_of_prompt);
   for (int32_t head = 0; head < caches_.n_heads(); ++head) {
     const HeadCache& cache = caches_.head(head);
-    const int32_t window = model_.layers[static_cast<size_t>(head / model_.n_kv_heads)].window;
-    const int32_t n_now = std::min(cache.budget.at(reachable_tokens(n_tokens_, window)), cache.length());
+    const int32_t n_now = std::min(cache.budget.at(reachable_tokens(n_tokens_, window_of(head))), cache.length());
     // The rounding of a share may give a head one token more under a smaller one; it has none to give.
     if (budgets[static_cast<size_t>(head)].tokens > n_now + 1) return false;
   }
   log_.clear();
+  is_at_newest_mark_ = false;
+  budgets_changed();
   try {
     for (int32_t head = 0; head < caches_.n_heads(); ++head) {
       caches_.head(head).budget = budgets[static_cast<size_t>(head)];

@@ -155,6 +155,7 @@ struct Prefill {
   TurnObserver& observer;
   Backend& backend;
   const ModelConfig& config;
+  PrefillPart part;
   int32_t n_new;
   int32_t position0;
   std::vector<SlotTag> tags;
@@ -167,18 +168,19 @@ struct Prefill {
   double profile_ms = 0;
 
   Prefill(const Model& model_, const Forward& forward_, KvStore& store_, std::span<const TokenId> ids,
-          TurnObserver& observer_)
+          const PrefillPart& part_, TurnObserver& observer_)
       : model(model_),
         forward(forward_),
         store(store_),
         observer(observer_),
         backend(forward_.backend()),
         config(model_.config()),
+        part(part_),
         n_new(static_cast<int32_t>(ids.size())),
         position0(store_.n_tokens()),
         tags(tags_of(model_, ids, store_.n_tokens())),
         block(backend, config, std::min(n_new, block_tokens)),
-        statistics((store_.begin_prefill(tags), forward_), store_, n_new),
+        statistics((store_.begin_prefill(tags, part_.rows), forward_), store_, n_new),
         expectation(forward_, statistics.measures().expected) {
     for (int32_t first = 0; first < n_new; first += stream_tokens)
       stream_buffers.push_back(backend.allocate(static_cast<size_t>(std::min(stream_tokens, n_new - first)) *
@@ -219,7 +221,7 @@ struct Prefill {
       attend(layer, first, n, held, result);
       if (layer + 1 < config.n_layers)
         forward.finish_layer(layer, x, block.attended.rows(0, n), block);
-      else if (first + n == n_new)  // of the last layer only the last row is asked for
+      else if (first + n == n_new && part.n_after == 0)  // of the last layer only the last row is asked for
         forward.finish_layer(layer, x.rows(n - 1, 1), block.attended.rows(n - 1, 1), block);
       report(layer, first + n);
     }
@@ -255,9 +257,12 @@ struct Prefill {
     backend.attend_prefill(args);
   }
 
+  /// Of the whole turn: a part counts by its rows.
   void report(int32_t layer, int32_t rows_done) {
-    const double layers_done = layer + static_cast<double>(rows_done) / n_new;
-    observer.on_prefill({layer + (rows_done == n_new ? 1 : 0), config.n_layers, n_new, layers_done / config.n_layers});
+    const int64_t n_turn = int64_t{part.n_before} + n_new + part.n_after;
+    const int64_t done = int64_t{part.n_before} * config.n_layers + int64_t{layer} * n_new + rows_done;
+    observer.on_prefill({static_cast<int32_t>(done / n_turn), config.n_layers, static_cast<int32_t>(n_turn),
+                         static_cast<double>(done) / static_cast<double>(n_turn * config.n_layers)});
   }
 };
 
@@ -268,11 +273,11 @@ TokenClass class_at(const Tokenizer& tokenizer, TokenId id, int32_t position) {
 }
 
 PrefillTimes prefill(const Model& model, const Forward& forward, KvStore& store, std::span<const TokenId> ids,
-                     TurnObserver& observer, std::vector<float>& logits) {
+                     const PrefillPart& part, TurnObserver& observer, std::vector<float>& logits) {
   const auto start = Clock::now();
-  Prefill run(model, forward, store, ids, observer);
+  Prefill run(model, forward, store, ids, part, observer);
   for (int32_t layer = 0; layer < model.config().n_layers; ++layer) run.run_layer(layer);
-  forward.logits(run.stream(run.n_new - 1, 1), run.block, logits);
+  if (part.n_after == 0) forward.logits(run.stream(run.n_new - 1, 1), run.block, logits);
   store.end_prefill(run.n_new);
   return {ms_since(start), run.profile_ms};
 }

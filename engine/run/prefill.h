@@ -12,6 +12,13 @@
 
 namespace headroom {
 
+/// Which part of a turn's new tokens is prefilled.
+struct PrefillPart {
+  PrefillRows rows = PrefillRows::message;
+  int32_t n_before = 0;  // tokens of the turn that were read before
+  int32_t n_after = 0;   // and that will be behind it; where there are some, no logits are computed
+};
+
 struct PrefillTimes {
   double total_ms = 0;
   double profile_ms = 0;  // profiling, choosing, compacting
@@ -21,9 +28,9 @@ struct PrefillTimes {
 TokenClass class_at(const Tokenizer& tokenizer, TokenId id, int32_t position);
 
 /// Prefills ids behind what the store holds. On a throw the store's layers are partly changed: the caller undoes the
-/// turn. Throws Cancelled where the observer stops it.  logits: (n_vocab), after the last token
+/// turn. Throws Cancelled where the observer stops it.  logits: (n_vocab), after the last token of the turn
 PrefillTimes prefill(const Model& model, const Forward& forward, KvStore& store, std::span<const TokenId> ids,
-                     TurnObserver& observer, std::vector<float>& logits);
+                     const PrefillPart& part, TurnObserver& observer, std::vector<float>& logits);
 
 /// One token through the compressed caches; gives what the heads let go.  logits: (n_vocab), after it
 std::vector<Eviction> decode(const Model& model, const Forward& forward, KvStore& store, const Activations& row,

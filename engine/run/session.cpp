@@ -140,10 +140,9 @@ struct Session::Impl {
   KvStore store;
   Activations row;  // of one token
   std::unique_ptr<DeviceBuffer> stream_buffer;
-  Matrix stream;                    // (1, n_embd)
-  std::vector<TokenId> ids;         // what the cache holds
-  std::vector<float> logits;        // that follow ids
-  std::vector<float> first_logits;  // that followed the last prompt, for another answer to it
+  Matrix stream;              // (1, n_embd)
+  std::vector<TokenId> ids;   // what the cache holds
+  std::vector<float> logits;  // that follow ids
   bool config_changed = false;
 
   Impl(const Model& model_, Backend& backend_, const SessionOptions& options, ResolvedConfig resolved)
@@ -155,7 +154,7 @@ struct Session::Impl {
                   ? options.n_ctx
                   : context_that_fits(model_.config(), available_memory_bytes(), options.cache.cache_type)),
         forward(model_, backend_),
-        store(model_.config(), backend_, cache_config),
+        store(model_.config(), backend_, cache_config, options.turn_log),
         row(backend_, model_.config(), 1),
         stream_buffer(backend_.allocate(static_cast<size_t>(model_.config().n_embd) * sizeof(float))),
         stream{stream_buffer.get(), 0, 1, model_.config().n_embd, model_.config().n_embd} {}
@@ -164,17 +163,25 @@ struct Session::Impl {
     store.clear();
     ids.clear();
     logits.clear();
-    first_logits.clear();
     store.set_config(cache_config);
     config_changed = false;
   }
 
-  /// The store as it stood at the mark, or empty where memory ran out on the way.
-  void undo(KvStore::Mark mark) {
-    if (store.undo(mark))
-      ids.resize(static_cast<size_t>(store.n_tokens()));
-    else
+  /// The cache as it stood at the mark, or empty where it was then, or where memory ran out on the way.
+  void undo(size_t mark) {
+    if (!store.undo(mark) || store.n_tokens() == 0) return clear();
+    ids.resize(static_cast<size_t>(store.n_tokens()));
+    const std::span<const float> followed = store.log().logits(mark);
+    logits.assign(followed.begin(), followed.end());
+  }
+
+  /// The same for the mark where the running turn began. Without it the cache, half changed, is of no use.
+  void undo_running_turn() {
+    const size_t mark = store.log().newest(MarkKind::turn);
+    if (mark == store.log().n_marks())
       clear();
+    else
+      undo(mark);
   }
 
   /// A configuration that only holds fewer tokens of the same order needs no reading.
@@ -189,7 +196,7 @@ struct Session::Impl {
     std::string reason;
   };
 
-  /// Brings the cache to a prefix of the wanted ids: continued, undone, or emptied.
+  /// Brings the cache to a prefix of the wanted ids: continued, taken back to a mark, or emptied.
   Plan make_room_for(std::span<const TokenId> wanted) {
     if (config_changed && !take_as_a_cut()) {
       clear();
@@ -200,47 +207,80 @@ struct Session::Impl {
         static_cast<size_t>(std::mismatch(ids.begin(), ids.end(), wanted.begin(), wanted.end()).first - ids.begin());
     if (n_common == ids.size() && wanted.size() > ids.size())
       return {CacheAction::appended, "the conversation goes on"};
-    const auto reaches = [&](KvStore::Mark mark) {
-      return store.can_undo(mark) && static_cast<size_t>(store.n_tokens_at(mark)) <= n_common;
-    };
-    if (reaches(KvStore::Mark::answer) &&
-        static_cast<size_t>(store.n_tokens_at(KvStore::Mark::answer)) == wanted.size()) {
-      undo(KvStore::Mark::answer);
-      if (!ids.empty()) return {CacheAction::undone, "another answer to the same message"};
-    } else if (reaches(KvStore::Mark::turn) && store.n_tokens_at(KvStore::Mark::turn) > 0) {
-      undo(KvStore::Mark::turn);
-      if (!ids.empty()) return {CacheAction::undone, "the last message has changed"};
+    const TurnLog& log = store.log();
+    // The newest mark within what both have. Where nothing is left to read behind it, it has to know what followed.
+    for (size_t mark = log.n_marks(); mark-- > 0 && log.n_tokens(mark) > 0;) {
+      const auto n_tokens = static_cast<size_t>(log.n_tokens(mark));
+      if (n_tokens > n_common || (n_tokens == wanted.size() && log.logits(mark).empty())) continue;
+      std::string reason = reason_to_go_back(mark, wanted.size(), n_common);
+      undo(mark);
+      if (!ids.empty()) return {CacheAction::undone, std::move(reason)};
+      break;
     }
     clear();
     return {CacheAction::re_encoded,
             "the conversation differs from what the cache holds from token " + std::to_string(n_common) + " on"};
   }
 
-  /// Prefills what the cache does not hold yet. On a throw the cache is as before.
-  PrefillTimes prefill_rest(std::span<const TokenId> wanted, TurnObserver& observer) {
-    store.begin_turn();
-    return prefill_after_mark(wanted, observer);
+  std::string reason_to_go_back(size_t mark, size_t n_wanted, size_t n_common) const {
+    const TurnLog& log = store.log();
+    const size_t last_turn = log.newest(MarkKind::turn);
+    const auto n_tokens = static_cast<size_t>(log.n_tokens(mark));
+    const bool is_of_last_turn = last_turn == log.n_marks() || mark >= last_turn;
+    if (n_tokens == n_wanted)
+      return is_of_last_turn ? "another answer to the same message" : "another answer to an earlier message";
+    if (mark == last_turn) return "the last message has changed";
+    const std::string from =
+        "token " + std::to_string(n_common) + " on; the cache went back to token " + std::to_string(n_tokens) + ", ";
+    if (is_of_last_turn)
+      return "the last answer is written differently from " + from +
+             (log.kind(mark) == MarkKind::answer ? "where that answer began" : "the end of the message before it");
+    return "the conversation differs from " + from + "a mark of an earlier turn";
   }
 
-  PrefillTimes prefill_after_mark(std::span<const TokenId> wanted, TurnObserver& observer) {
+  /// Prefills what the cache does not hold yet; the head of the answer, which is what stands behind n_before_answer
+  /// tokens, on its own behind a mark. On a throw the cache is as before.
+  PrefillTimes prefill_turn(std::span<const TokenId> wanted, size_t n_before_answer, TurnObserver& observer) {
+    store.begin_turn();
+    return prefill_after_mark(wanted, n_before_answer, observer);
+  }
+
+  PrefillTimes prefill_after_mark(std::span<const TokenId> wanted, size_t n_before_answer, TurnObserver& observer) {
+    const size_t n_cached = ids.size();
+    PrefillTimes times;
+    const auto read_to = [&](size_t n, PrefillRows rows) {
+      const PrefillTimes part = headroom::prefill(model, forward, store, wanted.subspan(ids.size(), n - ids.size()),
+                                                  {.rows = rows,
+                                                   .n_before = static_cast<int32_t>(ids.size() - n_cached),
+                                                   .n_after = static_cast<int32_t>(wanted.size() - n)},
+                                                  observer, logits);
+      ids.assign(wanted.begin(), wanted.begin() + static_cast<std::ptrdiff_t>(n));
+      times.total_ms += part.total_ms;
+      times.profile_ms += part.profile_ms;
+    };
     try {
-      const PrefillTimes times = headroom::prefill(model, forward, store, wanted.subspan(ids.size()), observer, logits);
-      ids.assign(wanted.begin(), wanted.end());
+      if (n_cached < n_before_answer && n_before_answer < wanted.size()) {
+        read_to(n_before_answer, PrefillRows::message);
+        store.begin_generation();
+      }
+      const bool is_head_of_answer = !ids.empty() && ids.size() >= n_before_answer;
+      read_to(wanted.size(), is_head_of_answer ? PrefillRows::generation_prompt : PrefillRows::message);
       return times;
     } catch (...) {
-      undo(KvStore::Mark::turn);
+      undo_running_turn();
       throw;
     }
   }
 
   /// The same for a turn. False where it was cancelled or memory ran out; the result says so, and whatever happens the
   /// observer hears what the cache holds now.
-  bool read_prompt(std::span<const TokenId> wanted, TurnObserver& observer, TurnResult& result) {
+  bool read_prompt(std::span<const TokenId> wanted, size_t n_before_answer, TurnObserver& observer,
+                   TurnResult& result) {
     bool is_read = false;
     result.n_prefilled_tokens = static_cast<int32_t>(wanted.size() - ids.size());
     try {
       end_turn_without_memory(result, [&] {
-        const PrefillTimes times = prefill_rest(wanted, observer);
+        const PrefillTimes times = prefill_turn(wanted, n_before_answer, observer);
         result.prefill_ms = times.total_ms;
         result.profile_ms = times.profile_ms;
         is_read = true;
@@ -276,11 +316,13 @@ struct Session::Impl {
   }
 
   TurnResult re_encode(TurnObserver& observer);
-  TurnResult run(const std::vector<TokenId>& wanted, const TurnOptions& options, TurnObserver& observer);
+  TurnResult run(const std::vector<TokenId>& wanted, size_t n_before_answer, const TurnOptions& options,
+                 TurnObserver& observer);
   void generate(const TurnOptions& options, TurnObserver& observer, TurnResult& result);
 };
 
-TurnResult Session::Impl::run(const std::vector<TokenId>& wanted, const TurnOptions& options, TurnObserver& observer) {
+TurnResult Session::Impl::run(const std::vector<TokenId>& wanted, size_t n_before_answer, const TurnOptions& options,
+                              TurnObserver& observer) {
   if (wanted.empty()) throw Error("the prompt is empty; at least one token was expected");
   if (wanted.size() > static_cast<size_t>(n_ctx))
     throw Error("the prompt has " + std::to_string(wanted.size()) + " tokens; the context holds " +
@@ -295,11 +337,8 @@ TurnResult Session::Impl::run(const std::vector<TokenId>& wanted, const TurnOpti
   observer.on_turn_start({result.action, result.action_reason, wanted, static_cast<int32_t>(ids.size())});
   if (result.action == CacheAction::undone || result.action == CacheAction::re_encoded) observer.on_cache_rebuilt();
   if (ids.size() < wanted.size()) {
-    if (!read_prompt(wanted, observer, result)) return result;
-    first_logits = logits;
-    store.begin_answer();
-  } else {
-    logits = first_logits;
+    if (!read_prompt(wanted, n_before_answer, observer, result)) return result;
+    store.begin_answer(logits);
   }
   result.first_token_top = top_logits(logits, 10);
   generate(options, observer, result);
@@ -325,7 +364,7 @@ TurnResult Session::Impl::re_encode(TurnObserver& observer) {
   clear();
   observer.on_turn_start({result.action, result.action_reason, wanted, 0});
   observer.on_cache_rebuilt();
-  if (wanted.empty() || !read_prompt(wanted, observer, result)) return result;
+  if (wanted.empty() || !read_prompt(wanted, wanted.size(), observer, result)) return result;
   store.forget_marks();  // of what is left only its own beginning could be gone back to
   result.first_token_top = top_logits(logits, 10);
   return result;
@@ -390,13 +429,13 @@ Session::Session(const Model& model, Backend& backend, const SessionOptions& opt
                 std::to_string(model.config().n_ctx_train));
   check_page_layout({model.config().head_dim, options.cache.cache_type});
   impl_ = std::make_unique<Impl>(model, backend, options, std::move(resolved));
-  if (options.cache.budget == BudgetKind::shared) impl_->store.check_budget_bytes(impl_->cache_config, {});
+  if (options.cache.budget == BudgetKind::shared) impl_->store.check_budget_bytes(impl_->cache_config);
 }
 Session::~Session() = default;
 
 void Session::change_backend(Backend& backend) {
   const Model& model = impl_->model;
-  SessionOptions options{.cache = impl_->cache_config, .n_ctx = impl_->n_ctx};
+  SessionOptions options{.cache = impl_->cache_config, .n_ctx = impl_->n_ctx, .turn_log = impl_->store.log().limits()};
   ResolvedConfig same{impl_->cache_config, impl_->cache_note};
   impl_.reset();  // its memory is given back before the other backend asks for as much
   impl_ = std::make_unique<Impl>(model, backend, options, std::move(same));
@@ -408,19 +447,19 @@ const BackendInfo& Session::backend_info() const {
 
 TurnResult Session::run_turn(const std::vector<ChatMessage>& messages, const TurnOptions& options,
                              TurnObserver& observer) {
-  std::vector<TokenId> wanted;
+  EncodedChat chat;
   try {
-    wanted = encode_chat(impl_->model, messages, [&] { return observer.stop_requested(); }).ids;
+    chat = encode_chat(impl_->model, messages, [&] { return observer.stop_requested(); });
   } catch (const Cancelled&) {
     TurnResult nothing;
     nothing.stop_reason = StopReason::cancelled;
     return nothing;
   }
-  return impl_->run(wanted, options, observer);
+  return impl_->run(chat.ids, static_cast<size_t>(chat.n_before_answer), options, observer);
 }
 
 TurnResult Session::run_ids(std::vector<TokenId> ids, const TurnOptions& options, TurnObserver& observer) {
-  return impl_->run(ids, options, observer);
+  return impl_->run(ids, ids.size(), options, observer);
 }
 
 TurnResult Session::re_encode(TurnObserver& observer) {
@@ -428,15 +467,23 @@ TurnResult Session::re_encode(TurnObserver& observer) {
 }
 
 bool Session::undo_turn() {
-  if (!impl_->store.can_undo(KvStore::Mark::turn)) return false;
-  impl_->undo(KvStore::Mark::turn);
+  const TurnLog& log = impl_->store.log();
+  size_t mark = log.newest(MarkKind::turn);
+  if (mark == log.n_marks()) return false;
+  if (impl_->store.is_at_newest_mark() && mark + 1 == log.n_marks()) {  // the last turn is taken back already
+    do {
+      if (mark == 0) return false;
+      --mark;
+    } while (log.kind(mark) != MarkKind::turn);
+  }
+  impl_->undo(mark);
   return true;
 }
 
 void Session::set_cache_config(const CacheConfig& config) {
   ResolvedConfig resolved = resolve(config, impl_->model);
   check_page_layout({impl_->model.config().head_dim, config.cache_type});
-  if (config.budget == BudgetKind::shared) impl_->store.check_budget_bytes(resolved.config, {});
+  if (config.budget == BudgetKind::shared) impl_->store.check_budget_bytes(resolved.config);
   impl_->cache_config = std::move(resolved.config);
   impl_->cache_note = std::move(resolved.note);
   impl_->config_changed = !impl_->ids.empty();
@@ -458,9 +505,9 @@ std::span<const float> Session::prefill(std::span<const TokenId> ids, TurnObserv
   wanted.insert(wanted.end(), ids.begin(), ids.end());
   try {
     if (impl_->store.has_measurements())
-      impl_->prefill_after_mark(wanted, observer);  // the mark of prefill_for_all stays
+      impl_->prefill_after_mark(wanted, wanted.size(), observer);  // the mark of prefill_for_all stays
     else
-      impl_->prefill_rest(wanted, observer);
+      impl_->prefill_turn(wanted, wanted.size(), observer);
   } catch (const Cancelled&) {
     throw Error("the prefill was stopped before its end");
   }
@@ -468,19 +515,16 @@ std::span<const float> Session::prefill(std::span<const TokenId> ids, TurnObserv
 }
 
 void Session::mark() {
-  assert(!impl_->store.can_undo(KvStore::Mark::answer));
-  impl_->first_logits = impl_->logits;
-  impl_->store.begin_answer();
+  impl_->store.begin_answer(impl_->logits);
 }
 
 bool Session::return_to_mark() {
-  if (impl_->store.can_undo(KvStore::Mark::answer))
-    impl_->undo(KvStore::Mark::answer);
+  const size_t mark = impl_->store.log().newest(MarkKind::answer);
+  if (mark < impl_->store.log().n_marks())
+    impl_->undo(mark);
   else
     impl_->clear();  // the log was given up for memory
-  if (impl_->ids.empty()) return false;
-  impl_->logits = impl_->first_logits;
-  return true;
+  return !impl_->ids.empty();
 }
 
 std::span<const float> Session::prefill_for_all(std::span<const TokenId> ids, CacheType type, TurnObserver& observer) {
@@ -501,6 +545,7 @@ bool Session::can_choose_under(const CacheConfig& config) {
 bool Session::choose_under(const CacheConfig& config) {
   ResolvedConfig resolved = resolve(config, impl_->model);
   assert(resolved.config.cache_type == impl_->store.config().cache_type);
+  if (resolved.config.budget == BudgetKind::shared) impl_->store.check_budget_bytes(resolved.config);
   if (!impl_->store.has_measurements() || !return_to_mark()) return false;
   impl_->cache_config = std::move(resolved.config);
   impl_->cache_note = std::move(resolved.note);
@@ -569,6 +614,7 @@ CacheState Session::cache_state() const {
   state.kv_pool_bytes = caches.pool().pool_bytes();
   state.kv_peak_bytes = store.peak_bytes();
   state.turn_log_bytes = store.turn_log_bytes();
+  state.least_budget_bytes = store.least_budget_bytes(store.config().cache_type);
   return state;
 }
 

@@ -12,6 +12,7 @@
 
 #include "engine/backend/backend.h"
 #include "engine/base/policy.h"
+#include "engine/kv/turn_log.h"
 #include "engine/run/model.h"
 #include "engine/run/prompt.h"
 #include "engine/run/sampler.h"
@@ -19,8 +20,9 @@
 namespace headroom {
 
 struct SessionOptions {
-  CacheConfig cache;  // find_cache_config("paper") with changes
-  int32_t n_ctx = 0;  // 0: the model's, at most what memory allows
+  CacheConfig cache;         // find_cache_config("paper") with changes
+  int32_t n_ctx = 0;         // 0: the model's, at most what memory allows
+  TurnLogLimits turn_log{};  // how much host memory makes turns undoable
 };
 
 struct TurnOptions {
@@ -118,6 +120,7 @@ struct CacheState {
   int64_t kv_pool_bytes = 0;
   int64_t kv_peak_bytes = 0;  // most of pages and prefill scratch together, ever
   int64_t turn_log_bytes = 0;
+  int64_t least_budget_bytes = 0;      // the least that kv_budget_bytes may be with pages of this type
   std::vector<int32_t> policy_counts;  // heads by policy of the set; one more at the end for `full` as fallback
                                        // where the set does not name it
 };
@@ -135,9 +138,9 @@ class Session {
   const BackendInfo& backend_info() const;
 
   /// One turn: the conversation as it should stand (the last message is the user's), then the model's answer.
-  /// The cache is continued, undone to the last turn's start, or rebuilt, as the ids demand. A turn that is
-  /// cancelled or fails during its prefill leaves the cache as the prefill found it. One that is cancelled before the
-  /// prompt is made starts nothing: no on_turn_start, no tokens. Throws Error for input that is refused.
+  /// The cache is continued, taken back to the newest mark that the ids share with it, or rebuilt, as they demand. A
+  /// turn that is cancelled or fails during its prefill leaves the cache as the prefill found it. One that is cancelled
+  /// before the prompt is made starts nothing: no on_turn_start, no tokens. Throws Error for input that is refused.
   TurnResult run_turn(const std::vector<ChatMessage>& messages, const TurnOptions& options, TurnObserver& observer);
   /// The same for ids that the caller made (raw prompts).
   TurnResult run_ids(std::vector<TokenId> ids, const TurnOptions& options, TurnObserver& observer);
@@ -148,7 +151,8 @@ class Session {
   /// builds it.
   TurnResult re_encode(TurnObserver& observer);
 
-  /// Takes the last turn back, exactly: the cache is what it was before run_turn. False where nothing can be undone.
+  /// Takes the last turn back, exactly: the cache is what it was when that turn's prompt began to be read. False where
+  /// nothing can be undone.
   bool undo_turn();
 
   /// Another configuration for the turns to come; what the cache holds is rebuilt when the next turn begins, or by

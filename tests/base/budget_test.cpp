@@ -107,6 +107,35 @@ TEST_CASE("bytes that do not hold what is protected are refused with what is nee
   }
 }
 
+TEST_CASE("where a bound in bytes does not hold what is protected, the oldest control tokens give way, then the tail") {
+  // 4 first tokens, the last 64, and control tokens at 10, 20, … 60: 74 tokens are protected.
+  const std::vector<HeadClaims> heads(2, {.n_reach = 200, .n_first = 4, .by_class = {10, 20, 30, 40, 50, 60}});
+  const auto pages_a_head = [&](int64_t n) { return protection_in_bytes(heads, 2 * n * 100, 100); };
+  CHECK(pages_a_head(5) == Protection{.class_from = 0, .n_last = 64});   // 79 tokens and one more
+  CHECK(pages_a_head(4) == Protection{.class_from = 61, .n_last = 59});  // 63: all of them and 5 of the last
+  CHECK(pages_a_head(3) == Protection{.class_from = 61, .n_last = 43});
+  CHECK(pages_a_head(2) == Protection{.class_from = 61, .n_last = 27});
+  CHECK(pages_a_head(1) == Protection{.class_from = 61, .n_last = 16});  // less than the least; nothing else gives way
+
+  std::vector<HeadClaims> more(2, {.n_reach = 200, .n_first = 4, .by_class = {}});
+  for (int32_t position = 10; position < 100; position += 7) more[0].by_class.push_back(position);  // 13 of them
+  CHECK(protection_in_bytes(more, 10 * 100, 100) == Protection{.class_from = 18, .n_last = 64});  // 81 in a head: 2 go
+  CHECK(more[0].n_protected({.class_from = 18, .n_last = 64}) == 79);
+  CHECK(more[0].n_protected({.class_from = 0, .n_last = 16}) == 33);
+  more[0].n_reach = 30;
+  CHECK(more[0].n_protected({}) == 30);
+}
+
+TEST_CASE("the least bound in bytes holds the first four and the last sixteen tokens, and one more") {
+  CHECK(least_budget_bytes(std::vector<int32_t>{0, 0, 0}, 2, 100) == 3 * 2 * 2 * 100);
+  CHECK(least_budget_bytes(std::vector<int32_t>{0, 12, 17}, 2, 100) == 2 * (2 + 1 + 2) * 100);  // within reach: 11, 16
+  CacheConfig config = shared_config();
+  config.kv_budget_bytes = 1199;
+  CHECK_THROWS_AS(check_budget_bytes(config, 1200), Error);
+  config.kv_budget_bytes = 1200;
+  CHECK_NOTHROW(check_budget_bytes(config, 1200));
+}
+
 TEST_CASE("a pool goes to the best scores of a layer, whichever head they are in") {
   // 10 tokens a head, 2 of them protected; 10 of 20 are kept, each head at least 1.
   const std::vector<HeadRoom> rooms(2, {10, 2});

@@ -32,7 +32,7 @@ TEST_CASE("a head of four slots loses two and gets them back, by hand") {
   caches.head(0).policy = Policy{Policy::local};
   TurnLog log(log_row_units);
   CHECK(log.n_marks() == 0);
-  log.mark(caches, 4, {{0.5f, 1.5f, 2.5f, 3.5f}});
+  log.mark(MarkKind::turn, caches, 4, {{0.5f, 1.5f, 2.5f, 3.5f}});
   CHECK(log.n_marks() == 1);
   CHECK(log.n_tokens(0) == 4);
 
@@ -65,7 +65,7 @@ TEST_CASE("the log's bytes grow with what it holds and go when it is cleared") {
   caches.append(plain(0));
   TurnLog log(128);
   CHECK(log.bytes() == 0);
-  log.mark(caches, 1000, {{1.0f}});
+  log.mark(MarkKind::turn, caches, 1000, {{1.0f}});
   const int64_t empty = log.bytes();
   for (int32_t position = 0; position < 1000; ++position) log.add(0, position, Row(128));
   CHECK(log.bytes() >= empty + 1000 * (256 + 4));
@@ -189,13 +189,13 @@ class Machine {
     }
   }
 
-  void mark() {
+  void mark(MarkKind kind = MarkKind::turn) {
     std::vector<std::vector<float>> scores;
     for (const HeadState& head : state()) {
       scores.emplace_back();
       for (const Slot& slot : head.slots) scores.back().push_back(slot.score);
     }
-    log.mark(caches, n_tokens, std::move(scores));
+    log.mark(kind, caches, n_tokens, std::move(scores));
   }
 
   void undo(size_t mark) {
@@ -238,7 +238,7 @@ TEST_CASE("undo restores order, tags, scores, policies and contents at both mark
     const int32_t n_at_turn = machine.n_tokens;
 
     machine.live(15);
-    machine.mark();
+    machine.mark(MarkKind::answer);
     const std::vector<Machine::HeadState> at_answer = machine.state();
     const int32_t n_at_answer = machine.n_tokens;
     for (int attempt = 0; attempt < 3; ++attempt) {  // regenerate
@@ -256,7 +256,7 @@ TEST_CASE("undo restores order, tags, scores, policies and contents at both mark
     for (int32_t h = 0; h < machine.caches.n_heads(); ++h) REQUIRE(machine.log.rows(h).empty());
 
     machine.live(25);  // another message, whose tokens take the positions of the last one's
-    machine.mark();
+    machine.mark(MarkKind::answer);
     const std::vector<Machine::HeadState> at_other_answer = machine.state();
     machine.live(25);
     machine.undo(1);
@@ -264,6 +264,93 @@ TEST_CASE("undo restores order, tags, scores, policies and contents at both mark
     machine.undo(0);
     REQUIRE(machine.state() == at_turn);
   }
+}
+
+TEST_CASE("over many turns any mark that is left can be gone back to, whichever older turns were given up") {
+  for (unsigned seed = 1; seed <= 25; ++seed) {
+    CAPTURE(seed);
+    Machine machine(2, 3, seed);
+    struct Mark {
+      MarkKind kind;
+      int32_t n_tokens;
+      std::vector<Machine::HeadState> state;
+    };
+    std::vector<Mark> marks;
+    const auto set_mark = [&](MarkKind kind) {
+      machine.mark(kind);
+      marks.push_back({kind, machine.n_tokens, machine.state()});
+    };
+    for (int turn = 0; turn < 12; ++turn) {
+      set_mark(MarkKind::turn);
+      machine.live(static_cast<int>(machine.rng() % 20));
+      set_mark(MarkKind::generation);
+      machine.live(2);
+      set_mark(MarkKind::answer);
+      machine.live(static_cast<int>(machine.rng() % 20));
+      if (machine.rng() % 3 == 0) {
+        const size_t to = machine.rng() % marks.size();
+        machine.undo(to);
+        REQUIRE(machine.state() == marks[to].state);
+        REQUIRE(machine.n_tokens == marks[to].n_tokens);
+        marks.resize(to + 1);
+      }
+      if (machine.rng() % 3 == 0) {
+        size_t second_turn = 1;
+        while (second_turn < marks.size() && marks[second_turn].kind != MarkKind::turn) ++second_turn;
+        const int64_t bytes_before = machine.log.bytes();
+        REQUIRE(machine.log.drop_oldest_turn() == (second_turn < marks.size()));
+        if (second_turn < marks.size()) {
+          REQUIRE(machine.log.bytes() < bytes_before);
+          marks.erase(marks.begin(), marks.begin() + static_cast<std::ptrdiff_t>(second_turn));
+        }
+      }
+      REQUIRE(machine.log.n_marks() == marks.size());
+    }
+    while (!marks.empty()) {  // all the way back
+      machine.undo(marks.size() - 1);
+      REQUIRE(machine.state() == marks.back().state);
+      marks.pop_back();
+      machine.live(3);
+    }
+  }
+}
+
+TEST_CASE("turns before the last one are given up where they are more than their bound, oldest first") {
+  FakeSlabOwner owner;
+  HeadCaches caches(1, 1, four_a_slab, owner);
+  caches.reserve_slot();
+  caches.append(plain(0));
+  TurnLog log(128, {.old_turns_bytes = 12'000});
+  for (int32_t turn = 0; turn < 10; ++turn) {
+    log.mark(MarkKind::turn, caches, 100 * (turn + 1), {{1.0f}});
+    log.hold_old_turns();
+    CHECK(log.n_tokens(log.n_marks() - 1) == 100 * (turn + 1));
+    // Ten rows of 260 bytes a turn: four turns are within the bound, five are not.
+    CHECK(log.n_marks() <= 5);
+    if (turn >= 5) CHECK(log.n_marks() >= 3);
+    for (int32_t row = 0; row < 10; ++row) log.add(0, 100 * turn + row, Row(128));
+  }
+  CHECK(log.rows(0).size() < 60 * 128);  // those of dropped turns are gone
+}
+
+TEST_CASE("more than all of the log may hold is refused like memory that is not there, and the log stays as it was") {
+  FakeSlabOwner owner;
+  HeadCaches caches(1, 1, four_a_slab, owner);
+  caches.reserve_slot();
+  caches.append(plain(0));
+  TurnLog log(128, {.old_turns_bytes = 1 << 20, .all_bytes = 4'000});
+  log.mark(MarkKind::turn, caches, 1000, {{1.0f}});
+  int32_t n_added = 0;
+  const auto add_all = [&] {
+    for (; n_added < 1000; ++n_added) log.add(0, n_added, Row(128));
+  };
+  CHECK_THROWS_AS(add_all(), std::bad_alloc);
+  CHECK(n_added > 2);
+  CHECK(n_added < 16);
+  CHECK(log.rows(0).size() == static_cast<size_t>(n_added) * 128);
+  const std::vector<float> logits(1000);
+  CHECK_THROWS_AS(log.mark(MarkKind::answer, caches, 1001, {{1.0f}}, logits), std::bad_alloc);
+  CHECK(log.n_marks() == 1);
 }
 
 }  // namespace

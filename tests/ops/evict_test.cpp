@@ -170,6 +170,28 @@ TEST_CASE("slots of 8 bits keep every bit where they move and where they are han
     }
 }
 
+TEST_CASE("control tokens and punctuation before class_from leave by their score, but for the first four") {
+  // Positions 0 to 9: 2, 5 and 8 are control tokens, 3, 6 and 9 punctuation; the score falls with the position.
+  std::vector<Slot> slots;
+  for (int32_t position = 0; position < 10; ++position)
+    slots.push_back({.position = position,
+                     .token_class = position % 3 == 2                    ? TokenClass::special
+                                    : position % 3 == 0 && position != 0 ? TokenClass::punctuation
+                                                                         : TokenClass::plain,
+                     .score = static_cast<float>(20 - position)});
+  KeepRule rule{.policy = {s | p | f}, .reach_from = 0, .local_from = 100, .n_frequent = 1, .class_from = 7};
+  const std::vector<int32_t> expected{7, 6, 5, 4, 1};  // 0 is the best of the others
+  for (const auto& [name, backend] : all_backends()) {
+    INFO(name);
+    CHECK(evicted_positions(evict(*backend, slots, rule)) == expected);
+  }
+  rule.class_from = 0;
+  for (const auto& [name, backend] : all_backends()) {
+    INFO(name);
+    CHECK(evicted_positions(evict(*backend, slots, rule)) == std::vector<int32_t>{7, 4, 1});
+  }
+}
+
 TEST_CASE("evict keeps what the rule's definition keeps, for all policies, windows and ties") {
   Random random(11);
   const uint8_t policies[] = {
@@ -178,11 +200,16 @@ TEST_CASE("evict keeps what the rule's definition keeps, for all policies, windo
     for (const int32_t length : {1, 15, 16, 17, 40, 257})
       for (const int32_t reach_from : {0, 60})
         for (const bool ties : {false, true}) {
+          const int32_t class_from = ties ? 0 : 150;
           std::vector<Slot> slots = random_slots(random, length, 300);
           if (ties)
             for (Slot& slot : slots) slot.score = static_cast<float>(random() % 3);
           int32_t n_contest = 0;
-          KeepRule rule{.policy = {parts}, .reach_from = reach_from, .local_from = 220, .n_frequent = 0};
+          KeepRule rule{.policy = {parts},
+                        .reach_from = reach_from,
+                        .local_from = 220,
+                        .n_frequent = 0,
+                        .class_from = class_from};
           for (const Slot& slot : slots)
             n_contest += slot.position >= reach_from && !rule.keeps_always(slot.position, slot.token_class);
           for (const int32_t leaving : {-3, 0, 1, 2, 9}) {

@@ -109,7 +109,7 @@ TEST_CASE("live bytes never exceed a budget in bytes, from the prompt to the las
       Fixture it(architecture, config, head_dim);
       const auto check = [&](const char* when) {
         INFO(when << " at " << it.session.ids().size());
-        CHECK(it.session.cache_state().kv_live_bytes <= config.kv_budget_bytes + n_heads * it.session.page_bytes());
+        CHECK(it.session.cache_state().kv_live_bytes <= config.kv_budget_bytes);
       };
       it.read(60, 3);  // all of it fits
       CHECK(it.kept() == it.reachable());
@@ -151,17 +151,85 @@ TEST_CASE("a budget in bytes that does not hold what is protected is refused, an
 }
 
 TEST_CASE("the bytes that the refusal names are enough for an answer of any length after a prompt of any length") {
-  CacheConfig config = uneven(tiny(Architecture::llama), TokenScore::expected, 1);
-  const auto n_heads = static_cast<int64_t>(config.head_importance.size());
+  const Architecture architecture = GENERATE(Architecture::llama, Architecture::gemma3);
+  CacheConfig config = uneven(tiny(architecture), TokenScore::expected, 1);
+  const int64_t least = Fixture(architecture, config).session.cache_state().least_budget_bytes;
+  config.kv_budget_bytes = least - 1;
+  CHECK_THROWS_WITH(Fixture(architecture, config), Contains("expected at least " + std::to_string(least)));
   for (const int32_t n_prompt : {3, 36, 48, 65, 130}) {
-    config.kv_budget_bytes = 5 * n_heads * Fixture(Architecture::llama, config).session.page_bytes();  // 64 + 4 tokens
-    Fixture it(Architecture::llama, config);
+    config.kv_budget_bytes = least;
+    Fixture it(architecture, config);
     it.read(n_prompt, 3);
     for (int i = 0; i < 150; ++i) {
       it.write(1, static_cast<uint64_t>(i));
-      CHECK(it.session.cache_state().kv_live_bytes <= config.kv_budget_bytes + n_heads * it.session.page_bytes());
+      CHECK(it.session.cache_state().kv_live_bytes <= least);
+    }
+    const auto n = static_cast<int32_t>(it.session.ids().size());
+    for (const HeadState& head : it.session.cache_state().heads) {
+      const std::vector<int32_t> positions = it.session.kept_positions(head.layer, head.kv_head);
+      const int32_t window = it.model.config().layers[static_cast<size_t>(head.layer)].window;
+      const int32_t n_reach = reachable_tokens(n, window);
+      CHECK(std::count_if(positions.begin(), positions.end(), [&](int32_t p) { return p >= n - n_last_at_least; }) ==
+            n_last_at_least);
+      if (n_reach == n) CHECK(std::equal(positions.begin(), positions.begin() + 4, std::vector{0, 1, 2, 3}.begin()));
     }
   }
+}
+
+TEST_CASE("a chat of many turns goes on under a bound in bytes that its control tokens outgrow", "[turns]") {
+  const char* n_turns_text = std::getenv("HEADROOM_TURNS");
+  const int n_turns = n_turns_text != nullptr ? std::atoi(n_turns_text) : 30;
+  struct Watcher : TurnObserver {
+    const Session* session = nullptr;
+    int64_t most_bytes = 0;
+    void on_step(const TokenStep&) override { look(); }
+    void on_cache_rebuilt() override { look(); }
+    void look() { most_bytes = std::max(most_bytes, session->cache_state().kv_live_bytes); }
+  };
+  for (const Architecture architecture : {Architecture::llama, Architecture::gemma3})
+    for (const CacheType type : {CacheType::f16, CacheType::q8_0}) {
+      CAPTURE(static_cast<int>(architecture), static_cast<int>(type));
+      CacheConfig config = *find_cache_config("headroom");
+      config.cache_type = type;
+      const int32_t head_dim = type == CacheType::q8_0 ? 32 : 0;
+      std::vector<ChatMessage> messages{{"user", "Message 0, hello", {}}};
+      // Of the first turn: its control tokens, the first four and the last 64 of every head; and a tenth more.
+      {
+        const Model model = tiny(architecture, head_dim);
+        int32_t n_special = 0;
+        for (const TokenId id : encode_chat(model, messages).ids) n_special += model.tokenizer().is_control(id) ? 1 : 0;
+        const int64_t n_heads = int64_t{model.config().n_layers} * model.config().n_kv_heads;
+        const auto page_bytes = static_cast<int64_t>(PageLayout{model.config().head_dim, type}.page_bytes());
+        config.kv_budget_bytes = ((n_special + 4 + 64) / 16 + 1) * n_heads * page_bytes * 11 / 10;
+      }
+      Fixture it(architecture, config, head_dim);
+      Watcher watcher;
+      watcher.session = &it.session;
+      TurnOptions options;
+      options.max_tokens = 12;
+      options.ignore_end_of_turn = true;
+      messages.clear();
+      for (int turn = 0; turn < n_turns; ++turn) {
+        messages.push_back({"user", "Message " + std::to_string(turn) + ", hello", {}});
+        TurnResult result = it.session.run_turn(messages, options, watcher);
+        REQUIRE(result.stop_reason == StopReason::max_tokens);
+        if (turn % 7 == 3) {  // another answer, without a prefill
+          ++options.sampler.seed;
+          result = it.session.run_turn(messages, options, watcher);
+          REQUIRE(result.n_prefilled_tokens == 0);
+        }
+        messages.push_back({"assistant", result.text, result.ids});
+        if (it.session.ids().size() + 100 > static_cast<size_t>(it.session.n_ctx())) messages.clear();
+      }
+      CHECK(watcher.most_bytes <= config.kv_budget_bytes);
+      CHECK(watcher.most_bytes > config.kv_budget_bytes / 2);
+      it.session.clear();  // and all of it read anew, with all of its control tokens
+      messages.push_back({"user", "And now?", {}});
+      const TurnResult anew = it.session.run_turn(messages, options, watcher);
+      CHECK(anew.action == CacheAction::first_turn);
+      CHECK(anew.stop_reason == StopReason::max_tokens);
+      CHECK(watcher.most_bytes <= config.kv_budget_bytes);
+    }
 }
 
 TEST_CASE("what a short prompt protects does not become the share of the answer") {

@@ -28,7 +28,7 @@ class Conversation {
         backend_(test::shared_small_backend(backend_name)),
         model_(make_config(window)),
         store_(model_, backend_, config),
-        simulation_(config, window) {}
+        simulation_(config, window, static_cast<int64_t>(PageLayout{head_dim}.page_bytes())) {}
 
   void turn(int32_t n_new) {
     const int32_t position0 = store_.n_tokens(), n_total = position0 + n_new;
@@ -138,6 +138,7 @@ class Conversation {
     check();
   }
 
+  int64_t live_bytes() const { return store_.caches().pool().live_bytes(); }
   /// Closer decisions than f32 can tell apart end a comparison.
   bool decidable() const { return simulation_.margin() > 1e-4; }
 
@@ -307,6 +308,35 @@ TEST_CASE("kept sets equal the simulation after prefill, 64 tokens, and two more
     if (conversation.decidable()) conversation.turn(20);  // too short for another choice
     if (conversation.decidable()) conversation.turn(70);
     for (int i = 0; i < 10 && conversation.decidable(); ++i) conversation.step();
+    n_decidable += conversation.decidable() ? 1 : 0;
+  }
+  CHECK(n_decidable >= 1);
+}
+
+TEST_CASE("under a bound in bytes kept sets equal the simulation, and the oldest control tokens give way") {
+  const std::string backend = GENERATE("cpu", "cpu-reference", "vulkan-lane", "vulkan-subgroup");
+  if (!test::is_there(backend)) return;
+  const int32_t window = GENERATE(0, 40);
+  const int32_t n_pages = GENERATE(2, 3, 5, 8);
+  const uint8_t more_parts = GENERATE(uint8_t{0}, uint8_t{Policy::punctuation});
+  int n_decidable = 0;
+  for (uint64_t seed = 1; seed <= 2; ++seed) {
+    CAPTURE(backend, window, n_pages, static_cast<int>(more_parts), seed);
+    CacheConfig config = *find_cache_config("headroom");
+    config.policy_set.front().parts |= more_parts;
+    config.keep = seed == 1 ? 1 : 0.3;
+    config.kv_budget_bytes = n_pages * static_cast<int64_t>(PageLayout{16}.page_bytes());
+    Conversation conversation(backend, config, window, seed);
+    conversation.turn(20);
+    for (const int32_t n_new : {40, 20, 90}) {
+      for (int i = 0; i < 40 && conversation.decidable(); ++i) {
+        conversation.step();
+        CHECK(conversation.live_bytes() <= config.kv_budget_bytes);
+      }
+      if (conversation.decidable()) conversation.turn(n_new);
+      CHECK(conversation.live_bytes() <= config.kv_budget_bytes);
+    }
+    for (int i = 0; i < 70 && conversation.decidable(); ++i) conversation.step();
     n_decidable += conversation.decidable() ? 1 : 0;
   }
   CHECK(n_decidable >= 1);

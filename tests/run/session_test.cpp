@@ -205,7 +205,11 @@ TEST_CASE("a cancelled answer keeps what was written, and the chat goes on") {
   tested_backend = GENERATE(from_range(backends()));
   Fixture f;
   std::vector<ChatMessage> messages{{"user", long_text, {}}};
-  StopAfter observer(2 + 5);  // two layers, five tokens
+  struct StopAfterTokens : TurnObserver {
+    int n_left = 5;
+    void on_token(TokenId, std::string_view) override { --n_left; }
+    bool stop_requested() override { return n_left == 0; }
+  } observer;
   const TurnResult result = f.session.run_turn(messages, Fixture::options(50), observer);
   CHECK(result.stop_reason == StopReason::cancelled);
   CHECK(result.ids.size() == 5);

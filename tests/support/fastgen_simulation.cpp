@@ -34,12 +34,14 @@ std::set<int32_t> kept_positions(const SimulatedSlots& slots, Policy policy, int
   std::vector<std::pair<double, int32_t>> competing;  // (-score, position): sorts as the rule ranks
   for (const auto& [position, slot] : slots) {
     if (!is_reachable(position, n_tokens, window)) continue;
+    const bool class_counts = budget.tokens < 0 || position >= budget.class_from || position <= 3;
+    const int32_t n_last =
+        budget.tokens >= 0 ? std::min(budget.n_last, budget.most_last) : n_local(n_tokens, window, config);
     const bool is_protected =
-        policy == Policy{Policy::full} || (policy.has(Policy::special) && slot.token_class == TokenClass::special) ||
-        (policy.has(Policy::punctuation) && slot.token_class == TokenClass::punctuation) ||
-        (policy.has(Policy::first) && position <= 3) ||
-        (policy.has(Policy::local) &&
-         position > n_tokens - 1 - (budget.tokens >= 0 ? budget.n_last : n_local(n_tokens, window, config)));
+        policy == Policy{Policy::full} ||
+        (policy.has(Policy::special) && slot.token_class == TokenClass::special && class_counts) ||
+        (policy.has(Policy::punctuation) && slot.token_class == TokenClass::punctuation && class_counts) ||
+        (policy.has(Policy::first) && position <= 3) || (policy.has(Policy::local) && position > n_tokens - 1 - n_last);
     if (is_protected)
       kept.insert(position);
     else
@@ -51,8 +53,8 @@ std::set<int32_t> kept_positions(const SimulatedSlots& slots, Policy policy, int
   auto n_frequent = static_cast<size_t>(std::ceil(config.r_frequent * n_reachable(n_tokens, window)));
   if (budget.tokens >= 0) {
     const int32_t n_reach = n_reachable(n_tokens, window);
-    const auto total =
-        static_cast<size_t>((int64_t{budget.tokens} * n_reach + budget.of_tokens / 2) / budget.of_tokens);
+    const auto total = static_cast<size_t>(
+        budget.grows ? (int64_t{budget.tokens} * n_reach + budget.of_tokens / 2) / budget.of_tokens : budget.tokens);
     n_frequent = total > kept.size() ? total - kept.size() : 0;
   }
   for (size_t i = 0; i < competing.size() && i < n_frequent; ++i) kept.insert(competing[i].second);
@@ -172,9 +174,49 @@ void FastGenSimulation::score_turn(const std::vector<AttentionMap>& maps, std::s
 // With one head both kinds of budget are the share itself; what is protected is held beside it where that is more.
 void FastGenSimulation::set_budget(bool is_anew) {
   if (config_.budget == BudgetKind::pooled && !is_anew) return;
+  if (config_.kv_budget_bytes > 0) return set_budget_in_bytes();
   const int32_t n_reach = n_reachable(n_tokens_, window_);
   const auto share = static_cast<int32_t>(std::llround(config_.keep * n_reach));
   budget_ = {std::min(n_reach, share), n_reach, 0};
+}
+
+/// Whole pages of 16, and one more token must find room.
+int32_t FastGenSimulation::most_tokens() const {
+  return static_cast<int32_t>(config_.kv_budget_bytes / page_bytes_) * 16 - 1;
+}
+
+/// The first four, what its class protects, and the last tokens beside them: the oldest that are protected by their
+/// class give way, one after another, until all fits, or none is left; then the last tokens, down to 16.
+void FastGenSimulation::set_budget_in_bytes() {
+  const int32_t n_reach = n_reachable(n_tokens_, window_);
+  SimulatedSlots by_class, first;
+  for (const auto& [position, slot] : slots_) {
+    if (!is_reachable(position, n_tokens_, window_)) continue;
+    const bool has_class = (policy_.has(Policy::special) && slot.token_class == TokenClass::special) ||
+                           (policy_.has(Policy::punctuation) && slot.token_class == TokenClass::punctuation);
+    if (position <= 3 && (has_class || policy_.has(Policy::first))) first[position] = slot;
+    if (position > 3 && has_class) by_class[position] = slot;
+  }
+  int32_t class_from = 0, n_last = policy_.has(Policy::local) ? 64 : 0;
+  const auto n_wanted = [&] {
+    return std::min(n_reach, static_cast<int32_t>(first.size() + by_class.size()) + n_last);
+  };
+  while (n_wanted() > most_tokens() && !by_class.empty()) {
+    class_from = by_class.begin()->first + 1;
+    by_class.erase(by_class.begin());
+  }
+  while (n_wanted() > most_tokens() && n_last > 16) --n_last;
+  const auto share = std::min(n_reach, static_cast<int32_t>(std::llround(config_.keep * n_reach)));
+  const bool fits = std::max(share, n_wanted()) <= most_tokens();
+  budget_ = {fits ? share : most_tokens(), n_reach, 0, fits, class_from, n_last};
+}
+
+/// Held without a look at the score, once the last token is there and an answer goes on.
+int32_t FastGenSimulation::n_protected() const {
+  SimulatedBudget none = budget_;
+  none.tokens = 0;
+  none.n_last = 64;
+  return static_cast<int32_t>(kept_positions(slots_, policy_, n_tokens_, window_, config_, nullptr, none).size());
 }
 
 std::set<int32_t> FastGenSimulation::step(int32_t position, TokenClass token_class,
@@ -183,6 +225,15 @@ std::set<int32_t> FastGenSimulation::step(int32_t position, TokenClass token_cla
     throw std::logic_error("a step takes the next position, and a probability for each position up to it");
   slots_[n_tokens_++] = {token_class, 0};
   for (auto& [held_position, slot] : slots_) slot.score += probabilities[static_cast<size_t>(held_position)];
+  if (config_.kv_budget_bytes > 0) {
+    const int64_t n_reach = n_reachable(n_tokens_, window_);
+    const int64_t total =
+        budget_.grows ? (budget_.tokens * n_reach + budget_.of_tokens / 2) / budget_.of_tokens : budget_.tokens;
+    if (std::max<int64_t>(total, n_protected()) > most_tokens()) {
+      set_budget_in_bytes();
+      budget_.grows = false;
+    }
+  }
   apply_policy(64);
   return held();
 }

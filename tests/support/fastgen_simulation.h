@@ -29,6 +29,9 @@ struct SimulatedBudget {
   int32_t tokens = -1;
   int32_t of_tokens = 0;
   int32_t n_last = 0;  // protected
+  bool grows = true;
+  int32_t class_from = 0;    // tokens before it, but for the first four, are not protected by their class
+  int32_t most_last = 1000;  // of n_last so many are protected, at most
 };
 
 /// Positions that the policy keeps of these when n_tokens are in the conversation.
@@ -44,7 +47,9 @@ double recovery(const SimulatedSlots& slots, const std::vector<AttentionMap>& ma
 
 class FastGenSimulation {
  public:
-  FastGenSimulation(CacheConfig config, int32_t window) : config_(std::move(config)), window_(window) {}
+  /// page_bytes: where the configuration has a bound in bytes.
+  FastGenSimulation(CacheConfig config, int32_t window, int64_t page_bytes = 0)
+      : config_(std::move(config)), window_(window), page_bytes_(page_bytes) {}
 
   /// A turn's new tokens: what is held grows by them, the policy is chosen (in the first turn, and later with at least
   /// 64 new tokens), then applied. Returns the positions held afterwards.
@@ -69,10 +74,14 @@ class FastGenSimulation {
   void score_turn(const std::vector<AttentionMap>& maps, std::span<const double> expected,
                   std::span<const double> norms, bool is_anew);
   void set_budget(bool is_anew);
+  int32_t most_tokens() const;
+  void set_budget_in_bytes();
+  int32_t n_protected() const;
   void apply_policy(int32_t n_last);
 
   CacheConfig config_;
   int32_t window_;
+  int64_t page_bytes_;
   int32_t n_tokens_ = 0;
   Policy policy_;
   SimulatedBudget budget_;

@@ -56,6 +56,7 @@ Contest ScanHead(const HeadView& head, const KeepRule& rule, const Slabs& slabs)
   const auto first_end = hn::Set(di, keeps(Policy::full, no_position, keeps(Policy::first, n_first_tokens, 0)));
   const auto before_local = hn::Set(di, keeps(Policy::local, rule.local_from - 1, no_position));
   const auto reach_from = hn::Set(di, rule.reach_from);
+  const auto before_class = hn::Set(di, rule.class_from - 1);
   const auto lowest_float = hn::Set(d, -std::numeric_limits<float>::infinity());
 
   Contest contest;
@@ -72,8 +73,10 @@ Contest ScanHead(const HeadView& head, const KeepRule& rule, const Slabs& slabs)
 
     const auto filled = hn::Lt(slot, hn::Set(di, head.length));
     const auto dropped = hn::And(filled, hn::Lt(position, reach_from));
-    const auto kept = hn::Or(hn::Or(hn::Eq(token_class, special), hn::Eq(token_class, punctuation)),
-                             hn::Or(hn::Lt(position, first_end), hn::Gt(position, before_local)));
+    const auto of_class = hn::Or(hn::Eq(token_class, special), hn::Eq(token_class, punctuation));
+    const auto class_counts = hn::Or(hn::Gt(position, before_class), hn::Lt(position, hn::Set(di, n_first_tokens)));
+    const auto kept =
+        hn::Or(hn::And(of_class, class_counts), hn::Or(hn::Lt(position, first_end), hn::Gt(position, before_local)));
     const auto contested = hn::AndNot(hn::Or(dropped, kept), filled);
     contest.n_dropped += static_cast<int32_t>(hn::CountTrue(di, dropped));
     contest.n_slots += static_cast<int32_t>(hn::CountTrue(di, contested));

@@ -111,6 +111,7 @@ void VulkanBackend::begin_step(const DecodeStep& step) {
           .local_from = static_cast<uint>(std::max(rule.local_from, 0)),
           .n_frequent = static_cast<uint>(std::max(rule.n_frequent, 0)),
           .n_total = rule.n_total,
+          .class_from = static_cast<uint>(std::max(rule.class_from, 0)),
           .padding = {}};
       for (const PageId page : view.pages) pages[next_page++] = slabs_.address(page);
       step_plan_.n_slots += view.length + 1;

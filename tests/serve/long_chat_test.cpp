@@ -1,0 +1,60 @@
+// A long chat with the engine, as the window has it: under a bound in bytes that its control tokens outgrow no turn is
+// refused, and what the stream tells stays within the bound; going back to an earlier turn is followed by the mirror.
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <random>
+
+#include "engine/base/page_layout.h"
+#include "tests/serve/served_engine.h"
+
+using namespace headroom;
+using test::ServedEngine;
+using test::TinyModelFile;
+
+TEST_CASE("a chat under a bound in bytes goes on for as many turns as one likes", "[turns]") {
+  const char* n_turns_text = std::getenv("HEADROOM_TURNS");
+  const int n_turns = n_turns_text != nullptr ? std::atoi(n_turns_text) : 24;
+  const CacheType type = GENERATE(CacheType::f16, CacheType::q8_0);
+  CAPTURE(static_cast<int>(type));
+  test::TinyModelOptions options = test::tiny_model_options(Architecture::llama);
+  options.head_dim = 32;
+  options.n_ctx = 32768;
+  const TinyModelFile file(test::make_endless_model(options));
+  ServedEngine engine;
+  engine.load(file.path(), "headroom");
+  CacheConfig config = *find_cache_config("headroom");
+  config.cache_type = type;
+  // Five control tokens of a first turn, the first four and the last 64 of every head: five pages; and a tenth more.
+  config.kv_budget_bytes = 5 * options.n_layers * options.n_kv_heads *
+                           static_cast<int64_t>(PageLayout{options.head_dim, type}.page_bytes()) * 11 / 10;
+  stream::SetConfigT set;
+  set.config = std::make_unique<stream::CacheConfigT>(to_stream(config));
+  engine.send(std::move(set));
+  engine.until(stream::EventBody::CacheRebuilt);
+
+  std::mt19937 random(5);
+  std::vector<ChatMessage> messages;
+  int64_t most_bytes = 0;
+  for (int turn = 1; turn <= n_turns; ++turn) {
+    CAPTURE(turn);
+    bool goes_back = false;
+    if (turn % 6 == 0) {  // an earlier message is written anew
+      goes_back = true;
+      messages.resize(messages.size() - 2 * (1 + random() % 3));
+    }
+    messages.push_back({"user", "message " + std::to_string(turn) + ", short", {}});
+    stream::PromptT prompt = ServedEngine::prompt(static_cast<uint64_t>(turn), messages, 8);
+    prompt.sampler->temperature = 0;
+    engine.send(std::move(prompt));
+    const stream::Event& end = engine.until(stream::EventBody::TurnFinished, [&](const stream::Event&) {
+      most_bytes = std::max(most_bytes, engine.mirror.now().kv_live_bytes);
+    });
+    const stream::TurnFinished& finished = *end.body_as_TurnFinished();
+    REQUIRE(finished.stop_reason()->str() == "max_tokens");
+    if (goes_back) CHECK(engine.mirror.last_action() == "undone");
+    CHECK(finished.n_prefilled_tokens() < 60);
+    messages.push_back({"assistant", engine.mirror.messages().back().content, engine.mirror.messages().back().ids});
+  }
+  CHECK(most_bytes <= config.kv_budget_bytes);
+  CHECK(most_bytes > config.kv_budget_bytes / 2);
+}
