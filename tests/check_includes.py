@@ -61,6 +61,7 @@ OTHERS = [
     ("ImGui, ImPlot, Markdown", r"(imgui|implot).*\.h", ["ui/", "app/window/", "tests/"]),
     ("GLFW, file dialogs", r"(GLFW/.+|portable_file_dialogs\.h)", ["app/window/"]),
     ("SQLite", r"sqlite3\.h", ["app/chats/", "tests/chats/"]),
+    ("the sanitizers", r"sanitizer/.+", ["tests/"]),
     ("the operating system", r"((sys|linux)/.+|[a-z]+\.h)", ["engine/base/platform/", "app/", "tests/"]),
 ]
 

@@ -216,6 +216,10 @@ std::optional<Value> find_attribute(Runtime& runtime, const Value& object, std::
     if (const Value* entry = find_entry(runtime, object.dict(), name)) return *entry;
     return std::nullopt;
   }
+  if (object.is(Type::sequence) && object.sequence().is_group) {
+    if (name == "grouper") return object.sequence().items[0];
+    if (name == "list") return object.sequence().items[1];
+  }
   return find_method(runtime, object, name);
 }
 

@@ -71,7 +71,15 @@ struct FilterEntry {
   Function function;
 };
 extern const FilterEntry text_filters[];
+extern const FilterEntry page_filters[];
 extern const FilterEntry sequence_filters[];
+/// Methods of strings that stand in a file of their own.
+extern const FilterEntry more_string_methods[];
+
+/// A text that is markup where the receiver is.
+Value make_string_like(Runtime& runtime, const Value& receiver, Text text);
+/// str.center.
+Text centered(Runtime& runtime, const Value& value, int64_t width, const Text& fill);
 
 /// Jinja's tojson as transformers sets it up: json.dumps(value, ensure_ascii=False, …).
 Value filter_tojson(Runtime& runtime, const Value& value, const CallArgs& args);

@@ -325,6 +325,20 @@ std::tm today() {
   return tm;
 }
 
+struct IsoWeek {
+  int year, week;
+};
+
+/// ISO 8601: a week belongs to the year of its Thursday.
+IsoWeek iso_week(const std::tm& tm) {
+  const auto days_of = [](int year) { return std::chrono::year{year}.is_leap() ? 366 : 365; };
+  int year = tm.tm_year + 1900;
+  int thursday = tm.tm_yday - (tm.tm_wday + 6) % 7 + 3;
+  if (thursday < 0) thursday += days_of(--year);
+  if (thursday >= days_of(year)) thursday -= days_of(year++);
+  return {year, thursday / 7 + 1};
+}
+
 std::string date_field(Runtime& runtime, const std::tm& tm, char letter, bool no_padding) {
   const auto number = [no_padding](int value, int width) {
     std::string digits = std::to_string(value);
@@ -332,6 +346,7 @@ std::string date_field(Runtime& runtime, const std::tm& tm, char letter, bool no
       digits.insert(0, static_cast<size_t>(width) - digits.size(), '0');
     return digits;
   };
+  const auto field = [&](char other) { return date_field(runtime, tm, other, false); };
   const std::string month = month_names[static_cast<size_t>(tm.tm_mon)];
   const std::string day = day_names[static_cast<size_t>(tm.tm_wday)];
   switch (letter) {
@@ -366,6 +381,50 @@ std::string date_field(Runtime& runtime, const std::tm& tm, char letter, bool no
       return number(tm.tm_sec, 2);
     case 'p':
       return tm.tm_hour < 12 ? "AM" : "PM";
+    case 'u':
+      return std::to_string((tm.tm_wday + 6) % 7 + 1);
+    case 'w':
+      return std::to_string(tm.tm_wday);
+    case 'U':  // weeks that begin on Sunday
+      return number((tm.tm_yday + 7 - tm.tm_wday) / 7, 2);
+    case 'W':  // on Monday
+      return number((tm.tm_yday + 7 - (tm.tm_wday + 6) % 7) / 7, 2);
+    case 'V':
+      return number(iso_week(tm).week, 2);
+    case 'G':
+      return std::to_string(iso_week(tm).year);
+    case 'g':
+      return number(iso_week(tm).year % 100, 2);
+    case 'C':
+      return number((tm.tm_year + 1900) / 100, 2);
+    case 'k':
+      return (tm.tm_hour < 10 && !no_padding ? " " : "") + std::to_string(tm.tm_hour);
+    case 'l': {
+      const int hour = (tm.tm_hour + 11) % 12 + 1;
+      return (hour < 10 && !no_padding ? " " : "") + std::to_string(hour);
+    }
+    case 'P':
+      return tm.tm_hour < 12 ? "am" : "pm";
+    case 'f':  // Python's microseconds
+      return "000000";
+    case 'z':  // of a time without a zone, as transformers gives it
+    case 'Z':
+      return "";
+    case 'n':
+      return "\n";
+    case 't':
+      return "\t";
+    case 'D':
+    case 'x':
+      return field('m') + "/" + field('d') + "/" + field('y');
+    case 'X':
+      return field('T');
+    case 'R':
+      return field('H') + ":" + field('M');
+    case 'r':
+      return field('I') + ":" + field('M') + ":" + field('S') + " " + field('p');
+    case 'c':
+      return field('a') + " " + field('b') + " " + field('e') + " " + field('T') + " " + field('Y');
     case 'F':
       return std::to_string(tm.tm_year + 1900) + "-" + number(tm.tm_mon + 1, 2) + "-" + number(tm.tm_mday, 2);
     case 'T':

@@ -7,6 +7,7 @@
 
 #include "engine/text/template_error.h"
 #include "engine/text/template_text.h"
+#include "engine/text/template_unicode.h"
 
 namespace headroom::jinja {
 

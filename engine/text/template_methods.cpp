@@ -10,10 +10,6 @@ namespace headroom::jinja {
 
 namespace {
 
-Value make_string_like(Runtime& runtime, const Value& receiver, Text text) {
-  return runtime.make_string(std::move(text), receiver.string().markup);
-}
-
 Value list_of_texts(Runtime& runtime, const Value& receiver, Vector<Text> parts) {
   Vector<Value> items;
   items.reserve(parts.size());
@@ -148,36 +144,14 @@ Value format_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   return format_braces(runtime, self, args);
 }
 
-/// isdigit and its kin: true if there is a character and the predicate holds for all.
-template <bool (*predicate)(int32_t)>
-Value all_chars_method(Runtime& runtime, const Value& self, const CallArgs& args) {
-  const Bound bound(runtime, args, "isdigit", {});
-  const String& bytes = self.bytes();
-  for (size_t i = 0; i < bytes.size();) {
-    const Char c = char_at(bytes, i);
-    if (!predicate(c.code)) return Value::of(false);
-    i += c.length;
+Value format_map_method(Runtime& runtime, const Value& self, const CallArgs& args) {
+  const Bound bound(runtime, args, "format_map", {"mapping"}, 1);
+  if (!bound.get(0).is(Type::dict)) runtime.fail("format_map takes a dict, found " + type_name(bound.get(0)));
+  CallArgs named;
+  for (const auto& entry : bound.get(0).dict().entries) {
+    if (entry.first.is(Type::string)) named.named.push_back(entry);
   }
-  return Value::of(!bytes.empty());
-}
-
-bool is_letter_or_digit(int32_t code) {
-  return is_letter(code) || is_digit(code);
-}
-
-/// isupper, islower: no character of the other case, at least one of this.
-template <bool (*wanted)(int32_t), bool (*other)(int32_t)>
-Value all_cased_method(Runtime& runtime, const Value& self, const CallArgs& args) {
-  const Bound bound(runtime, args, "isupper", {});
-  const String& bytes = self.bytes();
-  bool found = false;
-  for (size_t i = 0; i < bytes.size();) {
-    const Char c = char_at(bytes, i);
-    if (other(c.code)) return Value::of(false);
-    found = found || wanted(c.code);
-    i += c.length;
-  }
-  return Value::of(found);
+  return format_braces(runtime, self, named);
 }
 
 enum class Part { items, keys, values };
@@ -233,6 +207,8 @@ constexpr FilterEntry string_methods[] = {
     {"lower", case_method<LetterCase::lower>},
     {"title", case_method<LetterCase::title>},
     {"capitalize", case_method<LetterCase::capitalize>},
+    {"swapcase", case_method<LetterCase::swap>},
+    {"casefold", case_method<LetterCase::casefold>},
     {"replace", replace_method},
     {"find", find_method_of<false, false>},
     {"rfind", find_method_of<true, false>},
@@ -241,12 +217,7 @@ constexpr FilterEntry string_methods[] = {
     {"count", count_method},
     {"join", join_method},
     {"format", format_method},
-    {"isdigit", all_chars_method<is_digit>},
-    {"isalpha", all_chars_method<is_letter>},
-    {"isalnum", all_chars_method<is_letter_or_digit>},
-    {"isspace", all_chars_method<is_space>},
-    {"isupper", all_cased_method<is_upper, is_lower>},
-    {"islower", all_cased_method<is_lower, is_upper>},
+    {"format_map", format_map_method},
 };
 
 constexpr FilterEntry dict_methods[] = {
@@ -263,10 +234,8 @@ constexpr FilterEntry list_methods[] = {
     {"copy", copy_method},
 };
 
-constexpr std::string_view other_string_methods[] = {
-    "casefold",     "center",     "encode",      "expandtabs", "format_map", "isascii",   "isdecimal",
-    "isidentifier", "isnumeric",  "isprintable", "istitle",    "ljust",      "maketrans", "partition",
-    "rjust",        "rpartition", "swapcase",    "translate",  "zfill"};
+/// encode gives bytes, which no template can write; the others need a table of characters.
+constexpr std::string_view other_string_methods[] = {"encode", "maketrans", "translate"};
 
 /// Python has them, but transformers' sandbox lets no template change what it was given.
 constexpr std::string_view changing_dict_methods[] = {"pop", "popitem", "update", "setdefault", "clear"};
@@ -282,6 +251,13 @@ std::optional<Value> find_in(Runtime& runtime, const FilterEntry (&table)[n], co
   return std::nullopt;
 }
 
+std::optional<Value> find_in(Runtime& runtime, const FilterEntry* table, const Value& object, std::string_view name) {
+  for (; !table->name.empty(); ++table) {
+    if (table->name == name) return Value(runtime.make<BuiltinFunction>(table->function, object));
+  }
+  return std::nullopt;
+}
+
 template <size_t n>
 bool has_name(const std::string_view (&names)[n], std::string_view name) {
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
@@ -292,7 +268,8 @@ bool has_name(const std::string_view (&names)[n], std::string_view name) {
 std::optional<Value> find_method(Runtime& runtime, const Value& object, std::string_view name) {
   if (object.is(Type::string)) {
     if (has_name(other_string_methods, name)) runtime.fail_unsupported("the string method '" + std::string(name) + "'");
-    return find_in(runtime, string_methods, object, name);
+    if (const auto found = find_in(runtime, string_methods, object, name)) return found;
+    return find_in(runtime, &more_string_methods[0], object, name);
   }
   if (object.is(Type::dict)) {
     if (has_name(changing_dict_methods, name)) {

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "engine/text/template_unicode.h"
+
 namespace headroom::jinja {
 
 std::string type_name(const Value& value) {

@@ -29,6 +29,15 @@ class AttributePath {
                              : runtime.make_string(std::move(part)));
     }
   }
+  /// `missing`: what stands for an attribute that is not there.
+  Value of(Value value, const Value& missing) const {
+    for (const Value& key : keys_) {
+      runtime_.step();
+      value = get_item(runtime_, value, key);
+      if (value.is(Type::undefined) && !missing.is(Type::none)) value = missing;
+    }
+    return value;
+  }
   Value of(Value value) const {
     runtime_.step();
     for (const Value& key : keys_) value = get_item(runtime_, value, key);
@@ -164,6 +173,75 @@ Value filter_sort(Runtime& runtime, const Value& value, const CallArgs& args) {
   return list_of(runtime, keyed);
 }
 
+Value filter_groupby(Runtime& runtime, const Value& value, const CallArgs& args) {
+  const Bound bound(runtime, args, "groupby", {"attribute", "default", "case_sensitive"}, 1);
+  const AttributePath path(runtime, bound.get(0));
+  const AttributePath whole(runtime, Value::none());
+  Vector<Keyed> keyed;
+  for (const Value& item : items_of(runtime, value)) {
+    keyed.push_back({sort_key(runtime, whole, path.of(item, bound.get(1)), bound.get_flag(2, false)), item});
+  }
+  sort_keyed(runtime, keyed, false);
+  Vector<Value> groups;
+  for (size_t begin = 0; begin < keyed.size();) {
+    Vector<Value> items;
+    size_t end = begin;
+    for (; end < keyed.size() && equal(runtime, keyed[begin].key, keyed[end].key); ++end) {
+      items.push_back(keyed[end].item);
+    }
+    if (end == begin) items.push_back(keyed[end++].item);  // a not-a-number, which equals nothing
+    // The name of a group is the attribute of its first item as it is, not in lower case.
+    const Value grouper = path.of(keyed[begin].item, bound.get(1));
+    const Value group = pair_of(runtime, grouper, runtime.make_list(std::move(items)));
+    group.sequence().is_group = true;
+    groups.push_back(group);
+    begin = end;
+  }
+  return runtime.make_list(std::move(groups));
+}
+
+Value filter_batch(Runtime& runtime, const Value& value, const CallArgs& args) {
+  const Bound bound(runtime, args, "batch", {"linecount", "fill_with"}, 1);
+  const int64_t size = bound.get_integer(0, 0);
+  Vector<Value> batches;
+  Vector<Value> batch;
+  for (const Value& item : items_of(runtime, value)) {
+    if (static_cast<int64_t>(batch.size()) == size) {
+      batches.push_back(runtime.make_list(std::move(batch)));
+      batch = {};
+    }
+    batch.push_back(item);
+  }
+  if (!batch.empty()) {
+    if (!bound.get(1).is(Type::none) && size > static_cast<int64_t>(batch.size())) {
+      runtime.check_memory(static_cast<size_t>(size));
+      batch.resize(static_cast<size_t>(size), bound.get(1));
+    }
+    batches.push_back(runtime.make_list(std::move(batch)));
+  }
+  return runtime.make_sequence(Sequence::Kind::generator, std::move(batches));
+}
+
+Value filter_slice(Runtime& runtime, const Value& value, const CallArgs& args) {
+  const Bound bound(runtime, args, "slice", {"slices", "fill_with"}, 1);
+  const int64_t n = bound.get_integer(0, 0);
+  if (n == 0) runtime.fail("division by zero: slice got no slices");
+  const Vector<Value> items = items_of(runtime, value);
+  const auto n_items = static_cast<int64_t>(items.size());
+  Vector<Value> slices;
+  int64_t begin = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    runtime.step();
+    const bool longer = i < n_items % n;  // the first ones take what does not divide
+    const int64_t end = begin + n_items / n + (longer ? 1 : 0);
+    Vector<Value> slice(items.begin() + begin, items.begin() + end);
+    if (!longer && !bound.get(1).is(Type::none)) slice.push_back(bound.get(1));
+    slices.push_back(runtime.make_list(std::move(slice)));
+    begin = end;
+  }
+  return runtime.make_sequence(Sequence::Kind::generator, std::move(slices));
+}
+
 Value filter_unique(Runtime& runtime, const Value& value, const CallArgs& args) {
   const Bound bound(runtime, args, "unique", {"case_sensitive", "attribute"});
   const AttributePath path(runtime, bound.get(1));
@@ -280,6 +358,9 @@ const FilterEntry sequence_filters[] = {
     {"items", filter_items},
     {"dictsort", filter_dictsort},
     {"sort", filter_sort},
+    {"groupby", filter_groupby},
+    {"batch", filter_batch},
+    {"slice", filter_slice},
     {"unique", filter_unique},
     {"min", filter_extreme<false>},
     {"max", filter_extreme<true>},

@@ -9,6 +9,8 @@
 #include <functional>
 #include <set>
 
+#include "engine/text/template_unicode.h"
+
 namespace headroom::jinja {
 
 namespace {
@@ -95,36 +97,6 @@ size_t count_chars(std::string_view bytes) {
     for (const size_t end = i + chunk.size(); i < end; i += char_at(bytes, i).length) ++count;
   }
   return count;
-}
-
-bool is_space(int32_t code) {
-  if (code < 0x80) return (code >= 9 && code <= 13) || (code >= 28 && code <= 32);
-  return code == 0x85 || utf8proc_category(code) == UTF8PROC_CATEGORY_ZS || code == 0x2028 || code == 0x2029;
-}
-
-bool is_letter(int32_t code) {
-  const auto category = utf8proc_category(code);
-  return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
-}
-
-bool is_digit(int32_t code) {
-  return utf8proc_category(code) == UTF8PROC_CATEGORY_ND;
-}
-
-bool is_upper(int32_t code) {
-  return utf8proc_category(code) == UTF8PROC_CATEGORY_LU;
-}
-
-bool is_lower(int32_t code) {
-  return utf8proc_category(code) == UTF8PROC_CATEGORY_LL;
-}
-
-bool is_printable(int32_t code) {
-  if (code == ' ') return true;
-  const auto category = utf8proc_category(code);
-  const bool other = category >= UTF8PROC_CATEGORY_CC && category <= UTF8PROC_CATEGORY_CO;
-  const bool separator = category >= UTF8PROC_CATEGORY_ZS && category <= UTF8PROC_CATEGORY_ZP;
-  return !other && !separator && category != UTF8PROC_CATEGORY_CN;
 }
 
 namespace {
@@ -221,15 +193,6 @@ class CharSet {
   std::set<int32_t, std::less<>, CountedAllocator<int32_t>> codes_;
 };
 
-size_t skip_space(std::string_view bytes, size_t position, bool space) {
-  while (position < bytes.size()) {
-    const Char c = char_at(bytes, position);
-    if (is_space(c.code) != space) break;
-    position += c.length;
-  }
-  return position;
-}
-
 size_t skip_space_left(std::string_view bytes, size_t end, bool space) {
   while (end > 0) {
     const size_t begin = char_before(bytes, end);
@@ -244,6 +207,15 @@ bool is_line_end(int32_t code) {
 }
 
 }  // namespace
+
+size_t skip_space(std::string_view bytes, size_t position, bool space) {
+  while (position < bytes.size()) {
+    const Char c = char_at(bytes, position);
+    if (is_space(c.code) != space) break;
+    position += c.length;
+  }
+  return position;
+}
 
 Text strip(const Text& text, Side side, const String* chars) {
   const CharSet set(chars);
@@ -368,21 +340,42 @@ Text replace(const Text& text, const String& old_bytes, const Text& new_text, in
 
 namespace {
 
-/// A character in upper case (ß and its like become several characters), or as a word's first letter.
-void append_upper(std::string& out, int32_t code, bool as_title) {
-  if (as_title) return append_utf8(out, utf8proc_totitle(code));
-  utf8proc_int32_t folded[8];
-  int last_boundclass = 0;
-  const auto n = is_lower(code) ? utf8proc_decompose_char(code, folded, 8, UTF8PROC_CASEFOLD, &last_boundclass) : 0;
-  if (n < 2 || n > 8) return append_utf8(out, utf8proc_toupper(code));
-  for (utf8proc_ssize_t i = 0; i < n; ++i) append_utf8(out, utf8proc_toupper(folded[i]));
+/// Whether a word goes on behind this character, for the case of the next one.
+bool continues_word(LetterCase letter_case, int32_t code) {
+  if (letter_case == LetterCase::title) return is_cased(code);
+  if (letter_case != LetterCase::filter_title) return true;
+  return !is_space(code) && code != '-' && code != '(' && code != '{' && code != '[' && code != '<';
 }
 
-/// Whether the next character begins a word.
-bool ends_word(LetterCase letter_case, int32_t code) {
-  if (letter_case == LetterCase::title) return !is_upper(code) && !is_lower(code);
-  if (letter_case != LetterCase::filter_title) return false;
-  return is_space(code) || code == '-' || code == '(' || code == '{' || code == '[' || code == '<';
+/// A sigma is the final one where a letter stands before it and none behind, whatever is in between that no case
+/// looks at.
+bool is_final_sigma(std::string_view bytes, size_t position) {
+  bool letter_before = false;
+  size_t begin = position;
+  while (begin > 0 && !letter_before) {
+    begin = char_before(bytes, begin);
+    const int32_t code = char_at(bytes, begin).code;
+    if (is_case_ignorable(code)) continue;
+    if (!is_cased(code)) return false;
+    letter_before = true;
+  }
+  if (!letter_before) return false;
+  size_t end = position + char_at(bytes, position).length;
+  while (end < bytes.size()) {
+    const Char c = char_at(bytes, end);
+    if (!is_case_ignorable(c.code)) return !is_cased(c.code);
+    end += c.length;
+  }
+  return true;
+}
+
+void append_lower_at(String& out, std::string_view bytes, size_t position, int32_t code) {
+  constexpr int32_t capital_sigma = 0x3a3;
+  if (code == capital_sigma) {
+    out.append(is_final_sigma(bytes, position) ? "ς" : "σ");
+  } else {
+    append_lower(out, code);
+  }
 }
 
 }  // namespace
@@ -390,20 +383,27 @@ bool ends_word(LetterCase letter_case, int32_t code) {
 Text change_case(const Text& text, LetterCase letter_case) {
   const String& bytes = text.bytes();
   Text result;
-  std::string mapped;
+  String mapped;
   bool at_start = true;  // of a word; for capitalize, of the text
   for (size_t i = 0; i < bytes.size();) {
     const Char c = char_at(bytes, i);
     mapped.clear();
     if (c.code < 0) {
       mapped.push_back(bytes[i]);
-    } else if (letter_case == LetterCase::upper || (letter_case != LetterCase::lower && at_start)) {
-      append_upper(mapped, c.code, letter_case == LetterCase::title || letter_case == LetterCase::capitalize);
+    } else if (letter_case == LetterCase::casefold) {
+      append_folded(mapped, c.code);
+    } else if (letter_case == LetterCase::upper || (letter_case == LetterCase::filter_title && at_start) ||
+               (letter_case == LetterCase::swap && is_lower(c.code))) {
+      append_upper(mapped, c.code);
+    } else if (letter_case == LetterCase::swap && !is_upper(c.code)) {
+      append_utf8(mapped, c.code);
+    } else if (at_start && (letter_case == LetterCase::title || letter_case == LetterCase::capitalize)) {
+      append_title(mapped, c.code);
     } else {
-      append_utf8(mapped, utf8proc_tolower(c.code));
+      append_lower_at(mapped, bytes, i, c.code);
     }
     result.append(mapped, text.has_user(i, i + c.length));
-    at_start = ends_word(letter_case, c.code);
+    at_start = !continues_word(letter_case, c.code);
     i += c.length;
   }
   return result;

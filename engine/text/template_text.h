@@ -59,20 +59,14 @@ template <class AnyString>
 void append_utf8(AnyString& bytes, int32_t code);
 size_t count_chars(std::string_view bytes);
 bool is_ascii(std::string_view bytes);
-/// str.isspace, str.isalpha, … of one character.
-bool is_space(int32_t code);
-bool is_letter(int32_t code);
-bool is_digit(int32_t code);
-bool is_upper(int32_t code);
-bool is_lower(int32_t code);
-/// repr() writes the character itself.
-bool is_printable(int32_t code);
-
 /// Byte position of the first occurrence at or after `from`, npos if there is none. Linear in time (a template may
 /// choose both strings), and asks for Stop.
 size_t find_text(std::string_view bytes, std::string_view needle, size_t from = 0);
 /// The last occurrence that ends at or before `end`.
 size_t find_text_from_right(std::string_view bytes, std::string_view needle, size_t end = std::string_view::npos);
+
+/// The first position from `position` on where white space ends (space) or begins.
+size_t skip_space(std::string_view bytes, size_t position, bool space);
 
 enum class Side { left, right, both };
 /// str.strip and its two halves. chars == nullptr: white space.
@@ -93,9 +87,8 @@ Vector<Line> split_lines(std::string_view bytes);
 Text replace(const Text& text, const String& old_bytes, const Text& new_text, int64_t max_count);
 size_t count_text(std::string_view bytes, std::string_view needle);
 
-enum class LetterCase { upper, lower, title, capitalize, filter_title };
-/// str.upper, lower, title, capitalize and Jinja's own title filter; without the rules that look at the neighbours of
-/// a letter (the final sigma).
+enum class LetterCase { upper, lower, title, capitalize, swap, casefold, filter_title };
+/// str.upper, lower, title, capitalize, swapcase, casefold and Jinja's own title filter.
 Text change_case(const Text& text, LetterCase letter_case);
 Text reverse_chars(const Text& text);
 

@@ -7,6 +7,7 @@
 
 #include "engine/text/template_builtins.h"
 #include "engine/text/template_ops.h"
+#include "engine/text/template_unicode.h"
 
 namespace headroom::jinja {
 
@@ -100,6 +101,14 @@ String trimmed(const Value& value) {
   const String bytes = strip(value.text(), Side::both, nullptr).bytes();
   String digits;
   for (size_t i = 0; i < bytes.size(); ++i) {
+    if (static_cast<unsigned char>(bytes[i]) >= 0x80) {
+      const Char c = char_at(bytes, i);
+      if (c.code >= 0 && is_decimal(c.code)) {  // Python reads the digits of every script
+        digits.push_back(static_cast<char>('0' + decimal_value(c.code)));
+        i += c.length - 1;
+        continue;
+      }
+    }
     const bool inside = i > 0 && i + 1 < bytes.size();
     if (i == 0 && bytes[i] == '+') continue;
     if (bytes[i] == '_' && inside && is_hex(bytes[i - 1]) && is_hex(bytes[i + 1])) continue;
@@ -218,7 +227,7 @@ Value filter_format(Runtime& runtime, const Value& value, const CallArgs& args) 
 }
 
 const FilterEntry* find_filter(std::string_view name) {
-  for (const FilterEntry* table : {text_filters, sequence_filters}) {
+  for (const FilterEntry* table : {text_filters, page_filters, sequence_filters}) {
     for (; !table->name.empty(); ++table) {
       if (table->name == name) return table;
     }

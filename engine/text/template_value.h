@@ -146,6 +146,7 @@ struct Sequence : Object {
   Sequence(Kind k, Vector<Value> v) : kind(k), items(std::move(v)) {}
   void drop() override { items.clear(); }
   Kind kind;
+  bool is_group = false;  // of |groupby: the tuple's items have the names grouper and list too
   Vector<Value> items;
 };
 

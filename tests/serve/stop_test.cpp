@@ -87,6 +87,59 @@ TEST_CASE("Stop ends a prefill and an answer within 100 ms, and the next turn go
   CHECK(end.body_as_TurnFinished()->stop_reason()->str() == "max_tokens");
 }
 
+namespace {
+
+/// A template that looks at every message for every other one, several times: seconds with thousands of messages.
+std::string slow_template_path() {
+  static const TinyModelFile file([] {
+    GgufWriter writer = make_endless_model(tiny_model_options(Architecture::llama));
+    writer.set("tokenizer.chat_template",
+               "{% for m in messages %}{% for a in messages %}{% if a.role == m.role and a.content == m.content %}"
+               "{% endif %}{% endfor %}{% endfor %}{% for m in messages[-2:] %}{{ m.content }}{% endfor %}");
+    return writer;
+  }());
+  return file.path();
+}
+
+stream::PromptT long_conversation(uint64_t turn_id) {
+  std::vector<ChatMessage> messages;
+  for (int i = 0; i < 4001; ++i) messages.push_back({i % 2 == 0 ? "user" : "assistant", std::to_string(i), {}});
+  return ServedEngine::prompt(turn_id, messages, 1);
+}
+
+}  // namespace
+
+TEST_CASE("Stop, Load and Quit are heard while a chat template writes the prompt") {
+  ServedEngine engine;
+  engine.load(slow_template_path());
+  const auto begin_turn = [&](uint64_t turn_id) {
+    engine.send(long_conversation(turn_id));
+    std::this_thread::sleep_for(std::chrono::milliseconds(150));  // it has been read, and the template runs
+    return Clock::now();
+  };
+  std::vector<double> ms;
+  for (uint64_t turn_id = 1; turn_id <= 3; ++turn_id) {
+    const auto start = begin_turn(turn_id);
+    engine.send(stream::StopT{});
+    const stream::Event& end = engine.until(stream::EventBody::TurnFinished);
+    ms.push_back(ms_since(start));
+    CHECK(end.body_as_TurnFinished()->stop_reason()->str() == "cancelled");
+    CHECK(engine.mirror.n_cached() == 0);
+  }
+  std::sort(ms.begin(), ms.end());
+  INFO("milliseconds: " << ms[0] << " " << ms[1] << " " << ms[2]);
+  CHECK(ms[1] < stop_limit_ms);
+
+  begin_turn(4);
+  engine.load(slow_template_path());
+  engine.send(ServedEngine::cold_prompt(5, "Hello", 1));
+  CHECK(engine.until(stream::EventBody::TurnFinished).body_as_TurnFinished()->stop_reason()->str() == "max_tokens");
+
+  begin_turn(6);
+  engine.send(stream::QuitT{});
+  CHECK(engine.ms_to_end() < (stop_limit_ms > 100 ? 5000 : 1000));
+}
+
 TEST_CASE("the same on the default model") {
   const std::optional<std::string> path = find_model(smollm2_file);
   if (!path) {

@@ -124,6 +124,30 @@ TEST_CASE("marks follow characters through filters") {
   });
 }
 
+TEST_CASE("marks follow characters through padding, cutting and other cases") {
+  check_all({
+      {"{{ (s + u).swapcase() }}{{ (s + u).casefold() }}", "aß", "<|IM_⟦ASS⟧<|im_⟦ass⟧"},
+      {"{{ ('Α' + u).lower() }}{{ (u + 'Α').lower() }}", "Σ", "α⟦ςσ⟧α"},
+      {"{{ (s + u).upper() }}", "ﬁ", "<|IM_⟦FI⟧"},
+      {"{{ u.center(5) }}|{{ 'a'.center(3, u) }}", "-", "  ⟦-⟧  |⟦-⟧a⟦-⟧"},
+      {"{{ u.ljust(3) }}{{ u.rjust(3, '<') }}{{ 'x'.rjust(2, u) }}{{ 'x'.ljust(2, u) }}", "-", "⟦-⟧  <<⟦--⟧xx⟦-⟧"},
+      {"{{ u.zfill(4) }}{{ 'x'.rjust(u|int) }}", "-7", "⟦-⟧00⟦7⟧x"},
+      {"{{ 'x'.rjust(u|int) }}{{ 'x'.zfill(u|int) }}", "3", "⟦  ⟧x⟦00⟧x"},
+      {"{{ ('<' ~ u).partition('<') }}{{ u.partition(',')[1] }}{{ u.rpartition(',')[2] }}", "a,b",
+       "('', '<', '⟦a,b⟧')⟦,b⟧"},
+      {"{{ ('<\t' ~ u).expandtabs(2) }}", "\tb", "< ⟦  b⟧"},
+      {"{{ '{a}'.format_map({'a': u}) }}{{ u.format_map({'a': '<'}) }}", "{a}", "⟦{a}⟧<"},
+      {"{{ [{'k': u}]|groupby('k') }}", "b", "[('⟦b⟧', [{'k': '⟦b⟧'}])]"},
+      {"{{ [u, '<']|batch(1)|list }}{{ ['<']|slice(2, u)|list }}", "b", "[['⟦b⟧'], ['<']][['<'], ['⟦b⟧']]"},
+      {"{{ (s ~ u)|truncate(7, true, u, 0) }}", "ab cd", "<|⟦ab cd⟧"},
+      {"{{ u|center(3) }}{{ ('<' ~ u)|forceescape }}", "<", " ⟦<⟧ &lt;⟦&lt;⟧"},
+      {"{{ ('< ' ~ u)|urlencode }}{{ {u: '<'}|urlencode }}", "/ é", "%3C%20⟦/%20%C3%A9%2F+%C3%A9⟧=%3C"},
+      {"{{ ('<b>x</b> ' ~ u)|striptags }}{{ (u ~ '&lt;')|striptags }}", "<i>&lt;  |", "x ⟦< |< |⟧<"},
+      {"{{ {u: [u]}|pprint }}{{ u|pprint }}", "b", "{'⟦b⟧': ['⟦b⟧']}'⟦b⟧'"},
+      {"{{ u|int }}", "１２", "⟦12⟧"},
+  });
+}
+
 TEST_CASE("a number that was read from a user's characters is written as the user's") {
   check_all({
       {"<{{ u|int }}>", "42", "<⟦42⟧>"},

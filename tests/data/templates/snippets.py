@@ -113,6 +113,40 @@ VALUES = [
     "'a,b'.split(',')|map('upper')|join(';')",
 ]
 
+# Python's str, character by character, and the filters that few templates use.
+VALUES += [
+    "'²'.isdigit()", "'²'.isdecimal()", "'½'.isdigit()", "'½'.isnumeric()", "'五'.isnumeric()", "'٣'.isdecimal()",
+    "'²½a'.isalnum()", "'①'.isdigit()", "'Ⅷ'.isupper()", "'ª'.islower()", "'ǅ'.isupper()", "'ǅ'.istitle()",
+    "'ΑΣ'.lower()", "'ΑΣΑ'.lower()", "'Σ'.lower()", "'ΑΣ.'.lower()", "'Α.Σ'.lower()", "'ΑΣ’Α'.lower()", "'ΟΔΟΣ ΟΔΟΣ'.lower()",
+    "'ΟΔΟΣ'.title()", "'ΟΔΟΣ'.capitalize()", "'ΟΔΟΣ'.swapcase()", "'ΑΣ'|lower", "'İ'.lower()", "'İ'.lower()|length",
+    "'straße ŉ ﬃ ΐ'.upper()", "'ßa ﬁ ǆ'.title()", "'ßa'.capitalize()", "'ǆa'.capitalize()", "'ǆ'.upper()",
+    "'Straße ǅ'.swapcase()", "'Straße ΑΣ İ ﬃ'.casefold()", "'ⅷ ⓐ'.upper()", "'ßx ǆx'|title", "'ᾳ ᾼ'.upper()", "'ᾳ'.title()",
+    "'ʰa'.title()", "'a’b c'.title()", "'hELLO wORLD'.swapcase()", "'Hello World'.istitle()", "'Hello world'.istitle()",
+    "'HELLO'.istitle()", "''.istitle()", "'A1b'.istitle()", "'abc'.isascii()", "'é'.isascii()", "''.isascii()",
+    "'a b'.isprintable()", "'a\\n'.isprintable()", "''.isprintable()", "'abc_1'.isidentifier()", "'1abc'.isidentifier()",
+    "''.isidentifier()", "'é'.isidentifier()", "'a,b,c'.partition(',')", "'abc'.partition(',')", "'a,b,c'.rpartition(',')",
+    "'abc'.rpartition(',')", "'abc'.partition('')", "'abc'.partition(1)", "'ab'.center(7) ~ '|'", "'abc'.center(6, '*')",
+    "'ab'.center(5, '*')", "'a'.center(4, '*')", "'abc'.center(2)", "'é'.ljust(4, '·')", "'é'.rjust(4, '·')", "'a'.ljust(3, 'xy')",
+    "'a'.rjust(3, '')", "'42'.zfill(5)", "'-42'.zfill(5)", "'+4'.zfill(4)", "'abc'.zfill(2)", "''.zfill(3)",
+    "'a\\tb\\tc'.expandtabs()", "'a\\tbc\\n\\td'.expandtabs(4)", "'a\\tb'.expandtabs(0)", "'ab\\tc'.expandtabs(tabsize=2)",
+    "'{a}-{b}'.format_map({'a': 1, 'b': 'x'})", "'{a}'.format_map({})",
+    "messages|groupby('role')|map(attribute='grouper')|list", "messages|groupby('role')|map(attribute='list')|map('length')|list",
+    "[{'k': 'b', 'v': 1}, {'k': 'A', 'v': 2}, {'k': 'a', 'v': 3}]|groupby('k')", "[{'k': 'b'}, {'k': 'A'}, {'k': 'a'}]|groupby('k', case_sensitive=true)",
+    "[{'k': 1}, {}]|groupby('k', default=0)", "[{'k': 1}]|groupby('k')|first|first", "([{'k': 1}]|groupby('k'))[0].list", "[]|groupby('k')", "[1]|groupby",
+    "[1, 2, 3, 4, 5]|batch(2)|list", "[1, 2, 3]|batch(2, 0)|list", "'abc'|batch(2)|list", "[]|batch(2)|list",
+    "[1, 2, 3]|batch(2, fill_with='x')|map('join')|list", "[1, 2]|batch", "[1, 2, 3, 4, 5]|slice(3)|list", "[1, 2, 3, 4, 5]|slice(3, 'x')|list",
+    "[1]|slice(3)|list", "[]|slice(2, 0)|list", "[1]|slice(0)|list", "'foo bar, baz_qux 7é'|wordcount", "''|wordcount", "'a-b c²'|wordcount", "5|wordcount",
+    "'foo bar baz qux'|truncate(9)", "'foo bar baz qux'|truncate(9, true)", "'foo bar baz qux'|truncate(11)", "'foo bar baz qux'|truncate(11, false, '...', 0)",
+    "'foo bar baz'|truncate(5, end='…')", "'foobarbaz qux'|truncate(6, leeway=0)", "'abc'|truncate(2)", "'abcdefghijk'|truncate(2)", "5|truncate", "'é é é é é é'|truncate(5, leeway=0)",
+    "'ab'|center(6) ~ '|'", "'ab'|center|length", "5|center(4) ~ '|'", "'a b/c?d=é&e'|urlencode", "{'a b': 'c/d', 'é': 1}|urlencode", "[('a', 1), ('b', 'x y')]|urlencode", "5|urlencode",
+    "[1]|urlencode", "'~._-'|urlencode", "'<b>bold</b> &amp; <!-- no <i> -->\\n  x &lt;'|striptags", "'a < b'|striptags", "'&#39;&#x41; &quot;&nbsp;x'|striptags|length", "'<p>a</p>\\n\\n<p>b</p>'|striptags",
+    "'a & b &; c'|striptags", "'<'|forceescape", "'<'|safe|forceescape", "{'b': 1, 'a': [2, 'x']}|pprint", "'it\\'s'|pprint", "5|pprint",
+    "messages|pprint", "[['a' * 30, 'b' * 30], ('c' * 30, 1), {'k': 'd' * 40, 'j': ['e' * 30, 'f' * 30]}]|pprint", "('a' * 79,)|pprint", "('some words ' * 20)|pprint",
+    "('some words ' * 20)|trim|pprint", "('ab c\\n' * 20)|pprint", "['some words ' * 20, {'k': 'more words ' * 9 ~ '\\n' ~ 'x ' * 60}]|pprint",
+    "['it\\'s a long \"line\" ' * 8]|pprint", "'ab'.zfill(3)", "'12345678901234567'.zfill(20)",
+    "strftime_now('%U %W %V %G %g %u %w %C %p %I %P %k|%l')", "strftime_now('%c|%x|%X|%D|%R|%T|%r|%F')", "strftime_now('%f%z%Z|%n%t|%h %-m')", "'٣'|int", "'１２'|int + 1", "'²'|int",
+]
+
 STATEMENTS = [
     '', 'plain', 'a\n', 'a\n\n', 'a\r\nb\rc', '{{ 1 }}\n{{ 2 }}\n', '{# comment #}x', 'a {# c #} b', '  {# c #}\n  x',
     '{#- c -#}  x', 'a  {#- c #}\nb', '{# {{ x }} {% if %} #}y', '{# open', '{% if true %}\n  yes\n{% endif %}\nend',
