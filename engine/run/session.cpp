@@ -144,6 +144,8 @@ struct Session::Impl {
   std::vector<TokenId> ids;   // what the cache holds
   std::vector<float> logits;  // that follow ids
   bool config_changed = false;
+  // The last turn's prompt, without the head of the answer and with it; 0 where the cache does not hold it any more.
+  size_t n_before_answer = 0, n_prompt = 0;
 
   Impl(const Model& model_, Backend& backend_, const SessionOptions& options, ResolvedConfig resolved)
       : model(model_),
@@ -163,6 +165,7 @@ struct Session::Impl {
     store.clear();
     ids.clear();
     logits.clear();
+    n_prompt = 0;
     store.set_config(cache_config);
     config_changed = false;
   }
@@ -171,6 +174,7 @@ struct Session::Impl {
   void undo(size_t mark) {
     if (!store.undo(mark) || store.n_tokens() == 0) return clear();
     ids.resize(static_cast<size_t>(store.n_tokens()));
+    if (ids.size() < n_prompt) n_prompt = 0;
     const std::span<const float> followed = store.log().logits(mark);
     logits.assign(followed.begin(), followed.end());
   }
@@ -238,14 +242,14 @@ struct Session::Impl {
     return "the conversation differs from " + from + "a mark of an earlier turn";
   }
 
-  /// Prefills what the cache does not hold yet; the head of the answer, which is what stands behind n_before_answer
+  /// Prefills what the cache does not hold yet; the head of the answer, which is what stands behind n_before_head
   /// tokens, on its own behind a mark. On a throw the cache is as before.
-  PrefillTimes prefill_turn(std::span<const TokenId> wanted, size_t n_before_answer, TurnObserver& observer) {
+  PrefillTimes prefill_turn(std::span<const TokenId> wanted, size_t n_before_head, TurnObserver& observer) {
     store.begin_turn();
-    return prefill_after_mark(wanted, n_before_answer, observer);
+    return prefill_after_mark(wanted, n_before_head, observer);
   }
 
-  PrefillTimes prefill_after_mark(std::span<const TokenId> wanted, size_t n_before_answer, TurnObserver& observer) {
+  PrefillTimes prefill_after_mark(std::span<const TokenId> wanted, size_t n_before_head, TurnObserver& observer) {
     const size_t n_cached = ids.size();
     PrefillTimes times;
     const auto read_to = [&](size_t n, PrefillRows rows) {
@@ -259,12 +263,14 @@ struct Session::Impl {
       times.profile_ms += part.profile_ms;
     };
     try {
-      if (n_cached < n_before_answer && n_before_answer < wanted.size()) {
-        read_to(n_before_answer, PrefillRows::message);
+      if (n_cached < n_before_head && n_before_head < wanted.size()) {
+        read_to(n_before_head, PrefillRows::message);
         store.begin_generation();
       }
-      const bool is_head_of_answer = !ids.empty() && ids.size() >= n_before_answer;
+      const bool is_head_of_answer = !ids.empty() && ids.size() >= n_before_head;
       read_to(wanted.size(), is_head_of_answer ? PrefillRows::generation_prompt : PrefillRows::message);
+      n_before_answer = n_before_head;
+      n_prompt = wanted.size();
       return times;
     } catch (...) {
       undo_running_turn();
@@ -274,13 +280,12 @@ struct Session::Impl {
 
   /// The same for a turn. False where it was cancelled or memory ran out; the result says so, and whatever happens the
   /// observer hears what the cache holds now.
-  bool read_prompt(std::span<const TokenId> wanted, size_t n_before_answer, TurnObserver& observer,
-                   TurnResult& result) {
+  bool read_prompt(std::span<const TokenId> wanted, size_t n_before_head, TurnObserver& observer, TurnResult& result) {
     bool is_read = false;
     result.n_prefilled_tokens = static_cast<int32_t>(wanted.size() - ids.size());
     try {
       end_turn_without_memory(result, [&] {
-        const PrefillTimes times = prefill_turn(wanted, n_before_answer, observer);
+        const PrefillTimes times = prefill_turn(wanted, n_before_head, observer);
         result.prefill_ms = times.total_ms;
         result.profile_ms = times.profile_ms;
         is_read = true;
@@ -316,12 +321,12 @@ struct Session::Impl {
   }
 
   TurnResult re_encode(TurnObserver& observer);
-  TurnResult run(const std::vector<TokenId>& wanted, size_t n_before_answer, const TurnOptions& options,
+  TurnResult run(const std::vector<TokenId>& wanted, size_t n_before_head, const TurnOptions& options,
                  TurnObserver& observer);
   void generate(const TurnOptions& options, TurnObserver& observer, TurnResult& result);
 };
 
-TurnResult Session::Impl::run(const std::vector<TokenId>& wanted, size_t n_before_answer, const TurnOptions& options,
+TurnResult Session::Impl::run(const std::vector<TokenId>& wanted, size_t n_before_head, const TurnOptions& options,
                               TurnObserver& observer) {
   if (wanted.empty()) throw Error("the prompt is empty; at least one token was expected");
   if (wanted.size() > static_cast<size_t>(n_ctx))
@@ -337,7 +342,7 @@ TurnResult Session::Impl::run(const std::vector<TokenId>& wanted, size_t n_befor
   observer.on_turn_start({result.action, result.action_reason, wanted, static_cast<int32_t>(ids.size())});
   if (result.action == CacheAction::undone || result.action == CacheAction::re_encoded) observer.on_cache_rebuilt();
   if (ids.size() < wanted.size()) {
-    if (!read_prompt(wanted, n_before_answer, observer, result)) return result;
+    if (!read_prompt(wanted, n_before_head, observer, result)) return result;
     store.begin_answer(logits);
   }
   result.first_token_top = top_logits(logits, 10);
@@ -361,10 +366,11 @@ TurnResult Session::Impl::re_encode(TurnObserver& observer) {
   result.action = CacheAction::re_encoded;
   result.action_reason = config_changed ? "the configuration of the cache has changed" : "it was asked for";
   result.stop_reason = StopReason::max_tokens;
+  const size_t n_before_head = n_prompt == wanted.size() ? n_before_answer : wanted.size();  // in that turn's pieces
   clear();
   observer.on_turn_start({result.action, result.action_reason, wanted, 0});
   observer.on_cache_rebuilt();
-  if (wanted.empty() || !read_prompt(wanted, wanted.size(), observer, result)) return result;
+  if (wanted.empty() || !read_prompt(wanted, n_before_head, observer, result)) return result;
   store.forget_marks();  // of what is left only its own beginning could be gone back to
   result.first_token_top = top_logits(logits, 10);
   return result;

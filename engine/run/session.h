@@ -147,8 +147,8 @@ class Session {
 
   /// Brings the cache under the present configuration; the result has no answer. Where that is a cut in the order that
   /// the heads have, what is too much leaves, and nothing is read; else the cache is built anew from its own ids,
-  /// exactly as a first turn does. Where that is cancelled or memory runs out the cache is empty, and the next turn
-  /// builds it.
+  /// exactly as a first turn does: in one prefill, or in a turn's two where they are just a turn's prompt. Where that
+  /// is cancelled or memory runs out the cache is empty, and the next turn builds it.
   TurnResult re_encode(TurnObserver& observer);
 
   /// Takes the last turn back, exactly: the cache is what it was when that turn's prompt began to be read. False where

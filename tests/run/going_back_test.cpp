@@ -247,6 +247,25 @@ TEST_CASE("the head of the answer is read on its own and chooses nothing: figure
   }
 }
 
+TEST_CASE("a prompt without an answer is encoded anew in the same pieces as in its turn", "[going_back]") {
+  const Model model = tiny(Architecture::llama);
+  Pair chat(model, *find_cache_config("paper"));
+  chat.messages.push_back({"user", "One two three, four five six. " + std::string(100, 'x'), {}});
+  chat.answer(0);
+  const std::vector<Session::HeadDump> before = chat.session.dump();
+  const CacheState state = chat.session.cache_state();
+  TurnObserver silent;
+  CHECK(chat.session.re_encode(silent).action == CacheAction::re_encoded);
+  CHECK(chat.session.dump() == before);
+  for (size_t head = 0; head < state.heads.size(); ++head)
+    CHECK(chat.session.cache_state().heads[head].recovery == state.heads[head].recovery);
+  chat.answer(20);
+  TurnObserver nobody;
+  chat.session.re_encode(nobody);  // with an answer behind it: in one
+  chat.straight.prefill(chat.session.ids(), silent);
+  CHECK(chat.session.dump() == chat.straight.dump());
+}
+
 TEST_CASE("an edit of any turn goes back to where that turn began, as far as the log reaches", "[going_back]") {
   const Model model = tiny(Architecture::llama);
   for (const int64_t old_turns_bytes : {int64_t{32} << 20, int64_t{0}}) {
