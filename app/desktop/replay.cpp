@@ -10,7 +10,9 @@
 namespace headroom {
 namespace {
 
-constexpr size_t n_checkpoints = 20;
+constexpr size_t max_checkpoints = 40;
+// All checkpoints together. Where copies are larger there are fewer of them, and going back takes longer.
+constexpr size_t max_checkpoint_bytes = size_t{64} << 20;
 
 }  // namespace
 
@@ -30,6 +32,7 @@ void Replay::read(const std::string& path) {
       while (const stream::Event* event = reader.next()) {
         const std::span<const std::byte> bytes = reader.bytes();
         ReceivedEvent received(std::vector<std::byte>(bytes.begin(), bytes.end()));
+        if (events_.size() >= next_checkpoint_) keep_checkpoint();
         mirror_.apply(*event);
         events_.push_back(std::move(received));
         const stream::EventBody type = event->body_type();
@@ -49,14 +52,33 @@ void Replay::read(const std::string& path) {
     view_.banners.push_back({Banner::Kind::warning, damage + "; what came before is shown", false, false});
   // What follows the last change of the cache (the end of the trace, say) belongs to that moment.
   moments_.back().n_events = events_.size();
-
-  const size_t step = std::max<size_t>(events_.size() / n_checkpoints, 200);
-  mirror_ = Mirror();
-  for (size_t i = 0; i < events_.size(); ++i) {
-    if (i % step == 0) checkpoints_.emplace_back(i, mirror_);
-    mirror_.apply(*events_[i]);
-  }
   n_applied_ = events_.size();
+}
+
+/// One more for going back. The first is the empty beginning and stays; of the others every second one goes where they
+/// are many or take much.
+void Replay::keep_checkpoint() {
+  const size_t bytes = mirror_.memory_bytes();
+  if (bytes > max_checkpoint_bytes) {
+    events_between_ *= 2;
+    next_checkpoint_ = events_.size() + events_between_;
+    return;
+  }
+  checkpoints_.emplace_back(events_.size(), mirror_);
+  checkpoint_bytes_ += bytes;
+  while (checkpoints_.size() > 1 &&
+         (checkpoints_.size() > max_checkpoints || checkpoint_bytes_ > max_checkpoint_bytes)) {
+    events_between_ *= 2;
+    checkpoint_bytes_ = 0;
+    size_t n_left = 0;
+    for (size_t i = 0; i < checkpoints_.size(); ++i) {
+      if (i % 2 != 0) continue;
+      if (i != n_left) checkpoints_[n_left] = std::move(checkpoints_[i]);
+      checkpoint_bytes_ += checkpoints_[n_left++].second.memory_bytes();
+    }
+    checkpoints_.erase(checkpoints_.begin() + static_cast<std::ptrdiff_t>(n_left), checkpoints_.end());
+  }
+  next_checkpoint_ = events_.size() + events_between_;
 }
 
 void Replay::go_to_end() {

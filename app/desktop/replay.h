@@ -62,11 +62,13 @@ class Replay : public Actions {
     int32_t n_tokens = 0;
   };
   void read(const std::string& path);
+  void keep_checkpoint();
   void show();
 
   std::vector<ReceivedEvent> events_;
   std::vector<Moment> moments_;
   std::vector<std::pair<size_t, Mirror>> checkpoints_;  // after so many events, for going back
+  size_t checkpoint_bytes_ = 0, events_between_ = 200, next_checkpoint_ = 0;
   Mirror mirror_;
   size_t n_applied_ = 0;
   ChatView view_;

@@ -428,13 +428,25 @@ void Session::Impl::generate(const TurnOptions& options, TurnObserver& observer,
   result.generate_tokens_per_s = per_second(n_fed, result.generate_ms);
 }
 
-Session::Session(const Model& model, Backend& backend, const SessionOptions& options) {
+namespace {
+
+ResolvedConfig checked(const Model& model, const SessionOptions& options) {
   ResolvedConfig resolved = resolve(options.cache, model);
   if (options.n_ctx < 0 || options.n_ctx > model.config().n_ctx_train)
     throw Error("a context of " + std::to_string(options.n_ctx) + " tokens was asked for; the model's is " +
                 std::to_string(model.config().n_ctx_train));
   check_page_layout({model.config().head_dim, options.cache.cache_type});
-  impl_ = std::make_unique<Impl>(model, backend, options, std::move(resolved));
+  return resolved;
+}
+
+}  // namespace
+
+void Session::check(const Model& model, const SessionOptions& options) {
+  checked(model, options);
+}
+
+Session::Session(const Model& model, Backend& backend, const SessionOptions& options) {
+  impl_ = std::make_unique<Impl>(model, backend, options, checked(model, options));
   if (options.cache.budget == BudgetKind::shared) impl_->store.check_budget_bytes(impl_->cache_config);
 }
 Session::~Session() = default;

@@ -130,6 +130,8 @@ class Session {
   /// Throws Error where the model does not fit the backend or the options contradict each other. The model and the
   /// backend must outlive the session.
   Session(const Model& model, Backend& backend, const SessionOptions& options);
+  /// What can be refused of the options before there is a backend. Throws Error.
+  static void check(const Model& model, const SessionOptions& options);
   ~Session();
 
   /// Moves to another backend, with an empty cache; the configuration stays. Throws Error where the model does not fit

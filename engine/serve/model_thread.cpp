@@ -1,16 +1,18 @@
 // Opens models and runs turns as commands ask for them. See model_thread.h.
 #include "engine/serve/model_thread.h"
 
+#include <algorithm>
 #include <limits>
 #include <new>
 
 #include "engine/base/error.h"
+#include "engine/base/platform/platform.h"
 #include "engine/run/calibration.h"
 
 namespace headroom {
 namespace {
 
-constexpr size_t max_messages = 65536;
+constexpr size_t max_messages = StreamLimits::max_messages;
 constexpr size_t max_stop_strings = 64;
 constexpr int max_threads = 1024;
 constexpr uint64_t all = std::numeric_limits<uint64_t>::max();
@@ -45,6 +47,14 @@ std::vector<ChatMessage> read_messages(const stream::Prompt& prompt, int32_t n_v
     throw Error("a conversation of " + std::to_string(n_messages) + " messages; expected at most " +
                 std::to_string(max_messages));
   std::vector<ChatMessage> messages;
+  size_t n_bytes = 0;
+  for (const stream::Message* message : *prompt.messages())
+    n_bytes += StreamLimits::message_bytes(bytes_of(message->role()).size(),
+                                           message->content() == nullptr ? 0 : message->content()->size(),
+                                           message->ids() == nullptr ? 0 : message->ids()->size());
+  if (n_bytes > StreamLimits::max_conversation_bytes)
+    throw Error("the conversation has " + std::to_string(n_bytes) + " bytes; expected at most " +
+                std::to_string(StreamLimits::max_conversation_bytes));
   for (const stream::Message* message : *prompt.messages())
     messages.push_back(read_message(*message, "message " + std::to_string(messages.size() + 1), n_vocab));
   if (messages.back().role != "user")
@@ -79,6 +89,31 @@ std::vector<std::pair<std::string, std::string>> skipped_before(const std::strin
     if (!device.skip_reason.empty()) skipped.emplace_back(device.backend, device.skip_reason);
   }
   return skipped;
+}
+
+int64_t n_kv_heads_total(const ModelConfig& config) {
+  return int64_t{config.n_layers} * config.n_kv_heads;
+}
+
+/// What an event says of this model stays within what the other side takes in.
+void check_stream_carries(const ModelFile& parts) {
+  if (n_kv_heads_total(parts.config) > StreamLimits::max_heads)
+    throw Error("the model has " + std::to_string(n_kv_heads_total(parts.config)) +
+                " KV heads in all layers; expected at most " + std::to_string(StreamLimits::max_heads));
+  for (const std::string& token : parts.vocab.tokens)
+    if (token.size() > StreamLimits::max_token_bytes)
+      throw Error("the vocabulary has a token of " + std::to_string(token.size()) + " bytes; expected at most " +
+                  std::to_string(StreamLimits::max_token_bytes));
+}
+
+void bound_context(const ModelConfig& config, SessionOptions& options) {
+  const int64_t most = StreamLimits::max_cached_tokens(n_kv_heads_total(config));
+  if (options.n_ctx > most)
+    throw Error("a context of " + std::to_string(options.n_ctx) + " tokens was asked for; expected at most " +
+                std::to_string(most) + ", whose kept sets of all heads can be told");
+  if (options.n_ctx == 0 && config.n_ctx_train > most)
+    options.n_ctx = static_cast<int32_t>(
+        std::min<int64_t>(most, context_that_fits(config, available_memory_bytes(), options.cache.cache_type)));
 }
 
 template <typename Body>
@@ -190,15 +225,25 @@ void ModelThread::execute(const Work& work) {
 void ModelThread::close_model() {
   events_.reset();
   session_.reset();
-  backend_.reset();
-  model_.reset();
+  opened_ = {};
 }
 
+/// What can be refused is refused while the model before is open, and leaves it alone. Then its memory makes room;
+/// where the new one cannot be opened all the same, the one before is opened again, with an empty cache.
 void ModelThread::load(const stream::Load& command, uint64_t number) {
-  close_model();
   stream::LoadFailedT failed;
+  failed.keeps_model = events_.has_value();
+  Opened former;
   try {
-    return open(command, number);
+    Opened next = look_at(command, number);
+    tell_progress("handing the weights to the backend", 0.95);
+    failed.keeps_model = false;
+    events_.reset();
+    session_.reset();
+    former = std::exchange(opened_, std::move(next));
+    begin_session();
+    if (cancelled_loads_ >= number) throw LoadCancelled{};
+    return start_events();
   } catch (const LoadCancelled&) {
     failed.message = "opening the model was cancelled";
     failed.cancelled = true;
@@ -207,20 +252,38 @@ void ModelThread::load(const stream::Load& command, uint64_t number) {
   } catch (const std::exception& error) {
     failed.message = error.what();
   }
-  close_model();
+  const bool keeps_model = failed.keeps_model;
   send_(as_event(std::move(failed)));
+  if (keeps_model) return;
+  close_model();
+  if (former.model == nullptr || another_load_waits()) return;
+  try {
+    opened_ = std::move(former);
+    begin_session();
+    start_events();
+  } catch (const std::exception&) {  // the other side knows that none is open
+    close_model();
+  }
 }
 
-void ModelThread::open(const stream::Load& command, uint64_t number) {
-  const auto check_cancelled = [&] {
-    if (cancelled_loads_ >= number) throw LoadCancelled{};
-  };
+bool ModelThread::another_load_waits() {
+  const std::lock_guard lock(mutex_);
+  return std::any_of(waiting_.begin(), waiting_.end(),
+                     [](const Work& work) { return work.command->body_type() == stream::CommandBody::Load; });
+}
+
+void ModelThread::tell_progress(const char* stage, double fraction) {
+  stream::LoadProgressT progress;
+  progress.stage = stage;
+  progress.fraction = fraction;
+  send_(as_event(std::move(progress)));
+}
+
+/// Everything but the session. The model that is open is not touched.
+ModelThread::Opened ModelThread::look_at(const stream::Load& command, uint64_t number) {
   const auto begin_stage = [&](const char* stage, double fraction) {
-    check_cancelled();
-    stream::LoadProgressT progress;
-    progress.stage = stage;
-    progress.fraction = fraction;
-    send_(as_event(std::move(progress)));
+    if (cancelled_loads_ >= number) throw LoadCancelled{};
+    tell_progress(stage, fraction);
   };
   const std::string path = bytes_of(command.model_path());
   if (path.empty() || path.find('\0') != std::string::npos)
@@ -228,6 +291,7 @@ void ModelThread::open(const stream::Load& command, uint64_t number) {
   if (command.n_threads() < 0 || command.n_threads() > max_threads)
     throw Error(std::to_string(command.n_threads()) + " threads were asked for; expected 0 (physical cores) to " +
                 std::to_string(max_threads));
+  Opened next;
   std::optional<CacheConfig> config;
   if (command.config() != nullptr) config = from_stream(*command.config());
 
@@ -235,19 +299,26 @@ void ModelThread::open(const stream::Load& command, uint64_t number) {
   GgufFile file = GgufFile::open(path);
   begin_stage("reading the vocabulary and the list of tensors", 0.1);
   ModelFile parts = load_model_file(std::move(file));
+  check_stream_carries(parts);
   begin_stage("building the tokenizer", 0.5);
-  model_.emplace(std::move(parts));
+  next.model = std::make_unique<Model>(std::move(parts));
+  next.options = {.cache = config ? *config : default_chat_config(*next.model), .n_ctx = command.n_ctx()};
+  Session::check(*next.model, next.options);
+  bound_context(next.model->config(), next.options);
   begin_stage("starting the backend", 0.9);
-  backend_.emplace(BackendChoice{.name = bytes_of(command.backend()), .n_threads = command.n_threads()});
-  begin_stage("handing the weights to the backend", 0.95);
-  if (!config) config = default_chat_config(*model_);
-  session_.emplace(*model_, backend_->get(), SessionOptions{.cache = *config, .n_ctx = command.n_ctx()});
-  check_cancelled();
-  start_events();
+  next.backend = std::make_unique<RestartableBackend>(
+      BackendChoice{.name = bytes_of(command.backend()), .n_threads = command.n_threads()});
+  if (cancelled_loads_ >= number) throw LoadCancelled{};
+  return next;
+}
+
+void ModelThread::begin_session() {
+  session_.emplace(*opened_.model, opened_.backend->get(), opened_.options);
 }
 
 void ModelThread::start_events() {
-  events_.emplace(*model_, *session_, [this](stream::EventBodyUnion body) { finish_turn_with(std::move(body)); });
+  events_.emplace(*opened_.model, *session_,
+                  [this](stream::EventBodyUnion body) { finish_turn_with(std::move(body)); });
   events_->tell_loaded(skipped_before(session_->backend_info().name));
 }
 
@@ -257,7 +328,7 @@ void ModelThread::recover_if_device_failed(const std::exception& error) {
   if (known == nullptr || known->kind() != ErrorKind::device) return;
   events_.reset();
   stream::FailureT failure;
-  failure.message = backend_->recover(*session_, *known);
+  failure.message = opened_.backend->recover(*session_, *known);
   send_(as_event(std::move(failure)));
   start_events();
 }
@@ -275,7 +346,7 @@ void ModelThread::prompt(const stream::Prompt& command) {
   TurnOptions options;
   try {
     if (!events_) throw Error("no model is open; a turn needs one");
-    messages = read_messages(command, model_->tokenizer().size());
+    messages = read_messages(command, opened_.model->tokenizer().size());
     options = read_options(command);
   } catch (const Error& error) {
     return finish_turn_with(refused_turn_event(command.turn_id(), error.what()));

@@ -55,8 +55,17 @@ class ModelThread {
   void run();
   std::optional<Work> next_work();
   void execute(const Work& work);
+  /// A model that a session can be made of, without one: what takes a device's memory comes last.
+  struct Opened {
+    std::unique_ptr<Model> model;
+    std::unique_ptr<RestartableBackend> backend;
+    SessionOptions options;
+  };
   void load(const stream::Load& command, uint64_t number);
-  void open(const stream::Load& command, uint64_t number);
+  Opened look_at(const stream::Load& command, uint64_t number);
+  void begin_session();
+  bool another_load_waits();
+  void tell_progress(const char* stage, double fraction);
   void prompt(const stream::Prompt& command);
   void set_config(const stream::SetConfig& command);
   void start_events();
@@ -67,8 +76,7 @@ class ModelThread {
   SendEvent send_;
 
   // Of the model's thread.
-  std::optional<Model> model_;
-  std::optional<RestartableBackend> backend_;
+  Opened opened_;
   std::optional<Session> session_;
   std::optional<SessionEvents> events_;
   uint64_t running_turn_ = 0;

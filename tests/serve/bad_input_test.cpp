@@ -96,10 +96,109 @@ TEST_CASE("a model that cannot be opened is a sentence, and the engine goes on")
   load.n_ctx = -1;
   CHECK_THAT(load_error(engine, load), Contains("context"));
 
+  CHECK_THAT(refusal(engine, ServedEngine::cold_prompt(5, "Hello", 2)), Contains("no model"));
   engine.load(model_path());
   check_goes_on(engine);
-  load_error(engine, load_of("/nowhere/model.gguf"));
-  CHECK_THAT(refusal(engine, ServedEngine::cold_prompt(5, "Hello", 2)), Contains("no model"));
+}
+
+TEST_CASE("a load that is refused leaves the model that is open, with its conversation") {
+  ServedEngine engine;
+  engine.load(model_path());
+  engine.send(ServedEngine::cold_prompt(1, "Hello", 3));
+  engine.until(stream::EventBody::TurnFinished);
+  const int32_t n_cached = engine.mirror.n_cached();
+  const std::string name = engine.mirror.model()->name;
+  REQUIRE(n_cached > 0);
+
+  const auto check_kept = [&](stream::LoadT load, const char* sentence) {
+    engine.send(std::move(load));
+    const auto& failed = *engine.until(stream::EventBody::LoadFailed).body_as_LoadFailed();
+    INFO(failed.message()->str());
+    CHECK(failed.keeps_model());
+    CHECK_THAT(failed.message()->str(), Contains(sentence));
+    REQUIRE(engine.mirror.is_open());
+    CHECK(engine.mirror.model()->name == name);
+    CHECK_FALSE(engine.mirror.is_stale());
+    CHECK(engine.mirror.n_cached() == n_cached);
+  };
+  const std::string text = "hello, this is a text that somebody wanted to attach";
+  const OddFile txt(Bytes(reinterpret_cast<const std::byte*>(text.data()),
+                          reinterpret_cast<const std::byte*>(text.data()) + text.size()));
+  check_kept(load_of(txt.path), "found 'hell'");
+  check_kept(load_of("/nowhere/model.gguf"), "No such");
+  check_kept(load_of("/tmp"), "not a regular file");
+  check_kept(load_of(""), "no model file");
+  const OddFile empty(Bytes{});
+  check_kept(load_of(empty.path), "GGUF");
+  Bytes bytes = make_tiny_model(Architecture::llama).bytes();
+  bytes.resize(bytes.size() / 2);
+  const OddFile cut(bytes);
+  check_kept(load_of(cut.path), "");
+  GgufWriter foreign = make_tiny_model(Architecture::llama);
+  foreign.set("general.architecture", "mamba");
+  const OddFile mamba(foreign.bytes());
+  check_kept(load_of(mamba.path), "mamba");
+
+  stream::LoadT load = load_of(model_path());
+  load.backend = "abacus";
+  check_kept(load, "abacus");
+  load.backend = "cpu";
+  load.n_threads = -1;
+  check_kept(load, "threads");
+  load.n_threads = 1;
+  load.n_ctx = 1 << 30;
+  check_kept(load, "context");
+  load.n_ctx = 0;
+  load.config = std::make_unique<stream::CacheConfigT>(to_stream(*find_cache_config("headroom")));
+  load.config->head_importance = {1, 1, 1};
+  check_kept(load, "importance of 3 heads");
+  load.config->head_importance.clear();
+  load.config->keep = 2;
+  check_kept(load, "keep");
+
+  // The conversation goes on from what the cache holds.
+  engine.send(ServedEngine::prompt(2,
+                                   {{"user", "Hello", {}},
+                                    {"assistant", engine.mirror.messages()[1].content, engine.mirror.messages()[1].ids},
+                                    {"user", "And then?", {}}},
+                                   1));
+  engine.until(stream::EventBody::TurnFinished);
+  CHECK(engine.mirror.last_action() == "appended");
+}
+
+TEST_CASE("a load that fails when the model before has made room is followed by that model, opened again") {
+  ServedEngine engine;
+  engine.load(model_path());
+  check_goes_on(engine);
+  stream::LoadT load = load_of(model_path());
+  load.config = std::make_unique<stream::CacheConfigT>(to_stream(*find_cache_config("headroom")));
+  load.config->kv_budget_bytes = 1;  // found to be too little by the session only
+  engine.send(std::move(load));
+  CHECK_FALSE(engine.until(stream::EventBody::LoadFailed).body_as_LoadFailed()->keeps_model());
+  CHECK_FALSE(engine.mirror.is_open());
+  CHECK(engine.until(stream::EventBody::Loaded).body_as_Loaded()->model_path()->str() == model_path());
+  CHECK(engine.mirror.config().name == "paper");
+  check_goes_on(engine);
+}
+
+TEST_CASE("a load that is cancelled leaves a model open") {
+  ServedEngine engine;
+  engine.load(model_path());
+  engine.send(load_of(model_path()));
+  engine.send(stream::CancelLoadT{});
+  // It may have been faster than the word to cancel it.
+  stream::EventBody end{};
+  while (end != stream::EventBody::LoadFailed && end != stream::EventBody::Loaded) end = engine.next().body_type();
+  if (!engine.mirror.is_open()) engine.until(stream::EventBody::Loaded);
+  check_goes_on(engine);
+}
+
+TEST_CASE("a conversation longer than the stream carries is refused") {
+  ServedEngine engine;
+  engine.load(model_path());
+  CHECK_THAT(refusal(engine, ServedEngine::cold_prompt(5, std::string((32 << 20) + 1, 'a'), 2)),
+             Contains("expected at most 33554432"));
+  check_goes_on(engine);
 }
 
 TEST_CASE("commands that need a model are refused without one") {
