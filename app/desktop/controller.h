@@ -156,6 +156,8 @@ class Controller : public Actions {
   std::deque<Clock::time_point> failures_;  // of the engine, within the last minute
   std::string engine_banner_;
   bool is_loaded_ = false, is_loading_ = false;
+  bool was_closed_for_another_ = false;  // which then was not opened; the engine opens it again where it can
+  std::string loaded_path_;              // of the model that was opened last; empty: none was yet
   std::optional<Turn> turn_;
   std::set<uint64_t> unfinished_turns_;  // asked for, no TurnFinished yet; one may be of a chat that is closed
   bool clear_is_unanswered_ = false;

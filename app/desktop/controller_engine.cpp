@@ -11,6 +11,10 @@ namespace {
 
 constexpr size_t max_failures_a_minute = 3;
 
+std::string model_name(const LoadedModel& model) {
+  return model.name.empty() ? model.path : model.name;
+}
+
 }  // namespace
 
 /// False where there is no engine or the command is too long to be sent, which a banner then says.
@@ -120,7 +124,7 @@ void Controller::apply_config(const CacheConfig& config) {
 void Controller::begin_waiting_work() {
   if (!engine_ || is_loading_ || is_busy()) return;
   if (load_is_due_) {
-    load_is_due_ = clear_is_due_ = config_is_due_ = is_loaded_ = false;
+    load_is_due_ = is_loaded_ = was_closed_for_another_ = false;
     is_loading_ = true;
     stream::LoadT load;
     load.model_path = options_.model_path;
@@ -231,6 +235,12 @@ void Controller::take_in(const ReceivedEvent& event) {
       is_loading_ = false;
       is_loaded_ = true;
       clear_is_due_ = false;
+      if (std::exchange(was_closed_for_another_, false))
+        add_banner(Banner::Kind::information, model_name(*mirror_.model()) + " is open again.");
+      loaded_path_ =
+          event->body_as_Loaded()->model_path() == nullptr ? "" : event->body_as_Loaded()->model_path()->str();
+      // The one before, where another was refused; it is the one that a new start of the engine opens.
+      if (!load_is_due_ && !loaded_path_.empty()) options_.model_path = loaded_path_;
       read_is_due_ = !messages_.empty();
       if (!mirror_.model()->template_note.empty())
         add_banner(Banner::Kind::information, mirror_.model()->template_note);
@@ -253,7 +263,7 @@ void Controller::take_in(const ReceivedEvent& event) {
       turn_finished(*event->body_as_TurnFinished());
       break;
     case stream::EventBody::Failure:
-      add_banner(Banner::Kind::failure, shown_text(event->body_as_Failure()->message()));
+      add_banner(Banner::Kind::failure, shown_sentence(event->body_as_Failure()->message()));
       break;
     default:
       break;
@@ -261,12 +271,18 @@ void Controller::take_in(const ReceivedEvent& event) {
 }
 
 void Controller::load_failed(const stream::LoadFailed& event) {
-  is_loading_ = is_loaded_ = false;
+  is_loading_ = false;
+  is_loaded_ = event.keeps_model();
   if (load_is_due_) return;  // it made way for another model
+  if (!loaded_path_.empty()) options_.model_path = loaded_path_;
+  was_closed_for_another_ = !event.keeps_model();
+  std::string still_open;
+  if (event.keeps_model()) still_open = " " + model_name(*mirror_.model()) + " is still open.";
   if (event.cancelled())
-    add_banner(Banner::Kind::information, "Opening the model was cancelled.");
+    add_banner(Banner::Kind::information, "Opening the model was cancelled." + still_open);
   else
-    add_banner(Banner::Kind::failure, "The model was not opened: " + shown_text(event.message()));
+    add_banner(Banner::Kind::failure, "The model was not opened: " + shown_sentence(event.message()) +
+                                          (still_open.empty() ? "" : "." + still_open));
 }
 
 void Controller::token_drawn(const stream::Token& event) {
@@ -275,8 +291,8 @@ void Controller::token_drawn(const stream::Token& event) {
 
 void Controller::turn_finished(const stream::TurnFinished& event) {
   unfinished_turns_.erase(event.turn_id());
-  const std::string reason = shown_text(event.stop_reason());
-  const std::string message = shown_text(event.message());
+  const std::string reason = shown_name(event.stop_reason());
+  const std::string message = shown_sentence(event.message());
   if (!turn_ || turn_->id != event.turn_id()) return join_with_mirror();
   if (!turn_->only_reads) {
     // Of a text the end may have been held back until now, and it may have come without Tokens.

@@ -237,6 +237,35 @@ TEST_CASE("a refused model keeps the engine, says why, and another one can be op
   CHECK(desk->engine_process_id() == engine);
 }
 
+TEST_CASE("a refused model leaves the one that is open, its chat, and what a new start opens") {
+  Desk desk;
+  desk.open_and_load();
+  desk.say("hello");
+  const std::string path = desk->mirror().model()->path;
+  const int32_t n_cached = desk->mirror().n_cached();
+  SECTION("refused by what is in its file") {
+    desk->open_model("refused.gguf");
+    REQUIRE(desk.until([&] { return desk.has_banner("'unheard'"); }));
+    CHECK(desk.has_banner("fake is still open."));
+    REQUIRE(desk.until([&] { return desk.view().can_send; }));
+    CHECK(desk->mirror().n_cached() == n_cached);
+    CHECK(desk->mirror().last_action() == "first_turn");
+  }
+  SECTION("found to be too large when the other one had made room") {
+    desk->open_model("too large.gguf");
+    REQUIRE(desk.until([&] { return desk.has_banner("fake is open again."); }));
+    CHECK(desk.has_banner("no memory left"));
+    REQUIRE(desk.until([&] { return desk.view().can_send; }));
+    CHECK(desk->mirror().n_cached() > 0);  // the chat was read again
+  }
+  CHECK(desk->mirror().model()->path == path);
+  desk.say("and then?");
+  CHECK(desk.view().messages.size() == 4);
+  desk->restart_engine();
+  REQUIRE(desk.until([&] { return desk.view().can_send; }));
+  CHECK(desk->mirror().model()->path == path);
+}
+
 TEST_CASE("another configuration reaches the engine, at once or when it is idle") {
   Desk desk("--tokens-per-second 200");
   desk.open_and_load();

@@ -172,7 +172,6 @@ class FakeEngine {
     const stream::CacheConfig* config = command.config();
     if (config != nullptr) config_ = to_stream(from_stream(*config));
     if (misbehaves(options_.crashes_in_load)) std::abort();
-    is_loaded_ = false;
     for (int step = 0; step < 4; ++step) {
       stream::LoadProgressT progress;
       progress.stage = "pretending";
@@ -182,13 +181,27 @@ class FakeEngine {
       stream::LoadFailedT failed;
       failed.message = "the load was cancelled";
       failed.cancelled = true;
+      failed.keeps_model = is_loaded_;
       return emit(std::move(failed));
     }
     if (options_.refuses || path.find("refused") != std::string::npos) {
       stream::LoadFailedT failed;
       failed.message = path + " has the architecture 'unheard', which is not supported";
+      failed.keeps_model = is_loaded_;
       return emit(std::move(failed));
     }
+    if (path.find("too large") != std::string::npos) {
+      stream::LoadFailedT failed;
+      failed.message = "the device has no memory left";
+      emit(std::move(failed));
+      if (is_loaded_) loaded(path_);
+      return;
+    }
+    path_ = path;
+    loaded(path);
+  }
+
+  void loaded(const std::string& path) {
     is_loaded_ = true;
     known_.clear();
     messages_.clear();
@@ -451,6 +464,7 @@ class FakeEngine {
   FrameReader reader_;
   std::vector<std::byte> command_;
   bool is_loaded_ = false;
+  std::string path_;  // of the model that is open
   stream::CacheConfigT config_ = to_stream(*find_cache_config("paper"));
   std::vector<Written> messages_;  // as the stream knows them
   std::vector<Token> known_;
