@@ -60,10 +60,13 @@ void profile_command(const Arguments& args, Streams& io) {
     TurnPrinter printer(io, false);
     TurnOptions turn;
     turn.max_tokens = 0;
-    result = prompt.raw ? session.run_ids(encode_raw(model, text, prompt.special), turn, printer)
+    std::string note;
+    result = prompt.raw ? session.run_ids(encode_raw(model, text, prompt.special, &note), turn, printer)
                         : session.run_turn(prompt.messages(text), turn, printer);
+    if (result.stop_message.empty()) result.stop_message = note;
   }
   if (result.stop_reason == StopReason::out_of_memory) throw Error(ErrorKind::out_of_memory, result.stop_message);
+  if (!result.stop_message.empty()) io.err << printable(result.stop_message) << std::endl;
   const CacheState state = session.cache_state();
   if (common.json)
     io.out << json_line(profile_json({.model_path = model.path(),

@@ -72,9 +72,12 @@ TurnResult Recording::run_turn(const std::vector<ChatMessage>& messages, const T
 
 TurnResult Recording::run_raw(const std::string& text, bool allow_control, const TurnOptions& options,
                               TurnObserver& observer) {
-  std::vector<TokenId> ids = encode_raw(model_, text, allow_control);
-  if (!trace_) return session_.run_ids(std::move(ids), options, observer);
-  return trace_->events->run_raw(++trace_->n_turns, text, std::move(ids), options, observer);
+  std::string note;
+  std::vector<TokenId> ids = encode_raw(model_, text, allow_control, &note);
+  TurnResult result = trace_ ? trace_->events->run_raw(++trace_->n_turns, text, std::move(ids), options, observer)
+                             : session_.run_ids(std::move(ids), options, observer);
+  if (result.stop_message.empty()) result.stop_message = note;
+  return result;
 }
 
 bool Recording::undo_turn() {

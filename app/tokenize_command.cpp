@@ -27,7 +27,12 @@ void tokenize_command(const Arguments& args, Streams& io) {
   const GgufFile file = GgufFile::open(common.model_path());
   const Tokenizer tokenizer(read_vocab(file));
   const std::string text = read_text("-", io.in);
-  std::vector<TokenId> ids = tokenizer.encode(text, special);
+  const TextPart part{text, special};
+  Encoding encoding = tokenizer.encode_parts({&part, 1});
+  std::vector<TokenId>& ids = encoding.ids;
+  if (const size_t n = encoding.left_out.size(); n > 0)
+    io.err << "the vocabulary has no token for " << n << (n == 1 ? " byte" : " bytes")
+           << " of the text, left out; the first is at byte " << encoding.left_out.front() << std::endl;
   const Vocab& vocab = tokenizer.vocab();
   const bool has_bos = !ids.empty() && ids.front() == vocab.bos_id;
   if (!no_bos && vocab.add_bos && vocab.bos_id >= 0 && !has_bos) ids.insert(ids.begin(), vocab.bos_id);

@@ -7,7 +7,12 @@ namespace headroom {
 
 Model::Model(const std::string& path) : Model(load_model_file(path)) {}
 
-Model::Model(ModelFile file) : file_(std::move(file)), tokenizer_(file_.vocab) {
+Model::Model(ModelFile file) : file_(std::move(file)) {
+  take_template();
+  tokenizer_.emplace(file_.vocab, template_ ? template_->literals() : std::vector<std::string>());
+}
+
+void Model::take_template() {
   const std::string& source = file_.vocab.chat_template;
   if (source.empty()) {
     template_note_ = "this model has no chat template (a base model): it continues the text as plain completion";

@@ -22,14 +22,16 @@ class Model {
   const ModelConfig& config() const { return file_.config; }
   const ModelTensors& tensors() const { return file_.tensors; }
   const GgufFile& file() const { return file_.file; }
-  const Tokenizer& tokenizer() const { return tokenizer_; }
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
   /// Null for a base model, or where the template cannot be used; then template_note says why, for the user.
   const ChatTemplate* chat_template() const { return template_ ? &*template_ : nullptr; }
   const std::string& template_note() const { return template_note_; }
 
  private:
+  void take_template();
+
   ModelFile file_;
-  Tokenizer tokenizer_;
+  std::optional<Tokenizer> tokenizer_;  // after the template, whose scaffold it closes
   std::optional<ChatTemplate> template_;
   std::string template_note_;
 };

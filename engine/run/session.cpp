@@ -140,9 +140,10 @@ struct Session::Impl {
   KvStore store;
   Activations row;  // of one token
   std::unique_ptr<DeviceBuffer> stream_buffer;
-  Matrix stream;              // (1, n_embd)
-  std::vector<TokenId> ids;   // what the cache holds
-  std::vector<float> logits;  // that follow ids
+  Matrix stream;                   // (1, n_embd)
+  std::vector<TokenId> ids;        // what the cache holds
+  std::vector<float> logits;       // that follow ids
+  std::vector<TokenId> generated;  // the last turn's prompt and its answer, whatever the cache holds
   bool config_changed = false;
   // The last turn's prompt, without the head of the answer and with it; 0 where the cache does not hold it any more.
   size_t n_before_answer = 0, n_prompt = 0;
@@ -455,8 +456,10 @@ void Session::change_backend(Backend& backend) {
   const Model& model = impl_->model;
   SessionOptions options{.cache = impl_->cache_config, .n_ctx = impl_->n_ctx, .turn_log = impl_->store.log().limits()};
   ResolvedConfig same{impl_->cache_config, impl_->cache_note};
+  std::vector<TokenId> generated = std::move(impl_->generated);
   impl_.reset();  // its memory is given back before the other backend asks for as much
   impl_ = std::make_unique<Impl>(model, backend, options, std::move(same));
+  impl_->generated = std::move(generated);
 }
 
 const BackendInfo& Session::backend_info() const {
@@ -467,13 +470,18 @@ TurnResult Session::run_turn(const std::vector<ChatMessage>& messages, const Tur
                              TurnObserver& observer) {
   EncodedChat chat;
   try {
-    chat = encode_chat(impl_->model, messages, [&] { return observer.stop_requested(); });
+    chat = encode_chat(
+        impl_->model, messages, [&] { return observer.stop_requested(); }, impl_->generated);
   } catch (const Cancelled&) {
     TurnResult nothing;
     nothing.stop_reason = StopReason::cancelled;
     return nothing;
   }
-  return impl_->run(chat.ids, static_cast<size_t>(chat.n_before_answer), options, observer);
+  TurnResult result = impl_->run(chat.ids, static_cast<size_t>(chat.n_before_answer), options, observer);
+  impl_->generated = std::move(chat.ids);
+  impl_->generated.insert(impl_->generated.end(), result.ids.begin(), result.ids.end());
+  if (!chat.note.empty()) result.stop_message += (result.stop_message.empty() ? "" : "; ") + chat.note;
+  return result;
 }
 
 TurnResult Session::run_ids(std::vector<TokenId> ids, const TurnOptions& options, TurnObserver& observer) {
@@ -515,6 +523,7 @@ void Session::clear() {
 std::span<const float> Session::feed(TokenId id) {
   TurnObserver nobody;
   impl_->feed(id, nobody);
+  impl_->generated.push_back(id);
   return impl_->logits;
 }
 

@@ -89,7 +89,7 @@ struct TurnResult {
   std::vector<TokenId> ids;   // generated, without the end-of-turn token
   std::string text;           // of ids; without the stop string
   StopReason stop_reason = StopReason::end_of_turn;
-  std::string stop_message;               // a sentence, for context_full and out_of_memory
+  std::string stop_message;               // for people: context_full, out_of_memory, what was left out of the prompt
   std::vector<TopLogit> first_token_top;  // the ten largest logits after the prompt
   double prefill_ms = 0;
   double profile_ms = 0;  // of it: profiling, choosing, compacting

@@ -32,11 +32,9 @@ ChatMessage read_message(const stream::Message& message, const std::string& name
   if (message.ids() == nullptr) return out;
   if (message.ids()->size() > 0 && out.role != "assistant")
     throw Error(name + " is of the role '" + out.role + "' and has token ids; only an answer has them");
-  for (const TokenId id : *message.ids()) {
-    if (id < 0 || id >= n_vocab)
-      throw Error(name + " has the token id " + std::to_string(id) + "; expected 0 to " + std::to_string(n_vocab - 1));
-    out.ids.push_back(id);
-  }
+  out.ids.assign(message.ids()->begin(), message.ids()->end());
+  // An answer by a model with a larger vocabulary goes by its text.
+  if (std::any_of(out.ids.begin(), out.ids.end(), [&](TokenId id) { return id < 0 || id >= n_vocab; })) out.ids.clear();
   return out;
 }
 

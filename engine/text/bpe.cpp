@@ -3,12 +3,13 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cstdio>
 
 #include "engine/base/error.h"
 
 namespace headroom {
 namespace {
+
+constexpr TokenId no_token = -2;
 
 uint64_t pair_key(TokenId left, TokenId right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
@@ -28,10 +29,10 @@ ByteLevelBpe::ByteLevelBpe(std::string_view pre, const std::vector<std::string>&
     byte_ids_[b] = found == ids_.end() ? -1 : found->second;
   }
   merges_.reserve(merges.size());
-  for (size_t rank = 0; rank < merges.size(); ++rank) add_merge(merges[rank], rank);
+  for (size_t rank = 0; rank < merges.size(); ++rank) add_merge(merges[rank], rank, table);
 }
 
-void ByteLevelBpe::add_merge(const std::string& merge, size_t rank) {
+void ByteLevelBpe::add_merge(const std::string& merge, size_t rank, const TokenTable& table) {
   // The byte alphabet has no space, so the one space is the separator.
   const size_t space = merge.find(' ');
   std::string bytes;
@@ -48,12 +49,20 @@ void ByteLevelBpe::add_merge(const std::string& merge, size_t rank) {
       merges_.try_emplace(pair_key(left->second, right->second), Merge{static_cast<int32_t>(rank), result->second});
       return;
     }
+    const auto known = [&](std::string_view part, auto found) {
+      if (found != ids_.end()) return true;
+      for (const TokenId id : table.tags())
+        if (table.role(id) == TokenRole::scaffold && table.bytes(id) == part) return true;
+      return false;
+    };
+    if (known(whole.substr(0, left_bytes), left) && known(whole.substr(left_bytes), right) && known(whole, result))
+      return;
   }
   throw Error("merge " + std::to_string(rank) + " is '" + merge.substr(0, 60) +
               "'; expected two tokens of the vocabulary that make a third");
 }
 
-void ByteLevelBpe::encode(std::string_view text, size_t offset, std::vector<TokenId>* ids) const {
+void ByteLevelBpe::encode(std::string_view text, std::vector<TokenId>* ids) const {
   std::vector<std::string_view> words;
   pretokenizer_.split(text, &words);
   Scratch scratch;
@@ -62,13 +71,12 @@ void ByteLevelBpe::encode(std::string_view text, size_t offset, std::vector<Toke
     if (whole != ids_.end()) {
       ids->push_back(whole->second);
     } else {
-      encode_word(word, offset + static_cast<size_t>(word.data() - text.data()), &scratch, ids);
+      encode_word(word, &scratch, ids);
     }
   }
 }
 
-void ByteLevelBpe::encode_word(std::string_view word, size_t offset, Scratch* scratch,
-                               std::vector<TokenId>* ids) const {
+void ByteLevelBpe::encode_word(std::string_view word, Scratch* scratch, std::vector<TokenId>* ids) const {
   std::vector<Symbol>& symbols = scratch->symbols;
   std::vector<Candidate>& queue = scratch->queue;
   const auto n = static_cast<int32_t>(word.size());
@@ -76,13 +84,8 @@ void ByteLevelBpe::encode_word(std::string_view word, size_t offset, Scratch* sc
   queue.clear();
   for (int32_t i = 0; i < n; ++i) {
     const auto byte = static_cast<unsigned char>(word[static_cast<size_t>(i)]);
-    if (byte_ids_[byte] < 0) {
-      char hex[8];
-      std::snprintf(hex, sizeof hex, "0x%02X", byte);
-      throw Error("the text has the byte " + std::string(hex) + " at offset " +
-                  std::to_string(offset + static_cast<size_t>(i)) + ", for which the model's vocabulary has no token");
-    }
-    symbols.push_back({byte_ids_[byte], i - 1, i + 1 < n ? i + 1 : -1});
+    const TokenId id = has_byte(byte) ? byte_ids_[byte] : no_token;
+    symbols.push_back({id, i - 1, i + 1 < n ? i + 1 : -1});
   }
   // The best merge first; of equal ones the leftmost. A heap keeps a word of n bytes at n log n.
   const auto worse = [](const Candidate& a, const Candidate& b) {
@@ -111,7 +114,7 @@ void ByteLevelBpe::encode_word(std::string_view word, size_t offset, Scratch* sc
     push(best.at);
   }
   for (int32_t i = 0; i >= 0; i = symbols[static_cast<size_t>(i)].next)
-    ids->push_back(symbols[static_cast<size_t>(i)].id);
+    if (symbols[static_cast<size_t>(i)].id != no_token) ids->push_back(symbols[static_cast<size_t>(i)].id);
 }
 
 void ByteLevelBpe::offer(const std::vector<Symbol>& symbols, int32_t left, std::vector<Candidate>* queue) const {

@@ -16,13 +16,15 @@ namespace headroom {
 
 class ByteLevelBpe {
  public:
-  /// merges: "left right" in the byte alphabet, best first. The table must outlive this object. Throws
-  /// Error(bad_input) for a merge of or into something that is no token, Error(unsupported) by Pretokenizer.
+  /// merges: "left right" in the byte alphabet, best first; those of or into scaffold are passed over. The table must
+  /// outlive this object. Throws Error(bad_input) for a merge of or into something that is no token, Error(unsupported)
+  /// by Pretokenizer.
   ByteLevelBpe(std::string_view pre, const std::vector<std::string>& merges, const TokenTable& table);
 
-  /// Appends the ids of a text without special tokens. Throws Error(bad_input) where the vocabulary has no token for
-  /// one of its bytes; offset is added to that byte's place in the sentence.
-  void encode(std::string_view text, size_t offset, std::vector<TokenId>* ids) const;
+  /// Appends the ids of a text without special tokens. Bytes that the vocabulary has no token for are left out, as in
+  /// llama.cpp: what stands beside them does not merge.
+  void encode(std::string_view text, std::vector<TokenId>* ids) const;
+  bool has_byte(unsigned char byte) const { return byte_ids_[byte] >= 0; }
 
  private:
   struct Merge {
@@ -30,7 +32,7 @@ class ByteLevelBpe {
     TokenId result;
   };
   struct Symbol {  // a token in the word being merged; a list in an array
-    TokenId id;    // -1: merged into its left neighbour
+    TokenId id;    // -1: merged into its left neighbour; -2: a byte without a token
     int32_t previous;
     int32_t next;
   };
@@ -46,8 +48,8 @@ class ByteLevelBpe {
     std::vector<Candidate> queue;
   };
 
-  void add_merge(const std::string& merge, size_t rank);
-  void encode_word(std::string_view word, size_t offset, Scratch* scratch, std::vector<TokenId>* ids) const;
+  void add_merge(const std::string& merge, size_t rank, const TokenTable& table);
+  void encode_word(std::string_view word, Scratch* scratch, std::vector<TokenId>* ids) const;
   void offer(const std::vector<Symbol>& symbols, int32_t left, std::vector<Candidate>* queue) const;
 
   Pretokenizer pretokenizer_;

@@ -3,10 +3,12 @@
 #include "engine/text/chat_template.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "engine/base/error.h"
 #include "engine/text/template_builtins.h"
 #include "engine/text/template_eval.h"
+#include "engine/text/template_literals.h"
 #include "engine/text/template_parser.h"
 
 namespace headroom {
@@ -15,6 +17,8 @@ namespace {
 
 using namespace jinja;
 
+constexpr std::string_view known_roles[] = {"system", "user", "assistant", "tool"};
+
 Value make_messages(Runtime& runtime, const std::vector<Message>& messages) {
   Vector<Value> list;
   list.reserve(messages.size());
@@ -22,7 +26,7 @@ Value make_messages(Runtime& runtime, const std::vector<Message>& messages) {
   const Value content_key = runtime.make_string("content");
   for (const Message& message : messages) {
     const std::string& role = message.role;
-    const bool known = role == "system" || role == "user" || role == "assistant" || role == "tool";
+    const bool known = std::find(std::begin(known_roles), std::end(known_roles), role) != std::end(known_roles);
     Dict* dict = runtime.make<Dict>();
     dict->entries.emplace_back(role_key, runtime.make_string(Text(role, !known)));
     dict->entries.emplace_back(content_key, runtime.make_string(Text(message.content, true)));
@@ -117,6 +121,12 @@ std::vector<TextSpan> ChatTemplate::render(const TemplateInput& input, const Sto
   variables.emplace_back("bos_token", runtime.make_string(input.bos_token));
   variables.emplace_back("eos_token", runtime.make_string(input.eos_token));
   return cut_spans(runtime, render_template(runtime, impl_->tree, variables));
+}
+
+std::vector<std::string> ChatTemplate::literals() const {
+  std::vector<std::string> found = find_literals(impl_->tree);
+  found.insert(found.end(), std::begin(known_roles), std::end(known_roles));
+  return found;
 }
 
 }  // namespace headroom

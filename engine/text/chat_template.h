@@ -72,6 +72,9 @@ class ChatTemplate {
   std::vector<TextSpan> render(const TemplateInput& input, const StopQuestion& stop = {},
                                TemplateUse* use = nullptr) const;
 
+  /// What it can write by itself: the texts that stand in it, and the names of the roles that it knows.
+  std::vector<std::string> literals() const;
+
  private:
   struct Impl;
   std::unique_ptr<const Impl> impl_;

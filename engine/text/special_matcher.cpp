@@ -1,4 +1,4 @@
-// Text ─► places of user-defined and control tokens (see special_matcher.h).
+// Text ─► places of user-defined and closed tokens (see special_matcher.h).
 #include "engine/text/special_matcher.h"
 
 #include <algorithm>
@@ -21,35 +21,43 @@ void SpecialMatcher::add(std::string_view text, TokenId id, bool in_any_text) {
   starts_[static_cast<unsigned char>(text[0])] |= in_any_text ? 1 : 2;
 }
 
-SpecialMatcher::Match SpecialMatcher::longest(std::string_view text, size_t begin, size_t max_bytes,
-                                              bool allow_control) const {
+SpecialMatcher::Match SpecialMatcher::longest(std::string_view text, size_t begin, size_t end,
+                                              size_t closed_end) const {
   Match best{begin, 0, -1};
   uint64_t node = 0;
-  for (size_t i = 0; i < max_bytes; ++i) {
-    const auto child = children_.find(node << 8 | static_cast<unsigned char>(text[begin + i]));
+  for (size_t at = begin; at < end; ++at) {
+    const auto child = children_.find(node << 8 | static_cast<unsigned char>(text[at]));
     if (child == children_.end()) break;
     node = child->second;
-    if (nodes_[node].id >= 0 && (allow_control || nodes_[node].in_any_text)) best = {begin, i + 1, nodes_[node].id};
+    if (nodes_[node].id >= 0 && (nodes_[node].in_any_text || at < closed_end))
+      best = {begin, at + 1 - begin, nodes_[node].id};
   }
   return best;
 }
 
-std::vector<SpecialMatcher::Match> SpecialMatcher::find(std::string_view text, bool allow_control) const {
+std::vector<SpecialMatcher::Match> SpecialMatcher::find(std::string_view text,
+                                                        std::span<const Stretch> stretches) const {
   // Each place waits in the queue with the longest token that still fits there; what was taken cuts it shorter.
-  const auto later = [](const Match& a, const Match& b) {
+  const auto later = [](const Candidate& left, const Candidate& right) {
+    const Match &a = left.match, &b = right.match;
     if (a.n_bytes != b.n_bytes) return a.n_bytes < b.n_bytes;
     return a.id != b.id ? a.id > b.id : a.begin > b.begin;
   };
-  std::priority_queue<Match, std::vector<Match>, decltype(later)> queue(later);
-  const uint8_t wanted = allow_control ? 3 : 1;
+  std::priority_queue<Candidate, std::vector<Candidate>, decltype(later)> queue(later);
+  const auto offer = [&](size_t at, size_t end, size_t closed_end) {
+    const Match match = longest(text, at, end, closed_end);
+    if (match.n_bytes > 0) queue.push({match, closed_end});
+  };
+  auto stretch = stretches.begin();
   for (size_t at = 0; at < text.size(); ++at) {
-    if ((starts_[static_cast<unsigned char>(text[at])] & wanted) == 0) continue;
-    const Match match = longest(text, at, text.size() - at, allow_control);
-    if (match.n_bytes > 0) queue.push(match);
+    while (stretch != stretches.end() && stretch->end <= at) ++stretch;
+    const bool open = stretch != stretches.end() && stretch->begin <= at;
+    if ((starts_[static_cast<unsigned char>(text[at])] & (open ? 3 : 1)) == 0) continue;
+    offer(at, text.size(), open ? stretch->end : at);
   }
   std::map<size_t, Match> taken;  // by begin
   while (!queue.empty()) {
-    const Match match = queue.top();
+    const auto [match, closed_end] = queue.top();
     queue.pop();
     const auto next = taken.lower_bound(match.begin);
     if (next != taken.end() && next->first == match.begin) continue;
@@ -58,8 +66,7 @@ std::vector<SpecialMatcher::Match> SpecialMatcher::find(std::string_view text, b
       if (before.begin + before.n_bytes > match.begin) continue;
     }
     if (next != taken.end() && next->first < match.begin + match.n_bytes) {
-      const Match shorter = longest(text, match.begin, next->first - match.begin, allow_control);
-      if (shorter.n_bytes > 0) queue.push(shorter);
+      offer(match.begin, next->first, closed_end);
       continue;
     }
     taken.emplace(match.begin, match);

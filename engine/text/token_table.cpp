@@ -16,8 +16,8 @@
 namespace headroom {
 namespace {
 
-// Texts that models are known to end a turn with, and those of code models that end a file or ask for its middle.
-// All are control tokens even where a file calls them something else.
+// Texts that models are known to end a turn or a file with. Generation stops there, so they are control tokens even
+// where a file calls them something else: not every template writes the end that its model does.
 constexpr std::string_view turn_ends[] = {
     "<|im_end|>",
     "<|eot_id|>",
@@ -46,9 +46,10 @@ constexpr std::string_view turn_ends[] = {
     "<reponame>",
     "<|file_sep|>",
 };
+// What code models ask for the middle of a file with. No chat template writes it, and in a user's text it is code.
 constexpr std::string_view other_controls[] = {
-    "<|im_start|>", "<|fim_prefix|>", "<fim_prefix>",   "<fim-prefix>", "<|fim_middle|>",
-    "<fim_middle>", "<fim-middle>",   "<|fim_suffix|>", "<fim_suffix>", "<fim-suffix>",
+    "<|fim_prefix|>", "<fim_prefix>",   "<fim-prefix>", "<|fim_middle|>", "<fim_middle>",
+    "<fim-middle>",   "<|fim_suffix|>", "<fim_suffix>", "<fim-suffix>",
 };
 constexpr std::string_view html[] = {"</s>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]"};
 
@@ -61,8 +62,23 @@ bool looks_like_a_tag(std::string_view text) {
   return text.size() > 2 && (text.front() == '<' || text.front() == '[') && (text.back() == '>' || text.back() == ']');
 }
 
+// "<|user|>", "[INST]"; not "[...]" or "<->".
+bool is_a_tag_with_a_name(std::string_view text) {
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  return looks_like_a_tag(text) && std::any_of(text.begin(), text.end(), is_letter);
+}
+
 bool is_named(const Vocab& vocab, TokenId id) {
   return id == vocab.bos_id || id == vocab.eos_id || id == vocab.eot_id || id == vocab.eom_id;
+}
+
+bool is_white_space(std::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    const Utf8Char c = utf8_char_at(text, at);
+    if (c.n_bytes == 0 || !is_space(c.code_point)) return false;
+    at += c.n_bytes;
+  }
+  return true;
 }
 
 // The code points that GPT-2 prints the bytes as: itself where the byte is printable in Latin-1, else 256 and on.
@@ -170,11 +186,7 @@ bool is_punctuation(std::string_view utf8) {
     if (c.n_bytes == 0) return false;
     at += c.n_bytes;
     const utf8proc_category_t category = utf8proc_category(c.code_point);
-    // Python's str.isspace: the separators, and the controls that separate lines, columns or records.
-    const bool space = category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL ||
-                       category == UTF8PROC_CATEGORY_ZP || (c.code_point >= 0x09 && c.code_point <= 0x0d) ||
-                       (c.code_point >= 0x1c && c.code_point <= 0x1f) || c.code_point == 0x85;
-    if (space) {
+    if (is_space(c.code_point)) {
       space_after = any;
     } else if (space_after || category < UTF8PROC_CATEGORY_PC || category > UTF8PROC_CATEGORY_PO) {
       return false;
@@ -185,7 +197,7 @@ bool is_punctuation(std::string_view utf8) {
   return any;
 }
 
-TokenTable::TokenTable(const Vocab& vocab) : kind_(vocab_kind(vocab)) {
+TokenTable::TokenTable(const Vocab& vocab, const TemplateScaffold* scaffold) : kind_(vocab_kind(vocab)) {
   check(vocab, kind_);
   const size_t n = vocab.tokens.size();
   roles_.resize(n);
@@ -207,6 +219,24 @@ TokenTable::TokenTable(const Vocab& vocab) : kind_(vocab_kind(vocab)) {
       classes_[i] = TokenClass::punctuation;
     }
   }
+  if (scaffold != nullptr) close_scaffold(vocab, *scaffold);
+}
+
+void TokenTable::close_scaffold(const Vocab& vocab, const TemplateScaffold& scaffold) {
+  // A file without types has its scaffold among the ordinary tokens, where merging does not make it.
+  const bool has_types = std::any_of(vocab.types.begin(), vocab.types.end(), [](TokenType type) {
+    return type == TokenType::control || type == TokenType::user_defined;
+  });
+  for (TokenId id = 0; id < size(); ++id) {
+    const TokenRole of = role(id);
+    if (of == TokenRole::user_defined) {
+      if (scaffold.holds(bytes(id))) close(id);
+    } else if (of == TokenRole::ordinary || of == TokenRole::unusable) {
+      if (!is_a_tag_with_a_name(bytes(id)) || !scaffold.holds(bytes(id))) continue;
+      tags_.push_back(id);
+      if (!has_types) close(id);
+    }
+  }
 }
 
 TokenRole TokenTable::choose_role(const Vocab& vocab, size_t i) const {
@@ -223,11 +253,12 @@ TokenRole TokenTable::choose_role(const Vocab& vocab, size_t i) const {
       break;
   }
   // Some converters write control tokens as ordinary or user-defined ones, and files without types know only ordinary
-  // ones. A user's text must not become an end of turn by that. An ordinary "</s>" may be HTML, though, unless the file
-  // names it.
-  const bool named = is_named(vocab, static_cast<TokenId>(i)) && looks_like_a_tag(token);
-  const bool known = contains(turn_ends, token) || contains(other_controls, token);
+  // ones. A user's text must not become an end of turn by that, whether the template writes it or not. An ordinary
+  // "</s>" may be HTML, though, unless the file names it.
   const bool user_defined = vocab.types[i] == TokenType::user_defined;
+  const bool named =
+      is_named(vocab, static_cast<TokenId>(i)) && (looks_like_a_tag(token) || (user_defined && !is_white_space(token)));
+  const bool known = contains(turn_ends, token) || contains(other_controls, token);
   if (named || (known && (user_defined || !contains(html, token)))) return TokenRole::control;
   // SentencePiece files of an older converter have user-defined runs of spaces as U+2581: merged, not matched.
   if (user_defined && (kind_ == VocabKind::byte_level_bpe || token.find(space_symbol) == std::string::npos)) {

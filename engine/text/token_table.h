@@ -10,6 +10,7 @@
 
 #include "engine/base/types.h"
 #include "engine/base/vocab.h"
+#include "engine/text/template_scaffold.h"
 
 namespace headroom {
 
@@ -17,7 +18,8 @@ enum class TokenRole : uint8_t {
   ordinary,      // its bytes are text; what merging produces
   byte,          // one byte of text that no ordinary token covers
   user_defined,  // matched in any text, before merging
-  control,       // matched only where control tokens are allowed; invisible in a text
+  scaffold,      // the template writes it between messages; matched in the template's text only
+  control,       // matched in the template's text only; invisible in a text
   unknown,       // stands for text that cannot be said; matched and shown like a control token
   unusable,      // never produced (an empty entry, or one that no text can mean); shown as it stands
 };
@@ -26,15 +28,19 @@ enum class VocabKind { byte_level_bpe, sentencepiece_bpe, sentencepiece_unigram 
 
 class TokenTable {
  public:
-  /// Throws Error(unsupported) for an unknown tokenizer.ggml.model, Error(bad_input) for a vocabulary that
-  /// contradicts itself.
-  explicit TokenTable(const Vocab& vocab);
+  /// scaffold: of the template that is used with the vocabulary, may be null. Throws Error(unsupported) for an unknown
+  /// tokenizer.ggml.model, Error(bad_input) for a vocabulary that contradicts itself.
+  TokenTable(const Vocab& vocab, const TemplateScaffold* scaffold);
 
   VocabKind kind() const { return kind_; }
   int32_t size() const { return static_cast<int32_t>(roles_.size()); }
   TokenRole role(TokenId id) const { return roles_[static_cast<size_t>(id)]; }
   TokenClass token_class(TokenId id) const { return classes_[static_cast<size_t>(id)]; }
   bool ends_turn(TokenId id) const { return ends_turn_[static_cast<size_t>(id)] != 0; }
+  /// Ordinary tokens that look like scaffold and that the template writes. Those of a file without types are closed;
+  /// others are to be where merging makes them out of a text, so that a user could write them too.
+  const std::vector<TokenId>& tags() const { return tags_; }
+  void close(TokenId id) { roles_[static_cast<size_t>(id)] = TokenRole::scaffold; }
   /// As they stand in a text: the byte alphabet of byte-level BPE undone, SentencePiece's U+2581 as a space.
   std::string_view bytes(TokenId id) const {
     const auto i = static_cast<size_t>(id);
@@ -43,6 +49,7 @@ class TokenTable {
 
  private:
   TokenRole choose_role(const Vocab& vocab, size_t i) const;
+  void close_scaffold(const Vocab& vocab, const TemplateScaffold& scaffold);
   void append_bytes(const std::string& token, size_t i);
 
   VocabKind kind_;
@@ -51,6 +58,7 @@ class TokenTable {
   std::vector<TokenRole> roles_;
   std::vector<TokenClass> classes_;
   std::vector<uint8_t> ends_turn_;
+  std::vector<TokenId> tags_;
 };
 
 /// SentencePiece's stand-in for a space, U+2581.

@@ -50,24 +50,66 @@ struct Tokenizer::Impl {
   std::optional<ByteLevelBpe> bpe;
   std::optional<SentencePiece> sentencepiece;
 
-  explicit Impl(Vocab given) : vocab(std::move(given)), table(vocab) {
+  Impl(Vocab given, const TemplateScaffold* scaffold) : vocab(std::move(given)), table(vocab, scaffold) {
     refuse_what_changes_text(vocab, table.kind());
-    for (TokenId id = 0; id < table.size(); ++id) {
-      const TokenRole role = table.role(id);
-      if (role == TokenRole::user_defined || is_hidden(role)) {
-        specials.add(table.bytes(id), id, role == TokenRole::user_defined);
-      }
-    }
+    make_merging();
+    if (close_tags()) make_merging();
+    for (TokenId id = 0; id < table.size(); ++id)
+      if (is_matched(table.role(id))) specials.add(table.bytes(id), id, table.role(id) == TokenRole::user_defined);
+    vocab.merges = {};
+    vocab.scores = {};
+  }
+
+  void make_merging() {
     if (table.kind() == VocabKind::byte_level_bpe) {
       bpe.emplace(vocab.pre, vocab.merges, table);
     } else {
       sentencepiece.emplace(table, vocab.scores);
     }
-    vocab.merges = {};
-    vocab.scores = {};
+  }
+
+  /// Closes the tags that merging makes out of a text; true where there are any.
+  bool close_tags() {
+    std::vector<TokenId> made;
+    for (const TokenId id : table.tags()) {
+      std::vector<TokenId> ids;
+      merge(table.bytes(id), false, &ids);
+      if (ids == std::vector<TokenId>{id}) made.push_back(id);
+    }
+    for (const TokenId id : made) table.close(id);
+    return !made.empty();
+  }
+
+  void merge(std::string_view text, bool space_prefix, std::vector<TokenId>* ids) const {
+    if (bpe) {
+      bpe->encode(text, ids);
+    } else {
+      sentencepiece->encode(text, space_prefix, ids);
+    }
+  }
+
+  /// Appends a text without special tokens, which begins at `begin` of the whole.
+  void encode_between(std::string_view text, size_t begin, bool first_piece, Encoding* out) const {
+    if (text.empty()) return;
+    bool prefixed = first_piece && has_space_prefix();
+    merge(text, prefixed, &out->ids);
+    size_t at = 0;
+    for (size_t i = out->ends.size(); i < out->ids.size(); ++i) {
+      std::string_view bytes = table.bytes(out->ids[i]);
+      if (prefixed) bytes.remove_prefix(1);
+      prefixed = false;
+      for (; text.substr(at, bytes.size()) != bytes; ++at) out->left_out.push_back(begin + at);
+      at += bytes.size();
+      out->ends.push_back(begin + at);
+    }
+    for (; at < text.size(); ++at) out->left_out.push_back(begin + at);
   }
 
   static bool is_hidden(TokenRole role) { return role == TokenRole::control || role == TokenRole::unknown; }
+  /// Before merging, as it stands.
+  static bool is_matched(TokenRole role) {
+    return role == TokenRole::user_defined || role == TokenRole::scaffold || is_hidden(role);
+  }
 
   bool has_space_prefix() const { return sentencepiece && vocab.add_space_prefix; }
 
@@ -77,7 +119,14 @@ struct Tokenizer::Impl {
   }
 };
 
-Tokenizer::Tokenizer(Vocab vocab) : impl_(std::make_unique<const Impl>(std::move(vocab))) {}
+Tokenizer::Tokenizer(Vocab vocab, const std::vector<std::string>& template_literals) {
+  if (template_literals.empty()) {
+    impl_ = std::make_unique<const Impl>(std::move(vocab), nullptr);
+    return;
+  }
+  const TemplateScaffold scaffold(template_literals);
+  impl_ = std::make_unique<const Impl>(std::move(vocab), &scaffold);
+}
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
@@ -89,30 +138,42 @@ int32_t Tokenizer::size() const {
   return impl_->table.size();
 }
 
-std::vector<TokenId> Tokenizer::encode(std::string_view text, bool allow_control, bool first_piece) const {
-  if (text.size() > max_text_bytes) {
-    throw Error("the text has " + std::to_string(text.size()) + " bytes; at most " + std::to_string(max_text_bytes) +
+Encoding Tokenizer::encode_parts(std::span<const TextPart> parts, bool first_piece) const {
+  std::string joined;
+  std::vector<SpecialMatcher::Stretch> stretches;
+  size_t size = 0;
+  for (const TextPart& part : parts) {
+    if (part.from_template && !stretches.empty() && stretches.back().end == size)
+      stretches.back().end += part.text.size();
+    else if (part.from_template)
+      stretches.push_back({size, size + part.text.size()});
+    size += part.text.size();
+  }
+  if (size > max_text_bytes) {
+    throw Error("the text has " + std::to_string(size) + " bytes; at most " + std::to_string(max_text_bytes) +
                 " can be turned into tokens at once");
   }
-  std::vector<TokenId> ids;
-  const auto encode_between = [&](size_t begin, size_t end) {
-    if (begin == end) return;
-    const std::string_view between = text.substr(begin, end - begin);
-    if (impl_->bpe) {
-      impl_->bpe->encode(between, begin, &ids);
-    } else {
-      impl_->sentencepiece->encode(between, first_piece && impl_->has_space_prefix(), &ids);
-    }
-  };
+  if (parts.size() > 1) {
+    joined.reserve(size);
+    for (const TextPart& part : parts) joined += part.text;
+  }
+  const std::string_view text = parts.size() == 1 ? parts[0].text : std::string_view(joined);
+  Encoding out;
   size_t at = 0;
-  for (const SpecialMatcher::Match& match : impl_->specials.find(text, allow_control)) {
-    encode_between(at, match.begin);
-    ids.push_back(match.id);
+  for (const SpecialMatcher::Match& match : impl_->specials.find(text, stretches)) {
+    impl_->encode_between(text.substr(at, match.begin - at), at, first_piece, &out);
     at = match.begin + match.n_bytes;
+    out.ids.push_back(match.id);
+    out.ends.push_back(at);
     first_piece = true;
   }
-  encode_between(at, text.size());
-  return ids;
+  impl_->encode_between(text.substr(at), at, first_piece, &out);
+  return out;
+}
+
+std::vector<TokenId> Tokenizer::encode(std::string_view text, bool from_template, bool first_piece) const {
+  const TextPart part{text, from_template};
+  return encode_parts({&part, 1}, first_piece).ids;
 }
 
 std::string Tokenizer::piece(TokenId id, bool render_control) const {
@@ -127,7 +188,7 @@ void Tokenizer::decode_next(TokenId id, bool render_control, bool* first_piece, 
   const bool prefixed = *first_piece && role == TokenRole::ordinary && impl_->has_space_prefix();
   if (prefixed && bytes.starts_with(' ')) bytes.remove_prefix(1);
   text->append(bytes);
-  *first_piece = Impl::is_hidden(role) || role == TokenRole::user_defined;
+  *first_piece = Impl::is_matched(role);
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids, bool render_control, bool first_piece) const {
@@ -143,6 +204,15 @@ TokenClass Tokenizer::token_class(TokenId id) const {
 
 bool Tokenizer::is_control(TokenId id) const {
   return impl_->role(id) == TokenRole::control;
+}
+
+bool Tokenizer::is_closed(TokenId id) const {
+  const TokenRole role = impl_->role(id);
+  return Impl::is_hidden(role) || role == TokenRole::scaffold || role == TokenRole::unusable;
+}
+
+bool Tokenizer::is_special(TokenId id) const {
+  return Impl::is_matched(impl_->role(id));
 }
 
 bool Tokenizer::is_end_of_turn(TokenId id) const {

@@ -13,12 +13,25 @@
 
 namespace headroom {
 
+/// A stretch of a text with one writer.
+struct TextPart {
+  std::string_view text;
+  bool from_template = false;  // or from the program: closed tokens are matched in it
+};
+
+struct Encoding {
+  std::vector<TokenId> ids;
+  std::vector<size_t> ends;      // (ids) where each token ends, in bytes of the text
+  std::vector<size_t> left_out;  // places of bytes that the vocabulary has no token for
+};
+
 /// Immutable after construction; every call is safe from several threads.
 class Tokenizer {
  public:
-  /// Throws Error(unsupported) for a vocabulary that could be tokenised wrongly (unknown model or pre-tokeniser) and
-  /// Error(bad_input) for one that contradicts itself.
-  explicit Tokenizer(Vocab vocab);
+  /// template_literals: the texts that the chat template can write by itself. What they make of user-defined tokens is
+  /// closed to users, but for white space. Throws Error(unsupported) for a vocabulary that could be tokenised wrongly
+  /// (unknown model or pre-tokeniser) and Error(bad_input) for one that contradicts itself.
+  explicit Tokenizer(Vocab vocab, const std::vector<std::string>& template_literals = {});
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
@@ -27,16 +40,18 @@ class Tokenizer {
   const Vocab& vocab() const;
   int32_t size() const;
 
-  /// Ids of a text, without BOS or EOS. User-defined tokens are matched in any text; control tokens only where
-  /// allow_control (text that the program or a template wrote itself). Invalid UTF-8 goes through byte for byte.
-  /// first_piece: the text starts a sequence or follows a control token, so that SentencePiece's space prefix applies.
-  /// Throws Error(bad_input) for a byte that the vocabulary has no token for (byte-level vocabularies may lack a few
-  /// that are seldom in valid text).
-  std::vector<TokenId> encode(std::string_view text, bool allow_control = false, bool first_piece = true) const;
+  /// Ids of one text in several stretches, without BOS or EOS. Closed tokens are matched within a stretch of the
+  /// template's, user-defined ones anywhere; what lies between is one text, whoever wrote it. Invalid UTF-8 goes
+  /// through byte for byte. A byte that the vocabulary has no token for is left out (byte-level vocabularies may lack a
+  /// few that are seldom in valid text).
+  /// first_piece: the text starts a sequence or follows a special token, so that SentencePiece's space prefix applies.
+  Encoding encode_parts(std::span<const TextPart> parts, bool first_piece = true) const;
+  /// The same for a text of one writer.
+  std::vector<TokenId> encode(std::string_view text, bool from_template = false, bool first_piece = true) const;
 
   /// Bytes of one token as it stands in a text; control tokens give nothing unless render_control.
   std::string piece(TokenId id, bool render_control = false) const;
-  /// Bytes of a sequence. decode(encode(x)) == x, with the same first_piece.
+  /// Bytes of a sequence. decode(encode(x)) == x, with the same first_piece, where no byte was left out.
   std::string decode(std::span<const TokenId> ids, bool render_control = false, bool first_piece = true) const;
   /// One step of decode: the token's bytes, appended. first_piece says whether SentencePiece's space prefix is to be
   /// taken off this token, and afterwards, whether off the next one.
@@ -45,6 +60,10 @@ class Tokenizer {
   /// FastGen's class, from the vocabulary entry alone (position 0 is the caller's business).
   TokenClass token_class(TokenId id) const;
   bool is_control(TokenId id) const;
+  /// No user's text gives it: control tokens, the template's scaffold, entries that no text can mean.
+  bool is_closed(TokenId id) const;
+  /// A text that follows it begins with a first piece.
+  bool is_special(TokenId id) const;
   /// EOS, EOT, EOM and the control tokens that models are known to end a turn with.
   bool is_end_of_turn(TokenId id) const;
 

@@ -15,6 +15,12 @@ Utf8Char utf8_char_at(std::string_view text, size_t at) {
   return {static_cast<size_t>(n), code_point};
 }
 
+bool is_space(int32_t code_point) {
+  const utf8proc_category_t category = utf8proc_category(code_point);
+  return category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL || category == UTF8PROC_CATEGORY_ZP ||
+         (code_point >= 0x09 && code_point <= 0x0d) || (code_point >= 0x1c && code_point <= 0x1f) || code_point == 0x85;
+}
+
 size_t utf8_subpart_bytes(std::string_view text, size_t at) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[at + i]); };
   const size_t left = text.size() - at;

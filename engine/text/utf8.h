@@ -15,6 +15,9 @@ struct Utf8Char {
 };
 Utf8Char utf8_char_at(std::string_view text, size_t at);
 
+/// Python's str.isspace: the separators, and the controls that separate lines, columns or records.
+bool is_space(int32_t code_point);
+
 /// How many bytes from text[at] on are the beginning of some valid character, for a place where none is whole: 0 to 3.
 /// Where they reach the end of the text, more bytes could still make one; elsewhere they stand for one U+FFFD together
 /// (the "maximal subpart" of the Unicode standard, section 3.9).

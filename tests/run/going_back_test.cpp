@@ -83,6 +83,7 @@ struct Pair {
   Watcher watcher;
   Timeline timeline;
   std::vector<ChatMessage> messages;
+  std::vector<TokenId> generated;  // the last prompt and its answer, closed tokens included
 
   Pair(const Model& model_, const CacheConfig& config, TurnLogLimits limits = {},
        const std::string& backend_name = "cpu")
@@ -99,9 +100,11 @@ struct Pair {
     options.sampler.seed = seed;
     options.max_tokens = n_tokens;
     options.ignore_end_of_turn = true;
-    const EncodedChat chat = encode_chat(model, messages);
+    const EncodedChat chat = encode_chat(model, messages, {}, generated);
     watcher.n_cached = static_cast<int32_t>(session.ids().size());  // a turn may end before it starts
     const TurnResult result = session.run_turn(messages, options, watcher);
+    generated = chat.ids;
+    generated.insert(generated.end(), result.ids.begin(), result.ids.end());
     const std::vector<TokenId>& ids = session.ids();
     const auto n_cached = static_cast<size_t>(watcher.n_cached), split = static_cast<size_t>(chat.n_before_answer);
     timeline.cut(std::min(n_cached, ids.size()));

@@ -121,12 +121,32 @@ TEST_CASE("with Llama 3's pre-tokeniser a word in the vocabulary is one token, w
   }
 }
 
-TEST_CASE("a byte without a token is refused with its place") {
+TEST_CASE("a byte without a token is left out, with its place; what stands beside it does not merge") {
   Vocab vocab = test::byte_level_vocab();
   vocab.tokens[0x1d] = "something else";
+  const TokenId ab = add_merge(&vocab, "a", "b");
   const Tokenizer tokenizer(vocab);
-  CHECK(tokenizer.encode("ab c").size() == 4);
-  CHECK_THROWS_WITH(tokenizer.encode("ab \x1d"), Catch::Contains("0x1D") && Catch::Contains("offset 3"));
+  const auto encode = [&](std::string_view text) {
+    const TextPart part{text, false};
+    return tokenizer.encode_parts({&part, 1});
+  };
+  CHECK(encode("ab").ids == Ids{ab});
+  CHECK(encode("a\x1d"
+               "b")
+            .ids == Ids{'a', 'b'});
+  CHECK(encode("a\x1d"
+               "b")
+            .left_out == std::vector<size_t>{1});
+  CHECK(encode("a\x1d"
+               "b")
+            .ends == std::vector<size_t>{1, 3});
+  CHECK(encode("\x1d"
+               "ab\x1d\x1d")
+            .left_out == std::vector<size_t>{0, 3, 4});
+  CHECK(encode("\x1d"
+               "ab\x1d\x1d")
+            .ids == Ids{ab});
+  CHECK(encode("\x1d").ids.empty());
 }
 
 // Merging as it is defined: of all neighbours the pair that stands first in the list, the leftmost such, again and

@@ -46,7 +46,8 @@ TEST_CASE("the longest special token takes its places first, then of equal lengt
   matcher.add("xaaay", 4, false);
   const auto found = [&](std::string_view text, bool allow_control = false) {
     std::vector<std::array<int64_t, 3>> list;
-    for (const auto& m : matcher.find(text, allow_control)) {
+    const SpecialMatcher::Stretch whole{0, text.size()};
+    for (const auto& m : matcher.find(text, {&whole, allow_control ? size_t{1} : 0})) {
       list.push_back({static_cast<int64_t>(m.begin), static_cast<int64_t>(m.n_bytes), m.id});
     }
     return list;
@@ -67,7 +68,7 @@ TEST_CASE("what a longer token took cuts a place short, not off") {
   matcher.add("bcdef", 1, true);
   matcher.add("abc", 2, true);
   matcher.add("a", 3, true);
-  const auto found = matcher.find("abcdef", false);
+  const auto found = matcher.find("abcdef", {});
   REQUIRE(found.size() == 2);
   CHECK(found[0].id == 3);
   CHECK(found[1].id == 1);
