@@ -28,7 +28,12 @@ ChatMessage read_message(const stream::Message& message, const std::string& name
   ChatMessage out{.role = bytes_of(message.role()), .content = bytes_of(message.content()), .ids = {}};
   if (out.role != "system" && out.role != "user" && out.role != "assistant")
     throw Error(name + " is of the role '" + shown_text(message.role()) + "'; expected system, user or assistant");
-  if (!out.content.empty()) check_prompt_text(out.content, name);
+  if (!out.content.empty()) {
+    std::string text = out.content;
+    // A model may write any byte; what it wrote must not end its chat.
+    if (out.role == "assistant") std::replace(text.begin(), text.end(), '\0', ' ');
+    check_prompt_text(text, name);
+  }
   if (message.ids() == nullptr) return out;
   if (message.ids()->size() > 0 && out.role != "assistant")
     throw Error(name + " is of the role '" + out.role + "' and has token ids; only an answer has them");

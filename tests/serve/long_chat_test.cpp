@@ -50,6 +50,7 @@ TEST_CASE("a chat under a bound in bytes goes on for as many turns as one likes"
       most_bytes = std::max(most_bytes, engine.mirror.now().kv_live_bytes);
     });
     const stream::TurnFinished& finished = *end.body_as_TurnFinished();
+    INFO((finished.message() == nullptr ? "" : finished.message()->str()));
     REQUIRE(finished.stop_reason()->str() == "max_tokens");
     if (goes_back) CHECK(engine.mirror.last_action() == "undone");
     CHECK(finished.n_prefilled_tokens() < 60);
@@ -57,4 +58,17 @@ TEST_CASE("a chat under a bound in bytes goes on for as many turns as one likes"
   }
   CHECK(most_bytes <= config.kv_budget_bytes);
   CHECK(most_bytes > config.kv_budget_bytes / 2);
+}
+
+TEST_CASE("an answer with a NUL byte, which a model may write, does not end its chat; a message with one is refused") {
+  const TinyModelFile file(test::make_endless_model(test::tiny_model_options(Architecture::llama)));
+  ServedEngine engine;
+  engine.load(file.path());
+  const std::string text("a\0b", 3);
+  const auto stop_reason_of = [&](uint64_t turn, const std::vector<ChatMessage>& messages) {
+    engine.send(ServedEngine::prompt(turn, messages, 1));
+    return engine.until(stream::EventBody::TurnFinished).body_as_TurnFinished()->stop_reason()->str();
+  };
+  CHECK(stop_reason_of(1, {{"user", "hello", {}}, {"assistant", text, {}}, {"user", "go on", {}}}) != "error");
+  CHECK(stop_reason_of(2, {{"user", text, {}}}) == "error");
 }
