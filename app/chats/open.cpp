@@ -13,6 +13,7 @@
 #include "app/chats/salvage.h"
 #include "app/chats/sqlite.h"
 #include "app/chats/tables.h"
+#include "engine/base/platform/private_file.h"
 #include "engine/base/platform/regular_file.h"
 
 namespace headroom {
@@ -20,11 +21,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Makes the file if there is none. Chats are private, and SQLite gives its log the rights of the file.
+// Makes the file if there is none. Chats are private, and SQLite gives its log the rights of the file; one that came
+// from elsewhere with wider rights is closed to others.
 void expect_writable_file(const std::string& path) {
   regular_file_exists(path);
   const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
   if (descriptor < 0) throw Error(ErrorKind::io, path + " cannot be written: " + std::strerror(errno));
+  close_to_others(descriptor);
   ::close(descriptor);
 }
 
@@ -155,7 +158,7 @@ ChatStore ChatStore::open(const std::string& given_path) {
   try {
     // A link stays a link when the file behind it is exchanged.
     path = fs::weakly_canonical(fs::absolute(given_path)).string();
-    fs::create_directories(fs::path(path).parent_path());
+    make_private_folders(fs::path(path).parent_path().string());
     auto taken = FileLock::try_take(path + ".lock");
     if (!taken) {
       return open_readable(path, Access::read_beside_writer,

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "engine/base/error.h"
+#include "engine/base/platform/private_file.h"
 #include "engine/base/platform/regular_file.h"
 
 namespace headroom {
@@ -73,27 +73,17 @@ std::string save_settings(const std::string& path, const UiState& state, const W
                        {"width", window.width},
                        {"height", window.height}};
   namespace fs = std::filesystem;
-  std::error_code error;
-  fs::create_directories(fs::path(path).parent_path(), error);
   try {
+    make_private_folders(fs::path(path).parent_path().string());
     regular_file_exists(path);  // a pipe or a device that somebody put there stays
-  } catch (const Error& refusal) {
-    return std::string("the settings could not be written: ") + refusal.what();
+    // A link stays a link: it is the file behind it that is exchanged.
+    std::error_code error;
+    const fs::path target = fs::weakly_canonical(path, error);
+    write_private_file(error ? path : target.string(), object.dump(2) + "\n");
+    return "";
+  } catch (const Error& error) {
+    return std::string("the settings could not be written: ") + error.what();
   }
-  // A link stays a link: it is the file behind it that is exchanged.
-  const fs::path target = fs::weakly_canonical(path, error);
-  const std::string place = error ? path : target.string();
-  // Whole or not at all: a crash between the two steps leaves the old file. What a crash left is no longer needed.
-  const std::string next = place + ".new";
-  fs::remove(next, error);
-  {
-    std::ofstream file(next, std::ios::binary | std::ios::trunc);
-    file << object.dump(2) << "\n";
-    file.close();
-    if (!file) return "the settings could not be written to " + next;
-  }
-  fs::rename(next, place, error);
-  return error ? "the settings could not be written to " + place + ": " + error.message() : "";
 }
 
 }  // namespace headroom

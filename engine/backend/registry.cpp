@@ -16,6 +16,7 @@
 #include "engine/backend/vulkan/vulkan_backend.h"
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
+#include "engine/base/platform/private_file.h"
 #include "engine/base/platform/regular_file.h"
 
 namespace headroom {
@@ -93,9 +94,8 @@ bool was_tested(const std::string& fingerprint) {
 
 /// A folder that cannot be written to costs a second at each start, nothing else.
 void remember_tested(const std::string& fingerprint) {
-  std::error_code ignored;
-  std::filesystem::create_directories(tested_drivers_file().parent_path(), ignored);
   try {
+    make_private_folders(tested_drivers_file().parent_path().string());
     regular_file_exists(tested_drivers_file());
   } catch (const Error&) {
     return;

@@ -11,6 +11,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
+#include "engine/base/platform/private_file.h"
 
 namespace headroom {
 namespace {
@@ -64,9 +65,14 @@ struct TraceWriter::Impl {
 
 TraceWriter::TraceWriter(const std::string& path) : impl_(std::make_unique<Impl>()) {
   impl_->path = path;
-  impl_->file = std::fopen(path.c_str(), "wbx");
-  if (impl_->file == nullptr)
-    throw Error(ErrorKind::io, "the trace " + path + " could not be created: " + system_reason());
+  try {
+    Descriptor descriptor = create_new_private_file(path);
+    impl_->file = ::fdopen(descriptor.get(), "wb");
+    if (impl_->file == nullptr) throw Error(ErrorKind::io, path + " could not be created: " + system_reason());
+    descriptor.release();
+  } catch (const Error& error) {
+    throw Error(ErrorKind::io, std::string("the trace ") + error.what());
+  }
   // Unbuffered: an event is in the file, or refused, when write returns.
   std::setvbuf(impl_->file, nullptr, _IONBF, 0);
   std::byte header[header_bytes];

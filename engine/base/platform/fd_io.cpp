@@ -107,6 +107,16 @@ Descriptor take_standard_output() {
   return output;
 }
 
+void open_closed_standard_descriptors() {
+  // Opened in this order, each takes the number that is free.
+  for (const auto& [fd, flags] :
+       {std::pair(STDIN_FILENO, O_RDONLY), std::pair(STDOUT_FILENO, O_RDONLY), std::pair(STDERR_FILENO, O_RDWR)}) {
+    if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    if (open("/dev/null", flags) != fd)
+      refuse("descriptor " + std::to_string(fd) + " is closed and /dev/null cannot be opened for it");
+  }
+}
+
 std::string program_path() {
   char path[PATH_MAX];
   const ssize_t n = readlink("/proc/self/exe", path, sizeof(path));

@@ -21,6 +21,8 @@ class Descriptor {
   }
   ~Descriptor() { close(); }
   int get() const { return fd_; }
+  /// From now on whoever asked has to close it.
+  int release() { return std::exchange(fd_, -1); }
   void close();
 
  private:
@@ -67,6 +69,12 @@ void block_broken_pipe_signal();
 /// From now on everything that the program writes to its standard output goes to standard error; gives the real
 /// standard output, for a stream that nothing else may write to. Throws Error(io).
 Descriptor take_standard_output();
+
+/// Opens /dev/null for each of the descriptors 0, 1 and 2 that is closed, so that no file which is opened later takes
+/// one of their numbers and is then read as input or written as output. To be called first thing in main. Reading 0
+/// gives the end of the input then; writing to 1 fails, so that results are not lost in silence; what goes to 2 goes
+/// nowhere. Throws Error(io).
+void open_closed_standard_descriptors();
 
 /// Path of the running program.
 std::string program_path();
