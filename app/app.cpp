@@ -2,12 +2,15 @@
 #include "app/app.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <new>
 #include <ostream>
 
 #include "app/command_line.h"
 #include "app/commands.h"
 #include "app/format.h"
+#include "app/json_report.h"
 #include "engine/base/error.h"
 
 namespace headroom {
@@ -68,27 +71,44 @@ void dispatch(Arguments args, Streams& io) {
     if (args[0] == command.name) return command.function(rest, io);
     names.emplace_back(command.name);
   }
+  io.error_as_json = std::find(rest.begin(), rest.end(), "--json") != rest.end();
   const std::string nearest = nearest_name(args[0], names);
   throw UsageError("unknown command '" + args[0] + "'; " +
                    (nearest.empty() ? "`headroom --help` lists what there is" : "the nearest is " + nearest));
 }
 
 int report(Streams& io, const std::string& sentence, int exit_code) {
-  io.err << "headroom: " << printable(sentence) << std::endl;
+  if (!sentence.empty()) io.err << "headroom: " << printable(sentence) << std::endl;
+  if (io.error_as_json && !sentence.empty()) io.out << json_line({{"error", sentence}}) << std::flush;
   return exit_code;
+}
+
+/// Throws Error where something that was written did not arrive.
+void check_output(Streams& io) {
+  errno = 0;
+  io.out.flush();
+  if (io.out) return;
+  // Where an earlier write failed the reason is lost.
+  const std::string reason = errno == 0 ? "" : std::string(": ") + std::strerror(errno);
+  io.error_as_json = false;
+  throw Error(ErrorKind::io, "cannot write to standard output" + reason);
 }
 
 }  // namespace
 
 int run_main(const std::vector<std::string>& args, Streams& io) {
   try {
-    dispatch(args, io);
+    try {
+      dispatch(args, io);
+    } catch (const HelpRequested& help) {
+      io.out << help.what();
+    }
+    check_output(io);
+    return 0;
+  } catch (const EndedBySignal& end) {
+    report(io, end.what(), 0);
     io.out.flush();
-    if (!io.out) throw Error(ErrorKind::io, "cannot write to standard output");
-    return 0;
-  } catch (const HelpRequested& help) {
-    io.out << help.what() << std::flush;
-    return 0;
+    return signal_exit_base + end.signal_number();
   } catch (const UsageError& error) {
     return report(io, error.what(), 2);
   } catch (const std::bad_alloc&) {

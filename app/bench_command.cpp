@@ -246,7 +246,7 @@ void bench_command(const Arguments& args, Streams& io) {
   line.add_int("-s,--seed", "of the random tokens (default: 1)", 0, max_position, options.seed);
   cache.add_to(line);
   common.add_to(line);
-  line.parse(args);
+  line.parse(args, io);
   const CacheConfig config = cache.make_config();
   const auto is_zero = [](int32_t n) { return n == 0; };
   if (std::all_of(options.prompt_tokens.begin(), options.prompt_tokens.end(), is_zero) &&

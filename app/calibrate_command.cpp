@@ -1,6 +1,7 @@
 // `headroom calibrate`: measures a model's importance table once and leaves it where every later start finds it. What
 // is measured goes to a file beside the table at once, so that a run that was killed goes on.
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -12,8 +13,10 @@
 #include "app/format.h"
 #include "app/json_report.h"
 #include "app/options.h"
+#include "app/text_input.h"
 #include "assets/builtin_files.h"
 #include "engine/base/error.h"
+#include "engine/base/platform/private_file.h"
 #include "engine/base/platform/regular_file.h"
 #include "engine/run/calibrate.h"
 
@@ -50,7 +53,7 @@ class ResultFile {
     std::ostringstream text;
     text << run.dump(-1, ' ', true, Json::error_handler_t::replace) << '\n';
     for (const auto& [name, kl] : results_) text << line_of(name, kl);
-    write_file(path_, text.str());
+    write_private_file(path_, text.str());
     to_.open(path_, std::ios::binary | std::ios::app);
   }
 
@@ -62,21 +65,6 @@ class ResultFile {
   void remove() {
     to_.close();
     std::filesystem::remove(path_);
-  }
-
-  /// All or nothing: into a file beside it, which then takes its place.
-  static void write_file(const std::string& path, const std::string& text) {
-    const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-    std::error_code error;
-    if (!folder.empty()) std::filesystem::create_directories(folder, error);
-    const std::string fresh = path + ".new";
-    {
-      std::ofstream file(fresh, std::ios::binary | std::ios::trunc);
-      file << text << std::flush;
-      if (!file) throw Error(ErrorKind::io, "cannot write " + fresh);
-    }
-    std::filesystem::rename(fresh, path, error);
-    if (error) throw Error(ErrorKind::io, "cannot write " + path + ": " + error.message());
   }
 
  private:
@@ -140,30 +128,34 @@ void take_texts(const std::vector<std::string>& files, CalibrateOptions& options
       throw UsageError("two texts are named " + file_name(file) + ", expected different names");
   for (size_t i = 0; i < files.size(); ++i)
     (i < files.size() / 2 ? options.measure_on : options.choose_on)
-        .push_back({file_name(files[i]), read_text(files[i], io.in)});
+        .push_back({file_name(files[i]), read_text(files[i], io)});
 }
 
 /// All that a measurement depends on: results of a run that differs in any of it are not taken over.
-Json run_json(const Model& model, const CalibrateOptions& options, int32_t n_ctx, const std::string& backend) {
+Json run_json(const Model& model, const CalibrateOptions& options, int32_t n_ctx, const std::string& backend,
+              const TemplateChoice& chat_template) {
   const auto texts = [](const std::vector<CalibrateOptions::Text>& list) {
     Json names = Json::array();
     for (const CalibrateOptions::Text& text : list) names.push_back({text.name, content_hash(text.text)});
     return names;
   };
-  return {{"headroom_calibration_run", 1},
-          {"version", options.version},
-          {"fingerprint", model_fingerprint(model)},
-          {"measure_on", texts(options.measure_on)},
-          {"choose_on", texts(options.choose_on)},
-          {"n_tokens", options.n_tokens},
-          {"n_choice_tokens", options.n_choice_tokens},
-          {"n_ctx", n_ctx},
-          {"backend", backend},
-          {"head_share", options.head_share},
-          {"keeps", options.keeps},
-          {"betas", options.betas},
-          {"max_text_tokens", options.max_text_tokens},
-          {"seed", options.seed}};
+  Json run = {{"headroom_calibration_run", 1},
+              {"version", options.version},
+              {"fingerprint", model_fingerprint(model)},
+              {"measure_on", texts(options.measure_on)},
+              {"choose_on", texts(options.choose_on)},
+              {"n_tokens", options.n_tokens},
+              {"n_choice_tokens", options.n_choice_tokens},
+              {"n_ctx", n_ctx},
+              {"backend", backend},
+              {"head_share", options.head_share},
+              {"keeps", options.keeps},
+              {"betas", options.betas},
+              {"max_text_tokens", options.max_text_tokens},
+              {"seed", options.seed}};
+  // Only where there is one, so that what runs without it had left is still taken over.
+  if (chat_template.is_given()) run["chat_template"] = content_hash(chat_template.source);
+  return run;
 }
 
 std::string summary_text(const Calibration& calibration, const std::string& path) {
@@ -204,6 +196,7 @@ void calibrate_command(const Arguments& args, Streams& io) {
   std::vector<std::string> files;
   std::optional<std::string> out;
   std::optional<int64_t> n_tokens, n_choice_tokens, seed;
+  TemplateOption template_option;
   CommandLine line("calibrate",
                    "Measures once how much each head of a model counts, so that the configuration headroom can share a "
                    "memory budget among them. The table is found by every later start.",
@@ -216,37 +209,46 @@ void calibrate_command(const Arguments& args, Streams& io) {
       "texts to measure on, at least two; the first half measures heads, the others choose score and "
       "beta (default: texts of the program's own)",
       files);
+  template_option.add_to(line);
   line.add_text("--out", "FILE", "the table (default: where every start looks for it)", out);
   line.add_int("-n,--predict", "tokens of each text that are followed for a head (default: 16)", 1, 1024, n_tokens);
   line.add_int("--n-choice", "tokens of each text that are followed for a choice (default: 32)", 1, 1024,
                n_choice_tokens);
   line.add_int("-s,--seed", "which part of a long text is taken (default: 1)", 0, max_position, seed);
   common.add_to(line);
-  line.parse(args);
+  line.parse(args, io);
 
   options.version = HEADROOM_VERSION;
   options.n_tokens = static_cast<int32_t>(n_tokens.value_or(options.n_tokens));
   options.n_choice_tokens = static_cast<int32_t>(n_choice_tokens.value_or(options.n_choice_tokens));
   options.seed = static_cast<uint64_t>(seed.value_or(1));
+  const TemplateChoice chat_template = template_option.choose(io);
   take_texts(files, options, io);
-  const Model model(common.model_path());
+  const Model model(common.model_path(), chat_template);
   const std::string path = out.value_or(calibration_path(model));
   const std::unique_ptr<Backend> backend = common.open_backend();
   Session session(model, *backend, make_session_options(common, *find_cache_config("uniform")));
 
   Calibration calibration;
-  ResultFile results(path + ".partial", run_json(model, options, session.n_ctx(), backend->info().name));
+  make_private_folders(std::filesystem::path(path).parent_path().string());
+  ResultFile results(path + ".partial", run_json(model, options, session.n_ctx(), backend->info().name, chat_template));
   {
     const InterruptGuard guard(io.interrupt);
     Progress progress(io, results);
-    calibration = calibrate(model, session, options, results.results(), progress);
+    try {
+      calibration = calibrate(model, session, options, results.results(), progress);
+    } catch (const Error&) {
+      if (!io.interrupt.requested) throw;
+      throw EndedBySignal(SIGINT, "interrupted; the same command goes on with what " + path + ".partial holds");
+    }
   }
-  ResultFile::write_file(path, calibration_text(calibration));
+  write_private_file(path, calibration_text(calibration));
   results.remove();
   if (common.json)
     io.out << calibration_text(calibration);
   else
     io.out << summary_text(calibration, path);
+  if (io.interrupt.requested) throw EndedBySignal(SIGINT);
 }
 
 }  // namespace headroom

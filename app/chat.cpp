@@ -1,6 +1,7 @@
 // The interactive chat: commands, turns, and what happens when a turn fails or the context is full.
 #include "app/chat.h"
 
+#include <csignal>
 #include <istream>
 #include <ostream>
 
@@ -32,13 +33,14 @@ class Chat {
     if (io_.in_is_terminal)
       say(format("%s, context %d tokens, configuration %s; /help lists the commands",
                  printable(model_.config().name).c_str(), session_.n_ctx(), session_.cache_config().name.c_str()));
-    std::string input;
+    InputLine input;
     while (read_input(input)) {
-      if (input.find_first_not_of(" \t\n") == std::string::npos) continue;
+      if (input.text.find_first_not_of(" \t\n") == std::string::npos) continue;
       try {
-        if (input[0] != '/')
-          send(input);
-        else if (!run_command(input))
+        // Nothing in a paste is a command: whoever pastes a log wants it read.
+        if (input.text[0] != '/' || !input.begins_typed)
+          send(input.text);
+        else if (!run_command(input.text))
           return;
       } catch (const UsageError& error) {
         say(printable(error.what()));
@@ -51,23 +53,23 @@ class Chat {
  private:
   void say(const std::string& line) { io_.err << line << std::endl; }
 
-  /// A line, or several where each but the last ends with a backslash. False at the end of the input.
-  bool read_input(std::string& input) {
-    input.clear();
-    std::string line;
+  /// A line, or several where each but the last ends with a backslash that was typed. False at the end of the input.
+  bool read_input(InputLine& input) {
+    input = {};
     while (true) {
-      const LineReader::Outcome outcome = lines_->read(input.empty() ? "> " : ". ", line);
-      if (outcome == LineReader::Outcome::quit) return !input.empty();
+      InputLine line;
+      const LineReader::Outcome outcome = lines_->read(input.text.empty() ? "> " : ". ", line);
+      if (outcome == LineReader::Outcome::quit) return !input.text.empty();
       if (outcome == LineReader::Outcome::interrupted) {
-        input.clear();
+        input = {};
         continue;
       }
-      if (line.empty() || line.back() != '\\') break;
-      line.back() = '\n';
-      input += line;
+      if (input.text.empty()) input.begins_typed = line.begins_typed;
+      const bool goes_on = line.ends_typed && !line.text.empty() && line.text.back() == '\\';
+      if (goes_on) line.text.back() = '\n';
+      input.text += line.text;
+      if (!goes_on) return true;
     }
-    input += line;
-    return true;
   }
 
   std::vector<ChatMessage> conversation() const {
@@ -95,6 +97,8 @@ class Chat {
       const TurnResult result = recording_.run_turn(conversation(), turn_, printer);
       printer.finish(result, session_.cache_state(), session_.cache_config());
       if (!result.stop_message.empty()) say(printable(result.stop_message));
+      // A script's lines do not go on where its user wanted an end; in a terminal only the answer stops.
+      if (io_.interrupt.requested && !io_.in_is_terminal) throw EndedBySignal(SIGINT);
       if (result.ids.empty() && result.stop_reason != StopReason::end_of_turn &&
           result.stop_reason != StopReason::max_tokens && result.stop_reason != StopReason::stop_string) {
         messages_.pop_back();
@@ -127,9 +131,9 @@ class Chat {
       say("the message was taken back; /reset begins a new chat");
       return false;
     }
-    std::string reply;
+    InputLine reply;
     if (lines_->read("drop the oldest turns and encode the rest anew? [y/N] ", reply) != LineReader::Outcome::line ||
-        (reply != "y" && reply != "Y" && reply != "yes")) {
+        !reply.begins_typed || (reply.text != "y" && reply.text != "Y" && reply.text != "yes")) {
       say("the message was taken back; /reset begins a new chat");
       return false;
     }
@@ -197,7 +201,8 @@ class Chat {
         "/heads         the head map\n"
         "/stats         tokens and bytes\n"
         "/quit          end (also Ctrl+D, or Ctrl+C at an empty prompt)\n"
-        "A line that ends with a backslash goes on in the next one. Ctrl+C stops an answer.");
+        "A line that ends with a backslash goes on in the next one; a paste is one message, whatever its lines are.\n"
+        "Ctrl+C stops an answer.");
   }
 
   void reset() {

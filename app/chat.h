@@ -17,8 +17,9 @@
 namespace headroom {
 
 /// Opens model and backend, then chats. cache: nothing: default_chat_config. trace: a file to record into.
-void chat_in_terminal(const CommonOptions& common, const std::string& system, const std::optional<CacheConfig>& cache,
-                      const TurnOptions& turn, const std::optional<std::string>& trace, Streams& io);
+void chat_in_terminal(const CommonOptions& common, const TemplateChoice& chat_template, const std::string& system,
+                      const std::optional<CacheConfig>& cache, const TurnOptions& turn,
+                      const std::optional<std::string>& trace, Streams& io);
 
 /// Runs until the input ends or /quit. Errors of a turn are shown; the conversation goes on without that turn.
 /// recording: of this session; its turns go through it. backend: the session's; it is replaced where it fails.

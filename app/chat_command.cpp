@@ -21,8 +21,9 @@ struct ChatOptions {
 };
 
 ControllerOptions controller_options(const ChatOptions& options, const std::optional<CacheConfig>& cache,
-                                     const TurnOptions& turn) {
+                                     const TurnOptions& turn, const TemplateChoice& chat_template) {
   ControllerOptions result;
+  result.chat_template = chat_template;
   // With an engine elsewhere the path is a path there.
   result.model_path = options.engine ? options.common.model.value_or("") : options.common.model_path();
   result.backend = options.common.backend.value_or("");
@@ -48,6 +49,7 @@ void chat_command(const Arguments& args, Streams& io) {
                    "  headroom chat --engine \"ssh gpubox headroom engine\" -m /models/there.gguf");
   line.begin_group("Chat");
   line.add_text("--system", "TEXT", "system prompt (also -sys)", options.prompt.system);
+  options.prompt.chat_template.add_to(line);
   line.add_text("--engine", "COMMAND", "what runs the engine (default: this program); its standard streams carry it",
                 options.engine);
   line.add_flag("--terminal", "in the terminal, also where there is a display", options.terminal);
@@ -56,20 +58,21 @@ void chat_command(const Arguments& args, Streams& io) {
                        "default: headroom for a model with a table of importance, else paper; headroom with --keep or "
                        "--cache-type, paper with what shapes its policies");
   options.common.add_to(line);
-  line.parse(args);
+  line.parse(args, io);
   if (options.common.json) throw UsageError("--json is for single answers: headroom run -p TEXT --json");
   if (options.terminal && options.engine)
     throw UsageError("--engine is for the window; --terminal runs in this process");
   std::optional<CacheConfig> cache;
   if (options.cache.given()) cache = options.cache.make_config("headroom");
   const TurnOptions turn = options.sampling.make_turn_options();
+  const TemplateChoice chat_template = options.prompt.chat_template.choose(io);
   if (!options.terminal) {
-    const std::string no_window = show_chat_window(controller_options(options, cache, turn));
+    const std::string no_window = show_chat_window(controller_options(options, cache, turn, chat_template));
     if (no_window.empty()) return;
     if (options.engine) throw Error(ErrorKind::device, no_window);
     io.err << "headroom: " << printable(no_window) << "; the chat is in the terminal" << std::endl;
   }
-  chat_in_terminal(options.common, options.prompt.system.value_or(""), cache, turn, {}, io);
+  chat_in_terminal(options.common, chat_template, options.prompt.system.value_or(""), cache, turn, {}, io);
 }
 
 }  // namespace headroom

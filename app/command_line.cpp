@@ -99,7 +99,7 @@ struct CommandLine::Impl {
   CLI::Option* add(const std::string& names, const std::string& value, const std::string& what,
                    std::function<void(const std::string&)> take) {
     CLI::Option* option = app.add_option_function<std::string>(names, std::move(take), what);
-    option->type_name(value)->group(group);
+    option->type_name(value)->group(group)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     return option;
   }
 };
@@ -127,6 +127,17 @@ void CommandLine::add_text(const std::string& names, const std::string& value, c
   impl_->add(names, value, what, [&to](const std::string& text) { to = text; });
 }
 
+void CommandLine::add_choice(const std::string& names, const std::string& value, const std::string& what,
+                             const std::vector<std::string>& known, std::optional<std::string>& to) {
+  impl_->add(names, value, what, [=, &to](const std::string& text) {
+    std::string list;
+    for (const std::string& name : known) list += (list.empty() ? "" : ", ") + name;
+    if (std::find(known.begin(), known.end(), text) == known.end())
+      throw UsageError(first_name(names) + " is '" + text + "', expected one of " + list);
+    to = text;
+  });
+}
+
 void CommandLine::add_repeated_text(const std::string& names, const std::string& value, const std::string& what,
                                     std::vector<std::string>& to) {
   CLI::Option* option = impl_->app.add_option_function<std::vector<std::string>>(
@@ -146,9 +157,14 @@ void CommandLine::add_int(const std::string& names, const std::string& what, int
 }
 
 void CommandLine::add_number(const std::string& names, const std::string& what, double min, double max,
-                             std::optional<double>& to) {
-  impl_->add(names, "X", what,
-             [=, &to](const std::string& text) { to = parse_number(first_name(names), text, min, max); });
+                             std::optional<double>& to, Lowest lowest) {
+  impl_->add(names, "X", what, [=, &to](const std::string& text) {
+    const double value = parse_number(first_name(names), text, min, max);
+    if (lowest == Lowest::excluded && value == min)
+      throw UsageError(first_name(names) + " is '" + text + "', expected a number above " + number_text(min) +
+                       ", at most " + number_text(max));
+    to = value;
+  });
 }
 
 void CommandLine::add_ints(const std::string& names, const std::string& what, int64_t min, int64_t max,
@@ -158,7 +174,23 @@ void CommandLine::add_ints(const std::string& names, const std::string& what, in
 }
 
 void CommandLine::add_positional(const std::string& name, const std::string& what, std::optional<std::string>& to) {
-  impl_->add(name, "", what, [&to](const std::string& text) { to = text; })->group("Arguments");
+  impl_->add(name, "", what, [&to](const std::string& text) { to = text; })
+      ->group("Arguments")
+      ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+}
+
+void CommandLine::parse(const std::vector<std::string>& args, Streams& io) {
+  const auto has_json = [&] {
+    const CLI::Option* json = impl_->app.get_option_no_throw("--json");
+    return json != nullptr && json->count() > 0;
+  };
+  try {
+    parse(args);
+  } catch (const UsageError&) {
+    io.error_as_json = has_json();
+    throw;
+  }
+  io.error_as_json = has_json();
 }
 
 void CommandLine::parse(const std::vector<std::string>& args) {

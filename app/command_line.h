@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "app/streams.h"
+
 namespace headroom {
 
 /// The command line itself is wrong: exit code 2, one line.
@@ -47,15 +49,22 @@ class CommandLine {
   /// names: "-m,--model"; value: what stands for the value in the help.
   void add_text(const std::string& names, const std::string& value, const std::string& what,
                 std::optional<std::string>& to);
+  /// A text that is one of `known`.
+  void add_choice(const std::string& names, const std::string& value, const std::string& what,
+                  const std::vector<std::string>& known, std::optional<std::string>& to);
   void add_repeated_text(const std::string& names, const std::string& value, const std::string& what,
                          std::vector<std::string>& to);
   void add_flag(const std::string& names, const std::string& what, bool& to);
   void add_int(const std::string& names, const std::string& what, int64_t min, int64_t max, std::optional<int64_t>& to);
-  void add_number(const std::string& names, const std::string& what, double min, double max, std::optional<double>& to);
+  enum class Lowest { included, excluded };
+  void add_number(const std::string& names, const std::string& what, double min, double max, std::optional<double>& to,
+                  Lowest lowest = Lowest::included);
   void add_ints(const std::string& names, const std::string& what, int64_t min, int64_t max, std::vector<int32_t>& to);
   void add_positional(const std::string& name, const std::string& what, std::optional<std::string>& to);
 
-  /// Throws UsageError or HelpRequested.
+  /// Of an option that is given twice the last one counts, unless it was added as one that may be repeated. Throws
+  /// UsageError or HelpRequested. io: learns whether an error is to be an object of JSON.
+  void parse(const std::vector<std::string>& args, Streams& io);
   void parse(const std::vector<std::string>& args);
   [[noreturn]] void fail(const std::string& sentence) const;
 

@@ -1,18 +1,20 @@
 // Joins controller, Ui and host. See desktop_window.h.
 #include "app/desktop_window.h"
 
-#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
 #include "app/desktop/replay.h"
 #include "app/desktop/settings.h"
+#include "app/end_signals.h"
+#include "app/streams.h"
 #include "app/window/client.h"
 #include "app/window/file_dialog.h"
 #include "app/window/offscreen_host.h"
 #include "app/window/window_host.h"
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
+#include "engine/base/platform/private_file.h"
 #include "ui/ui.h"
 
 namespace headroom {
@@ -22,9 +24,9 @@ namespace {
 template <typename Source>
 class Program : public WindowClient {
  public:
-  /// panel: as for Ui::draw.
-  Program(Source& source, UiState& state, std::string panel = "")
-      : source_(source), state_(state), panel_(std::move(panel)) {}
+  /// panel: as for Ui::draw. signals: null where nobody waits for an end.
+  Program(Source& source, UiState& state, std::string panel = "", const EndSignals* signals = nullptr)
+      : source_(source), state_(state), panel_(std::move(panel)), signals_(signals) {}
 
   Redraw poll() override {
     const bool changed = source_.poll();
@@ -38,7 +40,9 @@ class Program : public WindowClient {
   void closing() override {
     if constexpr (requires { source_.close(); }) source_.close();
   }
-  bool wants_to_quit() const override { return source_.wants_to_quit(); }
+  bool wants_to_quit() const override {
+    return source_.wants_to_quit() || (signals_ != nullptr && signals_->received() != 0);
+  }
   std::string title() const override {
     const ChatView& view = source_.view();
     if (view.replay) return std::filesystem::path(view.replay->path).filename().string() + " – Headroom";
@@ -51,6 +55,7 @@ class Program : public WindowClient {
   Source& source_;
   UiState& state_;
   std::string panel_;
+  const EndSignals* signals_;
   Ui ui_;
 };
 
@@ -91,17 +96,19 @@ class KeptSettings {
   std::string problem_;
 };
 
-/// Shows the program until its window is closed; a sentence where there never was one. Throws Error where it broke.
+/// Shows the program until its window is closed or a signal asks for the end; a sentence where there never was a
+/// window. Throws Error where it broke, EndedBySignal once everything is put away.
 template <typename Source>
-std::string show(Source& source, KeptSettings& settings) {
+std::string show(Source& source, KeptSettings& settings, const EndSignals& signals) {
   source.on_set_clipboard = copy_to_clipboard;
   source.on_settings_changed = [&] { settings.save(); };
-  Program<Source> program(source, settings.state);
+  Program<Source> program(source, settings.state, "", &signals);
   const WindowResult result = run_window(program, {settings.window.width, settings.window.height});
   if (!result.was_open) return result.problem;
   if (result.width > 0) settings.window = {result.width, result.height};
   settings.save();
   if (!result.problem.empty()) throw Error(ErrorKind::device, result.problem);
+  if (signals.received() != 0) throw EndedBySignal(signals.received());
   return "";
 }
 
@@ -121,36 +128,37 @@ constexpr int n_settling_frames = 12;
 
 }  // namespace
 
-std::string panel_list() {
-  std::string list;
-  for (const std::string& name : Ui::panel_names()) list += (list.empty() ? "" : ", ") + name;
-  return list;
+std::vector<std::string> panel_names() {
+  return Ui::panel_names();
 }
 
 std::string show_chat_window(ControllerOptions options) {
   const std::string no_display = why_no_display();
   if (!no_display.empty()) return no_display;
+  const EndSignals signals(wake_window);
   KeptSettings settings;
+  try {
+    own_private_folder(data_folder());
+  } catch (const Error&) {  // the chats say what is wrong with their folder
+  }
   options.wake = wake_window;
   if (options.chats_path.empty()) options.chats_path = data_folder() + "/chats.sqlite";
   if (options.recordings_folder.empty()) options.recordings_folder = data_folder() + "/recordings";
   LiveChat chat(std::move(options));
   if (!settings.problem().empty()) chat.add_note(settings.problem());
-  return show(chat, settings);
+  return show(chat, settings, signals);
 }
 
 void show_replay_window(const std::string& trace_path) {
+  const EndSignals signals(wake_window);
   Replay replay(trace_path);
   KeptSettings settings;
-  const std::string no_window = show(replay, settings);
+  const std::string no_window = show(replay, settings, signals);
   if (!no_window.empty())
     throw Error(ErrorKind::device, no_window + "; --png FILE makes a picture of the recording instead");
 }
 
 void draw_replay_picture(const std::string& trace_path, const PictureOptions& options) {
-  const std::vector<std::string> panels = Ui::panel_names();
-  if (!options.panel.empty() && std::find(panels.begin(), panels.end(), options.panel) == panels.end())
-    throw Error("there is no panel '" + options.panel + "'; there are " + panel_list());
   Replay replay(trace_path);
   if (options.at_token >= 0) replay.go_to_token(options.at_token);
   UiState state;
@@ -167,6 +175,7 @@ void draw_replay_picture(const std::string& trace_path, const PictureOptions& op
   OffscreenHost host(options.width, options.height, options.scale);
   Program<Replay> program(replay, state, options.panel);
   for (int i = 0; i < n_settling_frames; ++i) host.frame(program);
+  ensure_private_file(options.png_path);
   write_png(options.png_path, host.width(), host.height(), host.read_rgba());
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "app/desktop/controller.h"
 
@@ -16,8 +17,8 @@ std::string show_chat_window(ControllerOptions options);
 /// Shows a trace. Throws Error, also where there can be no window.
 void show_replay_window(const std::string& trace_path);
 
-/// "chats, transcript, heads, …": what --panel takes.
-std::string panel_list();
+/// "chats", "transcript", "heads", …: what --panel takes.
+std::vector<std::string> panel_names();
 
 /// A trace at one moment as a picture.
 struct PictureOptions {

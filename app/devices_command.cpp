@@ -17,7 +17,7 @@ void devices_command(const Arguments& args, Streams& io) {
                    "  headroom devices\n"
                    "  HEADROOM_BACKEND=cpu headroom devices --json");
   common.add_to(line);
-  line.parse(args);
+  line.parse(args, io);
 
   const std::unique_ptr<Backend> chosen = common.open_backend();
   std::vector<DeviceEntry> entries = list_devices();

@@ -14,7 +14,7 @@ void engine_command(const Arguments& args, Streams& io) {
                    "The engine without a window: commands on standard input, events on standard output, both in the\n"
                    "form of Headroom's stream. The window starts it by itself; this is for one on another machine.",
                    "  headroom chat --engine \"ssh gpubox headroom engine\"");
-  line.parse(args);
+  line.parse(args, io);
   if (io.in_is_terminal || io.out_is_terminal)
     throw UsageError("engine speaks to a window and not to a terminal; `headroom chat --engine COMMAND` starts it");
   // Nothing but the stream may reach the other side, whatever a library prints.

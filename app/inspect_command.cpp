@@ -10,6 +10,7 @@
 #include "app/gguf_text.h"
 #include "app/json_report.h"
 #include "app/options.h"
+#include "app/template_text.h"
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
 #include "engine/run/session.h"
@@ -31,6 +32,7 @@ struct TypeTotal {
 struct Verdict {
   std::string refusal;  // empty: it runs
   std::optional<ModelConfig> config;
+  std::optional<TemplateReport> chat_template;  // nothing: the file has no vocabulary that can be read
   int64_t weight_bytes = 0;
   int64_t available_bytes = 0;
   int32_t n_ctx = 0;       // asked for, or the model's
@@ -54,6 +56,10 @@ Verdict judge(const GgufFile& file, const std::string& path, const CommonOptions
   for (const GgufFile::Tensor& tensor : file.tensors())
     verdict.weight_bytes += static_cast<int64_t>(tensor.bytes.size());
   verdict.available_bytes = available_memory_bytes();
+  try {
+    verdict.chat_template = judge_template(file);
+  } catch (const Error&) {  // told below, with everything else that keeps the file from running
+  }
   try {
     verdict.config = read_model_config(file);
     verdict.n_ctx = static_cast<int32_t>(common.n_ctx.value_or(verdict.config->n_ctx_train));
@@ -92,6 +98,7 @@ Json inspect_json(const GgufFile& file, const Verdict& verdict) {
                  {"totals", std::move(totals)},
                  {"runs", verdict.refusal.empty()},
                  {"refusal", verdict.refusal},
+                 {"chat_template", verdict.chat_template ? template_json(*verdict.chat_template) : Json(nullptr)},
                  {"weight_bytes", verdict.weight_bytes},
                  {"available_bytes", verdict.available_bytes}};
   if (verdict.config) {
@@ -126,7 +133,13 @@ void print_contents(const GgufFile& file, std::ostream& out) {
 }
 
 void print_verdict(const Verdict& verdict, std::ostream& out) {
-  out << "\nwould it run here: " << (verdict.refusal.empty() ? "yes" : "no: " + printable(verdict.refusal)) << "\n";
+  if (verdict.chat_template) out << "\n" << template_text(*verdict.chat_template);
+  const bool refuses_messages = verdict.chat_template && verdict.chat_template->state == TemplateReport::State::refused;
+  out << "\nwould it run here: "
+      << (!verdict.refusal.empty() ? "no: " + printable(verdict.refusal)
+          : refuses_messages       ? "yes, but not as a chat without --chat-template"
+                                   : "yes")
+      << "\n";
   if (!verdict.config) return;
   out << format("  weights                    %12s\n", format_bytes(verdict.weight_bytes).c_str())
       << format("  KV cache, 1,000 tokens     %12s uncompressed\n", format_bytes(verdict.kv_bytes(1000)).c_str());
@@ -148,7 +161,7 @@ void inspect_command(const Arguments& args, Streams& io) {
                    "  headroom inspect -m model.gguf -c 4096 --json");
   line.add_positional("FILE", "GGUF file", path);
   common.add_to(line);
-  line.parse(args);
+  line.parse(args, io);
   if (path && common.model) throw UsageError("inspect: FILE and -m both name the file, expected one of them");
   if (!path) path = common.model_path();
 

@@ -9,11 +9,23 @@
 #include <iostream>
 
 #include "app/app.h"
+#include "app/terminal_paste.h"
+#include "engine/base/platform/fd_io.h"
 #include "engine/base/platform/platform.h"
 
 namespace {
 
 headroom::Interrupt interrupt;
+
+/// Ends the process as the signal does where nobody handles it.
+void end_by(int signal_number) {
+  signal(signal_number, SIG_DFL);
+  sigset_t only;
+  sigemptyset(&only);
+  sigaddset(&only, signal_number);
+  raise(signal_number);
+  pthread_sigmask(SIG_UNBLOCK, &only, nullptr);
+}
 
 /// The first Ctrl+C of an answer asks it to stop; every other one ends the process as usual.
 void on_interrupt(int signal_number) {
@@ -21,8 +33,8 @@ void on_interrupt(int signal_number) {
     interrupt.requested = true;
     return;
   }
-  signal(signal_number, SIG_DFL);
-  raise(signal_number);
+  headroom::restore_terminal();
+  end_by(signal_number);
 }
 
 bool wants_colour() {
@@ -35,6 +47,13 @@ bool wants_colour() {
 }  // namespace
 
 int main(int n_args, char** args) {
+  try {
+    headroom::open_closed_standard_descriptors();
+  } catch (const std::exception& error) {
+    std::cerr << "headroom: " << error.what() << std::endl;
+    return 1;
+  }
+  signal(SIGXFSZ, SIG_IGN);  // a limit on a file's size is an error of the write, as a full disk is
   headroom::return_large_blocks_to_system();
   // Characters only: numbers keep the C locale's form.
   if (std::setlocale(LC_CTYPE, "") == nullptr || MB_CUR_MAX < 4) std::setlocale(LC_CTYPE, "C.UTF-8");
@@ -56,5 +75,7 @@ int main(int n_args, char** args) {
                        .err_is_terminal = err_is_terminal,
                        .use_colour = out_is_terminal && wants_colour(),
                        .edit_lines = in_is_terminal && err_is_terminal};
-  return headroom::run_main(std::vector<std::string>(args + std::min(n_args, 1), args + n_args), io);
+  const int exit_code = headroom::run_main(std::vector<std::string>(args + std::min(n_args, 1), args + n_args), io);
+  if (exit_code > headroom::signal_exit_base) end_by(exit_code - headroom::signal_exit_base);
+  return exit_code;
 }

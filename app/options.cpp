@@ -4,22 +4,19 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <istream>
-#include <iterator>
 #include <limits>
 #include <ostream>
 #include <random>
 
 #include "app/format.h"
+#include "app/text_input.h"
 #include "engine/backend/registry.h"
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
 #include "engine/run/prompt.h"
+#include "engine/text/named_templates.h"
 
 namespace headroom {
 namespace {
@@ -72,16 +69,20 @@ std::vector<Policy> parse_policy_set(const std::string& text) {
 
 }  // namespace
 
+void add_backend_option(CommandLine& line, std::optional<std::string>& backend) {
+  line.add_choice("--backend", "NAME", "backend (default: HEADROOM_BACKEND, else the first of `headroom devices`)",
+                  {"cuda", "vulkan", "cpu", "cpu-reference", "vulkan-lane", "vulkan-subgroup", "vulkan-dot"}, backend);
+}
+
 void CommonOptions::add_to(CommandLine& line) {
   line.begin_group("Model and machine");
   line.add_text("-m,--model", "FILE", "GGUF file (default: HEADROOM_MODEL, else the model that ./run.sh fetches)",
                 model);
   line.add_int("-t,--threads", "threads (default: physical cores)", 1, 1024, n_threads);
-  line.add_text("--backend", "NAME", "backend (default: HEADROOM_BACKEND, else the first of `headroom devices`)",
-                backend);
+  add_backend_option(line, backend);
   line.add_int("-c,--ctx-size", "context in tokens (default: the model's, at most what memory allows)", 1,
                max_tokens_limit, n_ctx);
-  line.add_flag("--json", "one JSON object on standard output", json);
+  line.add_flag("--json", "one JSON object on standard output; an error is {\"error\": \"...\"}", json);
 }
 
 std::string CommonOptions::model_path() const {
@@ -207,11 +208,44 @@ void CacheOptions::set_keep(CacheConfig& result) const {
   result = with_keep(std::move(result), *keep);
 }
 
+void TemplateOption::add_to(CommandLine& line) {
+  line.add_text("--chat-template", "FILE|NAME",
+                "a chat template in place of the file's own: Jinja in a file, or one of " + template_name_list(), text);
+}
+
+TemplateChoice TemplateOption::choose(Streams& io) const {
+  if (!text) return {};
+  if (const NamedTemplate* named = find_named_template(*text))
+    return {.name = std::string(named->name), .source = std::string(named->source)};
+  std::error_code error;
+  if (text->empty() || !std::filesystem::exists(*text, error)) {
+    const std::string nearest = nearest_name(*text, template_names());
+    throw UsageError("--chat-template is '" + *text + "', which is no file and no name" +
+                     (nearest.empty() ? "" : " (the nearest is " + nearest + ")") + "; the names are " +
+                     template_name_list());
+  }
+  TemplateChoice choice{.name = *text, .source = read_file(*text, io.err, TemplateLimits{}.max_source_bytes)};
+  if (choice.source.find_first_not_of(" \t\r\n") == std::string::npos)
+    throw Error("the chat template " + *text + " is empty; a template in Jinja was expected");
+  try {
+    const ChatTemplate parsed(choice.source);
+  } catch (const Error& refusal) {
+    throw Error(refusal.kind(), "the chat template " + *text + " cannot be used: " + refusal.what());
+  }
+  return choice;
+}
+
+void check_template(const Model& model, Streams& io) {
+  if (!model.template_problem().empty()) throw Error(model.template_problem());
+  if (!model.template_note().empty()) io.err << "note: " << printable(model.template_note()) << std::endl;
+}
+
 void PromptOptions::add_to(CommandLine& line) {
   line.begin_group("Prompt");
   line.add_text("-p,--prompt", "TEXT", "the message", prompt);
   line.add_text("-f,--file", "FILE", "the message, the file's bytes as they are; - reads standard input", file);
   line.add_text("--system", "TEXT", "system prompt (also -sys)", system);
+  chat_template.add_to(line);
   line.add_flag("--raw", "the text as it is, without the chat template", raw);
   line.add_flag("--special", "with --raw: control-token text in it becomes control tokens", special);
 }
@@ -219,16 +253,18 @@ void PromptOptions::add_to(CommandLine& line) {
 void PromptOptions::check() const {
   if (prompt && file) throw UsageError("-p and -f both give the prompt, expected one of them");
   if (raw && system) throw UsageError("--raw takes the text without the chat template, so --system has no place in it");
+  if (raw && chat_template.text)
+    throw UsageError("--raw takes the text without a chat template, so --chat-template has no place in it");
   if (special && !raw) throw UsageError("--special needs --raw: a chat message never becomes a control token");
   if (raw && !given()) throw UsageError("--raw needs a prompt: -p TEXT or -f FILE");
 }
 
-std::string PromptOptions::read(std::istream& in) const {
+std::string PromptOptions::read(Streams& io) const {
   if (prompt) {
     check_prompt_text(*prompt, "the prompt");
     return *prompt;
   }
-  const std::string text = read_text(*file, in);
+  const std::string text = read_text(*file, io);
   check_prompt_text(text, *file == "-" ? "the prompt on standard input" : "the prompt in " + *file);
   return text;
 }
@@ -247,7 +283,8 @@ void SamplingOptions::add_to(CommandLine& line) {
   line.add_number("--temp", "temperature; 0 takes the likeliest token (default: 0.7)", 0, 100, temperature);
   line.add_int("--top-k", "of the k likeliest tokens; 0: all (default: 40)", 0, std::numeric_limits<int32_t>::max(),
                top_k);
-  line.add_number("--top-p", "of those that together have this probability; 1: all (default: 0.95)", 0, 1, top_p);
+  line.add_number("--top-p", "of those that together have this probability; 1: all (default: 0.95)", 0, 1, top_p,
+                  CommandLine::Lowest::excluded);
   line.add_number("--min-p", "of those at least this likely, relative to the first; 0: all (default: 0.05)", 0, 1,
                   min_p);
   line.add_number("--repeat-penalty", "divisor for tokens that were there; 1: none (default: 1)", 0.01, 100,
@@ -280,19 +317,6 @@ void print_cache_note(const Session& session, Streams& io) {
 
 SessionOptions make_session_options(const CommonOptions& common, const CacheConfig& cache) {
   return {.cache = cache, .n_ctx = static_cast<int32_t>(common.n_ctx.value_or(0))};
-}
-
-std::string read_text(const std::string& path, std::istream& in) {
-  const auto read_all = [](std::istream& from) {
-    return std::string(std::istreambuf_iterator<char>(from), std::istreambuf_iterator<char>());
-  };
-  if (path == "-") return read_all(in);
-  if (std::filesystem::is_directory(path)) throw Error(ErrorKind::io, path + " is a folder, expected a file");
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(ErrorKind::io, "cannot open " + path + ": " + std::strerror(errno));
-  std::string text = read_all(file);
-  if (file.bad()) throw Error(ErrorKind::io, "cannot read " + path + ": " + std::strerror(errno));
-  return text;
 }
 
 }  // namespace headroom

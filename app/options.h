@@ -32,6 +32,9 @@ struct CommonOptions {
   RestartableBackend open_restartable_backend() const;
 };
 
+/// A name that no backend has is refused before a model is opened.
+void add_backend_option(CommandLine& line, std::optional<std::string>& backend);
+
 /// What a head may keep.
 struct CacheOptions {
   std::optional<std::string> cache, config, policy_set, group, kv_budget, cache_type, calibration;
@@ -51,18 +54,33 @@ struct CacheOptions {
 /// A configuration by its name; throws UsageError with the nearest or all names.
 CacheConfig named_cache_config(const std::string& name);
 
+/// The chat template in place of the file's own.
+struct TemplateOption {
+  std::optional<std::string> text;  // as given
+
+  void add_to(CommandLine& line);
+  /// A name or a file ─► its text, parsed once so that a faulty one is refused before a model is opened. Throws
+  /// UsageError for what is neither, with the names; Error for a file that cannot be used.
+  TemplateChoice choose(Streams& io) const;
+};
+
+/// For commands that send messages: what the user should know of the template, on `err`. Throws Error where the file's
+/// own cannot be used.
+void check_template(const Model& model, Streams& io);
+
 struct PromptOptions {
   std::optional<std::string> prompt, file, system;
   bool raw = false;
   bool special = false;
+  TemplateOption chat_template;
 
   void add_to(CommandLine& line);
   bool given() const { return prompt || file; }
   /// Contradictions that need no model; throws UsageError.
   void check() const;
-  /// The text of -p or -f, byte for byte; "-" is `in`. Throws Error for a file that cannot be read, an empty text,
+  /// The text of -p or -f, byte for byte; "-" is `io.in`. Throws Error for a file that cannot be read, an empty text,
   /// NUL bytes and invalid UTF-8.
-  std::string read(std::istream& in) const;
+  std::string read(Streams& io) const;
   /// Ids for run_ids where raw; else messages for run_turn.
   std::vector<ChatMessage> messages(const std::string& text) const;
 };
@@ -81,8 +99,5 @@ struct SamplingOptions {
 void print_cache_note(const Session& session, Streams& io);
 
 SessionOptions make_session_options(const CommonOptions& common, const CacheConfig& cache);
-
-/// Bytes of a file or, for "-", of `in`; throws Error.
-std::string read_text(const std::string& path, std::istream& in);
 
 }  // namespace headroom

@@ -43,17 +43,18 @@ void profile_command(const Arguments& args, Streams& io) {
   prompt.add_to(line);
   cache.add_to(line);
   common.add_to(line);
-  line.parse(args);
+  line.parse(args, io);
   prompt.check();
   if (!prompt.given()) throw UsageError("profile needs a prompt: -p TEXT or -f FILE");
   const CacheConfig config = cache.make_config();
 
-  const std::string text = prompt.read(io.in);
-  const Model model(common.model_path());
+  const TemplateChoice chat_template = prompt.chat_template.choose(io);
+  const std::string text = prompt.read(io);
+  const Model model(common.model_path(), chat_template);
+  if (!prompt.raw) check_template(model, io);
   const std::unique_ptr<Backend> backend = common.open_backend();
   Session session(model, *backend, make_session_options(common, config));
   print_cache_note(session, io);
-  if (!prompt.raw && !model.template_note().empty()) io.err << printable(model.template_note()) << std::endl;
 
   TurnResult result;
   {

@@ -35,12 +35,14 @@ void replay_command(const Arguments& args, Streams& io) {
   line.add_text("--png", "FILE", "write a picture; an existing file is replaced", png);
   line.add_text("--size", "WxH", "pixels (1280x800)", size);
   line.add_number("--scale", "size of text and controls (1; 2 for a HiDPI screen)", 0.5, 4, scale);
-  line.add_text("--panel", "NAME", "one panel filling the picture: " + panel_list(), panel);
+  std::string panels;
+  for (const std::string& name : panel_names()) panels += (panels.empty() ? "" : ", ") + name;
+  line.add_choice("--panel", "NAME", "one panel filling the picture: " + panels, panel_names(), panel);
   line.add_int("--at", "the first moment at which the cache holds this many tokens (the end)", 0, max_position, at);
-  line.add_text("--theme", "NAME", "dark or light (dark)", theme);
+  line.add_choice("--theme", "NAME", "dark or light (dark)", {"dark", "light"}, theme);
   line.add_int("--layer", "with --kv-head: the head that is pinned", 0, 65535, layer);
   line.add_int("--kv-head", "with --layer: the head that is pinned", 0, 65535, kv_head);
-  line.parse(args);
+  line.parse(args, io);
   if (!trace) throw UsageError("replay needs a trace: headroom replay FILE");
   if (!png) {
     if (size || panel || at || theme || scale || layer || kv_head)
@@ -52,8 +54,6 @@ void replay_command(const Arguments& args, Streams& io) {
   options.png_path = *png;
   if (size) parse_size(*size, options);
   if (scale) options.scale = static_cast<float>(*scale);
-  if (theme && *theme != "dark" && *theme != "light")
-    throw UsageError("--theme is '" + *theme + "', expected dark or light");
   options.dark = !theme || *theme == "dark";
   if (panel) options.panel = *panel;
   if (at) options.at_token = static_cast<int32_t>(*at);

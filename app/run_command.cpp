@@ -1,4 +1,5 @@
 // `headroom run`: a prompt, or a conversation in the terminal ─► answers.
+#include <csignal>
 #include <ostream>
 
 #include "app/chat.h"
@@ -23,19 +24,15 @@ struct RunOptions {
   std::optional<std::string> trace;
 };
 
-/// A base model's text goes on where the prompt ends; who expects a chat must know.
-void print_template_note(const Model& model, Streams& io) {
-  if (!model.template_note().empty()) io.err << printable(model.template_note()) << std::endl;
-}
-
 void run_one_turn(const RunOptions& options, const CacheConfig& cache, const TurnOptions& turn, Streams& io) {
-  const std::string text = options.prompt.read(io.in);
-  const Model model(options.common.model_path());
+  const TemplateChoice chat_template = options.prompt.chat_template.choose(io);
+  const std::string text = options.prompt.read(io);
+  const Model model(options.common.model_path(), chat_template);
+  if (!options.prompt.raw) check_template(model, io);
   const std::unique_ptr<Backend> backend = options.common.open_backend();
   Session session(model, *backend, make_session_options(options.common, cache));
   print_cache_note(session, io);
   Recording recording(options.trace, model, session, io);
-  if (!options.prompt.raw) print_template_note(model, io);
 
   const InterruptGuard guard(io.interrupt);
   TurnPrinter printer(io, !options.common.json);
@@ -43,27 +40,31 @@ void run_one_turn(const RunOptions& options, const CacheConfig& cache, const Tur
                                                : recording.run_turn(options.prompt.messages(text), turn, printer);
   const CacheState state = session.cache_state();
   printer.finish(result, state, state.config);
-  if (options.common.json)
+  if (options.common.json) {
+    io.error_as_json = false;  // the object says how the turn ended
     io.out << json_line(run_json({.model_path = model.path(),
                                   .backend = backend->info(),
                                   .config = state.config,
                                   .state = state,
                                   .result = result,
                                   .seed = turn.sampler.seed}));
+  }
   if (result.stop_reason == StopReason::out_of_memory) throw Error(ErrorKind::out_of_memory, result.stop_message);
   if (!result.stop_message.empty()) io.err << printable(result.stop_message) << std::endl;
+  if (io.interrupt.requested) throw EndedBySignal(SIGINT);
 }
 
 }  // namespace
 
-void chat_in_terminal(const CommonOptions& common, const std::string& system, const std::optional<CacheConfig>& cache,
-                      const TurnOptions& turn, const std::optional<std::string>& trace, Streams& io) {
-  const Model model(common.model_path());
+void chat_in_terminal(const CommonOptions& common, const TemplateChoice& chat_template, const std::string& system,
+                      const std::optional<CacheConfig>& cache, const TurnOptions& turn,
+                      const std::optional<std::string>& trace, Streams& io) {
+  const Model model(common.model_path(), chat_template);
+  check_template(model, io);
   RestartableBackend backend = common.open_restartable_backend();
   Session session(model, backend.get(), make_session_options(common, cache ? *cache : default_chat_config(model)));
   print_cache_note(session, io);
   Recording recording(trace, model, session, io);
-  print_template_note(model, io);
   chat(model, session, recording, backend, turn, system, io);
 }
 
@@ -74,6 +75,7 @@ void run_command(const Arguments& args, Streams& io) {
                    "  headroom run -f question.txt -n 200 --temp 0 --json\n"
                    "  cat notes.txt | headroom run -f - --system \"Summarise in two sentences.\"\n"
                    "  headroom run --config h2o --keep 0.4 -p \"…\"\n"
+                   "  headroom run -m old-chat.gguf --chat-template vicuna\n"
                    "  headroom run --raw --special -p \"<|im_start|>user\"");
   options.prompt.add_to(line);
   line.add_text("--trace", "FILE", "record what happens, for `headroom replay`; an existing file is refused",
@@ -81,13 +83,14 @@ void run_command(const Arguments& args, Streams& io) {
   options.sampling.add_to(line);
   options.cache.add_to(line);
   options.common.add_to(line);
-  line.parse(args);
+  line.parse(args, io);
   options.prompt.check();
   const CacheConfig cache = options.cache.make_config();
   const TurnOptions turn = options.sampling.make_turn_options();
   if (options.prompt.given()) return run_one_turn(options, cache, turn, io);
   if (options.common.json) throw UsageError("--json needs one prompt: -p TEXT or -f FILE");
-  chat_in_terminal(options.common, options.prompt.system.value_or(""), cache, turn, options.trace, io);
+  chat_in_terminal(options.common, options.prompt.chat_template.choose(io), options.prompt.system.value_or(""), cache,
+                   turn, options.trace, io);
 }
 
 }  // namespace headroom

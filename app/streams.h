@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <iosfwd>
+#include <stdexcept>
+#include <string>
 
 namespace headroom {
 
@@ -23,8 +25,21 @@ struct Streams {
   bool in_is_terminal = false;
   bool out_is_terminal = false;
   bool err_is_terminal = false;
-  bool use_colour = false;  // on `out`
-  bool edit_lines = false;  // `in` and `err` are the process's own terminal, so that lines can be edited there
+  bool use_colour = false;     // on `out`
+  bool edit_lines = false;     // `in` and `err` are the process's own terminal, so that lines can be edited there
+  bool error_as_json = false;  // --json was given and no object is written yet: an error is one, too
+};
+
+/// A signal asked the command to end, and its work is put away. The process ends by that signal, so that whoever
+/// started it sees so: a shell ends a loop only where the command died by SIGINT. what(): a sentence, or nothing.
+class EndedBySignal : public std::runtime_error {
+ public:
+  EndedBySignal(int signal_number, const std::string& sentence = "")
+      : std::runtime_error(sentence), signal_number_(signal_number) {}
+  int signal_number() const { return signal_number_; }
+
+ private:
+  int signal_number_;
 };
 
 /// Ctrl+C asks instead of ending the process, as long as this lives.

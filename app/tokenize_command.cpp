@@ -5,6 +5,7 @@
 #include "app/commands.h"
 #include "app/json_report.h"
 #include "app/options.h"
+#include "app/text_input.h"
 #include "engine/model/gguf.h"
 #include "engine/model/model_file.h"
 #include "engine/text/tokenizer.h"
@@ -22,11 +23,11 @@ void tokenize_command(const Arguments& args, Streams& io) {
   line.add_flag("--no-bos", "leave out what the model would put in front", no_bos);
   line.add_flag("--special", "control-token text becomes control tokens", special);
   common.add_to(line);
-  line.parse(args);
+  line.parse(args, io);
 
   const GgufFile file = GgufFile::open(common.model_path());
   const Tokenizer tokenizer(read_vocab(file));
-  const std::string text = read_text("-", io.in);
+  const std::string text = read_text("-", io);
   const TextPart part{text, special};
   Encoding encoding = tokenizer.encode_parts({&part, 1});
   std::vector<TokenId>& ids = encoding.ids;

@@ -5,7 +5,7 @@
 #   headroom_file_dialogs       portable-file-dialogs: one header
 # There is one build of Dear ImGui for product and tests, with the hooks of the test engine: a product pays one test of a
 # flag for each widget, and four empty functions.
-if(DEFINED ENV{XDG_CACHE_HOME} AND NOT "$ENV{XDG_CACHE_HOME}" STREQUAL "")
+if(IS_ABSOLUTE "$ENV{XDG_CACHE_HOME}")
   set(imgui_cache $ENV{XDG_CACHE_HOME})
 else()
   set(imgui_cache $ENV{HOME}/.cache)

@@ -4,7 +4,14 @@
 # Every step is safe to repeat, and costs a few milliseconds where there is nothing to do.
 
 root=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/headroom
+# As the program finds its folders: a path that is relative is ignored, and without HOME the system knows the home.
+# What is started from here finds the same.
+if [[ ${HOME:-} != /* ]]; then
+  HOME=$(getent passwd "$UID" | cut -d: -f6 || true)
+  export HOME=${HOME:-/}
+fi
+[[ ${XDG_CACHE_HOME:-} == /* ]] || unset XDG_CACHE_HOME
+cache=${XDG_CACHE_HOME:-${HOME%/}/.cache}/headroom
 models=$cache/models
 vocabs=$cache/vocabs
 default_model=SmolLM2-135M-Instruct.Q4_1.gguf

@@ -82,6 +82,7 @@ void add_model(std::vector<Piece>& pieces, const Mirror& mirror, const ChatView&
                       bytes_text(model->file_bytes) + ", " + std::to_string(model->n_layers) + " layers, " +
                       std::to_string(model->n_heads) + " query heads and " + std::to_string(model->n_kv_heads) +
                       " KV heads a layer";
+  if (!model->template_name.empty()) about += "\nchat template: " + one_line(model->template_name, 200);
   if (!model->template_note.empty()) about += "\n" + one_line(model->template_note, 400);
   pieces.push_back(text_piece(7, name, about, em * 16));
   std::string choice = "What computes: backend and device.";

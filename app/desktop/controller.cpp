@@ -8,6 +8,7 @@
 
 #include "app/format.h"
 #include "engine/base/error.h"
+#include "engine/base/platform/private_file.h"
 #include "engine/run/prompt.h"
 #include "engine/telemetry/mirror_events.h"
 
@@ -32,7 +33,7 @@ std::string stored_caption(const std::string& numbers, const std::string& note) 
 
 }  // namespace
 
-Controller::Controller(ControllerOptions options) : options_(std::move(options)) {
+Controller::Controller(ControllerOptions options) : options_(std::move(options)), template_path_(options_.model_path) {
   open_store();
   start_engine();
   refresh();
@@ -331,7 +332,7 @@ void Controller::start_recording() {
   localtime_r(&now, &local);
   std::strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &local);
   try {
-    std::filesystem::create_directories(options_.recordings_folder);
+    own_private_folder(options_.recordings_folder);
     const std::string base = options_.recordings_folder + "/headroom-" + stamp;
     std::string path = base + ".hrtrace";
     for (int n = 2; std::filesystem::exists(path); ++n) path = format("%s-%d.hrtrace", base.c_str(), n);

@@ -15,6 +15,7 @@
 
 #include "app/chats/chat_store.h"
 #include "app/desktop/engine_link.h"
+#include "engine/run/model.h"
 #include "engine/run/sampler.h"
 #include "engine/telemetry/mirror.h"
 #include "engine/telemetry/trace.h"
@@ -28,6 +29,7 @@ struct ControllerOptions {
   int32_t n_threads = 0;              // 0: physical cores
   int32_t n_ctx = 0;                  // 0: the model's, at most what memory allows
   std::optional<CacheConfig> config;  // nothing: what the engine takes for the model
+  TemplateChoice chat_template;       // for model_path; not given: the file's own
   SamplerOptions sampler;
   int32_t max_tokens = -1;
   std::vector<std::string> stop_strings;
@@ -157,7 +159,8 @@ class Controller : public Actions {
   std::string engine_banner_;
   bool is_loaded_ = false, is_loading_ = false;
   bool was_closed_for_another_ = false;  // which then was not opened; the engine opens it again where it can
-  std::string loaded_path_;              // of the model that was opened last; empty: none was yet
+  std::string template_path_;  // of the model that options_.chat_template was brought along for; empty: the first
+  std::string loaded_path_;    // of the model that was opened last; empty: none was yet
   std::optional<Turn> turn_;
   std::set<uint64_t> unfinished_turns_;  // asked for, no TurnFinished yet; one may be of a chat that is closed
   bool clear_is_unanswered_ = false;

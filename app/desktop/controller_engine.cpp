@@ -89,6 +89,7 @@ void Controller::restart_engine() {
 
 void Controller::open_model(const std::string& path) {
   leave_turn("stopped: another model was opened");
+  if (template_path_.empty()) template_path_ = path;
   options_.model_path = path;
   // A table of importance is of one model; the engine looks for the other one's.
   if (options_.config && options_.config->importance == ImportanceKind::calibrated) {
@@ -132,6 +133,10 @@ void Controller::begin_waiting_work() {
     load.n_threads = options_.n_threads;
     load.n_ctx = options_.n_ctx;
     if (options_.config) load.config = std::make_unique<stream::CacheConfigT>(to_stream(*options_.config));
+    if (options_.model_path == template_path_) {
+      load.chat_template = options_.chat_template.source;
+      load.chat_template_name = options_.chat_template.name;
+    }
     tell(std::move(load));
     return;
   }
@@ -243,7 +248,12 @@ void Controller::take_in(const ReceivedEvent& event) {
       if (!load_is_due_ && !loaded_path_.empty()) options_.model_path = loaded_path_;
       read_is_due_ = !messages_.empty();
       if (!mirror_.model()->template_note.empty())
-        add_banner(Banner::Kind::information, mirror_.model()->template_note);
+        add_banner(mirror_.model()->has_template ? Banner::Kind::information : Banner::Kind::warning,
+                   mirror_.model()->template_note);
+      // An engine elsewhere may be of a version that does not know of it.
+      if (options_.chat_template.is_given() && loaded_path_ == template_path_ && mirror_.model()->template_name.empty())
+        add_banner(Banner::Kind::failure, "The engine did not take the chat template " + options_.chat_template.name +
+                                              "; it may be of an older version.");
       break;
     case stream::EventBody::LoadFailed:
       load_failed(*event->body_as_LoadFailed());

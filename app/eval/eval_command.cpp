@@ -1,6 +1,7 @@
 // `headroom eval`: what a compressed cache costs in quality, against the full cache of the same model. A plan becomes
 // jobs, jobs become rows, rows a report; `headroom eval merge` starts from the reports of shards.
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <optional>
@@ -51,7 +52,7 @@ void merge_command(const Arguments& args, Streams& io) {
   outputs.add_to(line);
   const auto is_option = [](const std::string& arg) { return arg.size() > 1 && arg[0] == '-'; };
   const auto first_option = std::find_if(args.begin(), args.end(), is_option);
-  line.parse({first_option, args.end()});
+  line.parse({first_option, args.end()}, io);
   const std::vector<std::string> paths(args.begin(), first_option);
   if (paths.empty()) throw UsageError("eval merge: needs the reports of shards first, then options");
   const Report report = merge_reports(paths);
@@ -136,8 +137,8 @@ void eval_command(const Arguments& args, Streams& io) {
       "  headroom eval --prompts texts --experiment t-sweep --json --shard 1/4 > 1.json\n"
       "  headroom eval merge 1.json 2.json 3.json 4.json --csv all.csv");
   options.add_to(line);
-  line.parse(args);
-  const Plan plan = options.make_plan(io.in);
+  line.parse(args, io);
+  const Plan plan = options.make_plan(io);
   check_writable(options.outputs.csv_path);
   check_writable(options.outputs.plot_path);
 
@@ -161,11 +162,14 @@ void eval_command(const Arguments& args, Streams& io) {
     const InterruptGuard guard(io.interrupt);
     report.rows = run_jobs(plan, options, *backend, state ? &*state : nullptr, io);
   } catch (const Stopped&) {
-    throw Error("interrupted; " +
-                (options.resume_path ? "the same command goes on with the rows that " + *options.resume_path + " holds"
-                                     : std::string("with --resume FILE the finished rows would have been kept")));
+    throw EndedBySignal(
+        SIGINT,
+        "interrupted; " + (options.resume_path
+                               ? "the same command goes on with the rows that " + *options.resume_path + " holds"
+                               : std::string("with --resume FILE the finished rows would have been kept")));
   }
   write_report(report, options.outputs, io);
+  if (io.interrupt.requested) throw EndedBySignal(SIGINT);
 }
 
 }  // namespace headroom

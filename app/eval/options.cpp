@@ -7,6 +7,7 @@
 
 #include "app/format.h"
 #include "app/json_report.h"
+#include "app/text_input.h"
 #include "engine/base/error.h"
 #include "engine/run/prompt.h"
 
@@ -44,8 +45,8 @@ std::string base_name(const std::string& path) {
   return path == "-" ? "standard input" : file_name(path);
 }
 
-Text read_prompt(const std::string& path, std::istream& in) {
-  Text text{.name = base_name(path), .text = read_text(path, in)};
+Text read_prompt(const std::string& path, Streams& io) {
+  Text text{.name = base_name(path), .text = read_text(path, io)};
   check_prompt_text(text.text, path == "-" ? "the prompt on standard input" : "the prompt in " + path);
   return text;
 }
@@ -183,7 +184,7 @@ std::vector<Cell> make_cells(const EvalOptions& options, const std::optional<Exp
 
 void Outputs::add_to(CommandLine& line) {
   line.begin_group("Report");
-  line.add_flag("--json", "one JSON object on standard output", json);
+  line.add_flag("--json", "one JSON object on standard output; an error is {\"error\": \"...\"}", json);
   line.add_text("--csv", "FILE", "every row, as comma-separated values", csv_path);
   line.add_text("--plot", "FILE.svg", "quality against live bytes, a line for each configuration", plot_path);
 }
@@ -194,6 +195,7 @@ void EvalOptions::add_to(CommandLine& line) {
   line.add_text("--prompts", "FOLDER", "every .txt file of a folder, by name", folder);
   line.add_text("-p,--prompt", "TEXT", "a prompt", prompt);
   line.add_text("--system", "TEXT", "system prompt (also -sys)", system);
+  chat_template.add_to(line);
   line.add_flag("--raw", "the texts as they are, without the chat template", raw);
   line.add_flag("--special", "with --raw: control-token text in them becomes control tokens", special);
   line.add_repeated_text("--perplexity", "FILE", "perplexity of a long text's second part; may be repeated",
@@ -225,13 +227,12 @@ void EvalOptions::add_to(CommandLine& line) {
   line.begin_group("Model and machine");
   line.add_repeated_text("-m,--model", "FILE", "GGUF file (default: as for run); may be repeated", models);
   line.add_int("-t,--threads", "threads (default: physical cores)", 1, 1024, common.n_threads);
-  line.add_text("--backend", "NAME", "backend (default: HEADROOM_BACKEND, else the first of `headroom devices`)",
-                common.backend);
+  add_backend_option(line, common.backend);
   line.add_int("-c,--ctx-size", "context in tokens (default: the model's, at most what memory allows)", 1, max_position,
                common.n_ctx);
 }
 
-Plan EvalOptions::make_plan(std::istream& in) const {
+Plan EvalOptions::make_plan(Streams& io) const {
   Plan plan;
   const std::optional<Experiment> chosen = parse_experiment(*this);
   plan.cells = make_cells(*this, chosen);
@@ -248,16 +249,19 @@ Plan EvalOptions::make_plan(std::istream& in) const {
     throw UsageError(
         "eval needs something to measure: -f FILE, --prompts FOLDER, -p TEXT, --perplexity FILE or --probe");
   if (raw && system) throw UsageError("--raw takes the text without the chat template, so --system has no place in it");
+  plan.chat_template = chat_template.choose(io);
+  if (raw && chat_template.text)
+    throw UsageError("--raw takes the text without a chat template, so --chat-template has no place in it");
   if (special && !raw) throw UsageError("--special needs --raw: a chat message never becomes a control token");
 
   if (prompt) {
     check_prompt_text(*prompt, "the prompt");
     plan.prompts.push_back({.name = "prompt", .text = *prompt});
   }
-  for (const std::string& path : files) plan.prompts.push_back(read_prompt(path, in));
+  for (const std::string& path : files) plan.prompts.push_back(read_prompt(path, io));
   if (folder)
-    for (const std::string& path : text_files(*folder)) plan.prompts.push_back(read_prompt(path, in));
-  for (const std::string& path : perplexity_files) plan.long_texts.push_back(read_prompt(path, in));
+    for (const std::string& path : text_files(*folder)) plan.prompts.push_back(read_prompt(path, io));
+  for (const std::string& path : perplexity_files) plan.long_texts.push_back(read_prompt(path, io));
   check_names(plan.prompts, "prompts");
   check_names(plan.long_texts, "texts");
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <iosfwd>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +25,7 @@ struct EvalOptions {
   std::optional<std::string> folder, prompt, system;
   bool raw = false;
   bool special = false;
+  TemplateOption chat_template;
   std::optional<std::string> configs, keeps, policy_set, group, cache_types;
   std::optional<double> threshold, r_local, r_frequent;
   std::optional<std::string> kv_budget, calibration;
@@ -36,7 +36,7 @@ struct EvalOptions {
 
   void add_to(CommandLine& line);
   /// Reads the prompts. Throws UsageError and Error.
-  Plan make_plan(std::istream& in) const;
+  Plan make_plan(Streams& io) const;
 };
 
 }  // namespace headroom::eval

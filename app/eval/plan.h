@@ -10,6 +10,7 @@
 
 #include "app/eval/cells.h"
 #include "app/eval/probes.h"
+#include "engine/run/model.h"
 
 namespace headroom::eval {
 
@@ -42,6 +43,7 @@ struct Plan {
   std::optional<std::string> system;
   bool raw = false;
   bool special = false;
+  TemplateChoice chat_template;
   int32_t n_scored = 64;
   int32_t n_perplexity = 512;  // tokens fed one by one at most
   int32_t n_instances = 200;   // of a probe

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <sstream>
+#include <ostream>
 
-#include "app/options.h"
+#include "app/text_input.h"
 #include "engine/base/error.h"
 #include "engine/run/divergence.h"
 
@@ -98,8 +98,8 @@ std::string joined_different(const std::string& names, const std::string& name) 
 }
 
 Report read_report(const std::string& path) {
-  std::istringstream nothing;
-  const Json object = Json::parse(read_text(path, nothing), nullptr, false);
+  std::ostream nothing(nullptr);
+  const Json object = Json::parse(read_file(path, nothing), nullptr, false);
   if (!object.is_object() || !object.contains("headroom_eval") || !object.contains("settings"))
     throw Error(path + " is not a report of `headroom eval --json`, which merge expects");
   try {

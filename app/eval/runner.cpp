@@ -40,7 +40,7 @@ struct Runner::Teacher {
 Runner::Runner(const Plan& plan, size_t model, Backend& backend, int32_t n_ctx, std::function<bool()> stop,
                std::function<void(double)> on_part)
     : plan_(plan),
-      model_(std::make_unique<Model>(plan.models[model].path)),
+      model_(std::make_unique<Model>(plan.models[model].path, plan.chat_template)),
       stop_(std::move(stop)),
       on_part_(std::move(on_part)) {
   session_ =

@@ -4,11 +4,12 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <sstream>
+#include <ostream>
 
 #include "app/json_report.h"
-#include "app/options.h"
+#include "app/text_input.h"
 #include "engine/base/error.h"
+#include "engine/base/platform/private_file.h"
 
 namespace headroom::eval {
 namespace {
@@ -24,9 +25,10 @@ bool is_row_line(const Json& object) {
 StateFile::StateFile(const std::string& path, const Json& settings) : path_(path) {
   const bool exists = std::filesystem::exists(path) && std::filesystem::file_size(path) > 0;
   if (exists) {
-    std::istringstream nothing;
-    read(read_text(path, nothing), settings);
+    std::ostream nothing(nullptr);
+    read(read_file(path, nothing), settings);
   }
+  ensure_private_file(path);
   file_.open(path, std::ios::binary | std::ios::app);
   if (!file_) throw Error(ErrorKind::io, "cannot open " + path + ": " + std::strerror(errno));
   if (!exists) write_line({{"headroom_eval_state", 1}, {"settings", settings}});

@@ -269,6 +269,7 @@ std::vector<TokenId> encode_raw(const Model& model, std::string_view text, bool 
 EncodedChat encode_chat(const Model& model, const std::vector<ChatMessage>& messages, const StopQuestion& stop,
                         std::span<const TokenId> generated) {
   if (messages.empty()) throw Error("the conversation is empty; at least one message was expected");
+  if (!model.template_problem().empty()) throw Error(model.template_problem());
   for (const ChatMessage& message : messages)
     if (message.ids.empty() && message.role != "assistant")
       check_prompt_text(message.content, "the " + message.role + " message");

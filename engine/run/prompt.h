@@ -38,8 +38,8 @@ struct EncodedChat {
 };
 
 /// Ids of a whole conversation, with the head of the next answer. Without a template the contents follow one another
-/// (plain completion). Throws Error where the template stops or leaves out the last message, Cancelled soon after
-/// `stop` says yes.
+/// (plain completion). Throws Error where the template stops or leaves out the last message, and where the
+/// file has one that cannot be used; Cancelled soon after `stop` says yes.
 /// An answer's ids count where they spell its text and hold no token that no text gives; such a token only where the
 /// conversation up to and with it is the beginning of `generated`, which the caller knows to be a prompt with the
 /// answer that a model gave to it.

@@ -304,7 +304,8 @@ ModelThread::Opened ModelThread::look_at(const stream::Load& command, uint64_t n
   ModelFile parts = load_model_file(std::move(file));
   check_stream_carries(parts);
   begin_stage("building the tokenizer", 0.5);
-  next.model = std::make_unique<Model>(std::move(parts));
+  next.model = std::make_unique<Model>(std::move(parts), TemplateChoice{.name = bytes_of(command.chat_template_name()),
+                                                                        .source = bytes_of(command.chat_template())});
   next.options = {.cache = config ? *config : default_chat_config(*next.model), .n_ctx = command.n_ctx()};
   Session::check(*next.model, next.options);
   bound_context(next.model->config(), next.options);

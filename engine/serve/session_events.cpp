@@ -103,6 +103,7 @@ void SessionEvents::tell_loaded(const std::vector<std::pair<std::string, std::st
   loaded.page_bytes = session_.page_bytes();
   loaded.has_template = model_.chat_template() != nullptr;
   loaded.template_note = model_.template_note();
+  loaded.template_name = model_.template_name();
   loaded.config = std::make_unique<stream::CacheConfigT>(headroom::to_stream(session_.cache_config()));
   loaded.cache_note = session_.cache_note();
   send_(as_event(std::move(loaded)));

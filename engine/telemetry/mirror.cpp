@@ -40,6 +40,7 @@ LoadedModel read_model(const stream::Loaded& loaded) {
   model.backend = shown_name(loaded.backend());
   model.device = shown_name(loaded.device());
   model.template_note = shown_sentence(loaded.template_note());
+  model.template_name = shown_path(loaded.template_name());
   if (loaded.skipped() != nullptr) {
     check_range(loaded.skipped()->size(), 0, StreamLimits::max_skipped, "the number of skipped backends");
     for (const stream::Skipped* skipped : *loaded.skipped())

@@ -35,7 +35,7 @@ struct TraceEnd;
 }  // namespace stream
 
 struct LoadedModel {
-  std::string path, name, architecture, backend, device, template_note;
+  std::string path, name, architecture, backend, device, template_note, template_name;
   std::vector<std::pair<std::string, std::string>> skipped;  // backend, reason
   int64_t file_bytes = 0;
   int32_t n_layers = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0, n_vocab = 0, n_ctx = 0, n_ctx_train = 0;

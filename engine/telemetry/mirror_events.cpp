@@ -33,6 +33,7 @@ stream::LoadedT loaded(const Mirror& mirror) {
   event.page_bytes = model.page_bytes;
   event.has_template = model.has_template;
   event.template_note = model.template_note;
+  event.template_name = model.template_name;
   event.config = std::make_unique<stream::CacheConfigT>(to_stream(mirror.config()));
   event.cache_note = mirror.cache_note();
   return event;

@@ -1,6 +1,7 @@
 // `headroom calibrate` and what uses its table, on a tiny model: the result file, going on after a kill, tables that do
 // not fit, and the options that follow a table.
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -263,4 +264,17 @@ TEST_CASE("--keep with the paper's set finds a threshold that keeps no more") {
     CHECK(report["threshold"] != 0.95);
     CHECK(report["r_local"] == report["r_frequent"]);
   }
+}
+
+TEST_CASE("Ctrl+C ends a calibration by the signal, and the same command goes on") {
+  const Files files;
+  Program program;
+  const EarlyInterrupt press(program.interrupt);
+  const Outcome stopped = program.run(files.args());
+  CHECK(stopped.exit_code == signal_exit_base + SIGINT);
+  CHECK_THAT(stopped.err, Contains("interrupted; the same command goes on with what " + files.out + ".partial holds"));
+  CHECK(std::filesystem::exists(files.out + ".partial"));
+  CHECK(!std::filesystem::exists(files.out));
+  CHECK(run_program(files.args({"--chat-template", "chatml"})).exit_code == 1);  // another run than the one begun
+  CHECK(run_program(files.args()).exit_code == 0);
 }

@@ -1,7 +1,7 @@
 // A scripted conversation: what each line does to the turns after it. Answers are greedy, so that the same
 // conversation gives the same text.
 #include <catch2/catch.hpp>
-#include <thread>
+#include <csignal>
 
 #include "tests/app/program.h"
 
@@ -33,24 +33,6 @@ size_t count(const std::string& text, const std::string& part) {
   for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
   return n;
 }
-
-/// Presses Ctrl+C as soon as the program listens to it.
-class EarlyInterrupt {
- public:
-  explicit EarlyInterrupt(Interrupt& interrupt)
-      : thread_([this, &interrupt] {
-          while (!interrupt.armed && !ended_) std::this_thread::yield();
-          interrupt.requested = true;
-        }) {}
-  ~EarlyInterrupt() {
-    ended_ = true;
-    thread_.join();
-  }
-
- private:
-  std::atomic<bool> ended_{false};
-  std::thread thread_;
-};
 
 }  // namespace
 
@@ -158,8 +140,9 @@ TEST_CASE("a full context offers to drop the oldest turns") {
   CHECK_THAT(piped.err, Contains("the message was taken back; /reset begins a new chat"));
 }
 
-TEST_CASE("Ctrl+C stops the answer, what was written stays, and the chat goes on") {
+TEST_CASE("in a terminal Ctrl+C stops the answer, what was written stays, and the chat goes on") {
   Program program;
+  program.in_is_terminal = true;
   program.out_buffer.on_write = [&] {
     if (program.interrupt.armed) program.interrupt.requested = true;
   };
@@ -172,10 +155,41 @@ TEST_CASE("Ctrl+C stops the answer, what was written stays, and the chat goes on
   CHECK(!outcome.out.empty());
 }
 
+TEST_CASE("Ctrl+C ends a chat whose lines come from elsewhere, by the signal") {
+  Program program;
+  program.out_buffer.on_write = [&] {
+    if (program.interrupt.armed) program.interrupt.requested = true;
+  };
+  const Outcome outcome = program.run({"chat", "-m", tiny_model_path(), "--temp", "0", "-n", "40", "-t", "1"},
+                                      "Hello\n/stats\nAnd then?\n");
+  CHECK(outcome.exit_code == signal_exit_base + SIGINT);
+  CHECK(count(outcome.err, "cancelled") == 1);
+  CHECK_THAT(outcome.err, !Contains("KV live"));
+  CHECK(!outcome.out.empty());
+}
+
+TEST_CASE("Ctrl+C ends one answer by the signal, after what there is of it was written") {
+  Program program;
+  program.out_buffer.on_write = [&] {
+    if (program.interrupt.armed) program.interrupt.requested = true;
+  };
+  const Outcome text = program.run({"run", "-m", tiny_model_path(), "--temp", "0", "-n", "40", "-p", "Hello"});
+  CHECK(text.exit_code == signal_exit_base + SIGINT);
+  CHECK(!text.out.empty());
+  CHECK_THAT(text.err, Contains("cancelled"));
+
+  Program early;
+  const EarlyInterrupt press(early.interrupt);
+  const Outcome as_json = early.run({"run", "-m", tiny_model_path(), "-n", "4000", "-p", "Hello", "--json"});
+  CHECK(as_json.exit_code == signal_exit_base + SIGINT);
+  CHECK(as_json.json()["stop_reason"] == "cancelled");
+}
+
 TEST_CASE("Ctrl+C while the prompt is read takes the message back") {
   std::string long_line;
   for (int i = 0; i < 600; ++i) long_line += "word ";
   Program program;
+  program.in_is_terminal = true;
   const EarlyInterrupt press(program.interrupt);
   const Outcome outcome = program.run(chat_args(), long_line + "\n/stats\n/undo\n");
   CHECK(outcome.exit_code == 0);

@@ -1,5 +1,6 @@
 // `headroom eval` as a program: on a tiny model and, where it is there, on the default one.
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -202,4 +203,15 @@ TEST_CASE("on the default model full against full is exact, and half of the cach
   CHECK(report["rows"][0]["agreement"] == 1.0);
   CHECK(report["rows"][1]["mean_kl"].get<double>() > 0);
   CHECK(report["rows"][1]["generate_tokens_per_s"].get<double>() > 0);
+}
+
+TEST_CASE("Ctrl+C ends an evaluation by the signal, and the finished rows stay") {
+  const std::string state = temporary_path("interrupted.state");
+  Program program;
+  const EarlyInterrupt press(program.interrupt);
+  const Outcome stopped = program.run(eval_args({"-p", text, "--config", "streaming,local", "--resume", state}));
+  CHECK(stopped.exit_code == signal_exit_base + SIGINT);
+  CHECK_THAT(stopped.err, Contains("the same command goes on with the rows that " + state + " holds"));
+  CHECK(run_program(eval_args({"-p", text, "--config", "streaming,local", "--resume", state})).exit_code == 0);
+  std::remove(state.c_str());
 }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "app/app.h"
@@ -61,6 +62,24 @@ struct Program {
     outcome.err = err.str();
     return outcome;
   }
+};
+
+/// Presses Ctrl+C as soon as the program listens to it.
+class EarlyInterrupt {
+ public:
+  explicit EarlyInterrupt(Interrupt& interrupt)
+      : thread_([this, &interrupt] {
+          while (!interrupt.armed && !ended_) std::this_thread::yield();
+          interrupt.requested = true;
+        }) {}
+  ~EarlyInterrupt() {
+    ended_ = true;
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> ended_{false};
+  std::thread thread_;
 };
 
 inline Outcome run_program(const std::vector<std::string>& args, const std::string& input = "") {

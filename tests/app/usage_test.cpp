@@ -44,7 +44,7 @@ TEST_CASE("replay says what it needs") {
   check_refused({"replay", "a.hrtrace", "--size", "10x10"}, "need --png FILE");
   check_refused({"replay", "a.hrtrace", "--png", "a.png", "--size", "1280"}, "expected WxH");
   check_refused({"replay", "a.hrtrace", "--png", "a.png", "--size", "9x9"}, "--size");
-  check_refused({"replay", "a.hrtrace", "--png", "a.png", "--theme", "blue"}, "expected dark or light");
+  check_refused({"replay", "a.hrtrace", "--png", "a.png", "--theme", "blue"}, "expected one of dark, light");
   check_refused({"replay", "a.hrtrace", "--png", "a.png", "--layer", "1"}, "--layer and --kv-head go together");
 }
 
@@ -66,7 +66,6 @@ TEST_CASE("what belongs to no option is refused") {
   check_refused({"run", "hello"}, "unexpected argument 'hello'");
   check_refused({"inspect", "a.gguf", "b.gguf"}, "unexpected argument 'b.gguf'");
   check_refused({"run", "-p"}, "-p");
-  check_refused({"run", "-p", "a", "-p", "b"}, "--prompt");
 }
 
 TEST_CASE("numbers are taken whole and within their range, or not at all") {
@@ -85,9 +84,65 @@ TEST_CASE("numbers are taken whole and within their range, or not at all") {
   check_refused({"run", "--temp", "warm"}, "--temp is 'warm'");
   check_refused({"run", "--temp", "0,7"}, "--temp is '0,7'");
   check_refused({"run", "--top-p", "1e9"}, "--top-p is '1e9'");
+  check_refused({"run", "--top-p", "0"}, "--top-p is '0', expected a number above 0, at most 1");
+  check_refused({"chat", "--top-p", "-0.0"}, "--top-p is '-0.0'");
+  check_refused({"run", "--repeat-penalty", "0"}, "--repeat-penalty is '0'");
   check_refused({"run", "-s", "-1"}, "-s is '-1'");
   check_refused({"bench", "--depth", "0,,4"}, "--depth is ''");
   check_refused({"bench", "--reps", "0"}, "--reps is '0'");
+}
+
+TEST_CASE("names of what there is are checked before a model is opened") {
+  const std::string model = "-m/nowhere.gguf";
+  for (const char* command : {"run", "chat", "profile", "bench", "calibrate", "devices", "tokenize", "inspect"})
+    check_refused({command, model, "--backend", "abacus"}, "--backend is 'abacus', expected one of cuda, vulkan, cpu");
+  check_refused({"eval", model, "-p", "a", "--backend", ""}, "--backend is ''");
+  check_refused({"replay", "a.hrtrace", "--png", "a.png", "--panel", "kitchen"}, "--panel is 'kitchen'");
+}
+
+TEST_CASE("of an option that is given twice the last one counts") {
+  std::optional<std::string> text;
+  std::optional<int64_t> number;
+  std::vector<std::string> files;
+  bool flag = false;
+  CommandLine line("run", "", "");
+  line.add_text("-p,--prompt", "TEXT", "", text);
+  line.add_int("-t,--threads", "", 1, 8, number);
+  line.add_repeated_text("-f,--file", "FILE", "", files);
+  line.add_flag("--raw", "", flag);
+  line.parse({"-p", "a", "--threads", "9", "--raw", "-f", "x", "--prompt", "b", "-t", "3", "--raw", "-f", "y"});
+  CHECK(text == "b");
+  CHECK(number == 3);
+  CHECK(flag);
+  CHECK(files == std::vector<std::string>{"x", "y"});
+  check_refused({"run", "-t", "2", "-t", "0"}, "-t is '0'");
+}
+
+TEST_CASE("with --json an error is an object of JSON on standard output, and the sentence on the other") {
+  const auto check_json_error = [](const std::vector<std::string>& args, int exit_code, const std::string& expected) {
+    CAPTURE(args);
+    const Outcome outcome = run_program(args);
+    CHECK(outcome.exit_code == exit_code);
+    CHECK(outcome.n_err_lines() == 1);
+    CHECK_THAT(outcome.err, Contains(expected));
+    REQUIRE(std::count(outcome.out.begin(), outcome.out.end(), '\n') == 1);
+    const nlohmann::json object = outcome.json();
+    CHECK(object.size() == 1);
+    CHECK_THAT(object["error"].get<std::string>(), Contains(expected));
+  };
+  check_json_error({"inspect", "/nowhere.gguf", "--json"}, 1, "/nowhere.gguf");
+  check_json_error({"run", "--json", "-m", "/nowhere.gguf", "-p", "a"}, 1, "/nowhere.gguf");
+  check_json_error({"run", "--json"}, 2, "--json needs one prompt");
+  check_json_error({"run", "--tempp", "1", "--json"}, 2, "the nearest is --temp");
+  check_json_error({"run", "--json", "-n", "x"}, 2, "-n is 'x'");
+  check_json_error({"run", "--json", "-p"}, 2, "--prompt");
+  check_json_error({"eval", "--json"}, 2, "eval needs something to measure");
+  check_json_error({"eval", "merge", "/nowhere.json", "--json"}, 1, "/nowhere.json");
+  check_json_error({"inspct", "--json"}, 2, "the nearest is inspect");
+  // The word as another option's text is none.
+  const Outcome prompt = run_program({"run", "-m", "/nowhere.gguf", "-p", "--json"});
+  CHECK(prompt.exit_code == 1);
+  CHECK(prompt.out.empty());
 }
 
 TEST_CASE("options that contradict each other are refused") {
@@ -98,7 +153,6 @@ TEST_CASE("options that contradict each other are refused") {
   check_refused({"run", model, "-p", "a", "--special"}, "--special needs --raw");
   check_refused({"profile", model, "-p", "a", "--special"}, "--special needs --raw");
   check_refused({"run", model, "--raw"}, "--raw needs a prompt");
-  check_refused({"run", model, "--json"}, "--json needs one prompt");
   check_refused({"profile", model}, "profile needs a prompt");
   check_refused({"inspect", "a.gguf", "-m", "b.gguf"}, "FILE and -m");
   check_refused({"bench", model, "-p", "0", "-n", "0"}, "both 0");

@@ -84,10 +84,10 @@ TEST_CASE("a prompt says how many of its ids come before the head of the next an
   CHECK(plain.n_before_answer == static_cast<int32_t>(plain.ids.size()));
 }
 
-TEST_CASE("a base model continues the text as it is, and says so") {
+TEST_CASE("a model without a template continues the text as it is, and says so") {
   const Model model = tiny(false);
   CHECK(model.chat_template() == nullptr);
-  CHECK_THAT(model.template_note(), Contains("base model"));
+  CHECK_THAT(model.template_note(), Contains("no chat template"));
   CHECK(encode_chat(model, {{"user", "once upon", {}}}).ids == encode_raw(model, "once upon", false));
 }
 

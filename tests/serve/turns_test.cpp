@@ -5,6 +5,7 @@
 
 #include "engine/backend/registry.h"
 #include "engine/base/error.h"
+#include "engine/run/prompt.h"
 #include "tests/serve/served_engine.h"
 
 using namespace headroom;
@@ -224,6 +225,41 @@ TEST_CASE("Loaded has the model's numbers") {
   CHECK(loaded.file_bytes() == static_cast<int64_t>(model.file().file_bytes()));
   CHECK(loaded.backend()->str() == "cpu");
   CHECK(engine.mirror.model()->has_template);
+}
+
+TEST_CASE("a chat template that Load brings along is taken, and one that cannot be used is refused") {
+  TinyModelOptions options = tiny_model_options(Architecture::llama);
+  options.chat_template = false;
+  const TinyModelFile file(options);
+  ServedEngine engine;
+  const auto load = [&](const std::string& name, const std::string& source) {
+    stream::LoadT command;
+    command.model_path = file.path();
+    command.backend = "cpu";
+    command.chat_template_name = name;
+    command.chat_template = source;
+    engine.send(std::move(command));
+  };
+  load("", "");
+  engine.until(stream::EventBody::Loaded);
+  CHECK(!engine.mirror.model()->has_template);
+  CHECK(engine.mirror.model()->template_note.find("although its vocabulary has <|im_start|>") != std::string::npos);
+  CHECK(engine.mirror.model()->template_name.empty());
+
+  load("mine.jinja", "{{ '<|im_start|>' + messages[-1].content }}");
+  engine.until(stream::EventBody::Loaded);
+  CHECK(engine.mirror.model()->has_template);
+  CHECK(engine.mirror.model()->template_name == "mine.jinja");
+  engine.send(ServedEngine::cold_prompt(1, "Hello", 0));
+  engine.until(stream::EventBody::TurnFinished);
+  CHECK(engine.mirror.tokens().size() ==
+        encode_chat(Model(file.path(), {.name = "x", .source = "{{ '<|im_start|>' + messages[-1].content }}"}),
+                    {{"user", "Hello", {}}})
+            .ids.size());
+
+  load("mine.jinja", "{% for");
+  const stream::LoadFailed& failed = *engine.until(stream::EventBody::LoadFailed).body_as_LoadFailed();
+  CHECK(failed.message()->str().find("the chat template mine.jinja cannot be used: ") == 0);
 }
 
 TEST_CASE("a configuration for an empty cache is taken note of") {

@@ -1,5 +1,6 @@
 // Files and folders that hold words of a conversation (Linux): traces, recordings, chats, settings, results. Only their
-// owner may read them, whatever the umask allows. Under everything that writes such a file; knows none of their contents.
+// owner may read them, whatever the umask allows. Under everything that writes such a file; knows none of their
+// contents.
 #pragma once
 
 #include <string>

@@ -47,7 +47,8 @@ struct ChildPlan {
   sigemptyset(&no_signals);
   sigprocmask(SIG_SETMASK, &no_signals, nullptr);
   signal(SIGPIPE, SIG_DFL);
-  signal(SIGINT, SIG_DFL);
+  // What a program ignores is ignored by what it starts too.
+  for (const int ignored : {SIGINT, SIGXFSZ, SIGHUP, SIGTERM}) signal(ignored, SIG_DFL);
   // All of ours are above 3 (see start_child), so that none is overwritten before it is taken.
   dup2(plan.in, STDIN_FILENO);
   dup2(plan.out, STDOUT_FILENO);
