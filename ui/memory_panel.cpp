@@ -49,7 +49,7 @@ void draw_figures(const Mirror& mirror) {
       {"peak", bytes_text(mirror.kv_peak_bytes()),
        "Most that pages and the scratch of a prefill have needed together since the model was opened."},
       {"turn log", bytes_text(mirror.turn_log_bytes()),
-       "Host memory that holds what the last turn evicted, so that it can be undone. Not part of live."},
+       "Host memory that holds what the turns evicted, so that they can be undone. Not part of live."},
       {"resident", bytes_text(mirror.resident_bytes()),
        "Memory of the engine's whole process as the system counts it: weights, pages, scratch."},
   };
