@@ -251,7 +251,9 @@ std::optional<Value> find_in(Runtime& runtime, const FilterEntry (&table)[n], co
   return std::nullopt;
 }
 
-std::optional<Value> find_in(Runtime& runtime, const FilterEntry* table, const Value& object, std::string_view name) {
+/// In a table that ends where its name is empty.
+std::optional<Value> find_in_open_table(Runtime& runtime, const FilterEntry* table, const Value& object,
+                                        std::string_view name) {
   for (; !table->name.empty(); ++table) {
     if (table->name == name) return Value(runtime.make<BuiltinFunction>(table->function, object));
   }
@@ -269,7 +271,7 @@ std::optional<Value> find_method(Runtime& runtime, const Value& object, std::str
   if (object.is(Type::string)) {
     if (has_name(other_string_methods, name)) runtime.fail_unsupported("the string method '" + std::string(name) + "'");
     if (const auto found = find_in(runtime, string_methods, object, name)) return found;
-    return find_in(runtime, &more_string_methods[0], object, name);
+    return find_in_open_table(runtime, &more_string_methods[0], object, name);
   }
   if (object.is(Type::dict)) {
     if (has_name(changing_dict_methods, name)) {

@@ -16,6 +16,7 @@ namespace headroom::jinja {
 namespace {
 
 constexpr size_t work_per_char = 16;
+constexpr size_t work_per_piece = 32;                  // that is found, or put behind a text
 constexpr size_t bytes_per_charge = size_t{64} << 10;  // of a fast loop
 
 }  // namespace
@@ -32,12 +33,14 @@ void Text::mark(size_t begin, size_t end) {
 void Text::append(std::string_view bytes, bool from_user) {
   const size_t begin = bytes_.size();
   assert(begin + bytes.size() <= UINT32_MAX);
+  charge_work(work_per_piece);
   bytes_.append(bytes);
   if (from_user) mark(begin, bytes_.size());
 }
 
 void Text::append(const Text& other, size_t begin, size_t end) {
   assert(begin <= end && end <= other.size() && this != &other);
+  charge_work(work_per_piece);
   const size_t start = bytes_.size();
   bytes_.append(other.bytes_, begin, end - begin);
   auto range = std::partition_point(other.user_ranges_.begin(), other.user_ranges_.end(),
@@ -132,6 +135,7 @@ size_t find_in(const At& at, size_t n, const NeedleAt& needle_at, size_t n_needl
 }  // namespace
 
 size_t find_text(std::string_view bytes, std::string_view needle, size_t from) {
+  charge_work(work_per_piece);
   if (from > bytes.size() || needle.size() > bytes.size() - from) return std::string_view::npos;
   if (needle.size() <= 1) return bytes.find(needle, from);
   const size_t at = find_in([&](size_t i) { return bytes[from + i]; }, bytes.size() - from,
@@ -140,6 +144,7 @@ size_t find_text(std::string_view bytes, std::string_view needle, size_t from) {
 }
 
 size_t find_text_from_right(std::string_view bytes, std::string_view needle, size_t end) {
+  charge_work(work_per_piece);
   end = std::min(end, bytes.size());
   if (needle.size() > end) return std::string_view::npos;
   if (needle.size() <= 1) return bytes.rfind(needle, end - needle.size());
