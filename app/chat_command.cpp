@@ -1,4 +1,5 @@
 // `headroom` and `headroom chat`: a conversation in the window, or in the terminal where there is no display.
+#include <filesystem>
 #include <ostream>
 
 #include "app/chat.h"
@@ -24,8 +25,13 @@ ControllerOptions controller_options(const ChatOptions& options, const std::opti
                                      const TurnOptions& turn, const TemplateChoice& chat_template) {
   ControllerOptions result;
   result.chat_template = chat_template;
-  // With an engine elsewhere the path is a path there.
-  result.model_path = options.engine ? options.common.model.value_or("") : options.common.model_path();
+  // With an engine elsewhere the path is a path there. The window opens without a model too, and says what to do.
+  result.model_path = options.engine ? options.common.model.value_or("") : options.common.named_model_path();
+  if (!options.engine) {
+    result.default_model_path = default_model_path();
+    if (result.model_path.empty() && std::filesystem::exists(result.default_model_path))
+      result.model_path = result.default_model_path;
+  }
   result.backend = options.common.backend.value_or("");
   result.n_threads = static_cast<int32_t>(options.common.n_threads.value_or(0));
   result.n_ctx = static_cast<int32_t>(options.common.n_ctx.value_or(0));

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "app/desktop/chat_window.h"
 #include "app/desktop/replay.h"
 #include "app/desktop/settings.h"
 #include "app/end_signals.h"
@@ -20,7 +21,7 @@
 namespace headroom {
 namespace {
 
-/// What a live chat and a recording have in common as programs in a window. Source: Controller or Replay.
+/// What a live chat and a recording have in common as programs in a window. Source: ChatWindow or Replay.
 template <typename Source>
 class Program : public WindowClient {
  public:
@@ -30,12 +31,13 @@ class Program : public WindowClient {
 
   Redraw poll() override {
     const bool changed = source_.poll();
+    if constexpr (requires { source_.take_chosen_file(); }) source_.take_chosen_file();
     const bool is_playing = source_.view().replay && source_.view().replay->is_playing;
     return changed || is_playing ? Redraw::soon : Redraw::none;
   }
-  void draw_frame() override { ui_.draw(source_.mirror(), source_.view(), state_, source_, panel_); }
+  void draw_frame() override { ui_.draw(source_.mirror(), source_.view(), state_, actions(), panel_); }
   void files_dropped(const std::vector<std::string>& paths) override {
-    if (!paths.empty()) source_.open_model(paths.front());
+    if (!paths.empty()) actions().open_files(paths);
   }
   void closing() override {
     if constexpr (requires { source_.close(); }) source_.close();
@@ -52,6 +54,13 @@ class Program : public WindowClient {
   }
 
  private:
+  Actions& actions() {
+    if constexpr (requires { source_.actions(); })
+      return source_.actions();
+    else
+      return source_;
+  }
+
   Source& source_;
   UiState& state_;
   std::string panel_;
@@ -59,25 +68,24 @@ class Program : public WindowClient {
   Ui ui_;
 };
 
-/// A controller with the desktop's file dialog.
-class LiveChat : public Controller {
+/// A chat with the desktop's file dialog.
+class LiveChat : public ChatWindow {
  public:
-  explicit LiveChat(ControllerOptions options) : Controller(std::move(options)) {
-    on_choose_model = [this] {
+  explicit LiveChat(Controller& chat) : ChatWindow(chat), chat_(chat) {
+    chat.on_choose_model = [this] {
       if (!dialog_.open())
-        add_note(
-            "This desktop has no file dialog (zenity, kdialog …): drop a model file on the window, or start with -m "
-            "FILE.");
+        chat_.add_note(
+            "This desktop has no file dialog (zenity, kdialog …): drop a file on the window, or start with -m FILE.");
     };
   }
 
-  bool poll() {
+  void take_chosen_file() {
     const std::string path = dialog_.take();
-    if (!path.empty()) open_model(path);
-    return Controller::poll();
+    if (!path.empty()) chat_.open_files({path});
   }
 
  private:
+  Controller& chat_;
   FileDialog dialog_;
 };
 
@@ -97,11 +105,12 @@ class KeptSettings {
 };
 
 /// Shows the program until its window is closed or a signal asks for the end; a sentence where there never was a
-/// window. Throws Error where it broke, EndedBySignal once everything is put away.
-template <typename Source>
-std::string show(Source& source, KeptSettings& settings, const EndSignals& signals) {
-  source.on_set_clipboard = copy_to_clipboard;
-  source.on_settings_changed = [&] { settings.save(); };
+/// window. Throws Error where it broke, EndedBySignal once everything is put away. hooks: whatever asks for the
+/// clipboard and for the settings to be saved.
+template <typename Source, typename Hooks>
+std::string show(Source& source, Hooks& hooks, KeptSettings& settings, const EndSignals& signals) {
+  hooks.on_set_clipboard = copy_to_clipboard;
+  hooks.on_settings_changed = [&] { settings.save(); };
   Program<Source> program(source, settings.state, "", &signals);
   const WindowResult result = run_window(program, {settings.window.width, settings.window.height});
   if (!result.was_open) return result.problem;
@@ -144,16 +153,17 @@ std::string show_chat_window(ControllerOptions options) {
   options.wake = wake_window;
   if (options.chats_path.empty()) options.chats_path = data_folder() + "/chats.sqlite";
   if (options.recordings_folder.empty()) options.recordings_folder = data_folder() + "/recordings";
-  LiveChat chat(std::move(options));
+  Controller chat(std::move(options));
   if (!settings.problem().empty()) chat.add_note(settings.problem());
-  return show(chat, settings, signals);
+  LiveChat window(chat);
+  return show(window, chat, settings, signals);
 }
 
 void show_replay_window(const std::string& trace_path) {
   const EndSignals signals(wake_window);
   Replay replay(trace_path);
   KeptSettings settings;
-  const std::string no_window = show(replay, settings, signals);
+  const std::string no_window = show(replay, replay, settings, signals);
   if (!no_window.empty())
     throw Error(ErrorKind::device, no_window + "; --png FILE makes a picture of the recording instead");
 }

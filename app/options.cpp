@@ -85,10 +85,19 @@ void CommonOptions::add_to(CommandLine& line) {
   line.add_flag("--json", "one JSON object on standard output; an error is {\"error\": \"...\"}", json);
 }
 
-std::string CommonOptions::model_path() const {
+std::string default_model_path() {
+  return cache_folder() + "/models/" + default_model_name;
+}
+
+std::string CommonOptions::named_model_path() const {
   if (model) return *model;
-  if (const char* named = std::getenv("HEADROOM_MODEL"); named != nullptr && *named != '\0') return named;
-  const std::string path = cache_folder() + "/models/" + default_model_name;
+  const char* named = std::getenv("HEADROOM_MODEL");
+  return named != nullptr ? named : "";
+}
+
+std::string CommonOptions::model_path() const {
+  if (std::string named = named_model_path(); !named.empty() || model) return named;
+  const std::string path = default_model_path();
   if (!std::filesystem::exists(path))
     throw Error(ErrorKind::io,
                 "the default model is not at " + path + ": ./run.sh fetches it, or -m FILE names another GGUF file");

@@ -28,12 +28,17 @@ struct CommonOptions {
   void add_to(CommandLine& line);
   /// --model, else HEADROOM_MODEL, else the default model in the cache folder; throws Error where that is missing.
   std::string model_path() const;
+  /// The same without a look at the default model: empty where only that is meant.
+  std::string named_model_path() const;
   std::unique_ptr<Backend> open_backend() const;
   RestartableBackend open_restartable_backend() const;
 };
 
 /// A name that no backend has is refused before a model is opened.
 void add_backend_option(CommandLine& line, std::optional<std::string>& backend);
+
+/// Where ./run.sh puts the default model, whether it is there or not.
+std::string default_model_path();
 
 /// What a head may keep.
 struct CacheOptions {

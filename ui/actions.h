@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "engine/base/policy.h"
 
@@ -13,9 +14,15 @@ class Actions {
  public:
   virtual ~Actions() = default;
   // --- chat
-  virtual void send(const std::string& text) = 0;  // a user's message, then the answer
+  /// A user's message, then the answer. False where nothing was sent: the text stays the sender's.
+  virtual bool send(const std::string& text) = 0;
   virtual void stop() = 0;
-  virtual void regenerate() = 0;  // another answer to the last message
+  virtual void regenerate() = 0;         // another answer to the last message
+  virtual void take_back_message() = 0;  // the last message, which has no answer, becomes the draft again
+  virtual void drop_oldest_turns() = 0;  // the model no longer reads them: ChatView::n_droppable_turns
+  /// Asks how many tokens the conversation has with this as its next message: ChatView::prompt_count, later.
+  virtual void count_draft(const std::string& draft) = 0;
+  virtual void take_for_draft() = 0;  // ChatView::returned_text and attached_text were put into the draft
   virtual void new_chat() = 0;
   virtual void open_chat(int64_t chat) = 0;
   virtual void rename_chat(int64_t chat, const std::string& title) = 0;
@@ -23,7 +30,10 @@ class Actions {
   virtual void undo_delete() = 0;
   // --- model
   virtual void open_model(const std::string& path) = 0;
-  virtual void choose_model() = 0;  // the system's file dialog, then open_model
+  virtual void open_default_model() = 0;
+  virtual void choose_model() = 0;  // the system's file dialog, then open_files
+  /// Of any kind, dropped or chosen: a model, a recording, text for the message.
+  virtual void open_files(const std::vector<std::string>& paths) = 0;
   virtual void cancel_load() = 0;
   virtual void restart_engine() = 0;
   // --- policy
@@ -32,6 +42,7 @@ class Actions {
   virtual void replay_seek(int32_t moment) = 0;  // 0 … ReplayView::n_moments - 1
   virtual void replay_play_or_pause() = 0;
   virtual void replay_speed(double factor) = 0;
+  virtual void close_replay() = 0;  // back to the chat that is behind it
   // --- recording, settings, program
   virtual void start_recording() = 0;
   virtual void stop_recording() = 0;

@@ -7,7 +7,9 @@
 
 #include <algorithm>
 
+#include "ui/number_text.h"
 #include "ui/shortcuts.h"
+#include "ui/theme.h"
 #include "ui/widgets.h"
 
 namespace headroom {
@@ -50,19 +52,131 @@ float field_height(const std::string& draft) {
   return static_cast<float>(lines_of(draft, room)) * ImGui::GetTextLineHeight() + 4 * style.FramePadding.y;
 }
 
-/// The sentence below the field; empty where the next message can be sent.
-std::string reason_of(const ChatView& chat) {
-  return chat.is_busy || chat.can_send ? "" : chat.cannot_send_why;
-}
-
-float reason_height(const std::string& reason) {
-  if (reason.empty()) return 0;
-  const float wrap = ImGui::GetContentRegionAvail().x;
-  return ImGui::CalcTextSize(reason.c_str(), nullptr, false, wrap).y + ImGui::GetStyle().ItemSpacing.y;
-}
+/// What stands below the field.
+struct Notice {
+  std::string text;
+  bool is_warning = false;
+  bool offers_model = false, offers_room = false;  // Open a model…; Drop the oldest turns and New chat
+};
 
 bool has_text(const std::string& draft) {
   return draft.find_first_not_of(" \t\r\n") != std::string::npos;
+}
+
+/// Of the draft as it is now; null while it is not known.
+const PromptCount* count_of(const ChatView& chat, const UiState& state) {
+  return chat.prompt_count && chat.prompt_count->draft == state.draft && has_text(state.draft) ? &*chat.prompt_count
+                                                                                               : nullptr;
+}
+
+/// Why the engine would refuse the message as it stands; empty where it would not, or that is not known.
+std::string refusal_of(const Mirror& mirror, const ChatView& chat, const UiState& state) {
+  const PromptCount* count = count_of(chat, state);
+  if (count == nullptr || mirror.model() == nullptr) return "";
+  if (count->n_tokens < 0) return "This message cannot be sent: " + count->why_not;
+  const int32_t n_ctx = mirror.model()->n_ctx, n_before = static_cast<int32_t>(mirror.tokens().size());
+  if (count->n_tokens < n_ctx) return "";
+  // Of a chat that was not read yet nobody knows how much of it is the draft.
+  if (n_before == 0 ? chat.n_droppable_turns == 0 : count->n_tokens - n_before >= n_ctx)
+    return "This message is too long: with it the conversation has " + count_text(count->n_tokens, "token", "tokens") +
+           ", and the context holds " + count_text(n_ctx) + ". Shorten it.";
+  return "With this message the conversation has " + count_text(count->n_tokens, "token", "tokens") +
+         ", and the context holds " + count_text(n_ctx) + ".";
+}
+
+/// Whether the message would fit without the oldest turns, as far as that can be told.
+bool helps_to_drop(const Mirror& mirror, const ChatView& chat, const UiState& state) {
+  const PromptCount* count = count_of(chat, state);
+  const int32_t n_before = static_cast<int32_t>(mirror.tokens().size());
+  return count != nullptr && count->n_tokens >= 0 && chat.n_droppable_turns > 0 &&
+         (n_before == 0 || count->n_tokens - n_before < mirror.model()->n_ctx);
+}
+
+Notice notice_of(const Mirror& mirror, const ChatView& chat, const UiState& state) {
+  constexpr double nearly_full = 0.8;
+  const bool has_model = mirror.model() != nullptr;
+  if (!chat.is_busy && !chat.can_send)
+    return {.text = chat.cannot_send_why,
+            .offers_model = !has_model && !mirror.is_loading() && chat.engine_is_running && !chat.messages.empty()};
+  if (!has_model || chat.is_busy) return {};
+  if (const std::string refusal = refusal_of(mirror, chat, state); !refusal.empty())
+    return {.text = refusal, .is_warning = true, .offers_room = helps_to_drop(mirror, chat, state)};
+  const int32_t n_ctx = mirror.model()->n_ctx;
+  const int32_t n_left = n_ctx - static_cast<int32_t>(mirror.tokens().size());
+  const bool has_turns = chat.n_droppable_turns > 0;
+  if (chat.is_overfull && has_turns)
+    return {.text = "This conversation is longer than the context of " + count_text(n_ctx, "token", "tokens") +
+                    ". The chat goes on once the oldest turns are dropped.",
+            .is_warning = true,
+            .offers_room = true};
+  if (n_left <= 1 && has_turns)
+    return {.text = "The context of " + count_text(n_ctx, "token", "tokens") +
+                    " is full: there is no room for another "
+                    "message. The chat goes on once the oldest turns are dropped.",
+            .is_warning = true,
+            .offers_room = true};
+  const PromptCount* count = count_of(chat, state);
+  if (n_ctx - n_left > nearly_full * n_ctx && has_turns)
+    return {.text = "The context is nearly full: " + count_text(std::max(n_left, 0), "token is", "tokens are") +
+                    " left for your message and its answer" +
+                    (count ? "; without the answer " + count_text(count->n_tokens) + " of " + count_text(n_ctx) +
+                                 " would be taken."
+                           : "."),
+            .offers_room = true};
+  if (count != nullptr)
+    return {.text = "With this message " + count_text(count->n_tokens) + " of " + count_text(n_ctx, "token", "tokens") +
+                    " are taken."};
+  return {};
+}
+
+std::string drop_label(const ChatView& chat) {
+  return (chat.n_droppable_turns == 1 ? std::string("Drop the oldest turn")
+                                      : "Drop the oldest " + count_text(chat.n_droppable_turns) + " turns") +
+         "###drop_oldest";
+}
+
+float notice_height(const Notice& notice) {
+  const ImGuiStyle& style = ImGui::GetStyle();
+  const float wrap = ImGui::GetContentRegionAvail().x;
+  // One line is always there: a field that jumps while somebody types is hard to write in.
+  float height = std::max(ImGui::GetTextLineHeight(), ImGui::CalcTextSize(notice.text.c_str(), nullptr, false, wrap).y);
+  if (notice.offers_model || notice.offers_room) height += ImGui::GetFrameHeight() + style.ItemSpacing.y;
+  return height + style.ItemSpacing.y;
+}
+
+void draw_notice(const Notice& notice, const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions) {
+  ImGui::PushStyleColor(ImGuiCol_Text, notice.is_warning ? ImGui::ColorConvertU32ToFloat4(warning_color(state.dark))
+                                                         : ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled));
+  ImGui::PushTextWrapPos(0);
+  ImGui::TextUnformatted(notice.text.c_str());
+  ImGui::PopTextWrapPos();
+  ImGui::PopStyleColor();
+  const float pad = 2 * ImGui::GetStyle().FramePadding.x;
+  if (notice.offers_model) {
+    if (ImGui::Button("Open a model…###open_model_below")) perform(Action::choose_model, mirror, chat, state, actions);
+    explain(std::string("Choose a GGUF file (") + key_text(Action::choose_model) + "); or drop one on this window");
+  }
+  if (!notice.offers_room) return;
+  if (ImGui::Button(drop_label(chat).c_str())) perform(Action::drop_oldest, mirror, chat, state, actions);
+  explain(std::string("The model no longer reads them, and about half of the context is free again (") +
+          key_text(Action::drop_oldest) + "). They stay in the chat, marked.");
+  same_line_if_fits(width_of("New chat") + pad);
+  if (ImGui::Button("New chat###new_chat_below")) perform(Action::new_chat, mirror, chat, state, actions);
+  explain(std::string("Begin an empty conversation (") + key_text(Action::new_chat) + "); this one stays in the list");
+}
+
+/// What the program puts into the draft: a refused message in front, text of files behind. The field takes it over.
+void take_for_draft(const ChatView& chat, UiState& state, Actions& actions, ComposerState& own) {
+  if (chat.returned_text.empty() && chat.attached_text.empty()) return;
+  const auto join = [](const std::string& first, const std::string& second) {
+    return first.empty() || second.empty() ? first + second : first + (first.back() == '\n' ? "\n" : "\n\n") + second;
+  };
+  state.draft = join(join(chat.returned_text, state.draft), chat.attached_text);
+  own.history_at.reset();
+  own.wants_focus = own.wants_end = true;
+  actions.take_for_draft();
+  if (ImGuiInputTextState* field = ImGui::GetInputTextState(ImGui::GetID("###draft")))
+    field->ReloadUserBufAndMoveToEnd();
 }
 
 struct Walk {
@@ -82,6 +196,11 @@ void show(ImGuiInputTextCallbackData& data, const std::string& text, ComposerSta
 int walk_history(ImGuiInputTextCallbackData* data) {
   const auto [chat, own] = *static_cast<Walk*>(data->UserData);
   const std::vector<std::string>& history = chat->input_history;
+  if (own->wants_end) {
+    data->CursorPos = data->BufTextLen;
+    data->ClearSelection();
+    own->wants_end = false;
+  }
   const bool stayed = data->CursorPos == own->cursor && !data->HasSelection();
   own->cursor = data->CursorPos;
   if (!stayed || history.empty() || ImGui::GetIO().KeyMods != ImGuiMod_None) return 0;
@@ -107,12 +226,17 @@ int walk_history(ImGuiInputTextCallbackData* data) {
 
 }  // namespace
 
-float composer_height(const ChatView& chat, const UiState& state) {
-  return field_height(state.draft) + reason_height(reason_of(chat)) + ImGui::GetStyle().ItemSpacing.y;
+float composer_height(const Mirror& mirror, const ChatView& chat, const UiState& state) {
+  return field_height(state.draft) + notice_height(notice_of(mirror, chat, state)) + ImGui::GetStyle().ItemSpacing.y;
 }
 
 void draw_composer(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions, ComposerState& own) {
-  const bool can_send = chat.can_send && !chat.is_busy && has_text(state.draft);
+  take_for_draft(chat, state, actions, own);
+  if (has_text(state.draft) && (!chat.prompt_count || chat.prompt_count->draft != state.draft))
+    actions.count_draft(state.draft);
+  const Notice notice = notice_of(mirror, chat, state);
+  const std::string refusal = refusal_of(mirror, chat, state);
+  const bool can_send = chat.can_send && !chat.is_busy && has_text(state.draft) && refusal.empty();
   const float height = field_height(state.draft);
   const std::string before = state.draft;
 
@@ -146,22 +270,17 @@ void draw_composer(const Mirror& mirror, const ChatView& chat, UiState& state, A
   if (chat.is_busy) {
     explain(std::string("Stop the answer (") + key_text(Action::stop) + "); what is written so far stays");
   } else {
-    explain(can_send         ? std::string("Send the message (") + key_text(Action::send) + ")"
-            : !chat.can_send ? chat.cannot_send_why
-                             : "There is nothing to send yet");
+    explain(can_send           ? std::string("Send the message (") + key_text(Action::send) + ")"
+            : !chat.can_send   ? chat.cannot_send_why
+            : !refusal.empty() ? refusal
+                               : "There is nothing to send yet");
   }
-  if (const std::string reason = reason_of(chat); !reason.empty()) {
-    ImGui::PushStyleColor(ImGuiCol_Text, ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled));
-    ImGui::PushTextWrapPos(0);
-    ImGui::TextUnformatted(reason.c_str());
-    ImGui::PopTextWrapPos();
-    ImGui::PopStyleColor();
-  }
+  draw_notice(notice, mirror, chat, state, actions);
 
   if (pressed && chat.is_busy) perform(Action::stop, mirror, chat, state, actions);
   if (entered || (pressed && !chat.is_busy)) own.wants_focus = true;
   if (can_send && (entered || (pressed && !chat.is_busy))) {
-    actions.send(state.draft);
+    if (!actions.send(state.draft)) return;
     state.draft.clear();
     own.history_at.reset();
     own.kept_draft.clear();

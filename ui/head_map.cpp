@@ -366,18 +366,30 @@ void draw_policy_legend(const Drawn& d) {
 }
 
 const char* why_nothing(const Drawn& d) {
-  return d.state.head_map_mode == HeadMapMode::importance
+  if (d.state.head_map_mode != HeadMapMode::importance) return "Nothing was measured.";
+  return d.mirror.config().importance == ImportanceKind::calibrated
              ? "All heads count alike; a calibration would tell them apart."
-             : "Nothing was measured.";
+             : "All heads count alike in this configuration; headroom is the one that weighs them.";
+}
+
+/// What all heads keep, and why that is not what was asked for.
+std::string kept_sentence(const Mirror& mirror, const KeptTotal& kept) {
+  const CacheConfig& config = mirror.config();
+  const std::string keep = "All heads keep " + percent_text(kept.share()) + " of the tokens";
+  constexpr double near = 0.02;
+  if (config.budget == BudgetKind::shared && config.kv_budget_bytes > 0 && kept.share() < config.keep - near)
+    return keep + "; " + percent_text(config.keep) + " were asked for, but the bound of " +
+           bytes_text(config.kv_budget_bytes) + " allows no more";
+  if (kept.share() > config.keep + near && mirror.n_cached() < 1000)
+    return keep + ": of a short conversation most are protected (" + percent_text(config.keep) + " were asked for)";
+  return keep + ", " + percent_text(config.keep) + " were asked for";
 }
 
 /// With budgets there is one policy; what differs is how much of it each head has.
 void draw_kept_line(const Drawn& d) {
   const KeptTotal kept = kept_total(d.mirror);
   ImGui::PushTextWrapPos(0);
-  ImGui::TextUnformatted(("All heads keep " + percent_text(kept.share()) + " of the tokens, " +
-                          percent_text(d.mirror.config().keep) + " were asked for")
-                             .c_str());
+  ImGui::TextUnformatted(kept_sentence(d.mirror, kept).c_str());
   ImGui::PopTextWrapPos();
   explain(
       "Tokens that are held, of those in reach, over all heads; and the share that budgets were made for when the "

@@ -6,6 +6,7 @@
 #include <implot.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "ui/number_text.h"
@@ -37,12 +38,13 @@ void draw_figures(const Mirror& mirror) {
     const char* explanation;
   };
   const KeptTotal kept = kept_total(mirror);
+  const std::string too_short = too_short_text(mirror);
   const Figure figures[] = {
       {"live", bytes_text(now.kv_live_bytes), live_explanation},
       {"full", bytes_text(now.kv_full_bytes), full_explanation},
       {"pool", bytes_text(now.kv_pool_bytes), pool_explanation},
-      {"saved", now.kv_full_bytes > 0 ? percent_text(saved) : "–",
-       "1 - live / full: below zero where the unused slots of pages outweigh what was let go."},
+      {"saved", now.kv_full_bytes > 0 && too_short.empty() ? percent_text(saved) : "–",
+       "1 - live / full: what the heads let go, unused slots of pages counted as held."},
       {"kept", kept.n_reach > 0 ? percent_text(kept.share()) : "–",
        "Tokens that the heads hold, of those in reach, over all heads. Bytes can say something else: pages are whole, "
        "and the cache type decides what a token costs."},
@@ -62,6 +64,10 @@ void draw_figures(const Mirror& mirror) {
     figure(it.name, it.value, it.explanation);
   }
   ImGui::EndTable();
+  if (too_short.empty()) return;
+  ImGui::PushTextWrapPos(0);
+  ImGui::TextDisabled("The conversation is %s.", too_short.c_str());
+  ImGui::PopTextWrapPos();
 }
 
 struct LineLook {
@@ -72,6 +78,22 @@ struct LineLook {
 LineLook line_look(bool dark) {
   const auto color = [&](int index) { return ImGui::ColorConvertU32ToFloat4(category_color(index, dark)); };
   return {color(2), ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled), color(1)};
+}
+
+/// Tokens are whole: ticks at 1, 2 or 5 times a power of ten, at most so many.
+void set_whole_ticks(double left, double right, int n_most) {
+  int64_t step = 1;
+  for (int i = 0; (right - left) / static_cast<double>(step) > n_most; ++i) step = i % 3 == 1 ? step / 2 * 5 : step * 2;
+  std::vector<double> ticks;
+  std::vector<std::string> labels;
+  for (auto at = static_cast<int64_t>(std::ceil(left / static_cast<double>(step))) * step;
+       static_cast<double>(at) <= right; at += step) {
+    ticks.push_back(static_cast<double>(at));
+    labels.push_back(count_text(at));
+  }
+  std::vector<const char*> texts;
+  for (const std::string& label : labels) texts.push_back(label.c_str());
+  if (!ticks.empty()) ImPlot::SetupAxisTicks(ImAxis_X1, ticks.data(), static_cast<int>(ticks.size()), texts.data());
 }
 
 void draw_lines(const Mirror& mirror, bool dark, MemoryPanelState& own, float height) {
@@ -109,7 +131,10 @@ void draw_lines(const Mirror& mirror, bool dark, MemoryPanelState& own, float he
     for (const auto* line : {&own.lines.live, &own.lines.full, &own.lines.pool})
       top = std::max(top, *std::max_element(line->begin(), line->end()));
     ImPlot::SetupAxesLimits(own.lines.x.front(), right, 0, top > 0 ? top * 1.08 : 1, ImPlotCond_Always);
-    ImPlot::SetupAxisFormat(ImAxis_X1, "%g");
+    if (own.axis == MemoryAxis::tokens)
+      set_whole_ticks(own.lines.x.front(), right, std::clamp(static_cast<int>(width / (em * 5)), 2, 8));
+    else
+      ImPlot::SetupAxisFormat(ImAxis_X1, "%g");
     ImPlot::SetupAxisFormat(ImAxis_Y1, "%g");
     // A low plot has no line to spare for its legend, and its upper left corner is empty: all lines start low.
     const bool is_low = height < em * 11;
@@ -195,11 +220,16 @@ void draw_by_layer(const Mirror& mirror) {
 MemoryLines memory_lines(std::span<const MirrorSample> history, MemoryAxis axis, int32_t n_columns, double unit_bytes) {
   MemoryLines lines;
   if (history.empty()) return lines;
-  size_t first = 0;
-  if (axis == MemoryAxis::tokens)
-    for (size_t i = 1; i < history.size(); ++i)
-      if (history[i].n_tokens < history[i - 1].n_tokens) first = i;
-  const std::span<const MirrorSample> shown = history.subspan(first);
+  // Over tokens: where the conversation was taken back, its earlier part stays and what was taken back goes.
+  std::vector<MirrorSample> path;
+  if (axis == MemoryAxis::tokens) {
+    for (const MirrorSample& sample : history) {
+      while (!path.empty() && path.back().n_tokens > sample.n_tokens) path.pop_back();
+      path.push_back(sample);
+    }
+  }
+  const std::span<const MirrorSample> shown =
+      axis == MemoryAxis::tokens ? std::span<const MirrorSample>(path) : history;
   const auto x_of = [&](const MirrorSample& sample) {
     return axis == MemoryAxis::tokens ? static_cast<double>(sample.n_tokens)
                                       : (sample.time_ms - history.front().time_ms) / 1000;

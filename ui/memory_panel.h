@@ -17,7 +17,7 @@ struct MemoryLines {
   std::vector<double> x, live, full, pool;
 };
 
-/// The samples of the conversation as it stands (the axis of tokens: from where it last got shorter), or all (the axis
+/// The samples of the conversation as it stands (the axis of tokens: without what was taken back), or all (the axis
 /// of time, in seconds since the first), thinned out so that each of n_columns keeps its lowest and highest live
 /// bytes. y is divided by unit_bytes.
 MemoryLines memory_lines(std::span<const MirrorSample> history, MemoryAxis axis, int32_t n_columns, double unit_bytes);

@@ -17,7 +17,7 @@ constexpr std::array<MenuEntry, 4> file_entries{{
     {Action::quit, "Quit", true},
 }};
 
-constexpr std::array<MenuEntry, 13> chat_entries{{
+constexpr std::array<MenuEntry, 15> chat_entries{{
     {Action::new_chat, "New chat"},
     {Action::next_chat, "Next chat"},
     {Action::previous_chat, "Previous chat"},
@@ -26,6 +26,8 @@ constexpr std::array<MenuEntry, 13> chat_entries{{
     {Action::undo_delete, "Undo delete"},
     {Action::stop, "Stop", true},
     {Action::regenerate, "Regenerate"},
+    {Action::take_back, "Take back message"},
+    {Action::drop_oldest, "Drop oldest turns"},
     {Action::copy_answer, "Copy answer", true},
     {Action::to_start, "To the start"},
     {Action::to_end, "To the end"},
@@ -50,7 +52,7 @@ constexpr std::array<MenuEntry, 14> view_entries{{
     {Action::zoom_reset, "Usual size"},
 }};
 
-constexpr std::array<MenuEntry, 7> replay_entries{{
+constexpr std::array<MenuEntry, 8> replay_entries{{
     {Action::replay_play_or_pause, "Play or pause"},
     {Action::replay_back, "Back"},
     {Action::replay_forward, "Forward"},
@@ -58,6 +60,7 @@ constexpr std::array<MenuEntry, 7> replay_entries{{
     {Action::replay_to_end, "To the last moment"},
     {Action::replay_slower, "Slower"},
     {Action::replay_faster, "Faster"},
+    {Action::close_replay, "Back to the chat", true},
 }};
 
 constexpr std::array<MenuEntry, 1> help_entries{{{Action::toggle_help, "Keys"}}};

@@ -74,7 +74,7 @@ std::string count_text(int64_t count) {
   std::string text;
   for (size_t i = 0; i < digits.size(); ++i) {
     const size_t n_left = digits.size() - i;
-    if (i > 0 && n_left % 3 == 0 && digits[i - 1] != '-') text += "\xc2\xa0";  // U+00A0: every font has it
+    if (i > 0 && n_left % 3 == 0 && digits[i - 1] != '-') text += ',';
     text += digits[i];
   }
   return text;
@@ -82,6 +82,28 @@ std::string count_text(int64_t count) {
 
 std::string count_text(int64_t count, const char* one, const char* many) {
   return count_text(count) + ' ' + (count == 1 ? one : many);
+}
+
+std::string model_text(std::string_view name, std::string_view path) {
+  std::string_view stem = path.substr(path.find_last_of("/\\") + 1);
+  if (stem.ends_with(".gguf")) stem.remove_suffix(5);
+  // One file of several.
+  if (const size_t of = stem.rfind("-of-"); of != std::string_view::npos && of >= 6 && stem.size() - of == 9) {
+    const std::string_view number = stem.substr(of - 6, 6);
+    if (number[0] == '-' && number.find_first_not_of("0123456789", 1) == std::string_view::npos)
+      stem = stem.substr(0, of - 6);
+  }
+  std::string text;
+  for (size_t i = 0; i < stem.size(); ++i) {
+    const bool begins_number = i + 1 < stem.size() && stem[i + 1] >= '0' && stem[i + 1] <= '9';
+    // "Qwen2.5" and "Q4_K_M" stay as they are.
+    text += stem[i] == '-' || (stem[i] == '.' && !begins_number) ? ' ' : stem[i];
+  }
+  std::string lower = text;
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  const bool says_nothing = lower.empty() || lower == "model" || lower.starts_with("ggml model") ||
+                            lower.starts_with("model ") || lower == "consolidated";
+  return says_nothing && !name.empty() ? one_line(name, 80) : one_line(text, 80, name);
 }
 
 std::string percent_text(double share) {

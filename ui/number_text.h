@@ -16,10 +16,14 @@ struct ByteUnit {
 };
 ByteUnit byte_unit(int64_t largest_bytes);
 
-/// "12 345", in groups of three with a space that does not break.
+/// "12,345", in groups of three, as in the terminal.
 std::string count_text(int64_t count);
 /// "1 token", "2 tokens"
 std::string count_text(int64_t count, const char* one, const char* many);
+
+/// A model's name for people: its file's name without ending and with spaces, "SmolLM2 135M Instruct Q4_1", since that
+/// is what somebody chose it by. The name inside the file where the file's says nothing ("model.gguf").
+std::string model_text(std::string_view name, std::string_view path);
 
 /// "63.2 %" of a share of 0 to 1; "–" for what is not a number.
 std::string percent_text(double share);

@@ -143,7 +143,8 @@ void draw_by_head(const Mirror& mirror, const CacheConfig& draft, const WhatIf& 
 
 }  // namespace
 
-void draw_policy_outlook(const Mirror& mirror, bool dark, const CacheConfig& draft, PolicyOutlookState& own) {
+void draw_policy_outlook(const Mirror& mirror, bool dark, const CacheConfig& draft, bool is_changed,
+                         PolicyOutlookState& own) {
   ImGui::SeparatorText("What it would do");
   if (own.version != mirror.version() || !(own.config == draft)) {
     const auto cached = mirror.tokens().first(static_cast<size_t>(mirror.n_cached()));
@@ -153,6 +154,8 @@ void draw_policy_outlook(const Mirror& mirror, bool dark, const CacheConfig& dra
     own.version = mirror.version();
     own.config = draft;
   }
+  if (!is_changed)
+    return dimmed("These settings are in use. What a change would do is shown here before it is applied.");
   if (!own.trust.is_known) return wrapped(own.trust.sentence);
   if (!own.then.refusal.empty()) return wrapped("This cannot be had: " + own.then.refusal + ".");
   draw_totals(mirror, draft, own.then);

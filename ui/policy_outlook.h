@@ -16,6 +16,7 @@ struct PolicyOutlookState {
   CacheConfig config;
 };
 
-void draw_policy_outlook(const Mirror& mirror, bool dark, const CacheConfig& draft, PolicyOutlookState& own);
+void draw_policy_outlook(const Mirror& mirror, bool dark, const CacheConfig& draft, bool is_changed,
+                         PolicyOutlookState& own);
 
 }  // namespace headroom

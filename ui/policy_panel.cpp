@@ -10,6 +10,7 @@
 #include "ui/number_text.h"
 #include "ui/policy_look.h"
 #include "ui/policy_words.h"
+#include "ui/what_if.h"
 #include "ui/widgets.h"
 
 namespace headroom {
@@ -97,7 +98,8 @@ void draw_keep(CacheConfig& draft) {
   draft.keep = (percent >= 1 ? std::min(percent, 100.0) : 1) / 100;
 }
 
-void draw_kv_budget(CacheConfig& draft) {
+/// A bound, and what it means: what is the smallest that leaves something to share out, and whether it gives way.
+void draw_kv_budget(const Mirror& mirror, CacheConfig& draft) {
   constexpr double mib = 1 << 20, most_mib = 1 << 20;
   ImGui::TextUnformatted("At most, in MiB (0: no bound)");
   ImGui::SetNextItemWidth(std::min(ImGui::GetContentRegionAvail().x, ImGui::GetFontSize() * 12));
@@ -106,12 +108,34 @@ void draw_kv_budget(CacheConfig& draft) {
   explain("Live bytes of all heads never exceed this, however long the conversation gets: the share above gives way.");
   value = value > 0 ? std::min(value, most_mib) : 0;
   draft.kv_budget_bytes = std::llround(value * mib);
+  if (draft.kv_budget_bytes == 0) return;
+  const SmallestBounds least = smallest_bounds(mirror, draft);
+  const auto up = [](int64_t bytes) {
+    return bytes_text((bytes + (1 << 20) / 10 - 1) / ((1 << 20) / 10) * ((1 << 20) / 10));
+  };
+  ImGui::PushTextWrapPos(0);
+  const KeptTotal kept = kept_total(mirror);
+  if (kept.n_reach > 0 && mirror.config().kv_budget_bytes == draft.kv_budget_bytes && kept.share() < draft.keep - 0.02)
+    ImGui::TextUnformatted(("The bound decides now: the heads keep " + percent_text(kept.share()) + ", not " +
+                            percent_text(draft.keep) + ".")
+                               .c_str());
+  if (draft.kv_budget_bytes < least.protected_bytes)
+    ImGui::TextUnformatted(("This bound is below the " + up(least.protected_bytes) + " of the protected tokens. From " +
+                            up(least.sensible_bytes) + " on, importance counts.")
+                               .c_str());
+  else if (draft.kv_budget_bytes < least.sensible_bytes)
+    ImGui::TextUnformatted(("Nearly all of this bound goes to protected tokens, whatever the share above. From " +
+                            up(least.sensible_bytes) + " on, importance counts.")
+                               .c_str());
+  else
+    ImGui::TextDisabled("The smallest sensible bound for this model is %s.", up(least.sensible_bytes).c_str());
+  ImGui::PopTextWrapPos();
 }
 
-void draw_budget_knobs(CacheConfig& draft) {
+void draw_budget_knobs(const Mirror& mirror, CacheConfig& draft) {
   ImGui::TextUnformatted("Kept share of the tokens");
   draw_keep(draft);
-  if (draft.budget == BudgetKind::shared) draw_kv_budget(draft);
+  if (draft.budget == BudgetKind::shared) draw_kv_budget(mirror, draft);
   const Policy policy = draft.policy_set[0];
   const std::string order = order_sentence(draft, policy);
   ImGui::PushTextWrapPos(0);
@@ -354,12 +378,12 @@ void draw_policy_panel(const Mirror& mirror, const ChatView& chat, UiState& stat
     draw_set(*own.draft, own, state.dark);
     if (!solves_threshold(*own.draft)) draw_shares(*own.draft);
   } else {
-    draw_budget_knobs(*own.draft);
+    draw_budget_knobs(mirror, *own.draft);
   }
   draw_cache_type(*own.draft);
   const CacheConfig draft = *own.draft;
   const bool changed = !same_config(draft, mirror.config());
-  draw_policy_outlook(mirror, state.dark, draft, own.outlook);
+  draw_policy_outlook(mirror, state.dark, draft, changed, own.outlook);
   draw_buttons(mirror, chat, actions, own, changed);
   // What was not changed, was changed back, or has been applied follows the cache again.
   if (!changed) own.draft.reset();

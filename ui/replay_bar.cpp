@@ -48,6 +48,11 @@ void draw_replay_bar(const Mirror& mirror, const ChatView& chat, Actions& action
     ImGui::EndCombo();
   }
   explain("Speed of playing, against the recording's own", Action::replay_faster);
+  if (replay.has_chat_behind) {
+    ImGui::SameLine();
+    if (ImGui::Button("Back to the chat###close_replay")) actions.close_replay();
+    explain("Close the recording; the chat stands where it was", Action::close_replay);
+  }
   ImGui::SameLine();
   ImGui::AlignTextToFramePadding();
   ImGui::SetCursorPosY(ImGui::GetCursorPosY() + ImGui::GetStyle().FramePadding.y);

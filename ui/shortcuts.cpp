@@ -23,6 +23,10 @@ constexpr Shortcut table[] = {
     {Action::stop, "stop", ImGuiKey_Escape, none, "Esc", "Stop the answer, or the loading of a model", "Chat", window},
     {Action::regenerate, "regenerate", ctrl | ImGuiKey_R, none, "Ctrl+R", "Undo the last answer and draw another one",
      "Chat", window},
+    {Action::take_back, "take_back", ctrl | ImGuiKey_E, none, "Ctrl+E",
+     "Take the message without an answer back, to edit it", "Chat", window},
+    {Action::drop_oldest, "drop_oldest", ctrl | shift | ImGuiKey_O, none, "Ctrl+Shift+O",
+     "Drop the oldest turns: the model no longer reads them", "Chat", window},
     {Action::focus_input, "focus_input", ctrl | ImGuiKey_L, none, "Ctrl+L", "Go to the message field", "Chat", window},
     {Action::new_chat, "new_chat", ctrl | ImGuiKey_N, none, "Ctrl+N", "Begin a new chat", "Chat", window},
     {Action::next_chat, "next_chat", ctrl | ImGuiKey_PageDown, none, "Ctrl+PageDown", "Open the next chat of the list",
@@ -76,6 +80,9 @@ constexpr Shortcut table[] = {
     {Action::replay_slower, "replay_slower", alt | ImGuiKey_DownArrow, none, "Alt+Down", "Play at half the speed",
      "Replay", window},
     {Action::replay_faster, "replay_faster", alt | ImGuiKey_UpArrow, none, "Alt+Up", "Play at twice the speed",
+     "Replay", window},
+
+    {Action::close_replay, "close_replay", ctrl | ImGuiKey_W, none, "Ctrl+W", "Close the recording, back to the chat",
      "Replay", window},
 
     {Action::toggle_chats, "toggle_chats", ctrl | ImGuiKey_1, none, "Ctrl+1", "Show or hide the chats", "Window",
@@ -154,6 +161,9 @@ bool perform_in_replay(Action action, const ReplayView& replay, Actions& actions
       return true;
     case Action::replay_faster:
       actions.replay_speed(replay.speed * 2);
+      return true;
+    case Action::close_replay:
+      actions.close_replay();
       return true;
     default:
       return false;
@@ -234,7 +244,11 @@ bool is_enabled(Action action, const Mirror& mirror, const ChatView& chat, const
     case Action::stop:
       return !state.show_help && (chat.is_busy || mirror.is_loading());  // Esc closes the help first
     case Action::regenerate:
-      return can_change && chat.can_send && !chat.messages.empty() && chat.messages.back().role == "assistant";
+      return can_change && chat.can_send && !chat.messages.empty() && !chat.messages.back().is_dropped;
+    case Action::take_back:
+      return can_change && chat.can_send && !chat.messages.empty() && chat.messages.back().role == "user";
+    case Action::drop_oldest:
+      return can_change && chat.can_send && chat.n_droppable_turns > 0;
     case Action::new_chat:
       return can_change;
     case Action::next_chat:
@@ -262,6 +276,8 @@ bool is_enabled(Action action, const Mirror& mirror, const ChatView& chat, const
       return state.pinned_head >= 0;
     case Action::dismiss_banner:
       return !chat.banners.empty();
+    case Action::close_replay:
+      return chat.replay && chat.replay->has_chat_behind;
     case Action::replay_play_or_pause:
     case Action::replay_back:
     case Action::replay_forward:
@@ -287,6 +303,12 @@ bool perform(Action action, const Mirror& mirror, const ChatView& chat, UiState&
       return true;
     case Action::regenerate:
       actions.regenerate();
+      return true;
+    case Action::take_back:
+      actions.take_back_message();
+      return true;
+    case Action::drop_oldest:
+      actions.drop_oldest_turns();
       return true;
     case Action::new_chat:
       actions.new_chat();

@@ -19,6 +19,8 @@ enum class Action {
   newer_input,
   stop,
   regenerate,
+  take_back,
+  drop_oldest,
   focus_input,
   new_chat,
   next_chat,
@@ -52,6 +54,7 @@ enum class Action {
   replay_to_end,
   replay_slower,
   replay_faster,
+  close_replay,
   // view
   toggle_chats,
   toggle_heads,

@@ -77,11 +77,11 @@ void add_model(std::vector<Piece>& pieces, const Mirror& mirror, const ChatView&
                                       : mirror.load_error()));
     return;
   }
-  const std::string name = one_line(model->name, 80, one_line(model->path, 80));
-  std::string about = name + "\n" + one_line(model->path, 400) + "\n" + model->architecture + ", " +
-                      bytes_text(model->file_bytes) + ", " + std::to_string(model->n_layers) + " layers, " +
-                      std::to_string(model->n_heads) + " query heads and " + std::to_string(model->n_kv_heads) +
-                      " KV heads a layer";
+  const std::string name = model_text(model->name, model->path);
+  std::string about = name + "\n" + (model->name.empty() ? "" : "In the file: " + one_line(model->name, 200) + "\n") +
+                      one_line(model->path, 400) + "\n" + model->architecture + ", " + bytes_text(model->file_bytes) +
+                      ", " + std::to_string(model->n_layers) + " layers, " + std::to_string(model->n_heads) +
+                      " query heads and " + std::to_string(model->n_kv_heads) + " KV heads a layer";
   if (!model->template_name.empty()) about += "\nchat template: " + one_line(model->template_name, 200);
   if (!model->template_note.empty()) about += "\n" + one_line(model->template_note, 400);
   pieces.push_back(text_piece(7, name, about, em * 16));
@@ -120,16 +120,28 @@ void add_meters(std::vector<Piece>& pieces, const Mirror& mirror, bool dark) {
                       (model->n_ctx_train > 0 ? " (the model was trained with " + count_text(model->n_ctx_train) + ")."
                                               : std::string("."))));
   const MirrorSample& now = mirror.now();
-  const double share =
-      now.kv_full_bytes > 0 ? static_cast<double>(now.kv_live_bytes) / static_cast<double>(now.kv_full_bytes) : 0;
-  pieces.push_back(
-      meter_piece(5, share, ImGui::GetColorU32(ImGuiCol_SliderGrab),
-                  "KV " + bytes_text(now.kv_live_bytes) + " / " + bytes_text(now.kv_full_bytes),
-                  "KV cache, live / full: what the heads hold, unused slots and metadata included, and what "
-                  "an uncompressed f16 cache of the same tokens needs. Taken from the system: " +
-                      bytes_text(now.kv_pool_bytes) + ".\nThe heads keep " + percent_text(kept_total(mirror).share()) +
-                      " of the tokens in their reach, as " + std::string(cache_type_name(mirror.config().cache_type)) +
-                      ", under the configuration " + one_line(mirror.config().name, 40, "custom") + "."));
+  // Under a bound of bytes that is what live is to be compared with.
+  const int64_t bound = mirror.config().budget == BudgetKind::shared ? mirror.config().kv_budget_bytes : 0;
+  const int64_t whole = bound > 0 ? bound : now.kv_full_bytes;
+  const double share = whole > 0 ? static_cast<double>(now.kv_live_bytes) / static_cast<double>(whole) : 0;
+  const std::string too_short = too_short_text(mirror);
+  pieces.push_back(meter_piece(
+      5, share, ImGui::GetColorU32(ImGuiCol_SliderGrab),
+      "KV " + bytes_text(now.kv_live_bytes) +
+          (bound > 0           ? " / at most " + bytes_text(bound)
+           : too_short.empty() ? " / " + bytes_text(now.kv_full_bytes)
+                               : std::string()),
+      (bound > 0
+           ? "KV cache, live / bound: what the heads hold, unused slots and metadata included, and what "
+             "they may hold. An uncompressed f16 cache of the same tokens needs " +
+                 bytes_text(now.kv_full_bytes) + ". Taken from the system: "
+           : "KV cache, live / full: what the heads hold, unused slots and metadata included, and what "
+             "an uncompressed f16 cache of the same tokens needs (" +
+                 bytes_text(now.kv_full_bytes) + "). " +
+                 (too_short.empty() ? "" : "The conversation is " + too_short + ". ") + "Taken from the system: ") +
+          bytes_text(now.kv_pool_bytes) + ".\nThe heads keep " + percent_text(kept_total(mirror).share()) +
+          " of the tokens in their reach, as " + std::string(cache_type_name(mirror.config().cache_type)) +
+          ", under the configuration " + one_line(mirror.config().name, 40, "custom") + "."));
 }
 
 void add_recording(std::vector<Piece>& pieces, const Mirror& mirror, const ChatView& chat, const UiState& state,

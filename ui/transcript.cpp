@@ -4,11 +4,14 @@
 
 #include <imgui.h>
 #include <imgui_internal.h>
+#include <imgui_rich_md/rich_md.h>
+#include <imgui_stdlib.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 
+#include "ui/example_page.h"
 #include "ui/number_text.h"
 #include "ui/transcript_messages.h"
 #include "ui/widgets.h"
@@ -16,11 +19,17 @@
 namespace headroom {
 namespace {
 
-constexpr std::array<const char*, 3> examples = {
-    "What is gravity? Answer in three sentences.",
-    "Write a Python function that finds the primes below n, and explain it.",
-    "Compare a stack and a queue in a table.",
+/// What a card says, and what it sends.
+struct Example {
+  const char* title;
+  const char* text;
 };
+constexpr std::array<Example, 4> examples = {{
+    {example_page_title, example_page},
+    {"What is gravity? Answer in three sentences.", nullptr},
+    {"Write a Python function that finds the primes below n, and explain it.", nullptr},
+    {"Compare a stack and a queue in a table.", nullptr},
+}};
 
 void dimmed(const std::string& text) {
   ImGui::PushStyleColor(ImGuiCol_Text, ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled));
@@ -28,6 +37,13 @@ void dimmed(const std::string& text) {
   ImGui::TextUnformatted(text.c_str());
   ImGui::PopTextWrapPos();
   ImGui::PopStyleColor();
+}
+
+void heading(const char* text) {
+  const RichMd::SizedFont bold = RichMd::GetFont(RichMd::MarkdownFontSpec(false, true));
+  ImGui::PushFont(bold.font, bold.size);
+  ImGui::TextUnformatted(text);
+  ImGui::PopFont();
 }
 
 void progress(double fraction, const std::string& text) {
@@ -108,8 +124,49 @@ void begin_middle(float height) {
   ImGui::BeginChild("###empty", {width, 0}, ImGuiChildFlags_None);
 }
 
-void draw_no_model(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions) {
-  begin_middle(ImGui::GetFontSize() * 6);
+/// Whoever has a GGUF file opens it; whoever has none learns how to get one.
+void draw_ways_to_a_model(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions,
+                          TranscriptState& own) {
+  heading("No model is open");
+  dimmed("Headroom chats with a GGUF file of the architecture llama, qwen2 or gemma3.");
+  ImGui::Spacing();
+  if (ImGui::Button("Open a model…###open_model")) perform(Action::choose_model, mirror, chat, state, actions);
+  explain(std::string("Choose a GGUF file (") + key_text(Action::choose_model) + ")");
+  same_line_if_fits(width_of("or drop it on this window, or type its path:"));
+  ImGui::AlignTextToFramePadding();
+  dimmed("or drop it on this window, or type its path:");
+  const float open_width = width_of("Open") + 2 * ImGui::GetStyle().FramePadding.x;
+  ImGui::SetNextItemWidth(ImGui::GetContentRegionAvail().x - open_width - ImGui::GetStyle().ItemSpacing.x);
+  const bool entered = ImGui::InputTextWithHint("###model_path", "/folder/model.gguf", &own.model_path,
+                                                ImGuiInputTextFlags_EnterReturnsTrue);
+  ImGui::SameLine();
+  ImGui::BeginDisabled(own.model_path.empty());
+  const bool opens = ImGui::Button("Open###open_path");
+  ImGui::EndDisabled();
+  explain("Open the file of this path");
+  if ((entered || opens) && !own.model_path.empty()) actions.open_files({own.model_path});
+  if (chat.default_model.path.empty()) return;
+  ImGui::Dummy({0, ImGui::GetFontSize()});
+  if (chat.default_model.is_there) {
+    if (ImGui::Button("Open the default model###open_default")) actions.open_default_model();
+    explain(chat.default_model.path);
+    return;
+  }
+  dimmed(
+      "No GGUF file at hand? This command, in the folder of Headroom's source, fetches SmolLM2 135M Instruct (98 MB):");
+  constexpr const char* command = "./run.sh";
+  ImGui::AlignTextToFramePadding();
+  ImGui::TextUnformatted(command);
+  ImGui::SameLine();
+  if (ImGui::Button("Copy###copy_fetch")) actions.set_clipboard(command);
+  explain("Copy the command");
+  same_line_if_fits(width_of("Open it afterwards") + 2 * ImGui::GetStyle().FramePadding.x);
+  if (ImGui::Button("Open it afterwards###open_default")) actions.open_default_model();
+  explain("When the command is done: open what it fetched, " + chat.default_model.path);
+}
+
+void draw_no_model(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions, TranscriptState& own) {
+  begin_middle(ImGui::GetFontSize() * 14);
   if (!mirror.load_error().empty()) {
     ImGui::PushTextWrapPos(0);
     ImGui::TextUnformatted(("The model was not opened: " + mirror.load_error()).c_str());
@@ -121,34 +178,31 @@ void draw_no_model(const Mirror& mirror, const ChatView& chat, UiState& state, A
     if (ImGui::Button("Start the engine###start_engine")) perform(Action::restart_engine, mirror, chat, state, actions);
     explain(key_text(Action::restart_engine));
   } else {
-    dimmed("No model is open. Open a GGUF file, or drop one on this window.");
-    if (ImGui::Button("Open a model…###open_model")) perform(Action::choose_model, mirror, chat, state, actions);
-    explain(key_text(Action::choose_model));
+    draw_ways_to_a_model(mirror, chat, state, actions, own);
   }
   ImGui::EndChild();
 }
 
 void draw_nothing_said(const ChatView& chat, UiState& state, Actions& actions) {
-  begin_middle(ImGui::GetFontSize() * 12);
+  begin_middle(ImGui::GetFontSize() * 15);
   dimmed("Nothing is said yet. Write a message below, or begin with one of these:");
   ImGui::Spacing();
   ImGui::PushStyleVar(ImGuiStyleVar_ButtonTextAlign, {0, 0.5f});
   for (size_t i = 0; i < examples.size(); ++i) {
+    const char* title = examples[i].title;
+    const char* text = examples[i].text != nullptr ? examples[i].text : title;
     const float pad = ImGui::GetStyle().FramePadding.x;
     const float width = ImGui::GetContentRegionAvail().x;
-    const ImVec2 size = ImGui::CalcTextSize(examples[i], nullptr, false, width - 4 * pad);
+    const ImVec2 size = ImGui::CalcTextSize(title, nullptr, false, width - 4 * pad);
     ImGui::PushID(static_cast<int>(i));
     const ImVec2 at = ImGui::GetCursorScreenPos();
     // A button's label does not wrap: it is drawn over it.
     if (ImGui::Button("###example", {width, size.y + 4 * pad})) {
-      if (chat.can_send) {
-        actions.send(examples[i]);
-      } else {
-        state.draft = examples[i];
-      }
+      // While nothing can be sent it becomes the draft.
+      if (!chat.can_send || !actions.send(text)) state.draft = text;
     }
     ImGui::GetWindowDrawList()->AddText(ImGui::GetFont(), ImGui::GetFontSize(), {at.x + 2 * pad, at.y + 2 * pad},
-                                        ImGui::GetColorU32(ImGuiCol_Text), examples[i], nullptr, width - 4 * pad);
+                                        ImGui::GetColorU32(ImGuiCol_Text), title, nullptr, width - 4 * pad);
     ImGui::PopID();
     ImGui::Spacing();
   }
@@ -156,7 +210,7 @@ void draw_nothing_said(const ChatView& chat, UiState& state, Actions& actions) {
   ImGui::EndChild();
 }
 
-void draw_empty(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions) {
+void draw_empty(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions, TranscriptState& own) {
   if (chat.replay) {
     empty_panel_text("At this moment of the recording nothing is said yet. Go on with the bar below.");
   } else if (mirror.is_loading()) {
@@ -166,7 +220,7 @@ void draw_empty(const Mirror& mirror, const ChatView& chat, UiState& state, Acti
     draw_loading(mirror, actions);
     ImGui::EndChild();
   } else if (mirror.model() == nullptr) {
-    draw_no_model(mirror, chat, state, actions);
+    draw_no_model(mirror, chat, state, actions, own);
   } else if (chat.is_read_only) {
     empty_panel_text("This chat has no messages. Another window writes the chats; this one only shows them.");
   } else {
@@ -225,7 +279,7 @@ void draw_transcript(const Mirror& mirror, const ChatView& chat, UiState& state,
   if (state.show_tokens && !(chat.messages.empty() && mirror.tokens().empty())) {
     draw_token_view(mirror, chat, state, actions, own.tokens);
   } else if (chat.messages.empty()) {
-    draw_empty(mirror, chat, state, actions);
+    draw_empty(mirror, chat, state, actions, own);
   } else {
     const float height =
         std::max(ImGui::GetFontSize() * 3, ImGui::GetContentRegionAvail().y - bottom_height(mirror, chat));

@@ -23,6 +23,7 @@ struct TranscriptState {
   bool wants_start = false;
   int32_t lit_token = -1;  // the hovered one of the frame before
   double built_ms = 0;     // what the last frame took
+  std::string model_path;  // that is being typed, where no model is open
 };
 
 /// Fills what is left of the window (or child window) it is drawn in.

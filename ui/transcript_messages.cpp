@@ -161,8 +161,16 @@ void draw_header(Drawing& d, const TranscriptItem& item) {
                            : message.role == "assistant" ? "Answer"
                            : message.role == "system"    ? "System prompt"
                                                          : message.role;
+  const float name_width = std::min(width_of(name), d.width / 2);
   elided_text(name, d.width / 2);
   ImGui::PopFont();
+  if (message.is_dropped) {
+    ImGui::SameLine();
+    const float room = d.width - name_width - width_of("Copy") - 6 * inset();
+    ImGui::PushStyleColor(ImGuiCol_Text, ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled));
+    elided_text("dropped: the model no longer reads it", room);
+    ImGui::PopStyleColor();
+  }
   const float button = width_of("Copy") + 2 * ImGui::GetStyle().FramePadding.x;
   ImGui::SameLine();
   ImGui::SetCursorScreenPos({d.left + d.width - button - inset(), ImGui::GetCursorScreenPos().y});
@@ -192,7 +200,13 @@ void draw_footer(Drawing& d, const TranscriptItem& item) {
   if (!message.note.empty()) dimmed(message.note, right, warning_color(d.state.dark));
   if (!message.numbers.empty()) dimmed(message.numbers, right, ImGui::GetColorU32(ImGuiCol_TextDisabled));
   const bool is_last = item.message + 1 == std::ssize(d.chat.messages);
-  if (is_last && is_enabled(Action::regenerate, d.mirror, d.chat, d.state)) {
+  if (is_last && is_enabled(Action::take_back, d.mirror, d.chat, d.state)) {
+    if (ImGui::SmallButton("Try again###try_again")) d.actions.regenerate();
+    explain(std::string("Ask for an answer to this message (") + key_text(Action::regenerate) + ")");
+    ImGui::SameLine();
+    if (ImGui::SmallButton("Edit###take_back")) d.actions.take_back_message();
+    explain(std::string(shortcut_of(Action::take_back).what) + " (" + key_text(Action::take_back) + ")");
+  } else if (is_last && is_enabled(Action::regenerate, d.mirror, d.chat, d.state)) {
     if (ImGui::SmallButton("Regenerate###regenerate")) d.actions.regenerate();
     explain(std::string(shortcut_of(Action::regenerate).what) + " (" + key_text(Action::regenerate) + ")");
   }

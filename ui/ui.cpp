@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <functional>
 
 #include "ui/banner.h"
@@ -15,6 +16,7 @@
 #include "ui/composer.h"
 #include "ui/head_map.h"
 #include "ui/help.h"
+#include "ui/keyboard.h"
 #include "ui/layout.h"
 #include "ui/memory_panel.h"
 #include "ui/menu_bar.h"
@@ -37,6 +39,10 @@ struct Ui::Impl {
   MemoryPanelState memory;
   PolicyPanelState policy;
   StatusBarState status;
+  KeyboardState keyboard;
+  const Mirror* shown = nullptr;  // of the frame before
+
+  void begin_with(const Mirror& mirror, UiState& state);
 
   std::optional<LayoutKind> layout;  // that was built last
   bool wants_layout = false;         // built anew with the next frame
@@ -48,6 +54,7 @@ struct Ui::Impl {
                   Actions& actions);
   void run(Action action, const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions);
   void take_keys(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions);
+  void place_keyboard(const ChatView& chat, UiState& state);
   void keep_layout(ImGuiID dock_space);
 };
 
@@ -76,6 +83,12 @@ void zoom_by_wheel(UiState& state, Actions& actions) {
   actions.settings_changed();
 }
 
+/// In front of its tabs, as of the last frame.
+bool is_on_top(const char* name) {
+  const ImGuiWindow* window = ImGui::FindWindowByName(name);
+  return window != nullptr && window->WasActive && !window->Hidden;
+}
+
 void bring_tab_to_front(const char* name) {
   const ImGuiWindow* window = ImGui::FindWindowByName(name);
   if (window == nullptr || window->DockNode == nullptr || window->DockNode->TabBar == nullptr) return;
@@ -95,6 +108,8 @@ void Ui::draw(const Mirror& mirror, const ChatView& chat, UiState& state, Action
   apply_theme(state.dark, state.zoom);
   ImGui::GetStyle().WindowMenuButtonPosition = ImGuiDir_None;  // tabs have what these two offer
   ImGui::GetStyle().DockingNodeHasCloseButton = false;
+  impl_->begin_with(mirror, state);
+  impl_->place_keyboard(chat, state);
   impl_->take_keys(mirror, chat, state, actions);
   if (panel.empty())
     impl_->draw_window(mirror, chat, state, actions);
@@ -103,7 +118,10 @@ void Ui::draw(const Mirror& mirror, const ChatView& chat, UiState& state, Action
 }
 
 void Ui::Impl::run(Action action, const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions) {
-  if (perform(action, mirror, chat, state, actions) || scroll_transcript(action, transcript)) return;
+  const bool is_done = perform(action, mirror, chat, state, actions);
+  // Whoever acts on the chat by a key, wherever the keyboard was, goes on writing.
+  if (is_done && std::strcmp(shortcut_of(action).group, "Chat") == 0) composer.wants_focus = true;
+  if (is_done || scroll_transcript(action, transcript)) return;
   const bool enabled = is_enabled(action, mirror, chat, state);
   switch (action) {
     case Action::stop:
@@ -134,6 +152,36 @@ void Ui::Impl::run(Action action, const Mirror& mirror, const ChatView& chat, Ui
   }
 }
 
+/// A recording over a chat, or the chat again: nothing that a panel remembers is of the other one.
+void Ui::Impl::begin_with(const Mirror& mirror, UiState& state) {
+  if (shown != nullptr && shown != &mirror) {
+    banners = {};
+    transcript = {};
+    heads = {};
+    memory = {};
+    policy = {};
+    status = {};
+    state.pinned_head = state.hovered_head = state.hovered_token = -1;
+    state.show_tokens = false;
+  }
+  shown = &mirror;
+}
+
+/// The message field has the keyboard unless somebody uses it elsewhere. A panel at the side keeps its arrows and
+/// Ctrl+C, but what is typed there is meant for the message too.
+void Ui::Impl::place_keyboard(const ChatView& chat, UiState& state) {
+  if (chat.replay) return;
+  const std::string panel = focused_panel();
+  const bool is_side_panel = panel == heads_window || panel == policy_window || panel == memory_window;
+  const bool keeps_it = is_side_panel || !transcript.selection.is_empty() || chats.renamed_chat != 0;
+  if (keyboard_is_free(keyboard, keeps_it) && is_on_top(transcript_window)) composer.wants_focus = true;
+  const StrayTyping typing = take_stray_typing();
+  if (typing.is_empty()) return;
+  apply_stray_typing(typing, state.draft);
+  composer.wants_focus = composer.wants_end = true;
+  if (!is_on_top(transcript_window)) ImGui::SetWindowFocus(transcript_window);
+}
+
 void Ui::Impl::take_keys(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions) {
   zoom_by_wheel(state, actions);
   const std::optional<Action> action = pressed_shortcut(ImGui::GetIO().WantTextInput);
@@ -162,7 +210,7 @@ void Ui::Impl::keep_layout(ImGuiID dock_space) {
 void Ui::Impl::draw_conversation(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions) {
   draw_banners(mirror, chat, state, actions, banners);
   const ImGuiStyle& style = ImGui::GetStyle();
-  const float below = chat.replay ? 2 * ImGui::GetFrameHeightWithSpacing() : composer_height(chat, state);
+  const float below = chat.replay ? 2 * ImGui::GetFrameHeightWithSpacing() : composer_height(mirror, chat, state);
   const float height = ImGui::GetContentRegionAvail().y - below - style.ItemSpacing.y;
   if (ImGui::BeginChild("###messages", {0, std::max(height, ImGui::GetFontSize() * 3)}))
     draw_transcript(mirror, chat, state, actions, transcript);

@@ -28,6 +28,7 @@ struct TranscriptMessage {
   std::string note;           // "stopped", "cut off", an error: shown under it; may be empty
   std::string numbers;        // one line under an answer: tokens, speeds, time to first token, KV bytes
   int32_t mirror_index = -1;  // index into Mirror::messages(); -1: the engine has not read it (yet)
+  bool is_dropped = false;    // the model no longer reads it
 };
 
 struct Banner {
@@ -43,7 +44,21 @@ struct ReplayView {
   std::string path;
   int32_t moment = 0, n_moments = 0;
   bool is_playing = false;
-  double speed = 1;  // of the recording's own
+  double speed = 1;              // of the recording's own
+  bool has_chat_behind = false;  // it was opened in a chat's window, which goes on when it is closed
+};
+
+/// The conversation with a draft as its next message, as the engine counts.
+struct PromptCount {
+  std::string draft;
+  int32_t n_tokens = -1;  // -1: it cannot be sent
+  std::string why_not;    // then: a sentence
+};
+
+/// The model that comes with the program.
+struct DefaultModel {
+  std::string path;  // empty: there is none to offer
+  bool is_there = false;
 };
 
 /// What app/ knows and the panels show, beside the Mirror.
@@ -62,7 +77,13 @@ struct ChatView {
   std::string recording_path;
   std::vector<Banner> banners;
   std::vector<std::string> input_history;  // oldest first
-  uint64_t version = 0;                    // grows with every change of messages
+  DefaultModel default_model;
+  std::optional<PromptCount> prompt_count;  // of the draft as it was a moment ago
+  bool is_overfull = false;                 // the context was too small for the open conversation
+  int32_t n_droppable_turns = 0;            // that drop_oldest_turns() would take from what the model reads; 0: none
+  // To be put into the draft: a message that was refused, in front; text of files, behind.
+  std::string returned_text, attached_text;
+  uint64_t version = 0;  // grows with every change of messages
 };
 
 enum class HeadMapMode { policy, kept_share, recovery, live_bytes, importance };

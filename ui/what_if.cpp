@@ -8,6 +8,7 @@
 #include "engine/base/budget.h"
 #include "engine/base/error.h"
 #include "engine/base/model_config.h"
+#include "ui/number_text.h"
 
 namespace headroom {
 namespace {
@@ -188,6 +189,51 @@ int64_t page_bytes_under(const LoadedModel& model, CacheType now, CacheType then
   return std::max<int64_t>(1, model.page_bytes - values_bytes(now) + values_bytes(then));
 }
 
+std::string too_short_text(const Mirror& mirror) {
+  const MirrorSample& now = mirror.now();
+  if (mirror.model() == nullptr || now.kv_full_bytes <= 0 || now.kv_live_bytes < now.kv_full_bytes) return "";
+  const LoadedModel& model = *mirror.model();
+  const CacheConfig& config = mirror.config();
+  const bool keeps_all = std::all_of(config.policy_set.begin(), config.policy_set.end(),
+                                     [](Policy policy) { return policy.has(Policy::full); });
+  if (keeps_all || config.keep >= 1) return "kept whole";
+  if (config.budget == BudgetKind::fixed) return "too short to save yet";
+  // What a head keeps of n tokens: its share, at least what is protected; in whole pages.
+  int32_t n_special = 0;
+  const auto cached = mirror.tokens().first(static_cast<size_t>(mirror.n_cached()));
+  for (const MirrorToken& token : cached) n_special += token.token_class == TokenClass::special ? 1 : 0;
+  const int32_t n_protected = n_first_tokens + n_special + n_last_of_answer;
+  const int64_t page_bytes = page_bytes_under(model, mirror.config().cache_type, config.cache_type);
+  const int64_t full_bytes = 2 * model.head_dim * int64_t{2};  // of a token in one head, f16
+  for (int32_t n = mirror.n_cached() + 1; n < mirror.n_cached() + 4096; ++n) {
+    const int64_t kept = std::max<int64_t>(std::llround(config.keep * n), std::min(n, n_protected));
+    if ((kept + model.page_tokens - 1) / model.page_tokens * page_bytes < n * full_bytes)
+      return "too short to save yet; from about " + count_text((n + 9) / 10 * 10) + " tokens on";
+  }
+  return "too short to save yet";
+}
+
+SmallestBounds smallest_bounds(const Mirror& mirror, const CacheConfig& config) {
+  SmallestBounds bounds;
+  if (mirror.model() == nullptr || config.budget != BudgetKind::shared || config.policy_set.size() != 1) return bounds;
+  const LoadedModel& model = *mirror.model();
+  CacheConfig bounded = config;
+  bounded.kv_budget_bytes = 1;
+  std::vector<int32_t> least;
+  for (const HeadRoom& room : rooms_of(model, mirror.tokens().first(static_cast<size_t>(mirror.n_cached())), bounded))
+    least.push_back(std::max(room.n_protected, n_first_tokens + n_last_of_answer));
+  const int64_t page_bytes = page_bytes_under(model, mirror.config().cache_type, config.cache_type);
+  const auto bytes_of = [&] {
+    int64_t bytes = 0;
+    for (const int32_t n : least) bytes += (n + model.page_tokens) / model.page_tokens * page_bytes;
+    return bytes;
+  };
+  bounds.protected_bytes = bytes_of();
+  for (int32_t& n : least) n *= 2;
+  bounds.sensible_bytes = bytes_of();
+  return bounds;
+}
+
 std::vector<PolicyTotal> policy_totals(const LoadedModel& model, std::span<const MirrorHead> heads,
                                        const CacheConfig& config) {
   std::vector<PolicyTotal> totals = empty_totals(config);
@@ -249,8 +295,10 @@ WhatIfTrust what_if_trust(const Mirror& mirror, const CacheConfig& config) {
   }
   if (now.budget != BudgetKind::fixed)
     return {.sentence =
-                "The cache has budgets, so the recoveries of other policies were not measured. Apply re-encodes the "
-                "conversation and shows them."};
+                "Not known yet: these policies choose by each head's attention, which is not measured while heads have "
+                "budgets. Press Apply: the " +
+                count_text(mirror.n_cached(), "token", "tokens") +
+                " of the conversation are read again and measured, and from then on every change is shown here first."};
   if (!mirror.has_profile())
     return {.sentence =
                 "No recoveries were measured for this cache. Apply re-encodes the conversation and shows them."};

@@ -52,6 +52,17 @@ struct WhatIf {
 WhatIf what_if(const LoadedModel& model, std::span<const MirrorToken> tokens, std::span<const MirrorHead> heads,
                const CacheConfig& config, CacheType now = CacheType::f16);
 
+/// Where live bytes are no less than those of a full cache: "too short to save yet; from about 140 tokens on", or why
+/// nothing is saved. Empty where something is.
+std::string too_short_text(const Mirror& mirror);
+
+/// Of `shared` budgets with a bound of bytes: what the protected tokens alone take, and from where on something is left
+/// to share out by importance, as much again.
+struct SmallestBounds {
+  int64_t protected_bytes = 0, sensible_bytes = 0;
+};
+SmallestBounds smallest_bounds(const Mirror& mirror, const CacheConfig& config);
+
 /// Whether the engine chooses the threshold of this configuration.
 inline bool solves_threshold(const CacheConfig& config) {
   return config.budget == BudgetKind::fixed && config.policy_set.size() > 1 && config.keep > 0;

@@ -35,6 +35,7 @@ std::string stored_caption(const std::string& numbers, const std::string& note) 
 
 Controller::Controller(ControllerOptions options) : options_(std::move(options)), template_path_(options_.model_path) {
   open_store();
+  look_for_default_model();
   start_engine();
   refresh();
 }
@@ -67,6 +68,7 @@ bool Controller::poll() {
     if (!how.empty()) engine_ended(how);
   }
   append_what_arrived(piece_ms);
+  ask_for_count();
   begin_waiting_work();
   refresh();
   const bool changed = view_.version != reported_view_ || mirror_.version() != reported_mirror_;
@@ -153,6 +155,7 @@ void Controller::show_chats() {
 
 void Controller::show_messages(int64_t chat) {
   view_.open_chat = chat;
+  view_.is_overfull = false;
   messages_.clear();
   view_.messages.clear();
   view_.input_history.clear();
@@ -165,6 +168,7 @@ void Controller::show_messages(int64_t chat) {
         message.content = std::move(stored.content);
         message.ids = std::move(stored.ids);
         message.state = stored.state;
+        message.is_dropped = stored.is_dropped;
         const size_t end = std::min(stored.numbers.find('\n'), stored.numbers.size());
         message.numbers = stored.numbers.substr(0, end);
         message.note = stored.numbers.substr(std::min(end + 1, stored.numbers.size()));
@@ -180,6 +184,7 @@ void Controller::show_messages(int64_t chat) {
     if (messages_[i].role == "user") view_.input_history.push_back(messages_[i].content);
   }
   join_with_mirror();
+  conversation_changed();
 }
 
 TranscriptMessage Controller::shown(const Message& message, size_t index) const {
@@ -189,7 +194,8 @@ TranscriptMessage Controller::shown(const Message& message, size_t index) const 
           .is_streaming = false,
           .note = message.note,
           .numbers = message.numbers,
-          .mirror_index = -1};
+          .mirror_index = -1,
+          .is_dropped = message.is_dropped};
 }
 
 /// Compares contents: called when messages begin, end or change places, not with every token.
@@ -197,15 +203,83 @@ void Controller::join_with_mirror() {
   const std::vector<MirrorMessage>& known = mirror_.messages();
   // A system prompt is in the engine's conversation, not among the chat's messages.
   const size_t first = !known.empty() && known[0].role == "system" ? 1 : 0;
+  size_t index = first;
   bool all_equal = true;
-  for (size_t i = 0; i < view_.messages.size(); ++i) {
+  for (size_t i = 0; i < view_.messages.size();) {
     TranscriptMessage& message = view_.messages[i];
-    const size_t index = first + i;
+    message.mirror_index = -1;
+    size_t end = i + 1;
+    // Messages without an answer go to the engine as one, see conversation().
+    std::string joined = message.role == "user" ? message.content : "";
+    for (; message.role == "user" && !message.is_dropped && end < view_.messages.size() &&
+           view_.messages[end].role == "user";
+         ++end) {
+      view_.messages[end].mirror_index = -1;
+      joined += message_joint + view_.messages[end].content;
+    }
+    i = end;
+    if (message.is_dropped) continue;
     all_equal = all_equal && index < known.size() && known[index].role == message.role &&
-                (message.is_streaming || known[index].content == message.content);
-    message.mirror_index = all_equal ? static_cast<int32_t>(index) : -1;
+                (message.is_streaming || known[index].content == (joined.empty() ? message.content : joined));
+    if (all_equal && (message.role != "user" || joined.size() == message.content.size()))
+      message.mirror_index = static_cast<int32_t>(index);
+    ++index;
   }
+  find_droppable();
   ++view_.version;
+}
+
+/// What was counted was of another conversation.
+void Controller::conversation_changed() {
+  view_.prompt_count.reset();
+  refused_reading_.reset();
+  ++count_id_;
+  count_is_asked_ = false;
+  find_droppable();
+}
+
+/// How many of the oldest turns to drop so that half of what the draft leaves of the context is free: the question
+/// should not come back with every turn. Messages that the engine has not read are estimated by their bytes.
+void Controller::find_droppable() {
+  constexpr size_t bytes_per_token = 4, template_tokens = 6;
+  const size_t n = view_.messages.size();
+  std::vector<size_t> sizes(n, 0);
+  size_t total = 0, begin = 0;
+  while (begin < n && view_.messages[begin].is_dropped) ++begin;
+  for (size_t i = begin; i < n; ++i) {
+    const TranscriptMessage& message = view_.messages[i];
+    sizes[i] = message.content.size() / bytes_per_token + template_tokens;
+    if (message.mirror_index >= 0) {
+      const MirrorMessage& read = mirror_.messages()[static_cast<size_t>(message.mirror_index)];
+      if (read.token_begin >= 0 && read.token_end > read.token_begin)
+        sizes[i] = static_cast<size_t>(read.token_end - read.token_begin) + template_tokens;
+    }
+    total += sizes[i];
+  }
+  drop_end_ = begin;
+  view_.n_droppable_turns = 0;
+  if (!mirror_.model()) return;
+  const size_t n_ctx = static_cast<size_t>(mirror_.model()->n_ctx);
+  size_t draft = 0;
+  bool is_needed = view_.is_overfull;
+  if (view_.prompt_count && view_.prompt_count->n_tokens > 0) {
+    const size_t counted = static_cast<size_t>(view_.prompt_count->n_tokens);
+    draft = counted - std::min(counted, mirror_.tokens().empty() ? total : mirror_.tokens().size());
+    is_needed = is_needed || counted >= n_ctx;
+  }
+  const size_t most = (n_ctx - std::min(n_ctx, draft)) / 2;
+  while (total > most || (is_needed && view_.n_droppable_turns == 0)) {
+    // A turn: the messages of a user, and what was answered. One without an answer stays.
+    size_t end = drop_end_, dropped = 0;
+    while (end < n && view_.messages[end].role == "user") ++end;
+    const size_t first_answer = end;
+    while (end < n && view_.messages[end].role != "user") ++end;
+    if (end == first_answer) break;
+    for (size_t i = drop_end_; i < end; ++i) dropped += sizes[i];
+    total -= std::min(total, dropped);
+    drop_end_ = end;
+    ++view_.n_droppable_turns;
+  }
 }
 
 // --- banners, and what can be done now
@@ -250,14 +324,14 @@ void Controller::refresh() {
 
 // --- actions: chat
 
-void Controller::send(const std::string& text) {
+bool Controller::send(const std::string& text) {
   refresh();
-  if (!view_.can_send || text.find_first_not_of(" \t\r\n") == std::string::npos) return;
+  if (!view_.can_send || text.find_first_not_of(" \t\r\n") == std::string::npos) return false;
   try {
     check_prompt_text(text, "the message");
   } catch (const Error& error) {
     add_banner(Banner::Kind::warning, error.what());
-    return;
+    return false;
   }
   Message& message = messages_.emplace_back();
   message.role = "user";
@@ -268,8 +342,13 @@ void Controller::send(const std::string& text) {
   view_.input_history.push_back(text);
   n_regenerated_ = 0;
   show_chats();
-  begin_turn(options_.max_tokens);
+  if (begin_turn(options_.max_tokens))
+    turn_->is_new_message = true;
+  else
+    return_message();  // a banner says why
+  conversation_changed();
   refresh();
+  return true;
 }
 
 void Controller::regenerate() {
@@ -279,6 +358,63 @@ void Controller::regenerate() {
   // The old answer goes when the new one's first token is there.
   begin_turn(options_.max_tokens, messages_.back().role == "assistant");
   refresh();
+}
+
+/// The last message leaves the chat, here and on disk, and becomes the draft again.
+void Controller::return_message() {
+  const Message message = messages_.back();
+  if (message.id != 0)
+    with_store("take the message back", [&] { store_->remove_messages_from(view_.open_chat, message.id); });
+  messages_.pop_back();
+  view_.messages.pop_back();
+  if (!view_.input_history.empty()) view_.input_history.pop_back();
+  view_.returned_text += (view_.returned_text.empty() ? "" : "\n\n") + message.content;
+  // A chat that never had an answer was made by this message.
+  if (messages_.empty() && view_.open_chat != 0) {
+    const int64_t chat = view_.open_chat;
+    view_.open_chat = 0;
+    with_store("remove the empty chat", [&] { store_->delete_chat(chat); });
+  }
+  show_chats();
+  join_with_mirror();
+}
+
+void Controller::take_back_message() {
+  refresh();
+  if (!view_.can_send || messages_.empty() || messages_.back().role != "user") return;
+  return_message();
+  conversation_changed();
+  // What the engine read of it goes with the next turn.
+  clear_is_due_ = messages_.empty();
+  begin_waiting_work();
+  refresh();
+}
+
+void Controller::drop_oldest_turns() {
+  refresh();
+  if (!view_.can_send || view_.n_droppable_turns == 0) return;
+  for (size_t i = 0; i < drop_end_; ++i) messages_[i].is_dropped = view_.messages[i].is_dropped = true;
+  if (const int64_t last = messages_[drop_end_ - 1].id; last != 0)
+    with_store("save what was dropped", [&] { store_->drop_through(view_.open_chat, last); });
+  view_.is_overfull = false;
+  clear_is_due_ = drop_end_ == messages_.size();
+  read_is_due_ = !clear_is_due_;
+  join_with_mirror();
+  conversation_changed();
+  begin_waiting_work();
+  refresh();
+}
+
+void Controller::count_draft(const std::string& draft) {
+  if (draft_to_count_ == draft) return;
+  draft_to_count_ = draft;
+  draft_since_ = Clock::now();
+}
+
+void Controller::take_for_draft() {
+  view_.returned_text.clear();
+  view_.attached_text.clear();
+  ++view_.version;
 }
 
 void Controller::new_chat() {
@@ -294,6 +430,7 @@ void Controller::open_chat(int64_t chat) {
   store_messages("save the chat");
   clear_is_due_ = is_loaded_;
   read_is_due_ = false;
+  fit_is_due_ = chat != 0;
   n_regenerated_ = 0;
   show_messages(chat);
   begin_waiting_work();

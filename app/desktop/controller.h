@@ -25,6 +25,7 @@ namespace headroom {
 
 struct ControllerOptions {
   std::string model_path;             // opened at the start; empty: none
+  std::string default_model_path;     // offered where none is open; empty: none
   std::string backend;                // empty: the best one
   int32_t n_threads = 0;              // 0: physical cores
   int32_t n_ctx = 0;                  // 0: the model's, at most what memory allows
@@ -57,22 +58,30 @@ class Controller : public Actions {
   int engine_process_id() const;  // 0: none
   /// A sentence for the user, as a banner.
   void add_note(const std::string& sentence) { add_banner(Banner::Kind::information, sentence); }
+  void add_warning(const std::string& sentence) { add_banner(Banner::Kind::warning, sentence); }
   /// Set by whoever has them: the file dialog, the clipboard, where settings go.
   std::function<void()> on_choose_model;
   std::function<void(const std::string&)> on_set_clipboard;
   std::function<void()> on_settings_changed;
+  std::function<void(const std::string&)> on_open_recording;
 
   // Actions
-  void send(const std::string& text) override;
+  bool send(const std::string& text) override;
   void stop() override;
   void regenerate() override;
+  void take_back_message() override;
+  void drop_oldest_turns() override;
+  void count_draft(const std::string& draft) override;
+  void take_for_draft() override;
   void new_chat() override;
   void open_chat(int64_t chat) override;
   void rename_chat(int64_t chat, const std::string& title) override;
   void delete_chat(int64_t chat) override;
   void undo_delete() override;
   void open_model(const std::string& path) override;
+  void open_default_model() override;
   void choose_model() override;
+  void open_files(const std::vector<std::string>& paths) override;
   void cancel_load() override;
   void restart_engine() override;
   void apply_config(const CacheConfig& config) override;
@@ -86,9 +95,11 @@ class Controller : public Actions {
   void replay_seek(int32_t) override {}
   void replay_play_or_pause() override {}
   void replay_speed(double) override {}
+  void close_replay() override {}
 
  private:
   using Clock = std::chrono::steady_clock;
+  static constexpr const char* message_joint = "\n\n";  // between messages that go to the engine as one
 
   /// A message of the open chat. What the store refused is tried again with the next message.
   struct Message {
@@ -99,13 +110,16 @@ class Controller : public Actions {
     std::string numbers, note;
     int64_t replaces = 0;              // in the store: goes when this one begins
     bool is_finished_in_store = true;  // an answer's state and numbers
+    bool is_dropped = false;           // the model no longer reads it
   };
   /// The running turn that belongs to what is on screen.
   struct Turn {
     uint64_t id = 0;
     bool only_reads = false;  // the transcript, after a start
     bool replaces_answer = false;
-    bool has_answer = false;  // it is the last message
+    bool is_new_message = false;  // the last message was sent with it
+    bool is_started = false;      // the engine took it on
+    bool has_answer = false;      // it is the last message
   };
 
   // controller.cpp
@@ -117,6 +131,8 @@ class Controller : public Actions {
   void show_messages(int64_t chat);
   TranscriptMessage shown(const Message& message, size_t index) const;
   void join_with_mirror();
+  void conversation_changed();
+  void find_droppable();
   void add_banner(Banner::Kind kind, const std::string& text, bool offers_restart = false, bool offers_undo = false);
   void remove_banner(const std::string& text);
   bool is_busy() const;
@@ -129,7 +145,12 @@ class Controller : public Actions {
   template <typename Body>
   bool tell(Body body);
   void begin_waiting_work();
-  void begin_turn(int32_t max_tokens, bool replaces_answer = false);
+  std::vector<std::unique_ptr<stream::MessageT>> conversation(size_t n, const std::string& next = "") const;
+  bool begin_turn(int32_t max_tokens, bool replaces_answer = false);
+  void ask_for_count();
+  bool ask_whether_it_fits(const std::string& refusal);
+  void counted(const stream::Counted& event);
+  void look_for_default_model();
   void take_in(const ReceivedEvent& event);
   void load_failed(const stream::LoadFailed& event);
   void token_drawn(const stream::Token& event);
@@ -140,6 +161,7 @@ class Controller : public Actions {
   void leave_turn(const std::string& note);
   void break_off_turn(const std::string& note, MessageState state);
   void note_without_answer(const Turn& turn, const std::string& note);
+  void return_message();
 
   ControllerOptions options_;
   Mirror mirror_;
@@ -165,9 +187,20 @@ class Controller : public Actions {
   std::set<uint64_t> unfinished_turns_;  // asked for, no TurnFinished yet; one may be of a chat that is closed
   bool clear_is_unanswered_ = false;
   // Asked for while the engine was busy; begun in this order once it is not.
-  bool load_is_due_ = false, clear_is_due_ = false, config_is_due_ = false, read_is_due_ = false;
+  bool load_is_due_ = false, clear_is_due_ = false, config_is_due_ = false, read_is_due_ = false, fit_is_due_ = false;
   uint64_t next_turn_id_ = 1;
   uint64_t n_regenerated_ = 0;
+  std::optional<CacheConfig> opened_config_;  // as options_.config was when a model was opened last
+  size_t drop_end_ = 0;                       // messages before it go with drop_oldest_turns()
+
+  // Counting the draft: at most one question is on its way, and only of what stood still for a moment.
+  std::optional<std::string> draft_to_count_;
+  std::string asked_draft_;
+  std::optional<std::string> refused_reading_;  // the question is whether the chat fits
+  Clock::time_point draft_since_;
+  uint64_t count_id_ = 0;        // of the last question
+  bool count_is_asked_ = false;  // and not answered
+  bool engine_counts_ = false;
 
   std::unique_ptr<TraceWriter> recording_;
   uint64_t recording_sequence_ = 0;

@@ -1,15 +1,20 @@
 // The engine's life and what it says ─► turns, answers and banners. The other half of controller.cpp.
 #include <algorithm>
+#include <filesystem>
 
 #include "app/desktop/controller.h"
 #include "app/desktop/numbers_line.h"
+#include "app/desktop/opened_file.h"
 #include "app/format.h"
 #include "engine/base/error.h"
+#include "engine/run/prompt.h"
 
 namespace headroom {
 namespace {
 
 constexpr size_t max_failures_a_minute = 3;
+constexpr int count_after_ms = 150;  // of a draft that stands still
+constexpr int max_file_banners = 3;
 
 std::string model_name(const LoadedModel& model) {
   return model.name.empty() ? model.path : model.name;
@@ -35,7 +40,8 @@ bool Controller::tell(Body body) {
 // --- start and end
 
 void Controller::start_engine() {
-  is_loaded_ = is_loading_ = false;
+  is_loaded_ = is_loading_ = engine_counts_ = false;
+  conversation_changed();
   mirror_.stream_restarted();
   try {
     engine_ = std::make_unique<EngineLink>(options_.engine_command, options_.wake);
@@ -106,6 +112,66 @@ void Controller::open_model(const std::string& path) {
   refresh();
 }
 
+void Controller::look_for_default_model() {
+  std::error_code ignored;
+  view_.default_model.path = options_.default_model_path;
+  view_.default_model.is_there =
+      !options_.default_model_path.empty() && std::filesystem::exists(options_.default_model_path, ignored);
+  ++view_.version;
+}
+
+void Controller::open_default_model() {
+  look_for_default_model();
+  if (view_.default_model.is_there)
+    open_model(view_.default_model.path);
+  else
+    add_banner(Banner::Kind::information, "The default model is not at " + view_.default_model.path + " yet.");
+}
+
+void Controller::open_files(const std::vector<std::string>& paths) {
+  std::string model, recording;
+  std::vector<std::string> problems;
+  const auto take_one = [&](std::string& to, const std::string& path, const char* what) {
+    if (to.empty())
+      to = path;
+    else
+      problems.push_back(std::string("One ") + what +
+                         " is opened at a time: " + std::filesystem::path(to).filename().string() + ". Open " +
+                         std::filesystem::path(path).filename().string() + " by itself.");
+  };
+  for (const std::string& path : paths) {
+    std::error_code ignored;
+    // A path that is typed for an engine elsewhere is one there.
+    if (!options_.engine_command.empty() && !std::filesystem::exists(path, ignored)) {
+      take_one(model, path, "model");
+      continue;
+    }
+    OpenedFile file = look_at_file(path);
+    switch (file.kind) {
+      case FileKind::model:
+        take_one(model, path, "model");
+        break;
+      case FileKind::recording:
+        take_one(recording, path, "recording");
+        break;
+      case FileKind::text:
+        view_.attached_text += (view_.attached_text.empty() ? "" : "\n") + file.text;
+        break;
+      case FileKind::other:
+        problems.push_back(file.why);
+        break;
+    }
+  }
+  if (std::ssize(problems) > max_file_banners) {
+    problems.resize(max_file_banners);
+    problems.push_back(format("Of %zu files these and others could not be opened.", paths.size()));
+  }
+  for (const std::string& problem : problems) add_banner(Banner::Kind::warning, problem);
+  if (!model.empty()) open_model(model);
+  if (!recording.empty() && on_open_recording) on_open_recording(recording);
+  ++view_.version;
+}
+
 void Controller::choose_model() {
   if (on_choose_model) on_choose_model();
 }
@@ -155,6 +221,9 @@ void Controller::begin_waiting_work() {
   } else if (read_is_due_) {
     read_is_due_ = false;
     begin_turn(0);
+  } else if (fit_is_due_) {
+    fit_is_due_ = false;
+    ask_whether_it_fits("");
   }
 }
 
@@ -164,21 +233,36 @@ void Controller::stop() {
   if (view_.is_busy) tell(stream::StopT{});
 }
 
-/// Asks for a turn over the chat's messages up to the last one of the user. max_tokens 0: they are only read.
-void Controller::begin_turn(int32_t max_tokens, bool replaces_answer) {
-  size_t n = messages_.size();
-  while (n > 0 && messages_[n - 1].role != "user") --n;
-  if (n == 0) return;
-  stream::PromptT prompt;
-  prompt.turn_id = next_turn_id_++;
+/// The first n messages of the chat as the engine reads them, then `next` of the user. Messages that got no answer are
+/// one with what follows: many templates refuse two messages of one role in a row.
+std::vector<std::unique_ptr<stream::MessageT>> Controller::conversation(size_t n, const std::string& next) const {
+  std::vector<std::unique_ptr<stream::MessageT>> all;
   const auto add = [&](const std::string& role, const std::string& content, const std::vector<TokenId>& ids) {
-    prompt.messages.push_back(std::make_unique<stream::MessageT>());
-    prompt.messages.back()->role = role;
-    prompt.messages.back()->content = content;
-    prompt.messages.back()->ids = ids;
+    if (role == "user" && !all.empty() && all.back()->role == "user") {
+      all.back()->content += message_joint + content;
+      return;
+    }
+    all.push_back(std::make_unique<stream::MessageT>());
+    all.back()->role = role;
+    all.back()->content = content;
+    all.back()->ids = ids;
   };
   if (!options_.system_prompt.empty()) add("system", options_.system_prompt, {});
-  for (size_t i = 0; i < n; ++i) add(messages_[i].role, messages_[i].content, messages_[i].ids);
+  for (size_t i = 0; i < n; ++i)
+    if (!messages_[i].is_dropped) add(messages_[i].role, messages_[i].content, messages_[i].ids);
+  if (!next.empty()) add("user", next, {});
+  return all;
+}
+
+/// Asks for a turn over the chat's messages up to the last one of the user. max_tokens 0: they are only read. False
+/// where there is nothing to read, or the engine could not be told.
+bool Controller::begin_turn(int32_t max_tokens, bool replaces_answer) {
+  size_t n = messages_.size();
+  while (n > 0 && messages_[n - 1].role != "user") --n;
+  if (n == 0 || messages_[n - 1].is_dropped) return false;
+  stream::PromptT prompt;
+  prompt.turn_id = next_turn_id_++;
+  prompt.messages = conversation(n);
   const SamplerOptions& sampler = options_.sampler;
   prompt.sampler = std::make_unique<stream::SamplerT>();
   prompt.sampler->temperature = sampler.temperature;
@@ -190,9 +274,63 @@ void Controller::begin_turn(int32_t max_tokens, bool replaces_answer) {
   prompt.max_tokens = max_tokens;
   prompt.stop_strings = options_.stop_strings;
   const Turn turn{.id = prompt.turn_id, .only_reads = max_tokens == 0, .replaces_answer = replaces_answer};
-  if (!tell(std::move(prompt))) return;
+  if (!tell(std::move(prompt))) return false;
   turn_ = turn;
   unfinished_turns_.insert(turn.id);
+  return true;
+}
+
+// --- counting
+
+/// Once the draft stands still and the engine is idle.
+void Controller::ask_for_count() {
+  if (!draft_to_count_ || !engine_counts_ || count_is_asked_ || !view_.can_send) return;
+  if (Clock::now() - draft_since_ < std::chrono::milliseconds(count_after_ms)) return;
+  if (view_.prompt_count && view_.prompt_count->draft == *draft_to_count_) return;
+  try {
+    check_prompt_text(*draft_to_count_, "the message");
+  } catch (const Error& error) {
+    view_.prompt_count = PromptCount{.draft = *draft_to_count_, .n_tokens = -1, .why_not = error.what()};
+    ++view_.version;
+    return;
+  }
+  asked_draft_ = *draft_to_count_;
+  stream::CountT count;
+  count.id = ++count_id_;
+  count.messages = conversation(messages_.size(), asked_draft_);
+  count_is_asked_ = tell(std::move(count));
+}
+
+/// Whether the open chat is too long, which the drawing then says with a way out. refusal: why the engine did not read
+/// it, for a banner where that is not the reason; empty: it was not asked to.
+bool Controller::ask_whether_it_fits(const std::string& refusal) {
+  size_t n = messages_.size();
+  while (n > 0 && messages_[n - 1].role != "user") --n;
+  if (n == 0 || !engine_counts_) return false;
+  stream::CountT count;
+  count.id = ++count_id_;
+  count.messages = conversation(n);
+  count_is_asked_ = tell(std::move(count));
+  if (count_is_asked_) refused_reading_ = refusal;
+  return count_is_asked_;
+}
+
+void Controller::counted(const stream::Counted& event) {
+  if (!count_is_asked_ || event.id() != count_id_) return;
+  count_is_asked_ = false;
+  if (refused_reading_) {
+    view_.is_overfull = mirror_.model() != nullptr && event.n_tokens() >= mirror_.model()->n_ctx;
+    if (!view_.is_overfull && !refused_reading_->empty()) add_banner(Banner::Kind::warning, *refused_reading_);
+    refused_reading_.reset();
+    find_droppable();
+    ++view_.version;
+    return;
+  }
+  if (event.n_tokens() < 0 && shown_sentence(event.message()).empty()) return;  // broken off: it is asked again
+  view_.prompt_count =
+      PromptCount{.draft = asked_draft_, .n_tokens = event.n_tokens(), .why_not = shown_sentence(event.message())};
+  find_droppable();
+  ++view_.version;
 }
 
 /// What is on screen no longer belongs to the running turn; whatever the engine still says of it is ignored.
@@ -228,11 +366,17 @@ void Controller::take_in(const ReceivedEvent& event) {
     engine_ended(std::string("it sent something that cannot be used: ") + error.what());
     return;
   }
-  if (recording_) {
+  if (recording_ && event->body_type() != stream::EventBody::Counted) {
     const std::unique_ptr<stream::EventT> copy(event->UnPack());
     record(*copy);
   }
   switch (event->body_type()) {
+    case stream::EventBody::Hello:
+      engine_counts_ = event->body_as_Hello()->counts();
+      break;
+    case stream::EventBody::Counted:
+      counted(*event->body_as_Counted());
+      break;
     case stream::EventBody::LoadProgress:
       is_loading_ = true;
       break;
@@ -247,6 +391,9 @@ void Controller::take_in(const ReceivedEvent& event) {
       // The one before, where another was refused; it is the one that a new start of the engine opens.
       if (!load_is_due_ && !loaded_path_.empty()) options_.model_path = loaded_path_;
       read_is_due_ = !messages_.empty();
+      opened_config_ = options_.config;
+      view_.is_overfull = false;
+      conversation_changed();
       if (!mirror_.model()->template_note.empty())
         add_banner(mirror_.model()->has_template ? Banner::Kind::information : Banner::Kind::warning,
                    mirror_.model()->template_note);
@@ -259,6 +406,7 @@ void Controller::take_in(const ReceivedEvent& event) {
       load_failed(*event->body_as_LoadFailed());
       break;
     case stream::EventBody::TurnStarted:
+      if (turn_ && turn_->id == event->body_as_TurnStarted()->turn_id()) turn_->is_started = true;
       join_with_mirror();
       break;
     case stream::EventBody::CacheRebuilt:
@@ -284,7 +432,11 @@ void Controller::load_failed(const stream::LoadFailed& event) {
   is_loading_ = false;
   is_loaded_ = event.keeps_model();
   if (load_is_due_) return;  // it made way for another model
-  if (!loaded_path_.empty()) options_.model_path = loaded_path_;
+  if (!loaded_path_.empty()) {
+    options_.model_path = loaded_path_;
+    options_.config = opened_config_;
+  }
+  look_for_default_model();
   was_closed_for_another_ = !event.keeps_model();
   std::string still_open;
   if (event.keeps_model()) still_open = " " + model_name(*mirror_.model()) + " is still open.";
@@ -317,19 +469,27 @@ void Controller::turn_finished(const stream::TurnFinished& event) {
   }
   const Turn turn = *turn_;
   turn_.reset();
+  const bool is_refused = reason == "error" && !turn.is_started;
+  std::string sentence = message;
   if (turn.has_answer) {
     const bool is_failure = reason == "error" || reason == "out_of_memory";
     finish_answer(reason == "cancelled" ? MessageState::stopped
                   : is_failure          ? MessageState::failed
                                         : MessageState::complete,
                   stop_note(reason, message), mirror_.last_turn() ? numbers_line(*mirror_.last_turn()) : "");
+  } else if (is_refused && turn.is_new_message) {
+    return_message();
+    sentence = "The message was not sent: " + message + ". Its text is in the message field again.";
   } else if (!turn.only_reads) {
     note_without_answer(turn, reason == "cancelled" ? "stopped before an answer began"
                               : message.empty()     ? "the model ended its answer at once"
                                                     : "not answered: " + message);
   }
-  if (!message.empty()) add_banner(Banner::Kind::warning, message);
+  view_.is_overfull = false;
   join_with_mirror();
+  conversation_changed();
+  if (turn.only_reads && is_refused && ask_whether_it_fits(message)) return;
+  if (!sentence.empty()) add_banner(Banner::Kind::warning, sentence);
 }
 
 // --- answers
@@ -374,6 +534,7 @@ void Controller::finish_answer(MessageState state, const std::string& note, cons
   store_messages("save the answer");
   view_.messages.back() = shown(answer, messages_.size() - 1);
   join_with_mirror();
+  conversation_changed();
   show_chats();
 }
 

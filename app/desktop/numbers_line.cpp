@@ -12,7 +12,10 @@ std::string numbers_line(const TurnNumbers& numbers) {
   line += format(" · answer %s tokens, %.1f/s", format_count(numbers.n_answer_tokens).c_str(),
                  numbers.generate_tokens_per_s);
   if (numbers.first_token_ms > 0) line += format(" · first token after %.2f s", numbers.first_token_ms / 1000);
-  if (numbers.kv_full_bytes > 0)
+  // Of a short conversation the pages alone are more than a full cache: nothing is compared then.
+  if (numbers.kv_full_bytes > 0 && numbers.kv_live_bytes >= numbers.kv_full_bytes)
+    line += format(" · KV %s", format_bytes(numbers.kv_live_bytes).c_str());
+  else if (numbers.kv_full_bytes > 0)
     line += format(" · KV %s of %s (%.0f %%)", format_bytes(numbers.kv_live_bytes).c_str(),
                    format_bytes(numbers.kv_full_bytes).c_str(),
                    100.0 * static_cast<double>(numbers.kv_live_bytes) / static_cast<double>(numbers.kv_full_bytes));

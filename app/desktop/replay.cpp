@@ -172,6 +172,26 @@ bool Replay::poll() {
   return true;
 }
 
+void Replay::set_chat_behind(std::function<void()> on_close) {
+  on_close_ = std::move(on_close);
+  view_.replay->has_chat_behind = true;
+  ++view_.version;
+}
+
+void Replay::close_replay() {
+  if (on_close_) on_close_();
+}
+
+/// Where no chat is behind it, only another recording could be shown, in a window of its own.
+void Replay::open_files(const std::vector<std::string>& paths) {
+  if (on_open_files) return on_open_files(paths);
+  view_.banners.push_back({Banner::Kind::information,
+                           "This window shows a recording and has no engine. Start headroom without \"replay\" to open "
+                           "models, texts and other recordings.",
+                           false, false});
+  ++view_.version;
+}
+
 void Replay::dismiss_banner() {
   if (!view_.banners.empty()) view_.banners.erase(view_.banners.begin());
   ++view_.version;

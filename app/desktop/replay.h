@@ -18,6 +18,8 @@ class Replay : public Actions {
   /// Reads the whole trace. Throws Error where nothing of it can be shown; damage further on becomes a banner, and what
   /// came before it is there.
   explicit Replay(const std::string& path);
+  /// It was opened in a chat's window, which it gives back: on_close is called then.
+  void set_chat_behind(std::function<void()> on_close);
 
   const Mirror& mirror() const { return mirror_; }
   const ChatView& view() const { return view_; }
@@ -30,16 +32,24 @@ class Replay : public Actions {
   void go_to_end();
   std::function<void(const std::string&)> on_set_clipboard;
   std::function<void()> on_settings_changed;
+  std::function<void(const std::vector<std::string>&)> on_open_files;  // for whoever can do more than play
 
   void replay_seek(int32_t moment) override;
   void replay_play_or_pause() override;
   void replay_speed(double factor) override;
+  void close_replay() override;
+  void open_files(const std::vector<std::string>& paths) override;
   void dismiss_banner() override;
   void set_clipboard(const std::string& text) override;
   void settings_changed() override;
   void quit() override { wants_to_quit_ = true; }
 
-  void send(const std::string&) override {}
+  bool send(const std::string&) override { return false; }
+  void take_back_message() override {}
+  void drop_oldest_turns() override {}
+  void count_draft(const std::string&) override {}
+  void take_for_draft() override {}
+  void open_default_model() override {}
   void stop() override {}
   void regenerate() override {}
   void new_chat() override {}
@@ -74,6 +84,7 @@ class Replay : public Actions {
   ChatView view_;
   std::chrono::steady_clock::time_point playing_since_;
   double playing_from_ms_ = 0;
+  std::function<void()> on_close_;
   bool wants_to_quit_ = false;
 };
 

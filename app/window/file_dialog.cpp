@@ -20,7 +20,8 @@ FileDialog::~FileDialog() {
 bool FileDialog::open() {
   if (!pfd::settings::available()) return false;
   if (!impl_->dialog)
-    impl_->dialog.emplace("Open a model", "", std::vector<std::string>{"Models", "*.gguf", "All", "*"});
+    impl_->dialog.emplace("Open a model, a recording or a text", "",
+                          std::vector<std::string>{"Models and recordings", "*.gguf *.hrtrace", "All", "*"});
   return true;
 }
 

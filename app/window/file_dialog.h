@@ -11,7 +11,7 @@ class FileDialog {
  public:
   FileDialog();
   ~FileDialog();
-  /// Opens the dialog for a model file, unless one is open. False where the desktop has no such program.
+  /// Opens the dialog for a file, unless one is open. False where the desktop has no such program.
   bool open();
   /// The file that was chosen, once; empty while nothing was.
   std::string take();

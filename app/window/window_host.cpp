@@ -77,6 +77,7 @@ class Window {
 
  private:
   void open(const WindowOptions& options);
+  void fit_to_monitor();
   void install_callbacks();
   void update_title();
   bool is_drawable() const;
@@ -136,11 +137,30 @@ void Window::open(const WindowOptions& options) {
   glfwWindowHintString(GLFW_X11_CLASS_NAME, "headroom");  // as headroom.desktop says
   glfwWindowHintString(GLFW_X11_INSTANCE_NAME, "headroom");
   glfwWindowHintString(GLFW_WAYLAND_APP_ID, "headroom");
+  glfwWindowHint(GLFW_VISIBLE, GLFW_FALSE);  // until it stands where it fits
   title_ = client_.title();
   window_ =
       glfwCreateWindow(std::max(options.width, 480), std::max(options.height, 320), title_.c_str(), nullptr, nullptr);
   if (window_ == nullptr) throw Error(ErrorKind::device, "the display opened no window: " + glfw_reason());
+  fit_to_monitor();
+  glfwShowWindow(window_);
   glfwGetWindowSize(window_, &width_, &height_);
+}
+
+/// Without a window manager nobody else does it. Of a Wayland window the compositor decides.
+void Window::fit_to_monitor() {
+  GLFWmonitor* monitor = glfwGetPrimaryMonitor();
+  if (monitor == nullptr || glfwGetPlatform() == GLFW_PLATFORM_WAYLAND) return;
+  WindowPlace area;
+  glfwGetMonitorWorkarea(monitor, &area.x, &area.y, &area.width, &area.height);
+  int width = 0, height = 0, left = 0, top = 0, right = 0, bottom = 0;
+  glfwGetWindowSize(window_, &width, &height);
+  glfwGetWindowFrameSize(window_, &left, &top, &right, &bottom);
+  if (area.width <= 0 || area.height <= 0) return;
+  const WindowPlace place = place_within(area, width, height, left + right, top + bottom);
+  if (place.width == width && place.height == height) return;
+  glfwSetWindowSize(window_, place.width, place.height);
+  glfwSetWindowPos(window_, place.x + left, place.y + top);
 }
 
 void Window::install_callbacks() {
@@ -215,6 +235,15 @@ void Window::run() {
 }
 
 }  // namespace
+
+WindowPlace place_within(const WindowPlace& work_area, int width, int height, int frame_width, int frame_height) {
+  WindowPlace place;
+  place.width = std::min(width, std::max(1, work_area.width - frame_width));
+  place.height = std::min(height, std::max(1, work_area.height - frame_height));
+  place.x = work_area.x + (work_area.width - frame_width - place.width) / 2;
+  place.y = work_area.y + (work_area.height - frame_height - place.height) / 2;
+  return place;
+}
 
 WindowResult run_window(WindowClient& client, const WindowOptions& options,
                         const std::function<void(const std::string& device, bool is_software)>& opened) {

@@ -21,6 +21,14 @@ struct WindowResult {
   int height = 0;
 };
 
+/// Where a window stands: a rectangle in the desktop's units.
+struct WindowPlace {
+  int x = 0, y = 0, width = 0, height = 0;
+  bool operator==(const WindowPlace&) const = default;
+};
+/// The wanted size, at most what the work area has beside a frame of the given width and height; in its middle.
+WindowPlace place_within(const WindowPlace& work_area, int width, int height, int frame_width, int frame_height);
+
 /// Opens the window and stays until it is closed; call it from the main thread, once at a time. The client's closing()
 /// has been called when it returns from a window that was open, after a failed device too.
 /// opened: called once when the window is there, with the name of the device and whether it is a software driver.

@@ -43,7 +43,9 @@ ChatMessage read_message(const stream::Message& message, const std::string& name
   return out;
 }
 
-std::vector<ChatMessage> read_messages(const stream::Prompt& prompt, int32_t n_vocab) {
+/// Of a Prompt or a Count.
+template <typename Command>
+std::vector<ChatMessage> read_messages(const Command& prompt, int32_t n_vocab) {
   const size_t n_messages = prompt.messages() == nullptr ? 0 : prompt.messages()->size();
   if (n_messages == 0) throw Error("the conversation is empty; at least one message was expected");
   if (n_messages > max_messages)
@@ -174,6 +176,8 @@ void ModelThread::take(ReceivedCommand command) {
     case stream::CommandBody::SetConfig:
       ++n_turns_;
       break;
+    case stream::CommandBody::Count:
+      break;
     default:
       return;
   }
@@ -218,6 +222,8 @@ void ModelThread::execute(const Work& work) {
     case stream::CommandBody::Clear:
       if (!events_) throw Error("no model is open, so there is nothing to clear");
       return events_->clear();
+    case stream::CommandBody::Count:
+      return count(*work.command->body_as_Count());
     default:
       return;
   }
@@ -362,6 +368,27 @@ void ModelThread::prompt(const stream::Prompt& command) {
     // Its TurnFinished told of it.
     recover_if_device_failed(error);
   }
+}
+
+void ModelThread::count(const stream::Count& command) {
+  stream::CountedT counted;
+  counted.id = command.id();
+  counted.n_tokens = -1;
+  try {
+    if (!events_) throw Error("no model is open; a count needs one");
+    const std::vector<ChatMessage> messages = read_messages(command, opened_.model->tokenizer().size());
+    // Whoever sends, loads or ends meanwhile does not wait for a count.
+    const auto stop = [this] {
+      const std::lock_guard lock(mutex_);
+      return is_closing_ || !waiting_.empty();
+    };
+    const size_t n_tokens = encode_chat(*opened_.model, messages, stop).ids.size();
+    counted.n_tokens = static_cast<int32_t>(std::min<size_t>(n_tokens, std::numeric_limits<int32_t>::max()));
+  } catch (const Cancelled&) {
+  } catch (const Error& error) {
+    counted.message = error.what();
+  }
+  send_(as_event(std::move(counted)));
 }
 
 void ModelThread::set_config(const stream::SetConfig& command) {

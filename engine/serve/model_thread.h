@@ -68,6 +68,7 @@ class ModelThread {
   void tell_progress(const char* stage, double fraction);
   void prompt(const stream::Prompt& command);
   void set_config(const stream::SetConfig& command);
+  void count(const stream::Count& command);
   void start_events();
   void recover_if_device_failed(const std::exception& error);
   void close_model();

@@ -46,6 +46,7 @@ stream::EventBodyUnion hello_event(const std::string& version) {
   stream::HelloT hello;
   hello.protocol = stream_protocol;
   hello.version = version;
+  hello.counts = true;
   return as_event(std::move(hello));
 }
 

@@ -4,6 +4,7 @@
 #include "engine/telemetry/mirror.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "engine/telemetry/event_check.h"
 
@@ -160,6 +161,9 @@ void Mirror::take(const stream::Event& event) {
       return;
     case stream::EventBody::TraceEnd:
       return take(*event.body_as_TraceEnd());
+    case stream::EventBody::Counted:
+      check_range(event.body_as_Counted()->n_tokens(), -1, std::numeric_limits<int32_t>::max(), "n_tokens");
+      return;  // whoever asked knows what of
     case stream::EventBody::NONE:
       break;
   }

@@ -118,6 +118,7 @@ const stream::Command& verify_command(std::span<const std::byte> bytes) {
     if (prompt->stop_strings() != nullptr)
       for (const flatbuffers::String* stop : *prompt->stop_strings()) budget.take(stop);
   }
+  if (const auto* count = command.body_as_Count()) budget.take(count->messages());
   return command;
 }
 

@@ -306,16 +306,6 @@ TEST_CASE("a table of importance goes with its model: another one is opened with
   CHECK_FALSE(desk->mirror().cache_note().empty());
 }
 
-TEST_CASE("a turn that the engine refuses says why, and the chat goes on") {
-  Desk desk;
-  desk.open_and_load();
-  desk.say("refuse this");
-  REQUIRE(desk.view().messages.size() == 1);
-  CHECK(desk.view().messages[0].note == "not answered: the template stops: it does not like this");
-  desk.say("something else");
-  CHECK(desk.view().messages.size() == 3);
-}
-
 TEST_CASE("two windows on one database: the second reads and says so") {
   Desk desk;
   desk.open_and_load();

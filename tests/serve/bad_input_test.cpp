@@ -323,3 +323,26 @@ TEST_CASE("a model file that shrinks while it answers ends the turn with a sente
   engine.load(model_path());
   check_goes_on(engine);
 }
+
+TEST_CASE("a conversation is counted as its prompt would be, without being read; what is refused says why") {
+  ServedEngine engine;
+  uint64_t id = 0;
+  const auto count = [&](const std::vector<ChatMessage>& messages) {
+    stream::CountT command;
+    command.id = ++id;
+    command.messages = std::move(ServedEngine::prompt(1, messages, 0).messages);
+    engine.send(std::move(command));
+    const stream::Counted& counted = *engine.until(stream::EventBody::Counted).body_as_Counted();
+    CHECK(counted.id() == id);
+    return std::pair{counted.n_tokens(), counted.message() == nullptr ? "" : counted.message()->str()};
+  };
+  CHECK_THAT(count({{"user", "Hello", {}}}).second, Contains("no model"));
+  engine.load(model_path());
+  const int32_t n = count({{"user", "Hello", {}}}).first;
+  CHECK(engine.mirror.n_cached() == 0);
+  engine.send(ServedEngine::cold_prompt(9, "Hello", 2));
+  CHECK(engine.until(stream::EventBody::TurnFinished).body_as_TurnFinished()->n_prompt_tokens() == n);
+  CHECK(count({}).first == -1);
+  CHECK_THAT(count({{"user", "", {}}}).second, Contains("empty"));
+  check_goes_on(engine);
+}

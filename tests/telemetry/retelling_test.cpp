@@ -37,6 +37,10 @@ std::vector<stream::EventT> all_kinds_of_events(const CacheConfig& config) {
   stream::FailureT failure;
   failure.message = "no";
   add(std::move(failure));
+  stream::CountedT counted;
+  counted.id = 1;
+  counted.n_tokens = 7;
+  add(std::move(counted));
   stream::LoadFailedT kept;
   kept.message = "no";
   kept.keeps_model = true;

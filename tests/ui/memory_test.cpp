@@ -30,10 +30,10 @@ TEST_CASE("memory lines: each sample is a point, in the unit asked for", "[memor
   CHECK(memory_lines(history, MemoryAxis::time, 100, 1024).x == std::vector<double>{0, 0.1});
 }
 
-TEST_CASE("memory lines: over tokens they begin where the conversation last got shorter", "[memory]") {
+TEST_CASE("memory lines: over tokens what was taken back goes, and what came before it stays", "[memory]") {
   const std::vector<MirrorSample> history{sample(0, 10, 5), sample(1000, 300, 9), sample(2000, 40, 3),
                                           sample(3000, 50, 4)};
-  CHECK(memory_lines(history, MemoryAxis::tokens, 100, 1).x == std::vector<double>{40, 50});
+  CHECK(memory_lines(history, MemoryAxis::tokens, 100, 1).x == std::vector<double>{10, 40, 50});
   CHECK(memory_lines(history, MemoryAxis::time, 100, 1).x == std::vector<double>{0, 1, 2, 3});
 }
 

@@ -5,6 +5,18 @@
 
 using namespace headroom;
 
+TEST_CASE("a model is called as its file, which somebody chose it by", "[text]") {
+  const std::string inside = "Smollm2 135M 8k Lc100K Mix1 Ep2";
+  CHECK(model_text(inside, "/m/SmolLM2-135M-Instruct.Q4_1.gguf") == "SmolLM2 135M Instruct Q4_1");
+  CHECK(model_text("x", "Qwen2.5-0.5B-Instruct-Q4_K_M.gguf") == "Qwen2.5 0.5B Instruct Q4_K_M");
+  CHECK(model_text("x", "gemma-3-27b-it-00001-of-00002.gguf") == "gemma 3 27b it");
+  CHECK(model_text("Tiny Llama", "/cache/ggml-model-q4_0.gguf") == "Tiny Llama");
+  CHECK(model_text("Tiny Llama", "/cache/model.gguf") == "Tiny Llama");
+  CHECK(model_text("", "/cache/model.gguf") == "model");
+  CHECK(model_text("fake", "") == "fake");
+  CHECK(model_text("", "") == "");
+}
+
 TEST_CASE("bytes have one place and the unit that fits", "[number_text]") {
   CHECK(bytes_text(0) == "0 B");
   CHECK(bytes_text(1023) == "1023 B");
@@ -16,13 +28,8 @@ TEST_CASE("bytes have one place and the unit that fits", "[number_text]") {
 
 TEST_CASE("counts are grouped by a space that does not break", "[number_text]") {
   CHECK(count_text(999) == "999");
-  CHECK(count_text(1234567) ==
-        "1\xc2\xa0"
-        "234\xc2\xa0"
-        "567");
-  CHECK(count_text(-1234) ==
-        "-1\xc2\xa0"
-        "234");
+  CHECK(count_text(1234567) == "1,234,567");
+  CHECK(count_text(-1234) == "-1,234");
   CHECK(count_text(1, "token", "tokens") == "1 token");
   CHECK(count_text(0, "token", "tokens") == "0 tokens");
 }

@@ -25,7 +25,22 @@ class RecordedActions : public Actions {
 
   int count(const std::string& call) const;
 
-  void send(const std::string& text) override { add("send", text); }
+  bool accepts_messages = true;
+
+  bool send(const std::string& text) override {
+    add("send", text);
+    return accepts_messages;
+  }
+  void take_back_message() override { add("take_back_message"); }
+  void drop_oldest_turns() override { add("drop_oldest_turns"); }
+  void count_draft(const std::string& draft) override { last_count = draft; }
+  void take_for_draft() override { add("take_for_draft"); }
+  void open_default_model() override { add("open_default_model"); }
+  void open_files(const std::vector<std::string>& paths) override {
+    for (const std::string& path : paths) add("open_files", path);
+  }
+  void close_replay() override { add("close_replay"); }
+  std::string last_count;  // asked with every frame until it is answered
   void stop() override { add("stop"); }
   void regenerate() override { add("regenerate"); }
   void new_chat() override { add("new_chat"); }

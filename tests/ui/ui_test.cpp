@@ -213,9 +213,13 @@ TEST_CASE("ui: every menu entry can be chosen and does what its key does", "[ui]
     for (const Menu& menu : menus()) {
       for (const MenuEntry& entry : menu.entries) {
         // What else is needed for this entry to be enabled.
-        const bool in_replay = std::string(label_of(entry)).starts_with("replay_");
+        const bool in_replay =
+            std::string(label_of(entry)).starts_with("replay_") || entry.action == Action::close_replay;
         ui.chat.replay.reset();
-        if (in_replay) ui.chat.replay = ReplayView{.path = "a.trace", .moment = 1, .n_moments = 3};
+        if (in_replay)
+          ui.chat.replay = ReplayView{.path = "a.trace", .moment = 1, .n_moments = 3, .has_chat_behind = true};
+        ui.chat.n_droppable_turns = 1;
+        ui.chat.messages.back().role = entry.action == Action::take_back ? "user" : "assistant";
         ui.chat.is_busy = entry.action == Action::stop;
         person.Yield(2);
         const std::string id = std::string(menu.label).substr(std::string(menu.label).find("###"));
@@ -233,9 +237,10 @@ TEST_CASE("ui: every menu entry can be chosen and does what its key does", "[ui]
       }
     }
   });
-  for (const char* call : {"choose_model", "restart_engine", "start_recording", "quit", "new_chat", "open_chat 3",
-                           "open_chat 1", "delete_chat 2", "undo_delete", "stop", "regenerate", "set_clipboard Hi",
-                           "dismiss_banner", "replay_play_or_pause", "replay_seek 0", "replay_seek 2"}) {
+  for (const char* call :
+       {"choose_model", "restart_engine", "start_recording", "quit", "new_chat", "open_chat 3", "open_chat 1",
+        "delete_chat 2", "undo_delete", "stop", "regenerate", "take_back_message", "drop_oldest_turns", "close_replay",
+        "set_clipboard Hi", "dismiss_banner", "replay_play_or_pause", "replay_seek 0", "replay_seek 2"}) {
     INFO(call);
     CHECK(ui.actions.count(call) >= 1);
   }

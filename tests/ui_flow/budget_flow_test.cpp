@@ -92,8 +92,11 @@ TEST_CASE("importance: where a configuration has none a sentence says so", "[bud
     Stage stage(source_of(replay));
     stage.state.head_map_mode = HeadMapMode::importance;
     stage.act([&](Person& person) {
-      CHECK(text_of(person, "heads").find("All heads count alike; a calibration would tell them apart.") !=
-            std::string::npos);
+      // Only headroom would use a table.
+      CHECK(text_of(person, "heads")
+                .find(std::string(config) == "headroom"
+                          ? "All heads count alike; a calibration would tell them apart."
+                          : "All heads count alike in this configuration") != std::string::npos);
     });
   }
 }
@@ -153,6 +156,9 @@ TEST_CASE("policy panel with budgets: share, bytes, cache type, what they would 
     apply();
     CHECK(desk->mirror().config().keep == Approx(0.4));
     CHECK(desk->mirror().config().budget == BudgetKind::fixed);
+    // What is in use would do nothing.
+    CHECK(text_of(person, "policy").find("These settings are in use.") != std::string::npos);
+    CHECK(text_of(person, "policy").find("Live KV now") == std::string::npos);
     person.click(panel + "###solve_keep");
     CHECK(person.reads("policy", "Threshold T"));
 

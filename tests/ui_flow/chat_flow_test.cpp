@@ -123,9 +123,16 @@ TEST_CASE("another answer takes the place of the last one: by key, menu and butt
 TEST_CASE("an example begins a conversation; while nothing can be sent it becomes the draft", "[chat]") {
   Flow flow("--answer-tokens 3");
   flow.act([&](Person& person) {
-    person.click("//###transcript/**/$$1/###example");
+    person.click("//###transcript/**/$$2/###example");
     REQUIRE(person.until([&] { return flow.has_ended() && flow.view().messages.size() == 2; }));
     CHECK(flow.view().messages[0].content.starts_with("Write a Python function"));
+    // The first one is a page of text, for which there is something to save.
+    person.press(Action::new_chat);
+    REQUIRE(person.until([&] { return flow.has_ended(); }));
+    person.click("//###transcript/**/$$0/###example");
+    REQUIRE(person.until([&] { return flow.has_ended() && flow.view().messages.size() == 2; }));
+    CHECK(flow.view().messages[0].content.size() > 2500);
+    CHECK(flow.view().messages[0].content.ends_with("Answer in two sentences."));
   });
 }
 
@@ -261,7 +268,10 @@ TEST_CASE("chats: new ones, opened, renamed, deleted and brought back, by mouse,
     const std::vector<std::function<void()>> deletes = {[&] { person.press(Action::delete_chat); },
                                                         [&] { person.choose(Action::delete_chat); },
                                                         [&] {
+                                                          // Whoever walks the list by keys; after a click the
+                                                          // keyboard is the message field's.
                                                           person.click(row + "###row");
+                                                          person->NavMoveTo((row + "###row").c_str());
                                                           person->KeyPress(ImGuiKey_Delete);
                                                           person.frames();
                                                         },

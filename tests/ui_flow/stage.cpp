@@ -19,12 +19,10 @@ class Stage::Client : public WindowClient {
   }
   void draw_frame() override {
     ImGui::GetCurrentContext()->TestEngineHookItems = true;  // else only while the test engine looks for an item
-    stage_.ui_.draw(stage_.source_.mirror(), stage_.source_.view(), stage_.state, *stage_.source_.actions,
+    stage_.ui_.draw(stage_.source_.mirror(), stage_.source_.view(), stage_.state, *stage_.source_.actions(),
                     stage_.panel_);
   }
-  void files_dropped(const std::vector<std::string>& paths) override {
-    stage_.source_.actions->open_model(paths.front());
-  }
+  void files_dropped(const std::vector<std::string>& paths) override { stage_.source_.actions()->open_files(paths); }
   void closing() override {}
   bool wants_to_quit() const override { return false; }
   std::string title() const override { return "test"; }
@@ -72,8 +70,8 @@ void Stage::frames(int n) {
   }
 }
 
-void Stage::drop(const std::string& path) {
-  client_->files_dropped({path});
+void Stage::drop(const std::vector<std::string>& paths) {
+  client_->files_dropped(paths);
 }
 
 std::map<ImU32, int> Stage::colors_in(const ImRect& place) const {

@@ -24,12 +24,12 @@ struct Source {
   std::function<bool()> poll;
   std::function<const Mirror&()> mirror;
   std::function<const ChatView&()> view;
-  Actions* actions = nullptr;
+  std::function<Actions*()> actions;
 };
 template <typename Program>
 Source source_of(Program& program) {
   return {[&] { return program.poll(); }, [&]() -> const Mirror& { return program.mirror(); },
-          [&]() -> const ChatView& { return program.view(); }, &program};
+          [&]() -> const ChatView& { return program.view(); }, [&] { return &program; }};
 }
 
 class Stage;
@@ -73,8 +73,8 @@ class Stage {
   void frames(int n);
   /// Runs the steps to their end; their exceptions and failed checks are the caller's.
   void act(const std::function<void(Person&)>& steps);
-  /// A file falls on the window.
-  void drop(const std::string& path);
+  /// Files fall on the window.
+  void drop(const std::vector<std::string>& paths);
   OffscreenHost& host() { return *host_; }
   /// Of the last frame.
   const std::vector<SeenText>& texts() const { return texts_; }

@@ -64,7 +64,7 @@ TEST_CASE("model: opened by key, menu, button and a dropped file; cancelled, ref
     CHECK(person.reads("transcript", "refused.gguf has the architecture 'unheard'"));
     person.press(Action::dismiss_banner);
     CHECK(desk.view().banners.empty());
-    stage.drop("good.gguf");
+    stage.drop({"good.gguf"});
     REQUIRE(person.until(is_loading));
     person.click("//###transcript/**/###draft");
     person.type("written while it loads");
@@ -85,7 +85,7 @@ TEST_CASE("an example is kept as a draft while nothing can be sent", "[model]") 
     REQUIRE(person.until([&] { return desk.has_answer_of(15); }));
     person.press(Action::new_chat);
     CHECK_FALSE(desk.view().can_send);
-    person.click("//###transcript/**/$$0/###example");
+    person.click("//###transcript/**/$$1/###example");
     CHECK(stage.state.draft.starts_with("What is gravity?"));
   });
 }

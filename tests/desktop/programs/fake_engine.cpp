@@ -29,6 +29,8 @@ struct Options {
   double tokens_per_s = 0;  // 0: as fast as it can
   int answer_tokens = 20;
   int load_ms = 0, prefill_ms = 0;
+  int n_ctx = 1 << 20;
+  bool has_ctx = false;  // then it refuses what is longer
   // Misbehaviour, each at its moment; -1: never.
   int crash_after = -1, kill_after = -1, garbage_after = -1, hang_after = -1;  // tokens of an answer
   bool dies_at_start = false, hangs_at_start = false, refuses = false, crashes_in_load = false,
@@ -76,6 +78,7 @@ class FakeEngine {
     stream::HelloT hello;
     hello.protocol = stream_protocol;
     hello.version = "fake";
+    hello.counts = true;
     emit(std::move(hello));
   }
 
@@ -160,6 +163,8 @@ class FakeEngine {
         known_.clear();
         messages_.clear();
         return rebuilt(0, true);
+      case stream::CommandBody::Count:
+        return count(*command.body_as_Count());
       case stream::CommandBody::Quit:
         std::_Exit(0);
       default:
@@ -215,7 +220,8 @@ class FakeEngine {
     loaded.n_heads = loaded.n_kv_heads = n_kv_heads;
     loaded.head_dim = 8;
     loaded.n_vocab = n_vocab;
-    loaded.n_ctx = loaded.n_ctx_train = 1 << 20;
+    loaded.n_ctx = options_.n_ctx;
+    loaded.n_ctx_train = 1 << 20;
     loaded.windows.assign(n_layers, 0);
     loaded.page_tokens = page_tokens;
     loaded.page_bytes = page_bytes;
@@ -379,6 +385,23 @@ class FakeEngine {
     emit(std::move(told));
   }
 
+  std::string too_long(size_t n_tokens) const {
+    return "the prompt has " + std::to_string(n_tokens) + " tokens; the context holds " +
+           std::to_string(options_.n_ctx);
+  }
+
+  void count(const stream::Count& command) {
+    stream::CountedT counted;
+    counted.id = command.id();
+    std::vector<Written> messages;
+    for (const stream::Message* message : *command.messages())
+      messages.push_back({shown_text(message->role()), shown_text(message->content())});
+    const bool is_refused = messages.back().content == "refuse this";
+    counted.n_tokens = is_refused ? -1 : static_cast<int32_t>(tokens_of(messages).size());
+    if (is_refused) counted.message = "the template stops: it does not like this";
+    emit(std::move(counted));
+  }
+
   void prompt(const stream::Prompt& command) {
     const uint64_t turn_id = command.turn_id();
     if (!is_loaded_) return refuse(turn_id, "no model is open");
@@ -391,6 +414,7 @@ class FakeEngine {
         command.max_tokens() < 0 ? options_.answer_tokens : std::min(command.max_tokens(), options_.answer_tokens);
     if (question == "refuse this") return refuse(turn_id, "the template stops: it does not like this");
     const std::vector<Token> tokens = tokens_of(messages);
+    if (options_.has_ctx && std::ssize(tokens) > options_.n_ctx) return refuse(turn_id, too_long(tokens.size()));
     begin_turn(turn_id, messages, tokens);
     if (misbehaves(options_.crashes_in_prefill)) std::abort();
     stream::TurnFinishedT finished;
@@ -422,6 +446,11 @@ class FakeEngine {
       const int pause_ms = options_.tokens_per_s > 0 ? static_cast<int>(1000 / options_.tokens_per_s) : 0;
       if (!wait(pause_ms, stream::CommandBody::Stop)) {
         finished.stop_reason = "cancelled";
+        return;
+      }
+      if (options_.has_ctx && std::ssize(known_) >= options_.n_ctx) {
+        finished.stop_reason = "context_full";
+        finished.message = "the context of " + std::to_string(options_.n_ctx) + " tokens is full";
         return;
       }
       if (i > 0) step();
@@ -485,6 +514,8 @@ Options parse(int argc, char** argv) {
       options.tokens_per_s = std::atof(value);
     else if (name == "--answer-tokens")
       options.answer_tokens = std::atoi(value);
+    else if (name == "--ctx")
+      options.n_ctx = std::atoi(value), options.has_ctx = true;
     else if (name == "--load-ms")
       options.load_ms = std::atoi(value);
     else if (name == "--prefill-ms")

@@ -1,0 +1,34 @@
+// What a chat's window shows: the chat, or over it a recording that was opened there. The chat and its engine go on
+// meanwhile. Without its drawing.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "app/desktop/controller.h"
+#include "app/desktop/replay.h"
+
+namespace headroom {
+
+class ChatWindow {
+ public:
+  explicit ChatWindow(Controller& chat);
+
+  bool poll();  // true where something that is shown has changed
+  const Mirror& mirror() const { return replay_ ? replay_->mirror() : chat_.mirror(); }
+  const ChatView& view() const { return replay_ ? replay_->view() : chat_.view(); }
+  Actions& actions() { return replay_ ? static_cast<Actions&>(*replay_) : chat_; }
+  bool wants_to_quit() const { return chat_.wants_to_quit() || (replay_ && replay_->wants_to_quit()); }
+  void close() { chat_.close(); }
+
+ private:
+  void open_recording(const std::string& path);
+
+  Controller& chat_;
+  std::optional<Replay> replay_;
+  // Asked for while the other is being drawn.
+  std::string recording_to_open_;
+  bool closes_ = false;
+};
+
+}  // namespace headroom
