@@ -122,6 +122,8 @@ struct Pair {
     timeline.play(straight);
     CHECK(session.ids() == straight.ids());
     CHECK(session.dump() == straight.dump());
+    const CacheState now = session.cache_state(), wanted = straight.cache_state();
+    for (size_t head = 0; head < now.heads.size(); ++head) CHECK(now.heads[head].budget == wanted.heads[head].budget);
     CHECK(session.cache_state().kv_live_bytes == straight.cache_state().kv_live_bytes);
   }
 };
