@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "app/format.h"
-#include "engine/base/tensor.h"
+#include "engine/model/type_names.h"
 
 namespace headroom {
 namespace {
@@ -110,6 +110,13 @@ std::string scalar_text(const Json& value) {
 
 }  // namespace
 
+std::string entry_text(std::string_view key, const GgufValue& value) {
+  const Json number = value.type == GgufType::array ? Json() : scalar_json(value.type, value.bytes);
+  const std::string name =
+      key == "general.file_type" && number.is_number_integer() ? file_type_name(number.get<uint64_t>()) : "";
+  return value_text(value) + (name.empty() ? "" : " (" + name + ")");
+}
+
 std::string value_text(const GgufValue& value) {
   if (value.type == GgufType::string) return quoted(as_text(value.bytes), max_text_bytes);
   if (value.type != GgufType::array) return scalar_text(scalar_json(value.type, value.bytes));
@@ -125,18 +132,6 @@ Json value_json(const GgufValue& value) {
   Json elements = first_elements(value, max_json_elements);
   if (value.count <= max_json_elements) return elements;
   return {{"type", type_name(value.element_type)}, {"count", value.count}, {"first", std::move(elements)}};
-}
-
-std::string tensor_type_name(uint32_t ggml_type) {
-  if (const TypeTraits* traits = find_type_traits(ggml_type)) return std::string(traits->name);
-  // ggml's numbers of the types that are not read here.
-  constexpr std::pair<uint32_t, const char*> others[] = {
-      {9, "Q8_1"},   {10, "Q2_K"},   {11, "Q3_K"},  {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"},
-      {19, "IQ1_S"}, {20, "IQ4_NL"}, {21, "IQ3_S"}, {22, "IQ2_S"}, {23, "IQ4_XS"},  {24, "I8"},     {25, "I16"},
-      {26, "I32"},   {27, "I64"},    {28, "F64"},   {29, "IQ1_M"}, {34, "TQ1_0"},   {35, "TQ2_0"},  {39, "MXFP4"}};
-  for (const auto& [number, name] : others)
-    if (number == ggml_type) return name;
-  return "type " + std::to_string(ggml_type);
 }
 
 }  // namespace headroom

@@ -1,9 +1,10 @@
-// Metadata and tensor types of a GGUF file ─► short text for people and JSON for programs. Works for files that no
+// Metadata of a GGUF file ─► short text for people and JSON for programs. Works for files that no
 // engine here can run.
 #pragma once
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "engine/model/gguf.h"
 
@@ -11,11 +12,10 @@ namespace headroom {
 
 /// One line, harmless in a terminal; long strings and arrays are shortened: "[151936 strings: "!", "\"", …]".
 std::string value_text(const GgufValue& value);
+/// The same, with the name of what a key numbers: "15 (Q4_K_M)".
+std::string entry_text(std::string_view key, const GgufValue& value);
 
 /// The value; of an array longer than 16 elements {"type", "count", "first": [16 elements]}.
 nlohmann::ordered_json value_json(const GgufValue& value);
-
-/// "Q4_K"; "type 77" for a number without a known name.
-std::string tensor_type_name(uint32_t ggml_type);
 
 }  // namespace headroom

@@ -1,9 +1,11 @@
 // `headroom inspect`: a GGUF file ─► what is in it, and whether it would run here and in how much memory. Every string
 // of the file is a stranger's and is made harmless before it is printed.
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
+#include <vector>
 
 #include "app/commands.h"
 #include "app/format.h"
@@ -13,6 +15,8 @@
 #include "app/template_text.h"
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
+#include "engine/model/type_names.h"
+#include "engine/model/weight_check.h"
 #include "engine/run/session.h"
 
 namespace headroom {
@@ -35,8 +39,9 @@ struct Verdict {
   std::optional<TemplateReport> chat_template;  // nothing: the file has no vocabulary that can be read
   int64_t weight_bytes = 0;
   int64_t available_bytes = 0;
-  int32_t n_ctx = 0;       // asked for, or the model's
-  int32_t n_ctx_fits = 0;  // what memory allows
+  int32_t n_ctx = 0;                                  // asked for, or the model's
+  int32_t n_ctx_fits = 0;                             // what memory allows
+  std::optional<std::vector<BadTensor>> bad_tensors;  // where they were asked for
 
   int64_t kv_bytes(int64_t n_tokens) const { return full_kv_bytes(*config, n_tokens); }
 };
@@ -77,6 +82,30 @@ Verdict judge(const GgufFile& file, const std::string& path, const CommonOptions
   return verdict;
 }
 
+/// Reads every weight.
+void check_weights(const GgufFile& file, Verdict& verdict) {
+  verdict.bad_tensors = find_bad_tensors(file);
+  if (!verdict.refusal.empty() || verdict.bad_tensors->empty()) return;
+  verdict.refusal = "weights are not numbers: " + sentence(verdict.bad_tensors->front());
+}
+
+int64_t count_unchecked(const GgufFile& file) {
+  return std::count_if(file.tensors().begin(), file.tensors().end(),
+                       [](const GgufFile::Tensor& tensor) { return tensor.bytes.empty(); });
+}
+
+Json bad_tensors_json(const std::vector<BadTensor>& bad_tensors) {
+  Json list = Json::array();
+  for (const BadTensor& tensor : bad_tensors)
+    list.push_back({{"tensor", tensor.name},
+                    {"what", tensor.are_scales ? "block scales" : "values"},
+                    {"checked", tensor.n_checked},
+                    {"not_numbers", tensor.n_bad},
+                    {"first_row", tensor.first_row},
+                    {"first_column", tensor.first_column}});
+  return list;
+}
+
 Json inspect_json(const GgufFile& file, const Verdict& verdict) {
   Json metadata = Json::object();
   for (const auto& [key, value] : file.metadata()) metadata[key] = value_json(value);
@@ -101,6 +130,10 @@ Json inspect_json(const GgufFile& file, const Verdict& verdict) {
                  {"chat_template", verdict.chat_template ? template_json(*verdict.chat_template) : Json(nullptr)},
                  {"weight_bytes", verdict.weight_bytes},
                  {"available_bytes", verdict.available_bytes}};
+  if (verdict.bad_tensors) {
+    object["bad_tensors"] = bad_tensors_json(*verdict.bad_tensors);
+    object["unchecked_tensors"] = count_unchecked(file);
+  }
   if (verdict.config) {
     object["kv_full_bytes_per_1000_tokens"] = verdict.kv_bytes(1000);
     object["n_ctx"] = verdict.n_ctx;
@@ -120,7 +153,7 @@ void print_contents(const GgufFile& file, std::ostream& out) {
   out << format("%s: GGUF %u, %s\n\nmetadata, %zu keys\n", printable(file.path()).c_str(), file.version(),
                 format_bytes(static_cast<int64_t>(file.file_bytes())).c_str(), file.metadata().size());
   for (const auto& [key, value] : file.metadata())
-    out << "  " << printable(shortened(key, 200)) << " = " << value_text(value) << "\n";
+    out << "  " << printable(shortened(key, 200)) << " = " << entry_text(key, value) << "\n";
   out << format("\ntensors, %zu\n", file.tensors().size());
   for (const GgufFile::Tensor& tensor : file.tensors())
     out << format("  %-40s %-7s %-20s %12s\n", printable(shortened(tensor.name, 200)).c_str(),
@@ -130,6 +163,16 @@ void print_contents(const GgufFile& file, std::ostream& out) {
   for (const auto& [type, total] : totals_by_type(file))
     out << format("  %-7s %6lld tensors %12s\n", type.c_str(), static_cast<long long>(total.n_tensors),
                   total.bytes == 0 ? "?" : format_bytes(total.bytes).c_str());
+}
+
+void print_bad_tensors(const GgufFile& file, const std::vector<BadTensor>& bad_tensors, std::ostream& out) {
+  const int64_t n_unchecked = count_unchecked(file);
+  out << format("\nweights checked, %zu of %zu tensors hold something that is not a number\n", bad_tensors.size(),
+                file.tensors().size());
+  for (const BadTensor& tensor : bad_tensors) out << "  " << printable(sentence(tensor)) << "\n";
+  if (n_unchecked > 0)
+    out << format("  %lld tensors are of types that are not read here and were not checked\n",
+                  static_cast<long long>(n_unchecked));
 }
 
 void print_verdict(const Verdict& verdict, std::ostream& out) {
@@ -156,22 +199,27 @@ void print_verdict(const Verdict& verdict, std::ostream& out) {
 void inspect_command(const Arguments& args, Streams& io) {
   CommonOptions common;
   std::optional<std::string> path;
+  bool check = false;
   CommandLine line("inspect", "What is in a GGUF file, and whether and how it would run here.",
                    "  headroom inspect model.gguf\n"
-                   "  headroom inspect -m model.gguf -c 4096 --json");
+                   "  headroom inspect -m model.gguf -c 4096 --json\n"
+                   "  headroom inspect --check model.gguf");
   line.add_positional("FILE", "GGUF file", path);
+  line.add_flag("--check", "read every weight and list the tensors with values or scales that are not numbers", check);
   common.add_to(line);
   line.parse(args, io);
   if (path && common.model) throw UsageError("inspect: FILE and -m both name the file, expected one of them");
   if (!path) path = common.model_path();
 
   const GgufFile file = GgufFile::open(*path);
-  const Verdict verdict = judge(file, *path, common);
+  Verdict verdict = judge(file, *path, common);
+  if (check) check_weights(file, verdict);
   if (common.json) {
     io.out << json_line(inspect_json(file, verdict));
     return;
   }
   print_contents(file, io.out);
+  if (verdict.bad_tensors) print_bad_tensors(file, *verdict.bad_tensors, io.out);
   print_verdict(verdict, io.out);
 }
 

@@ -8,6 +8,7 @@
 #include "engine/model/model_file.h"
 #include "engine/model/model_keys.h"
 #include "engine/model/sentence.h"
+#include "engine/model/type_names.h"
 
 namespace headroom {
 namespace {
@@ -188,7 +189,7 @@ void read_rope_factors(const ModelKeys& keys, ModelConfig& config) {
   const std::string field = "tensor 'rope_freqs.weight'";
   const int64_t n_factors = config.n_rot / 2;
   if (tensor->ggml_type != static_cast<uint32_t>(TensorType::f32))
-    refuse_unsupported(keys.path(), field, "type number " + std::to_string(tensor->ggml_type), "F32");
+    refuse_unsupported(keys.path(), field, "type " + tensor_type_name(tensor->ggml_type), "F32");
   if (tensor->dims != std::vector<int64_t>{n_factors})
     refuse(keys.path(), field,
            std::to_string(tensor->bytes.size() / sizeof(float)) + " values in " + std::to_string(tensor->dims.size()) +

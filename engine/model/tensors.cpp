@@ -4,6 +4,7 @@
 
 #include "engine/model/model_file.h"
 #include "engine/model/sentence.h"
+#include "engine/model/type_names.h"
 
 namespace headroom {
 namespace {
@@ -54,13 +55,11 @@ class TensorPicker {
     std::vector<int64_t> found = tensor->dims;
     while (found.size() > dims.size() && found.back() == 1) found.pop_back();
     if (found != dims) refuse(file_.path(), field, shape_text(tensor->dims), shape_text(dims));
-    const TypeTraits* traits = find_type_traits(tensor->ggml_type);
-    if (traits == nullptr)
-      refuse_unsupported(file_.path(), field, "type number " + std::to_string(tensor->ggml_type),
-                         "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K");
     const auto type = static_cast<TensorType>(tensor->ggml_type);
     if (must_be_f32 && type != TensorType::f32)
-      refuse_unsupported(file_.path(), field, "type " + std::string(traits->name), "F32");
+      refuse_unsupported(file_.path(), field, "type " + tensor_type_name(tensor->ggml_type), "F32");
+    if (find_type_traits(tensor->ggml_type) == nullptr)
+      refuse_unsupported(file_.path(), field, "type " + tensor_type_name(tensor->ggml_type), expected_matrix_types());
     used_.insert(name);
     return {
         .name = name, .type = type, .n_cols = dims[0], .n_rows = dims.size() > 1 ? dims[1] : 1, .data = tensor->bytes};

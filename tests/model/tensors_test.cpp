@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "engine/model/model_file.h"
+#include "engine/model/type_names.h"
 #include "tests/model/refusal.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/tiny_model.h"
@@ -9,6 +10,7 @@
 using namespace headroom;
 using namespace headroom::test;
 using Catch::Matchers::Contains;
+using Catch::Matchers::EndsWith;
 
 namespace {
 
@@ -144,7 +146,50 @@ TEST_CASE("types: norms and biases are F32, matrices one of the supported types"
   GgufWriter writer = make_tiny_model(Architecture::llama);
   writer.tensor("output_norm.weight").type = static_cast<uint32_t>(TensorType::f16);
   CHECK_THAT(refusal(writer), Contains("'output_norm.weight': found type F16, expected F32"));
-  writer = make_tiny_model(Architecture::llama);
-  writer.tensor("blk.0.ffn_up.weight").type = 20;
-  CHECK_THAT(refusal(writer), Contains("'blk.0.ffn_up.weight': found type number 20, expected F32, F16, BF16"));
+}
+
+TEST_CASE("a type that is not read is named as in file names, with what to look for instead") {
+  struct Row {
+    uint32_t number;
+    const char* name;
+  };
+  for (const Row row : {Row{4, "Q4_2"},
+                        {5, "Q4_3"},
+                        {10, "Q2_K"},
+                        {11, "Q3_K"},
+                        {16, "IQ2_XXS"},
+                        {17, "IQ2_XS"},
+                        {18, "IQ3_XXS"},
+                        {19, "IQ1_S"},
+                        {20, "IQ4_NL"},
+                        {21, "IQ3_S"},
+                        {22, "IQ2_S"},
+                        {23, "IQ4_XS"},
+                        {29, "IQ1_M"},
+                        {31, "Q4_0_4_4"},
+                        {34, "TQ1_0"},
+                        {35, "TQ2_0"},
+                        {39, "MXFP4"},
+                        {77, "number 77"},
+                        {4000000000, "number 4000000000"}}) {
+    GgufWriter writer = make_tiny_model(Architecture::llama);
+    writer.tensor("blk.0.ffn_up.weight").type = row.number;
+    CHECK_THAT(refusal(writer), EndsWith("'blk.0.ffn_up.weight': found type " + std::string(row.name) +
+                                         ", expected F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or "
+                                         "Q6_K; a Q4_K_M or Q8_0 of the same model runs"));
+    writer = make_tiny_model(Architecture::llama);
+    writer.tensor("blk.0.ffn_norm.weight").type = row.number;
+    CHECK_THAT(refusal(writer),
+               EndsWith("'blk.0.ffn_norm.weight': found type " + std::string(row.name) + ", expected F32"));
+  }
+}
+
+TEST_CASE("a file's own type has the name that file names have") {
+  CHECK(file_type_name(0) == "F32");
+  CHECK(file_type_name(3) == "Q4_1");
+  CHECK(file_type_name(11) == "Q3_K_S");
+  CHECK(file_type_name(15) == "Q4_K_M");
+  CHECK(file_type_name(1024 + 17) == "Q5_K_M");
+  CHECK(file_type_name(30) == "IQ4_XS");
+  CHECK(file_type_name(999).empty());
 }
