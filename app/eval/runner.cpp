@@ -74,12 +74,6 @@ void Runner::check_stop() const {
   if (stop_()) throw Stopped();
 }
 
-void Runner::check_finite(std::span<const float> logits) const {
-  if (!all_finite(logits))
-    throw Error(
-        format("a logit after token %zu is not a finite number, so nothing can be scored", session_->ids().size()));
-}
-
 void Runner::check_room(size_t n_tokens) const {
   if (n_tokens > static_cast<size_t>(session_->n_ctx()))
     throw Error(format("%s tokens are needed, the context holds %s",
@@ -88,17 +82,13 @@ void Runner::check_room(size_t n_tokens) const {
 
 std::span<const float> Runner::feed(TokenId id) {
   check_stop();
-  const std::span<const float> logits = session_->feed(id);
-  check_finite(logits);
-  return logits;
+  return session_->feed(id);
 }
 
 std::span<const float> Runner::prefill(std::span<const TokenId> ids) {
   check_stop();
   PrefillObserver observer(stop_);
-  const std::span<const float> logits = session_->prefill(ids, observer);
-  check_finite(logits);
-  return logits;
+  return session_->prefill(ids, observer);
 }
 
 double Runner::kept_ratio(const CacheState& state) const {
@@ -125,7 +115,7 @@ PromptStart Runner::start(const Cell& cell, const std::vector<TokenId>& ids) {
     if (read_ids_ != ids || read_type_ != cell.config.cache_type) {
       read_ids_.clear();
       PrefillObserver observer(stop_);
-      check_finite(session_->prefill_for_all(ids, cell.config.cache_type, observer));
+      session_->prefill_for_all(ids, cell.config.cache_type, observer);
       read_ids_ = ids;
       read_type_ = cell.config.cache_type;
     }

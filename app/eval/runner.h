@@ -65,7 +65,6 @@ class Runner {
   double kept_ratio(const CacheState& state) const;
   std::span<const float> feed(TokenId id);
   std::span<const float> prefill(std::span<const TokenId> ids);
-  void check_finite(std::span<const float> logits) const;
   void check_room(size_t n_tokens) const;
   void check_stop() const;
 

@@ -28,9 +28,6 @@ Sampler::Sampler(const SamplerOptions& options) : options_(options), random_(opt
 }
 
 TokenId Sampler::sample(std::span<const float> logits, std::span<const TokenId> recent) {
-  for (const float logit : logits)
-    if (std::isnan(logit)) throw Error(ErrorKind::device, "the model computed logits that are not numbers");
-
   if (options_.repeat_penalty != 1) {
     penalised_.assign(logits.begin(), logits.end());
     const size_t n_recent = std::min(recent.size(), static_cast<size_t>(options_.repeat_last_n));

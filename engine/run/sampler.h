@@ -25,7 +25,7 @@ class Sampler {
  public:
   /// Throws Error for values out of range.
   explicit Sampler(const SamplerOptions& options);
-  /// recent: the tokens before, oldest first. logits: (n_vocab). NaN logits throw Error.
+  /// recent: the tokens before, oldest first. logits: (n_vocab), finite.
   TokenId sample(std::span<const float> logits, std::span<const TokenId> recent);
 
  private:

@@ -11,6 +11,7 @@
 #include "engine/run/calibration.h"
 #include "engine/run/forward.h"
 #include "engine/run/kv_store.h"
+#include "engine/run/not_numbers.h"
 #include "engine/run/prefill.h"
 #include "engine/run/stop_text.h"
 
@@ -144,9 +145,11 @@ struct Session::Impl {
   std::vector<TokenId> ids;        // what the cache holds
   std::vector<float> logits;       // that follow ids
   std::vector<TokenId> generated;  // the last turn's prompt and its answer, whatever the cache holds
+  size_t n_read = 0;               // of ids, those up to the end of the last prefill
   bool config_changed = false;
   // The last turn's prompt, without the head of the answer and with it; 0 where the cache does not hold it any more.
   size_t n_before_answer = 0, n_prompt = 0;
+  LogitsJudge judge;
 
   Impl(const Model& model_, Backend& backend_, const SessionOptions& options, ResolvedConfig resolved)
       : model(model_),
@@ -160,7 +163,8 @@ struct Session::Impl {
         store(model_.config(), backend_, cache_config, options.turn_log),
         row(backend_, model_.config(), 1),
         stream_buffer(backend_.allocate(static_cast<size_t>(model_.config().n_embd) * sizeof(float))),
-        stream{stream_buffer.get(), 0, 1, model_.config().n_embd, model_.config().n_embd} {}
+        stream{stream_buffer.get(), 0, 1, model_.config().n_embd, model_.config().n_embd},
+        judge(model_, backend_) {}
 
   void clear() {
     store.clear();
@@ -270,6 +274,8 @@ struct Session::Impl {
       }
       const bool is_head_of_answer = !ids.empty() && ids.size() >= n_before_head;
       read_to(wanted.size(), is_head_of_answer ? PrefillRows::generation_prompt : PrefillRows::message);
+      judge.check(logits, ids, ids.size(), cache_config, observer);
+      n_read = ids.size();
       n_before_answer = n_before_head;
       n_prompt = wanted.size();
       return times;
@@ -310,6 +316,7 @@ struct Session::Impl {
     std::vector<Eviction> evictions;
     try {
       evictions = decode(model, forward, store, row, stream, id, logits);
+      judge.check(logits, ids, n_read, cache_config, observer);
     } catch (...) {
       ids.pop_back();
       if (store.is_step_open() || static_cast<size_t>(store.n_tokens()) != ids.size()) {

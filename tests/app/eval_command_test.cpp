@@ -162,7 +162,8 @@ TEST_CASE("logits that are no numbers end the evaluation with the prompt's and t
   const Outcome outcome = run_program({"eval", "-m", path, "-p", text, "--config", "h2o"});
   CHECK(outcome.exit_code == 1);
   CHECK(outcome.n_err_lines() == 1);
-  CHECK_THAT(outcome.err, Contains("prompt under full: a logit after token") && Contains("not a finite number"));
+  CHECK_THAT(outcome.err, Contains("prompt under full: ") &&
+                              Contains("tensor 'output_norm.weight': 64 of 64 values are not numbers"));
   std::remove(path.c_str());
 }
 

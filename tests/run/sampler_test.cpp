@@ -89,7 +89,7 @@ TEST_CASE("the same seed gives the same draws, another seed others") {
   CHECK(sequence(5) != sequence(6));
 }
 
-TEST_CASE("options out of range and logits that are no numbers are refused") {
+TEST_CASE("options out of range are refused") {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const auto refused = [](auto change) {
     SamplerOptions options = plain();
@@ -102,7 +102,6 @@ TEST_CASE("options out of range and logits that are no numbers are refused") {
   refused([](SamplerOptions& o) { o.top_p = 0; });
   refused([](SamplerOptions& o) { o.min_p = 1.5f; });
   refused([](SamplerOptions& o) { o.repeat_penalty = 0; });
-  CHECK_THROWS_AS(Sampler(plain()).sample(std::vector<float>{1, nan}, {}), Error);
 }
 
 TEST_CASE("a stop string is found across pieces, and nothing of it is shown") {

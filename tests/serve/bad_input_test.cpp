@@ -1,4 +1,5 @@
 // Whatever comes in that is wrong is answered by a sentence, and the engine goes on where that is possible.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdio>
 #include <limits>
@@ -199,6 +200,25 @@ TEST_CASE("a conversation longer than the stream carries is refused") {
   CHECK_THAT(refusal(engine, ServedEngine::cold_prompt(5, std::string((32 << 20) + 1, 'a'), 2)),
              Contains("expected at most 33554432"));
   check_goes_on(engine);
+}
+
+TEST_CASE("a model whose weights are not numbers ends its turns with the tensor's name, and costs no backend") {
+  GgufWriter writer = make_endless_model(tiny_model_options(Architecture::llama));
+  writer.set_tensor("output_norm.weight", {64}, std::vector<float>(64, std::numeric_limits<float>::quiet_NaN()));
+  const TinyModelFile file(writer);
+  ServedEngine engine;
+  engine.load(file.path());
+  engine.types.clear();
+  for (const uint64_t turn : {1, 2}) {
+    engine.send(ServedEngine::cold_prompt(turn, "Hello", 2));
+    const auto& finished = *engine.until(stream::EventBody::TurnFinished).body_as_TurnFinished();
+    CHECK(finished.stop_reason()->str() == "error");
+    CHECK_THAT(finished.message()->str(), Contains("'output_norm.weight': 64 of 64 values are not numbers"));
+  }
+  engine.load(model_path());
+  check_goes_on(engine);
+  // No backend was said to have failed.
+  CHECK(std::count(engine.types.begin(), engine.types.end(), stream::EventBody::Failure) == 0);
 }
 
 TEST_CASE("commands that need a model are refused without one") {
