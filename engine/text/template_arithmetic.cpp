@@ -117,10 +117,7 @@ Value repeat(Runtime& runtime, const Value& value, int64_t count) {
   runtime.check_memory(n_bytes);
   runtime.work(n_bytes);
   if (value.is(Type::string)) {
-    Text text;
-    text.reserve(n * value.text().size());
-    for (size_t i = 0; i < n; ++i) text.append(value.text());
-    return runtime.make_string(std::move(text), value.string().markup);
+    return runtime.make_string(repeated(value.text(), n), value.string().markup);
   }
   Vector<Value> items;
   items.reserve(n * value.sequence().items.size());

@@ -20,13 +20,9 @@ Text padded(Runtime& runtime, const Text& text, const Text& fill, int64_t left, 
   runtime.check_memory(n_bytes);
   Text out;
   out.reserve(text.size() + n_bytes * fill.size());
-  const auto append_fill = [&](int64_t n) {
-    runtime.work(static_cast<size_t>(std::max<int64_t>(0, n)) * 16);
-    for (int64_t i = 0; i < n; ++i) out.append(fill);
-  };
-  append_fill(left);
+  out.append(repeated(fill, static_cast<size_t>(std::max<int64_t>(0, left))));
   out.append(text);
-  append_fill(right);
+  out.append(repeated(fill, static_cast<size_t>(std::max<int64_t>(0, right))));
   return out;
 }
 

@@ -414,6 +414,22 @@ Text change_case(const Text& text, LetterCase letter_case) {
   return result;
 }
 
+Text repeated(const Text& text, size_t n) {
+  constexpr size_t block_bytes = size_t{64} << 10;  // a short text is put together block by block
+  Text block = text;
+  size_t n_in_block = 1;
+  while (block.size() < block_bytes && 2 * n_in_block <= n) {
+    const Text half = block;
+    block.append(half);
+    n_in_block *= 2;
+  }
+  Text result;
+  result.reserve(n * text.size());
+  for (; n >= n_in_block; n -= n_in_block) result.append(block);
+  result.append(block, 0, n * text.size());
+  return result;
+}
+
 Text reverse_chars(const Text& text) {
   Text result;
   for (size_t end = text.size(); end > 0;) {

@@ -90,6 +90,8 @@ size_t count_text(std::string_view bytes, std::string_view needle);
 enum class LetterCase { upper, lower, title, capitalize, swap, casefold, filter_title };
 /// str.upper, lower, title, capitalize, swapcase, casefold and Jinja's own title filter.
 Text change_case(const Text& text, LetterCase letter_case);
+/// The text n times.
+Text repeated(const Text& text, size_t n);
 Text reverse_chars(const Text& text);
 
 }  // namespace headroom::jinja

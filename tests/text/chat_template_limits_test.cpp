@@ -104,7 +104,7 @@ TEST_CASE("memory: strings and lists cannot grow without end") {
   check_stopped(ns + "{% set ns.x = '{0}{0}'.format(ns.x) %}{% endfor %}", memory);
   check_stopped(ns + "{% set ns.x = '%s%s' % (ns.x, ns.x) %}{% endfor %}", memory);
   check_stopped(ns + "{% set ns.l = ns.l + ns.l %}{% endfor %}", memory);
-  check_stopped("{% set x = ('a' * 8000000)|list %}", memory);
+  check_stopped("{% set x = ('a' * 8000000)|list %}", "stopped");
   check_stopped("{% set x = ('a,' * 4000000).split(',') %}", memory);
   check_stopped("{% set x = ('a' * 1000000).replace('', 'b' * 1000000) %}", memory);
   check_stopped("{{ [[[1, 2, 3]]]|tojson(indent='x' * 30000000) }}", memory);
