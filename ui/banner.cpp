@@ -1,7 +1,11 @@
-// One strip a banner: a bar in the colour of its kind, the sentence, buttons for what it offers.
+// One strip a banner: a bar in the colour of its kind, the sentence, buttons for what it offers. However many there are
+// and however long they are, the conversation below keeps most of the room, and Dismiss is in sight.
 #include "ui/banner.h"
 
 #include <imgui.h>
+
+#include <algorithm>
+#include <vector>
 
 #include "ui/shortcuts.h"
 #include "ui/theme.h"
@@ -31,11 +35,38 @@ void button(const char* label, Action action, const Mirror& mirror, const ChatVi
   same_line_if_fits(width);
 }
 
+constexpr int max_shown = 3;
+constexpr float max_share_of_room = 0.4f;
+
+/// A sentence that is longer than its room is scrolled.
+void draw_sentence(const std::string& text, float max_height) {
+  const float width = ImGui::GetContentRegionAvail().x;
+  const bool is_long = ImGui::CalcTextSize(text.c_str(), nullptr, false, width).y > max_height;
+  if (is_long) ImGui::BeginChild("###sentence", {0, max_height});
+  ImGui::PushTextWrapPos(0);
+  ImGui::TextUnformatted(text.c_str());
+  ImGui::PopTextWrapPos();
+  if (is_long) ImGui::EndChild();
+}
+
+/// The oldest, which Dismiss is about, and the newest.
+std::vector<size_t> shown_banners(size_t n_banners) {
+  std::vector<size_t> shown;
+  for (size_t i = 0; i < n_banners; ++i)
+    if (i == 0 || i + (max_shown - 1) >= n_banners) shown.push_back(i);
+  return shown;
+}
+
 }  // namespace
 
 void draw_banners(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions, BannerState& own) {
   own.n_drawn = 0;
-  for (const Banner& banner : chat.banners) {
+  const std::vector<size_t> shown = shown_banners(chat.banners.size());
+  if (shown.empty()) return;
+  const float room = ImGui::GetContentRegionAvail().y * max_share_of_room / static_cast<float>(shown.size());
+  const float max_height = std::max(room - 2 * ImGui::GetFrameHeightWithSpacing(), 2 * ImGui::GetTextLineHeight());
+  for (const size_t index : shown) {
+    const Banner& banner = chat.banners[index];
     ImGui::PushID(own.n_drawn);
     ImGui::PushStyleColor(ImGuiCol_ChildBg, ImGui::GetStyleColorVec4(ImGuiCol_PopupBg));
     const float bar = ImGui::GetFontSize() * 0.3f;
@@ -47,9 +78,7 @@ void draw_banners(const Mirror& mirror, const ChatView& chat, UiState& state, Ac
       list.PushClipRect(min, {min.x + size.x, min.y + size.y});
       list.AddRectFilled(min, {min.x + bar, min.y + size.y}, color_of(banner.kind, state.dark));
       list.PopClipRect();
-      ImGui::PushTextWrapPos(0);
-      ImGui::TextUnformatted(banner.text.c_str());
-      ImGui::PopTextWrapPos();
+      draw_sentence(banner.text, max_height);
       if (banner.offers_restart)
         button("Restart the engine###restart", Action::restart_engine, mirror, chat, state, actions);
       if (banner.offers_undo) button("Undo###undo", Action::undo_delete, mirror, chat, state, actions);
@@ -65,6 +94,8 @@ void draw_banners(const Mirror& mirror, const ChatView& chat, UiState& state, Ac
     ImGui::PopID();
     ++own.n_drawn;
   }
+  if (chat.banners.size() > shown.size())
+    ImGui::TextDisabled("and %zu more messages", chat.banners.size() - shown.size());
 }
 
 }  // namespace headroom

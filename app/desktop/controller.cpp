@@ -16,6 +16,7 @@ namespace headroom {
 namespace {
 
 constexpr size_t max_made_title_bytes = 60, max_given_title_bytes = 300;
+constexpr size_t max_banners = 12, max_banner_bytes = 2000;
 constexpr int piece_ms = 200;  // of an answer: at most so much of it is lost with this process
 const std::string deleted_sentence = "The chat was deleted.";
 
@@ -286,8 +287,16 @@ void Controller::find_droppable() {
 
 void Controller::add_banner(Banner::Kind kind, const std::string& text, bool offers_restart, bool offers_undo) {
   // The same trouble again replaces its banner.
-  std::erase_if(view_.banners, [&](const Banner& banner) { return banner.text == text; });
-  view_.banners.push_back({kind, text, offers_restart, offers_undo});
+  const std::string bounded = shortened(text, max_banner_bytes);
+  std::erase_if(view_.banners, [&](const Banner& banner) { return banner.text == bounded; });
+  view_.banners.push_back({kind, bounded, offers_restart, offers_undo});
+  if (view_.banners.size() > max_banners) {
+    // The oldest goes, but not one with a button that is nowhere else.
+    const auto oldest = std::find_if(view_.banners.begin(), view_.banners.end(), [](const Banner& banner) {
+      return !banner.offers_restart && !banner.offers_undo;
+    });
+    view_.banners.erase(oldest == view_.banners.end() ? view_.banners.begin() : oldest);
+  }
   ++view_.version;
 }
 

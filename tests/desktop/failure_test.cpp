@@ -153,6 +153,37 @@ TEST_CASE("an engine that writes much to its standard error is followed all the 
   CHECK(desk.view().messages.size() == 2);
 }
 
+TEST_CASE("what an engine says stays bounded, however long and however often it speaks") {
+  SECTION("one sentence of many megabytes") {
+    Desk desk("--failures 1 --failure-bytes 20000000");
+    desk.open_and_load();
+    desk.say("hello");
+    REQUIRE(desk.view().banners.size() == 1);
+    const std::string& text = desk.view().banners[0].text;
+    CHECK(text.size() <= StreamLimits::max_sentence_bytes);
+    CHECK(text.starts_with("trouble 0 and so on "));  // one line
+    CHECK(text.ends_with("…"));
+    CHECK(desk->mirror().failure() == text);
+    desk->dismiss_banner();
+    CHECK(desk.view().banners.empty());
+  }
+  SECTION("many sentences") {
+    Desk desk("--failures 3000");
+    desk.open_and_load();
+    REQUIRE(desk.until([&] { return desk.has_banner("trouble 2999 "); }));
+    CHECK(desk.view().banners.size() <= 12);
+    desk.say("hello");
+    CHECK(desk.view().messages.size() == 2);
+  }
+  SECTION("tokens of a length that no vocabulary has") {
+    Desk desk("--token-bytes 100000 --answer-tokens 100000");
+    desk.open_and_load();
+    desk->send("hello");
+    REQUIRE(desk.until([&] { return desk.has_banner("a token's text has 100000 bytes; expected at most 65536"); }));
+    CHECK(desk->mirror().token_text().size() < 1000);
+  }
+}
+
 TEST_CASE("an engine that hangs stops neither the window nor its end") {
   Desk desk;
   desk.options.engine_command = fake_engine(GENERATE("--hang", "--hang-after 5"));

@@ -35,7 +35,9 @@ struct Options {
   int crash_after = -1, kill_after = -1, garbage_after = -1, hang_after = -1;  // tokens of an answer
   bool dies_at_start = false, hangs_at_start = false, refuses = false, crashes_in_load = false,
        crashes_in_prefill = false, floods_stderr = false;
-  std::string once;  // a file: what is above happens only while it is not there, and makes it
+  int n_failures = 0, failure_bytes = 20;  // said once a model is open, each another sentence
+  size_t token_bytes = 0;                  // of each token of an answer; 0: a word
+  std::string once;                        // a file: what is above happens only while it is not there, and makes it
 };
 
 struct Token {
@@ -229,6 +231,12 @@ class FakeEngine {
     loaded.config = std::make_unique<stream::CacheConfigT>(config_);
     loaded.cache_note = note();
     emit(std::move(loaded));
+    for (int i = 0; i < options_.n_failures; ++i) {
+      stream::FailureT failure;
+      failure.message = "trouble " + std::to_string(i) + "\n";
+      while (failure.message.size() < static_cast<size_t>(options_.failure_bytes)) failure.message += "and so on ";
+      emit(std::move(failure));
+    }
   }
 
   void refuse(uint64_t turn_id, const std::string& why) {
@@ -454,7 +462,8 @@ class FakeEngine {
         return;
       }
       if (i > 0) step();
-      const std::string word = i == 0 ? first : "word" + std::to_string(i) + " ";
+      std::string word = i == 0 ? first : "word" + std::to_string(i) + " ";
+      word.resize(std::max(word.size(), options_.token_bytes), 'o');
       known_.push_back({id_of(word), TokenClass::plain, word});
       stream::TokenT token;
       token.turn_id = finished.turn_id;
@@ -528,6 +537,12 @@ Options parse(int argc, char** argv) {
       options.garbage_after = std::atoi(value);
     else if (name == "--hang-after")
       options.hang_after = std::atoi(value);
+    else if (name == "--failures")
+      options.n_failures = std::atoi(value);
+    else if (name == "--failure-bytes")
+      options.failure_bytes = std::atoi(value);
+    else if (name == "--token-bytes")
+      options.token_bytes = static_cast<size_t>(std::atoi(value));
     else if (name == "--once")
       options.once = value;
     else
