@@ -253,6 +253,7 @@ void bench_command(const Arguments& args, Streams& io) {
       std::all_of(options.generated_tokens.begin(), options.generated_tokens.end(), is_zero))
     throw UsageError("-p and -n are both 0, expected at least one test");
 
+  common.prepare_backend();
   const Model model(common.model_path());
   const std::unique_ptr<Backend> backend = common.open_backend();
   Session session(model, *backend, make_session_options(common, config));

@@ -224,6 +224,7 @@ void calibrate_command(const Arguments& args, Streams& io) {
   options.seed = static_cast<uint64_t>(seed.value_or(1));
   const TemplateChoice chat_template = template_option.choose(io);
   take_texts(files, options, io);
+  common.prepare_backend();
   const Model model(common.model_path(), chat_template);
   const std::string path = out.value_or(calibration_path(model));
   const std::unique_ptr<Backend> backend = common.open_backend();

@@ -13,6 +13,7 @@
 #include "app/window/file_dialog.h"
 #include "app/window/offscreen_host.h"
 #include "app/window/window_host.h"
+#include "engine/backend/registry.h"
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
 #include "engine/base/platform/private_file.h"
@@ -112,6 +113,8 @@ std::string show(Source& source, Hooks& hooks, KeptSettings& settings, const End
   hooks.on_set_clipboard = copy_to_clipboard;
   hooks.on_settings_changed = [&] { settings.save(); };
   Program<Source> program(source, settings.state, "", &signals);
+  // A driver that crashes would take the window's process along.
+  if (std::string failure = driver_failure(); !failure.empty()) return failure;
   const WindowResult result = run_window(program, {settings.window.width, settings.window.height});
   if (!result.was_open) return result.problem;
   if (result.width > 0) settings.window = {result.width, result.height};
@@ -145,6 +148,7 @@ std::string show_chat_window(ControllerOptions options) {
   const std::string no_display = why_no_display();
   if (!no_display.empty()) return no_display;
   const EndSignals signals(wake_window);
+  prepare_backend({.name = "vulkan"});  // the window draws with it, whatever computes
   KeptSettings settings;
   try {
     own_private_folder(data_folder());
@@ -161,6 +165,7 @@ std::string show_chat_window(ControllerOptions options) {
 
 void show_replay_window(const std::string& trace_path) {
   const EndSignals signals(wake_window);
+  prepare_backend({.name = "vulkan"});
   Replay replay(trace_path);
   KeptSettings settings;
   const std::string no_window = show(replay, replay, settings, signals);
@@ -169,6 +174,7 @@ void show_replay_window(const std::string& trace_path) {
 }
 
 void draw_replay_picture(const std::string& trace_path, const PictureOptions& options) {
+  prepare_backend({.name = "vulkan"});
   Replay replay(trace_path);
   if (options.at_token >= 0) replay.go_to_token(options.at_token);
   UiState state;
@@ -182,6 +188,7 @@ void draw_replay_picture(const std::string& trace_path, const PictureOptions& op
                   std::to_string(model.n_kv_heads) + " KV heads");
     state.pinned_head = layer * model.n_kv_heads + kv_head;
   }
+  if (const std::string failure = driver_failure(); !failure.empty()) throw Error(ErrorKind::device, failure);
   OffscreenHost host(options.width, options.height, options.scale);
   Program<Replay> program(replay, state, options.panel);
   for (int i = 0; i < n_settling_frames; ++i) host.frame(program);

@@ -109,6 +109,11 @@ std::unique_ptr<Backend> CommonOptions::open_backend() const {
   return make_backend({.name = backend.value_or(""), .n_threads = static_cast<int>(n_threads.value_or(0))});
 }
 
+void CommonOptions::prepare_backend() const {
+  const SignalsToMainThread block;
+  headroom::prepare_backend({.name = backend.value_or("")});
+}
+
 RestartableBackend CommonOptions::open_restartable_backend() const {
   const SignalsToMainThread block;
   return RestartableBackend({.name = backend.value_or(""), .n_threads = static_cast<int>(n_threads.value_or(0))});

@@ -32,6 +32,8 @@ struct CommonOptions {
   std::string named_model_path() const;
   std::unique_ptr<Backend> open_backend() const;
   RestartableBackend open_restartable_backend() const;
+  /// Before anything that takes time, such as reading the model: what opening a backend waits for begins now.
+  void prepare_backend() const;
 };
 
 /// A name that no backend has is refused before a model is opened.

@@ -50,6 +50,7 @@ void profile_command(const Arguments& args, Streams& io) {
 
   const TemplateChoice chat_template = prompt.chat_template.choose(io);
   const std::string text = prompt.read(io);
+  common.prepare_backend();
   const Model model(common.model_path(), chat_template);
   if (!prompt.raw) check_template(model, io);
   const std::unique_ptr<Backend> backend = common.open_backend();

@@ -27,6 +27,7 @@ struct RunOptions {
 void run_one_turn(const RunOptions& options, const CacheConfig& cache, const TurnOptions& turn, Streams& io) {
   const TemplateChoice chat_template = options.prompt.chat_template.choose(io);
   const std::string text = options.prompt.read(io);
+  options.common.prepare_backend();
   const Model model(options.common.model_path(), chat_template);
   if (!options.prompt.raw) check_template(model, io);
   const std::unique_ptr<Backend> backend = options.common.open_backend();
@@ -59,6 +60,7 @@ void run_one_turn(const RunOptions& options, const CacheConfig& cache, const Tur
 void chat_in_terminal(const CommonOptions& common, const TemplateChoice& chat_template, const std::string& system,
                       const std::optional<CacheConfig>& cache, const TurnOptions& turn,
                       const std::optional<std::string>& trace, Streams& io) {
+  common.prepare_backend();
   const Model model(common.model_path(), chat_template);
   check_template(model, io);
   RestartableBackend backend = common.open_restartable_backend();

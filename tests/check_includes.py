@@ -21,6 +21,9 @@ TABLE = {
     "engine/backend/": ["engine/base/", "engine/backend/*"],
     # The registry is the one place that names concrete backends.
     "engine/backend/registry.cpp": ["engine/base/", "engine/backend/"],
+    # Both sides of the process that asks the Vulkan drivers, for the registry.
+    "engine/backend/vulkan_probe.cpp": ["engine/base/", "engine/backend/"],
+    "engine/backend/vulkan_probe.h": ["engine/base/", "engine/backend/"],
     "engine/backend/cpu/": ["engine/base/", "engine/backend/*", "engine/backend/cpu/"],
     "engine/backend/vulkan/": ["engine/base/", "engine/backend/*", "engine/backend/vulkan/", "shaders/"],
     # Shaders, and the structs that C++ shares with them.

@@ -12,8 +12,8 @@
 
 #include "engine/backend/cpu/cpu_backend.h"
 #include "engine/backend/cpu/reference/reference_backend.h"
-#include "engine/backend/self_test.h"
 #include "engine/backend/vulkan/vulkan_backend.h"
+#include "engine/backend/vulkan_probe.h"
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
 #include "engine/base/platform/private_file.h"
@@ -53,7 +53,7 @@ std::vector<DeviceEntry> list_vulkan() {
   if (const std::string reason = given_up.reason("vulkan"); !reason.empty())
     return {{.backend = "vulkan", .device = "", .available = false, .skip_reason = reason}};
   try {
-    for (const VulkanListing& device : list_vulkan_devices()) {
+    for (const VulkanListing& device : probed_vulkan_devices()) {
       const bool is_first = entries.empty();
       const std::string& refusal = device.refusal;
       entries.push_back({.backend = "vulkan",
@@ -105,23 +105,28 @@ void remember_tested(const std::string& fingerprint) {
 
 /// Vulkan's drivers are many and not all of them compute right: a driver that is new here has to show it first.
 std::unique_ptr<Backend> make_checked_vulkan_backend() {
-  const std::vector<VulkanListing> devices = list_vulkan_devices();
+  const std::vector<VulkanListing> devices = probed_vulkan_devices();
   if (devices.empty()) throw Error(ErrorKind::unsupported, "found no device");
   const VulkanListing& device = devices.front();
   if (!device.refusal.empty()) throw Error(ErrorKind::unsupported, device.device + ": " + device.refusal);
-  std::unique_ptr<Backend> backend = make_vulkan_backend();
   const std::string mark = fingerprint(device);
   if (!was_tested(mark)) {
-    if (const std::string found = self_test(*backend, *make_reference_backend()); !found.empty())
+    if (const std::string found = probe_vulkan_self_test(); !found.empty())
       throw Error(ErrorKind::unsupported, device.device + ": " + found);
     remember_tested(mark);
-    backend->reset_stage_times();
   }
-  return backend;
+  return make_vulkan_backend();
 }
 
 std::unique_ptr<Backend> make(const std::string& name, int n_threads) {
   return name == "vulkan" ? make_checked_vulkan_backend() : make_cpu_backend({.n_threads = n_threads});
+}
+
+/// Empty where neither the choice nor the environment names a backend.
+std::string asked_name(const BackendChoice& choice) {
+  if (!choice.name.empty()) return choice.name;
+  const char* variable = std::getenv("HEADROOM_BACKEND");
+  return variable == nullptr ? "" : variable;
 }
 
 }  // namespace
@@ -145,14 +150,28 @@ std::string next_backend(const std::string& name) {
   return entry == devices.end() ? "cpu" : entry->backend;
 }
 
-std::unique_ptr<Backend> make_backend(const BackendChoice& choice) {
-  std::string name = choice.name;
-  std::string asked_by = "--backend";
-  if (name.empty()) {
-    const char* variable = std::getenv("HEADROOM_BACKEND");
-    if (variable != nullptr) name = variable;
-    asked_by = "HEADROOM_BACKEND";
+void prepare_backend(const BackendChoice& choice) {
+  const std::string name = asked_name(choice);
+  if ((name.empty() || name == "vulkan") && given_up.reason("vulkan").empty()) begin_vulkan_probe();
+}
+
+std::vector<DeviceEntry> passed_over(const BackendChoice& choice, const std::string& taken) {
+  std::vector<DeviceEntry> entries;
+  if (asked_name(choice) == taken) return entries;
+  for (DeviceEntry& device : list_devices()) {
+    if (device.backend == taken) break;
+    if (!device.skip_reason.empty()) entries.push_back(std::move(device));
   }
+  return entries;
+}
+
+std::string driver_failure() {
+  return vulkan_probe_failure();
+}
+
+std::unique_ptr<Backend> make_backend(const BackendChoice& choice) {
+  const std::string name = asked_name(choice);
+  const std::string asked_by = choice.name.empty() ? "HEADROOM_BACKEND" : "--backend";
   if (name == "cpu-reference") return make_reference_backend();
   if (name == "vulkan-lane") return make_vulkan_backend({.variant = VulkanVariant::lane});
   if (name == "vulkan-subgroup") return make_vulkan_backend({.variant = VulkanVariant::subgroup});

@@ -25,6 +25,23 @@ struct BackendChoice {
   int n_threads = 0;  // 0: physical cores
 };
 
+/// Vulkan's loader and drivers are asked what they offer by this command and one more word; its program calls
+/// answer_probe with that word and ends. A driver that crashes or hangs then costs a reason in the list of devices.
+/// Without a command, as in tests, this process asks by itself.
+void set_probe_program(std::vector<std::string> command);
+void answer_probe(const std::string& word);
+
+/// Starts to ask what this choice will need, so that the answer is there when a backend is made or listed after other
+/// work. Asks anew each time.
+void prepare_backend(const BackendChoice& choice);
+
+/// Those of the list that were passed over for the backend that was taken. Nobody is asked where the choice named it.
+std::vector<DeviceEntry> passed_over(const BackendChoice& choice, const std::string& taken);
+
+/// Why Vulkan's loader or a driver failed while it was asked; empty where it did not. For whoever uses Vulkan for
+/// something else, as the window does.
+std::string driver_failure();
+
 /// Throws Error for an unknown or unavailable name. Beside those that are listed: "cpu-reference" is the plain oracle,
 /// "vulkan-lane", "vulkan-subgroup" and "vulkan-dot" are the variants of the shaders for software drivers, for GPUs and
 /// for GPUs with an instruction for dot products of bytes, whatever the device. A backend that nobody asked for by name

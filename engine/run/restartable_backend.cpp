@@ -14,6 +14,7 @@ std::string RestartableBackend::recover(Session& session, const Error& failure) 
     }
     was_restarted_ = choice_.name == failed;
     try {
+      prepare_backend(choice_);
       std::unique_ptr<Backend> fresh = make_backend(choice_);
       session.change_backend(*fresh);
       backend_ = std::move(fresh);

@@ -87,15 +87,6 @@ TurnOptions read_options(const stream::Prompt& prompt) {
   return options;
 }
 
-std::vector<std::pair<std::string, std::string>> skipped_before(const std::string& backend) {
-  std::vector<std::pair<std::string, std::string>> skipped;
-  for (const DeviceEntry& device : list_devices()) {
-    if (device.backend == backend) break;
-    if (!device.skip_reason.empty()) skipped.emplace_back(device.backend, device.skip_reason);
-  }
-  return skipped;
-}
-
 int64_t n_kv_heads_total(const ModelConfig& config) {
   return int64_t{config.n_layers} * config.n_kv_heads;
 }
@@ -304,6 +295,8 @@ ModelThread::Opened ModelThread::look_at(const stream::Load& command, uint64_t n
   std::optional<CacheConfig> config;
   if (command.config() != nullptr) config = from_stream(*command.config());
 
+  next.choice = {.name = bytes_of(command.backend()), .n_threads = command.n_threads()};
+  prepare_backend(next.choice);
   begin_stage("opening the file", 0);
   GgufFile file = GgufFile::open(path);
   begin_stage("reading the vocabulary and the list of tensors", 0.1);
@@ -316,8 +309,7 @@ ModelThread::Opened ModelThread::look_at(const stream::Load& command, uint64_t n
   Session::check(*next.model, next.options);
   bound_context(next.model->config(), next.options);
   begin_stage("starting the backend", 0.9);
-  next.backend = std::make_unique<RestartableBackend>(
-      BackendChoice{.name = bytes_of(command.backend()), .n_threads = command.n_threads()});
+  next.backend = std::make_unique<RestartableBackend>(next.choice);
   if (cancelled_loads_ >= number) throw LoadCancelled{};
   return next;
 }
@@ -329,7 +321,10 @@ void ModelThread::begin_session() {
 void ModelThread::start_events() {
   events_.emplace(*opened_.model, *session_,
                   [this](stream::EventBodyUnion body) { finish_turn_with(std::move(body)); });
-  events_->tell_loaded(skipped_before(session_->backend_info().name));
+  std::vector<std::pair<std::string, std::string>> skipped;
+  for (const DeviceEntry& device : passed_over(opened_.choice, session_->backend_info().name))
+    skipped.emplace_back(device.backend, device.skip_reason);
+  events_->tell_loaded(skipped);
 }
 
 /// After a turn failed with its device: the other side hears why and reads its transcript again.

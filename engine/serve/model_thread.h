@@ -58,6 +58,7 @@ class ModelThread {
   /// A model that a session can be made of, without one: what takes a device's memory comes last.
   struct Opened {
     std::unique_ptr<Model> model;
+    BackendChoice choice;
     std::unique_ptr<RestartableBackend> backend;
     SessionOptions options;
   };

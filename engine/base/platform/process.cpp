@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -14,6 +15,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
+#include <fstream>
 #include <mutex>
 #include <thread>
 
@@ -241,6 +243,12 @@ std::string ChildProcess::how_it_ended() {
 std::string ChildProcess::error_tail() const {
   const std::lock_guard lock(impl_->tail_mutex);
   return impl_->tail;
+}
+
+void become_expendable() {
+  const rlimit no_core{0, 0};
+  setrlimit(RLIMIT_CORE, &no_core);
+  std::ofstream("/proc/self/oom_score_adj") << 1000;
 }
 
 }  // namespace headroom

@@ -40,4 +40,7 @@ class ChildProcess {
   std::unique_ptr<Impl> impl_;
 };
 
+/// This process may end badly: where memory ends it goes before its parent, and it leaves no core file.
+void become_expendable();
+
 }  // namespace headroom
