@@ -25,6 +25,7 @@ struct Command {
 constexpr Command commands[] = {
     {"chat", chat_command, "chat in the window; also what `headroom` alone does"},
     {"run", run_command, "one answer (-p, -f), or a chat in the terminal"},
+    {"chats", chats_command, "the chats of the window as text, from a damaged database too"},
     {"profile", profile_command, "read a prompt and show what each head keeps of it"},
     {"tokenize", tokenize_command, "text on standard input to token ids"},
     {"bench", bench_command, "speed of prompts and answers"},

@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <istream>
+#include <optional>
 #include <ostream>
 
 #include "app/command_line.h"
@@ -81,6 +82,7 @@ class Chat {
 
   void send(const std::string& text) {
     check_prompt_text(text, "the message");
+    other_answer_.reset();
     messages_.push_back({.role = "user", .content = text, .ids = {}});
     answer();
   }
@@ -171,6 +173,8 @@ class Chat {
       undo();
     else if (name == "/regen")
       regenerate();
+    else if (name == "/other")
+      use_other_answer();
     else if (name == "/system")
       set_system(argument);
     else if (name == "/config")
@@ -185,8 +189,8 @@ class Chat {
   }
 
   void refuse(const std::string& name) {
-    const std::string nearest =
-        nearest_name(name, {"/help", "/quit", "/reset", "/undo", "/regen", "/system", "/config", "/heads", "/stats"});
+    const std::string nearest = nearest_name(
+        name, {"/help", "/quit", "/reset", "/undo", "/regen", "/other", "/system", "/config", "/heads", "/stats"});
     say("unknown command " + printable(name) + "; " +
         (nearest.empty() ? "/help lists them" : "the nearest is " + nearest) +
         " (text that begins with / is sent with a space in front)");
@@ -195,6 +199,7 @@ class Chat {
   void help() {
     say("/undo          take the last turn back\n"
         "/regen         answer the last message again\n"
+        "/other         the answer before /regen, and back\n"
         "/reset         begin a new chat\n"
         "/system TEXT   set the system prompt; without TEXT: none\n"
         "/config NAME   what the heads keep; without NAME: the names\n"
@@ -207,6 +212,7 @@ class Chat {
 
   void reset() {
     messages_.clear();
+    other_answer_.reset();
     recording_.clear();
     say("new chat");
   }
@@ -223,15 +229,38 @@ class Chat {
   void undo() {
     if (!take_back_last_answer()) return;
     messages_.pop_back();
+    other_answer_.reset();
     say(recording_.undo_turn() ? "the last turn was taken back"
                                : "the last turn was taken back; the rest is encoded anew with the next message");
   }
 
-  /// The session sees that the conversation ends where the last turn began, and undoes that turn by itself.
+  /// The session sees that the conversation ends where the last turn began, and undoes that turn by itself. Where no
+  /// other answer comes, the one before stays.
   void regenerate() {
+    const std::vector<ChatMessage> before = messages_;
     if (!take_back_last_answer()) return;
     ++turn_.sampler.seed;  // or the answer would be the same
-    answer();
+    const auto stay = [&] {
+      messages_ = before;
+      say("there is no other answer; the one before stays");
+    };
+    try {
+      answer();
+    } catch (...) {
+      stay();
+      throw;
+    }
+    if (messages_.empty() || messages_.back().role != "assistant") return stay();
+    other_answer_ = before.back();
+    say("/other brings the answer before back");
+  }
+
+  /// The last answer and the one that /regen put in its place change places.
+  void use_other_answer() {
+    if (!other_answer_ || messages_.empty()) return say("there is no other answer to the last message");
+    std::swap(messages_.back(), *other_answer_);
+    io_.out << messages_.back().content << "\n" << std::flush;
+    say("the conversation goes on from this answer; /other changes them again");
   }
 
   void set_system(const std::string& text) {
@@ -273,7 +302,8 @@ class Chat {
   std::string system_;
   Streams& io_;
   std::unique_ptr<LineReader> lines_;
-  std::vector<ChatMessage> messages_;  // user, assistant, user, …; without the system prompt
+  std::optional<ChatMessage> other_answer_;  // to the last message, see /other
+  std::vector<ChatMessage> messages_;        // user, assistant, user, …; without the system prompt
 };
 
 }  // namespace

@@ -13,6 +13,7 @@ using Arguments = std::vector<std::string>;
 
 void chat_command(const Arguments& args, Streams& io);
 void run_command(const Arguments& args, Streams& io);
+void chats_command(const Arguments& args, Streams& io);
 void profile_command(const Arguments& args, Streams& io);
 void tokenize_command(const Arguments& args, Streams& io);
 void bench_command(const Arguments& args, Streams& io);

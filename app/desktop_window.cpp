@@ -1,6 +1,8 @@
 // Joins controller, Ui and host. See desktop_window.h.
 #include "app/desktop_window.h"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 
@@ -33,6 +35,7 @@ class Program : public WindowClient {
   Redraw poll() override {
     const bool changed = source_.poll();
     if constexpr (requires { source_.take_chosen_file(); }) source_.take_chosen_file();
+    keep_draft();
     const bool is_playing = source_.view().replay && source_.view().replay->is_playing;
     return changed || is_playing ? Redraw::soon : Redraw::none;
   }
@@ -62,10 +65,26 @@ class Program : public WindowClient {
       return source_;
   }
 
+  /// A draft that stands still for a moment goes to the disk, so that no crash takes it.
+  void keep_draft() {
+    const auto now = std::chrono::steady_clock::now();
+    if (state_.draft != seen_draft_) {
+      seen_draft_ = state_.draft;
+      draft_since_ = now;
+      draft_is_kept_ = false;
+    } else if (!draft_is_kept_ && now - draft_since_ > std::chrono::seconds(1)) {
+      actions().settings_changed();
+      draft_is_kept_ = true;
+    }
+  }
+
   Source& source_;
   UiState& state_;
   std::string panel_;
   const EndSignals* signals_;
+  std::string seen_draft_ = state_.draft;
+  std::chrono::steady_clock::time_point draft_since_;
+  bool draft_is_kept_ = true;
   Ui ui_;
 };
 

@@ -17,7 +17,8 @@ class Actions {
   /// A user's message, then the answer. False where nothing was sent: the text stays the sender's.
   virtual bool send(const std::string& text) = 0;
   virtual void stop() = 0;
-  virtual void regenerate() = 0;         // another answer to the last message
+  virtual void regenerate() = 0;  // another answer to the last message; the one before stays as a version
+  virtual void choose_version(int64_t message, int32_t version) = 0;  // of one that is shown, becomes that version
   virtual void take_back_message() = 0;  // the last message, which has no answer, becomes the draft again
   virtual void drop_oldest_turns() = 0;  // the model no longer reads them: ChatView::n_droppable_turns
   /// Asks how many tokens the conversation has with this as its next message: ChatView::prompt_count, later.

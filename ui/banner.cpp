@@ -5,6 +5,7 @@
 #include <imgui.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "ui/shortcuts.h"
@@ -25,14 +26,36 @@ ImU32 color_of(Banner::Kind kind, bool dark) {
   }
 }
 
+float button_width(const char* label) {
+  return width_of(label) + 2 * ImGui::GetStyle().FramePadding.x;
+}
+
+/// Known before anything is drawn: a child that finds its height by drawing is too low in its first frame, and no
+/// second one follows where nothing else happens.
+float height_of(const Banner& banner, bool can_be_dismissed) {
+  const ImGuiStyle& style = ImGui::GetStyle();
+  const float width = ImGui::GetContentRegionAvail().x - 2 * style.WindowPadding.x;
+  float height = 2 * style.WindowPadding.y + ImGui::CalcTextSize(banner.text.c_str(), nullptr, false, width).y;
+  float row = width + 1;  // so that the first button begins a row
+  const auto add = [&](bool is_there, const char* label) {
+    if (!is_there) return;
+    row += style.ItemSpacing.x + button_width(label);
+    if (row > width) {
+      row = button_width(label);
+      height += style.ItemSpacing.y + ImGui::GetFrameHeight();
+    }
+  };
+  add(banner.offers_restart, "Restart the engine");
+  add(banner.offers_undo, "Undo");
+  add(can_be_dismissed, "Dismiss");
+  return std::ceil(height);
+}
+
 void button(const char* label, Action action, const Mirror& mirror, const ChatView& chat, UiState& state,
             Actions& actions) {
   if (ImGui::Button(label)) perform(action, mirror, chat, state, actions);
   explain(std::string(shortcut_of(action).what) + " (" + key_text(action) + ")");
-  const ImGuiStyle& style = ImGui::GetStyle();
-  const char* next = "Dismiss";
-  const float width = ImGui::CalcTextSize(next).x + 2 * style.FramePadding.x;
-  same_line_if_fits(width);
+  same_line_if_fits(button_width("Dismiss"));
 }
 
 constexpr int max_shown = 3;
@@ -71,8 +94,8 @@ void draw_banners(const Mirror& mirror, const ChatView& chat, UiState& state, Ac
     ImGui::PushStyleColor(ImGuiCol_ChildBg, ImGui::GetStyleColorVec4(ImGuiCol_PopupBg));
     const float bar = ImGui::GetFontSize() * 0.3f;
     ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, {bar * 3, bar * 1.5f});
-    constexpr auto fits_text = ImGuiChildFlags_AutoResizeY | ImGuiChildFlags_AlwaysUseWindowPadding;
-    if (ImGui::BeginChild("###banner", {0, 0}, fits_text, ImGuiWindowFlags_NoScrollbar)) {
+    if (ImGui::BeginChild("###banner", {0, height_of(banner, own.n_drawn == 0)}, ImGuiChildFlags_AlwaysUseWindowPadding,
+                          ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoScrollWithMouse)) {
       const ImVec2 min = ImGui::GetWindowPos(), size = ImGui::GetWindowSize();
       ImDrawList& list = *ImGui::GetWindowDrawList();
       list.PushClipRect(min, {min.x + size.x, min.y + size.y});

@@ -9,6 +9,7 @@
 #include <chrono>
 
 #include "ui/number_text.h"
+#include "ui/shortcuts.h"
 #include "ui/widgets.h"
 
 namespace headroom {
@@ -52,8 +53,12 @@ void draw_menu(const ChatView& chat, const ChatEntry& entry, Actions& actions, C
   ImGui::BeginDisabled(why != nullptr);
   if (ImGui::MenuItem("Rename###rename", "F2")) begin_rename(chat, entry.id, own);
   explain(why != nullptr ? why : "Another title for this chat.");
-  if (ImGui::MenuItem("Delete###delete", "Del")) actions.delete_chat(entry.id);
-  explain(why != nullptr ? why : "Takes the chat out of the list. It can be brought back.");
+  // The key of the open chat; Del is that of the row that the keyboard is on.
+  const char* key = entry.id == chat.open_chat ? key_text(Action::delete_chat) : nullptr;
+  if (ImGui::MenuItem("Delete###delete", key)) actions.delete_chat(entry.id);
+  explain(why != nullptr ? std::string(why)
+                         : std::string("Takes the chat out of the list (") + key_text(Action::delete_row) +
+                               " where the keyboard is on it). It can be brought back.");
   ImGui::EndDisabled();
   ImGui::EndPopup();
 }

@@ -17,7 +17,7 @@ constexpr std::array<MenuEntry, 4> file_entries{{
     {Action::quit, "Quit", true},
 }};
 
-constexpr std::array<MenuEntry, 15> chat_entries{{
+constexpr std::array<MenuEntry, 17> chat_entries{{
     {Action::new_chat, "New chat"},
     {Action::next_chat, "Next chat"},
     {Action::previous_chat, "Previous chat"},
@@ -26,6 +26,8 @@ constexpr std::array<MenuEntry, 15> chat_entries{{
     {Action::undo_delete, "Undo delete"},
     {Action::stop, "Stop", true},
     {Action::regenerate, "Regenerate"},
+    {Action::older_version, "Older version"},
+    {Action::newer_version, "Newer version"},
     {Action::take_back, "Take back message"},
     {Action::drop_oldest, "Drop oldest turns"},
     {Action::copy_answer, "Copy answer", true},

@@ -21,8 +21,12 @@ constexpr Shortcut table[] = {
     {Action::newer_input, "newer_input", ImGuiKey_DownArrow, none, "Down",
      "In the message's last line: what was sent after, then the draft", "Chat", panel},
     {Action::stop, "stop", ImGuiKey_Escape, none, "Esc", "Stop the answer, or the loading of a model", "Chat", window},
-    {Action::regenerate, "regenerate", ctrl | ImGuiKey_R, none, "Ctrl+R", "Undo the last answer and draw another one",
-     "Chat", window},
+    {Action::regenerate, "regenerate", ctrl | ImGuiKey_R, none, "Ctrl+R",
+     "Draw another answer; the one before can be gone back to", "Chat", window},
+    {Action::older_version, "older_version", ctrl | ImGuiKey_Comma, none, "Ctrl+,",
+     "Go back to the answer before this one", "Chat", window},
+    {Action::newer_version, "newer_version", ctrl | ImGuiKey_Period, none, "Ctrl+.",
+     "Go on to the answer after this one", "Chat", window},
     {Action::take_back, "take_back", ctrl | ImGuiKey_E, none, "Ctrl+E",
      "Take the message without an answer back, to edit it", "Chat", window},
     {Action::drop_oldest, "drop_oldest", ctrl | shift | ImGuiKey_O, none, "Ctrl+Shift+O",
@@ -36,6 +40,8 @@ constexpr Shortcut table[] = {
     {Action::rename_chat, "rename_chat", ImGuiKey_F2, none, "F2", "Rename this chat", "Chat", window},
     {Action::delete_chat, "delete_chat", ctrl | shift | ImGuiKey_D, none, "Ctrl+Shift+D",
      "Delete this chat (can be undone)", "Chat", window},
+    {Action::delete_row, "delete_row", ImGuiKey_Delete, none, "Del",
+     "In the list of chats: delete the chat that the keyboard is on", "Chat", panel},
     {Action::undo_delete, "undo_delete", ctrl | shift | ImGuiKey_U, none, "Ctrl+Shift+U", "Bring the deleted chat back",
      "Chat", window},
 
@@ -113,6 +119,13 @@ bool is_pressed(ImGuiKeyChord chord) {
   // Ctrl+Plus is Ctrl+Shift+Equal on many keyboards.
   if (chord == (ctrl | ImGuiKey_Equal) && ImGui::IsKeyChordPressed(chord | shift)) return true;
   return ImGui::IsKeyChordPressed(chord);
+}
+
+/// The last message that has other versions; null: there is none.
+const TranscriptMessage* last_with_versions(const ChatView& chat) {
+  const auto found = std::find_if(chat.messages.rbegin(), chat.messages.rend(),
+                                  [](const TranscriptMessage& message) { return message.n_versions > 1; });
+  return found == chat.messages.rend() ? nullptr : &*found;
 }
 
 /// The chat that many places below the open one in the list; 0: there is none.
@@ -249,6 +262,12 @@ bool is_enabled(Action action, const Mirror& mirror, const ChatView& chat, const
       return can_change && chat.can_send && !chat.messages.empty() && chat.messages.back().role == "user";
     case Action::drop_oldest:
       return can_change && chat.can_send && chat.n_droppable_turns > 0;
+    case Action::older_version:
+    case Action::newer_version: {
+      const TranscriptMessage* message = last_with_versions(chat);
+      return can_change && !chat.is_busy && message != nullptr &&
+             (action == Action::older_version ? message->version > 0 : message->version + 1 < message->n_versions);
+    }
     case Action::new_chat:
       return can_change;
     case Action::next_chat:
@@ -310,6 +329,12 @@ bool perform(Action action, const Mirror& mirror, const ChatView& chat, UiState&
     case Action::drop_oldest:
       actions.drop_oldest_turns();
       return true;
+    case Action::older_version:
+    case Action::newer_version: {
+      const TranscriptMessage& message = *last_with_versions(chat);
+      actions.choose_version(message.id, message.version + (action == Action::older_version ? -1 : 1));
+      return true;
+    }
     case Action::new_chat:
       actions.new_chat();
       return true;

@@ -19,6 +19,8 @@ enum class Action {
   newer_input,
   stop,
   regenerate,
+  older_version,
+  newer_version,
   take_back,
   drop_oldest,
   focus_input,
@@ -27,6 +29,7 @@ enum class Action {
   previous_chat,
   rename_chat,
   delete_chat,
+  delete_row,
   undo_delete,
   // transcript
   page_up,

@@ -24,7 +24,7 @@ TranscriptLayout::Text TranscriptLayout::read(const TranscriptMessage& message, 
   text.role = message.role;
   text.n_bytes = message.content.size();
   text.hash = hash_of(message.content);
-  text.about_hash = hash_of(message.note + "\n" + message.numbers);
+  text.about_hash = hash_of(message.note + "\n" + message.numbers + (message.n_versions > 1 ? "\nversions" : ""));
   text.is_streaming = message.is_streaming;
   const bool goes_on = before != nullptr && before->role == message.role && before->n_bytes <= text.n_bytes &&
                        before->hash == hash_of(std::string_view(message.content).substr(0, before->n_bytes));

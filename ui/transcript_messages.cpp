@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "ui/theme.h"
 #include "ui/widgets.h"
@@ -24,6 +25,8 @@ struct Drawing {
   float left, width;          // of the column
   bool is_measuring = false;  // out of sight
   bool is_aside = false;      // not where it stands, so that what is drawn there later in the frame is another item
+  // Message and version: other messages follow then, so nothing may be drawn after it in this frame.
+  std::optional<std::pair<int64_t, int32_t>> chosen_version = {};
 };
 
 float inset() {
@@ -192,6 +195,28 @@ void dimmed(const std::string& text, float right, ImU32 color) {
   ImGui::PopStyleColor();
 }
 
+/// "< 2/3 >"
+void draw_versions(Drawing& d, const TranscriptMessage& message) {
+  const bool can_choose = !d.chat.is_read_only && !d.chat.replay && !d.chat.is_busy;
+  const auto button = [&](const char* label, int32_t version, Action action, const char* what) {
+    ImGui::BeginDisabled(!can_choose || version < 0 || version >= message.n_versions);
+    if (ImGui::SmallButton(label)) d.chosen_version = {message.id, version};
+    ImGui::EndDisabled();
+    explain(d.chat.is_read_only ? "Another window holds the chats: here they can be read, not changed."
+            : d.chat.is_busy    ? std::string("The engine is busy; Stop ends that (") + key_text(Action::stop) + ")"
+                                : std::string(what) + " (" + key_text(action) + ", of the last one that has several)");
+  };
+  button("<###older_version", message.version - 1, Action::older_version,
+         "The version before this one: the conversation goes on from it");
+  ImGui::SameLine();
+  dimmed(std::to_string(message.version + 1) + "/" + std::to_string(message.n_versions), 0,
+         ImGui::GetColorU32(ImGuiCol_TextDisabled));
+  explain("Versions of this message, the oldest first; none is lost.");
+  ImGui::SameLine();
+  button(">###newer_version", message.version + 1, Action::newer_version,
+         "The version after this one: the conversation goes on from it");
+}
+
 void draw_footer(Drawing& d, const TranscriptItem& item) {
   const TranscriptMessage& message = d.chat.messages[static_cast<size_t>(item.message)];
   const float right = d.left + d.width - ImGui::GetWindowPos().x;
@@ -200,6 +225,7 @@ void draw_footer(Drawing& d, const TranscriptItem& item) {
   if (!message.note.empty()) dimmed(message.note, right, warning_color(d.state.dark));
   if (!message.numbers.empty()) dimmed(message.numbers, right, ImGui::GetColorU32(ImGuiCol_TextDisabled));
   const bool is_last = item.message + 1 == std::ssize(d.chat.messages);
+  const float line = ImGui::GetCursorPosY();
   if (is_last && is_enabled(Action::take_back, d.mirror, d.chat, d.state)) {
     if (ImGui::SmallButton("Try again###try_again")) d.actions.regenerate();
     explain(std::string("Ask for an answer to this message (") + key_text(Action::regenerate) + ")");
@@ -209,6 +235,10 @@ void draw_footer(Drawing& d, const TranscriptItem& item) {
   } else if (is_last && is_enabled(Action::regenerate, d.mirror, d.chat, d.state)) {
     if (ImGui::SmallButton("Regenerate###regenerate")) d.actions.regenerate();
     explain(std::string(shortcut_of(Action::regenerate).what) + " (" + key_text(Action::regenerate) + ")");
+  }
+  if (message.n_versions > 1) {
+    if (ImGui::GetCursorPosY() != line) ImGui::SameLine();
+    draw_versions(d, message);
   }
   if (is_written(message)) ImGui::Unindent(inset());
   ImGui::Dummy({0, ImGui::GetFontSize() * 0.35f});
@@ -307,7 +337,9 @@ float place_view(Drawing& d, float view) {
   if (own.follows_end) {
     float shown = 0;
     for (size_t i = n; i-- > 0 && shown < view;) {
-      if (!layout.items()[i].is_measured) measure(d, i);
+      // What stands in the last line depends on what can be done now, which no text tells.
+      const TranscriptItem& item = layout.items()[i];
+      if (!item.is_measured || item.part == TranscriptItem::Part::footer) measure(d, i);
       shown += layout.items()[i].height;
     }
     return std::max(0.0f, layout.total_height() - view);
@@ -381,6 +413,7 @@ std::vector<ByteTint> token_tints(const Mirror& mirror, const MirrorMessage& mes
 
 void draw_messages(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions, TranscriptState& own,
                    float height) {
+  std::optional<std::pair<int64_t, int32_t>> chosen_version;
   if (own.chat != chat.open_chat) {
     own.chat = chat.open_chat;
     own.follows_end = true;
@@ -417,6 +450,7 @@ void draw_messages(const Mirror& mirror, const ChatView& chat, UiState& state, A
     window->ContentRegionRect = content;
     window->WorkRect = work;
     copy_by_key(d);
+    chosen_version = d.chosen_version;
 
     // The window's own idea of it, for its bar and the wheel.
     if (!own.follows_end) scroll = std::max(0.0f, own.layout.top(own.anchor) + own.anchor_offset);
@@ -427,6 +461,7 @@ void draw_messages(const Mirror& mirror, const ChatView& chat, UiState& state, A
   }
   ImGui::EndChild();
   ImGui::PopStyleColor();
+  if (chosen_version) actions.choose_version(chosen_version->first, chosen_version->second);
 }
 
 }  // namespace headroom

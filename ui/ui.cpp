@@ -47,6 +47,7 @@ struct Ui::Impl {
   std::optional<LayoutKind> layout;  // that was built last
   bool wants_layout = false;         // built anew with the next frame
   int frames_since_layout = 0;
+  std::optional<uint64_t> n_opened;  // ChatView's, as it was last
 
   void draw_conversation(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions);
   void draw_window(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions);
@@ -72,6 +73,31 @@ constexpr std::array<Panel, 4> side_panels{{
     {policy_window, "policy", &UiState::show_policy},
     {memory_window, "memory", &UiState::show_memory},
 }};
+
+/// What belongs to one chat: its draft, and the head that was pinned in it.
+void follow_chat(const ChatView& chat, UiState& state, std::optional<uint64_t>& n_opened, Actions& actions) {
+  const bool begins = !n_opened;
+  if (begins || *n_opened != chat.n_opened) {
+    if (!begins) {
+      state.drafts[state.draft_chat] = std::move(state.draft);
+      state.draft.clear();
+      state.pinned_head = -1;
+    }
+    // Of a chat that is gone for good the draft is too: not of one that was deleted just now, which may come back.
+    const auto is_gone = [&](int64_t id) {
+      return id != 0 && begins && !chat.chats.empty() &&
+             std::none_of(chat.chats.begin(), chat.chats.end(), [&](const ChatEntry& entry) { return entry.id == id; });
+    };
+    std::erase_if(state.drafts, [&](const auto& entry) { return entry.second.empty() || is_gone(entry.first); });
+    if (const auto draft = state.drafts.find(chat.open_chat); draft != state.drafts.end() && state.draft.empty()) {
+      state.draft = std::move(draft->second);
+      state.drafts.erase(draft);
+    }
+    if (!begins) actions.settings_changed();
+  }
+  n_opened = chat.n_opened;
+  state.draft_chat = chat.open_chat;
+}
 
 /// Ctrl and the wheel zoom, wherever the mouse is.
 void zoom_by_wheel(UiState& state, Actions& actions) {
@@ -108,6 +134,7 @@ void Ui::draw(const Mirror& mirror, const ChatView& chat, UiState& state, Action
   apply_theme(state.dark, state.zoom);
   ImGui::GetStyle().WindowMenuButtonPosition = ImGuiDir_None;  // tabs have what these two offer
   ImGui::GetStyle().DockingNodeHasCloseButton = false;
+  follow_chat(chat, state, impl_->n_opened, actions);
   impl_->begin_with(mirror, state);
   impl_->place_keyboard(chat, state);
   impl_->take_keys(mirror, chat, state, actions);

@@ -29,6 +29,8 @@ struct TranscriptMessage {
   std::string numbers;        // one line under an answer: tokens, speeds, time to first token, KV bytes
   int32_t mirror_index = -1;  // index into Mirror::messages(); -1: the engine has not read it (yet)
   bool is_dropped = false;    // the model no longer reads it
+  int32_t version = 0;        // which of its versions this is, oldest first
+  int32_t n_versions = 1;
 };
 
 struct Banner {
@@ -65,6 +67,7 @@ struct DefaultModel {
 struct ChatView {
   std::vector<ChatEntry> chats;  // newest first
   int64_t open_chat = 0;         // 0: a new one that has no message yet
+  uint64_t n_opened = 0;         // grows when a person opens another chat
   int64_t now_ms = 0;            // the wall clock that the chats' ages are counted from; 0: the system's
   std::vector<TranscriptMessage> messages;
   bool is_busy = false;         // a turn runs: Stop is offered, Send is not
@@ -103,7 +106,9 @@ struct UiState {
   int32_t hovered_token = -1;  // position; set by the transcript, read by the head map
   bool show_tokens = false;    // the transcript as tokens instead of Markdown
   bool show_help = false;
-  std::string draft;  // what is being typed
+  std::string draft;  // what is being typed, in draft_chat
+  int64_t draft_chat = 0;
+  std::map<int64_t, std::string> drafts;  // of the other chats; outlive the program
   int32_t active_head() const { return hovered_head >= 0 ? hovered_head : pinned_head; }
 };
 

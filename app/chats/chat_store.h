@@ -43,6 +43,9 @@ class ChatStore {
   /// Never throws for what the file or its folder is like: at worst the store is empty and read-only, and note() says
   /// why. A damaged file, or one that is not ours, gets another name; what can be read of it is carried over.
   static ChatStore open(const std::string& path);
+  /// What can be read of a database, damaged or whole, which is not changed; read-only. note() says how much it is.
+  /// Throws Error where no file lies there.
+  static ChatStore read_what_is_left(const std::string& path);
   ChatStore(ChatStore&& other) noexcept;
   ChatStore& operator=(ChatStore&& other) = delete;
   ~ChatStore();

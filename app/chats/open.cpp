@@ -174,6 +174,11 @@ ChatStore ChatStore::open(const std::string& given_path) {
   return open_readable(path, Access::read, "Chats are not saved: " + why + ".");
 }
 
+ChatStore ChatStore::read_what_is_left(const std::string& path) {
+  LeftOver left = headroom::read_what_is_left(path);
+  return ChatStore(nullptr, std::move(left.rows), Access::read, left.carried + " of " + path + ".");
+}
+
 ChatStore ChatStore::open_writable(const std::string& path, std::unique_ptr<FileLock>& lock) {
   expect_writable_file(path);
   expect_files_beside(path);

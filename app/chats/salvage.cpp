@@ -88,7 +88,7 @@ std::string carry_rows(const PageImage& from, Database& to) {
   const auto count = [&](const std::string& sql) { return std::to_string(to.number("SELECT count(*) FROM " + sql)); };
   return count("chats WHERE deleted_ms IS NULL") + " chats with " +
          count("messages WHERE chat IN (SELECT id FROM chats WHERE deleted_ms IS NULL)") + " messages could be read" +
-         (n_cut > 0 ? ", " + std::to_string(n_cut) + " of them without their ends," : "") + " and are here";
+         (n_cut > 0 ? ", " + std::to_string(n_cut) + " of them without their ends" : "");
 }
 
 std::string unused_name(const std::string& path) {
@@ -112,6 +112,14 @@ void swap_in(const std::string& path, const std::string& fresh, const std::strin
 
 }  // namespace
 
+LeftOver read_what_is_left(const std::string& path) {
+  LeftOver left;
+  left.rows = std::make_unique<Database>(":memory:", SQLITE_OPEN_READWRITE);
+  create_tables(*left.rows);
+  left.carried = carry_rows(PageImage(path), *left.rows);
+  return left;
+}
+
 std::string set_aside_and_salvage(const std::string& path, const std::string& damage) {
   try {
     const NewFile fresh(path + ".new");
@@ -124,7 +132,8 @@ std::string set_aside_and_salvage(const std::string& path, const std::string& da
     }
     const std::string aside = unused_name(path);
     swap_in(path, fresh.path, aside);
-    return "The chat database was damaged (" + damage + "). It is kept as " + aside + "; " + carried + ".";
+    return "The chat database was damaged (" + damage + "). It is kept as " + aside + "; " + carried +
+           "; they are here.";
   } catch (const fs::filesystem_error& error) {
     throw Error(ErrorKind::io, path + " is damaged (" + damage + ") and could not be set aside: " + error.what());
   }

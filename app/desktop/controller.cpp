@@ -112,22 +112,52 @@ bool Controller::with_store(const char* what, const std::function<void()>& work)
 bool Controller::store_messages(const char* what) {
   return with_store(what, [&] {
     for (Message& message : messages_) {
-      if (message.id == 0) {
-        if (view_.open_chat == 0)
-          view_.open_chat = store_->create_chat(first_line_of(message.content, max_made_title_bytes));
-        if (message.role == "user") {
-          message.id = store_->add_user_message(view_.open_chat, message.content);
-        } else {
-          message.id = store_->begin_answer(view_.open_chat, message.replaces);
-          message.is_finished_in_store = false;
-          if (!message.content.empty()) store_->append_answer(message.id, message.content, message.ids);
+      // Other versions first: the conversation that the store has ends with what was written last.
+      for (std::vector<Message>& branch : message.unsaved_versions) {
+        for (Message& other : branch) {
+          const bool is_first = &other == &branch.front();
+          store_message(other, is_first && !message.versions.empty() ? message.versions.back() : 0);
+          const auto end = message.versions.end();
+          if (is_first && std::find(message.versions.begin(), end, other.id) == end)
+            message.versions.push_back(other.id);
         }
+        branch.clear();
       }
-      if (message.is_finished_in_store || message.state == MessageState::streaming) continue;
-      store_->finish_answer(message.id, message.state, stored_caption(message.numbers, message.note));
-      message.is_finished_in_store = true;
+      store_message(message, message.versions.empty() ? 0 : message.versions.back());
+      if (message.unsaved_place >= 0) message.versions.push_back(message.id);
+      message.unsaved_versions.clear();
+      message.unsaved_place = -1;
     }
   });
+}
+
+/// version_of: in the store; 0: it follows the last message there. What is there already is not stored again.
+void Controller::store_message(Message& message, int64_t version_of) {
+  if (message.id == 0) {
+    if (view_.open_chat == 0)
+      view_.open_chat = store_->create_chat(first_line_of(message.content, max_made_title_bytes));
+    if (message.role == "user") {
+      message.id = store_->add_user_message(view_.open_chat, message.content, version_of);
+    } else {
+      message.id = store_->begin_answer(view_.open_chat, version_of);
+      message.is_finished_in_store = false;
+      if (!message.content.empty()) store_->append_answer(message.id, message.content, message.ids);
+    }
+  }
+  if (message.is_finished_in_store || message.state == MessageState::streaming) return;
+  store_->finish_answer(message.id, message.state, stored_caption(message.numbers, message.note));
+  message.is_finished_in_store = true;
+}
+
+int32_t Controller::Message::n_versions() const {
+  return std::max(1, static_cast<int32_t>(versions.size() + unsaved_versions.size()));
+}
+
+/// Those of the store come first.
+int32_t Controller::Message::version() const {
+  if (unsaved_place >= 0) return static_cast<int32_t>(versions.size()) + unsaved_place;
+  const auto found = std::find(versions.begin(), versions.end(), id);
+  return found == versions.end() ? 0 : static_cast<int32_t>(found - versions.begin());
 }
 
 /// min_age_ms: since the last time. Pieces go to the store together, because each costs it a page.
@@ -154,32 +184,45 @@ void Controller::show_chats() {
   }
 }
 
+/// Throws Error.
+std::vector<Controller::Message> Controller::read_messages(int64_t chat) {
+  std::vector<Message> messages;
+  for (StoredMessage& stored : store_->messages(chat)) {
+    Message& message = messages.emplace_back();
+    message.id = stored.id;
+    message.role = std::move(stored.role);
+    message.content = std::move(stored.content);
+    message.ids = std::move(stored.ids);
+    message.state = stored.state;
+    message.is_dropped = stored.is_dropped;
+    message.versions = std::move(stored.versions);
+    const size_t end = std::min(stored.numbers.find('\n'), stored.numbers.size());
+    message.numbers = stored.numbers.substr(0, end);
+    message.note = stored.numbers.substr(std::min(end + 1, stored.numbers.size()));
+    if (message.state == MessageState::stopped && message.note.empty()) message.note = "cut off";
+    if (message.state == MessageState::streaming) message.note = "being written in the other window";
+  }
+  return messages;
+}
+
 void Controller::show_messages(int64_t chat) {
   view_.open_chat = chat;
   view_.is_overfull = false;
   messages_.clear();
-  view_.messages.clear();
-  view_.input_history.clear();
   if (chat != 0 && store_) {
     try {
-      for (StoredMessage& stored : store_->messages(chat)) {
-        Message& message = messages_.emplace_back();
-        message.id = stored.id;
-        message.role = std::move(stored.role);
-        message.content = std::move(stored.content);
-        message.ids = std::move(stored.ids);
-        message.state = stored.state;
-        message.is_dropped = stored.is_dropped;
-        const size_t end = std::min(stored.numbers.find('\n'), stored.numbers.size());
-        message.numbers = stored.numbers.substr(0, end);
-        message.note = stored.numbers.substr(std::min(end + 1, stored.numbers.size()));
-        if (message.state == MessageState::stopped && message.note.empty()) message.note = "cut off";
-        if (message.state == MessageState::streaming) message.note = "being written in the other window";
-      }
+      messages_ = read_messages(chat);
     } catch (const Error& error) {
       add_banner(Banner::Kind::failure, std::string("Could not read the chat: ") + error.what());
     }
   }
+  show_messages();
+}
+
+/// As they are now.
+void Controller::show_messages() {
+  view_.messages.clear();
+  view_.input_history.clear();
   for (size_t i = 0; i < messages_.size(); ++i) {
     view_.messages.push_back(shown(messages_[i], i));
     if (messages_[i].role == "user") view_.input_history.push_back(messages_[i].content);
@@ -196,7 +239,9 @@ TranscriptMessage Controller::shown(const Message& message, size_t index) const 
           .note = message.note,
           .numbers = message.numbers,
           .mirror_index = -1,
-          .is_dropped = message.is_dropped};
+          .is_dropped = message.is_dropped,
+          .version = message.version(),
+          .n_versions = message.n_versions()};
 }
 
 /// Compares contents: called when messages begin, end or change places, not with every token.
@@ -363,8 +408,9 @@ bool Controller::send(const std::string& text) {
 void Controller::regenerate() {
   refresh();
   if (!view_.can_send || messages_.empty()) return;
-  ++n_regenerated_;
-  // The old answer goes when the new one's first token is there.
+  // Of each version the first is drawn with the seed itself, the second with the next, also after a start.
+  n_regenerated_ = std::max(n_regenerated_ + 1, static_cast<uint64_t>(messages_.back().n_versions()));
+  // The old answer steps aside when the new one's first token is there.
   begin_turn(options_.max_tokens, messages_.back().role == "assistant");
   refresh();
 }
@@ -426,6 +472,70 @@ void Controller::take_for_draft() {
   ++view_.version;
 }
 
+void Controller::choose_version(int64_t message, int32_t version) {
+  refresh();
+  if (view_.is_read_only || view_.is_busy) return;
+  const auto found = std::find_if(view_.messages.begin(), view_.messages.end(),
+                                  [&](const TranscriptMessage& shown) { return shown.id == message; });
+  if (found == view_.messages.end() || version < 0 || version >= found->n_versions || version == found->version) return;
+  const auto index = static_cast<size_t>(found - view_.messages.begin());
+  // What could not be saved is tried again, so that nothing hangs on the version that is left.
+  store_messages("save the chat");
+  if (!swap_version(index, version)) return;
+  // The engine goes back with the next message to where both versions are the same.
+  show_messages();
+  refresh();
+}
+
+/// False, and a banner, where it cannot be done: then everything is as it was.
+bool Controller::swap_version(size_t index, int32_t version) {
+  const auto begin = messages_.begin() + static_cast<std::ptrdiff_t>(index);
+  std::vector<std::vector<Message>> unsaved = std::move(begin->unsaved_versions);
+  const int32_t place = begin->unsaved_place;
+  const std::vector<int64_t> versions = begin->versions;
+  const auto n_stored = static_cast<int32_t>(versions.size());
+  const bool tail_is_stored = std::all_of(
+      begin, messages_.end(), [](const Message& message) { return message.id != 0 && message.is_finished_in_store; });
+  const auto take_branch = [&] {
+    std::vector<Message> branch(std::make_move_iterator(begin), std::make_move_iterator(messages_.end()));
+    messages_.erase(begin, messages_.end());
+    return branch;
+  };
+  bool is_done = place >= 0 || tail_is_stored;
+  if (!is_done) {
+    add_banner(Banner::Kind::warning,
+               "This version stays: what follows it could not be saved and would be lost with it.");
+  } else if (version < n_stored && store_->read_only()) {
+    is_done = false;
+    add_banner(Banner::Kind::warning, "The other version cannot be chosen: " + store_->note());
+  } else if (version < n_stored) {
+    is_done = with_store("go to the other version", [&] {
+      store_->choose_version(view_.open_chat, versions[static_cast<size_t>(version)]);
+      std::vector<Message> stored = read_messages(view_.open_chat);
+      if (index >= stored.size()) throw Error(ErrorKind::io, "it is not in the database");
+      std::vector<Message> left = take_branch();
+      if (place >= 0) unsaved[static_cast<size_t>(place)] = std::move(left);
+      messages_.insert(messages_.end(), std::make_move_iterator(stored.begin() + static_cast<std::ptrdiff_t>(index)),
+                       std::make_move_iterator(stored.end()));
+      messages_[index].unsaved_versions = std::move(unsaved);
+    });
+    if (is_done) return true;
+  } else {
+    std::vector<Message> left = take_branch();
+    if (place >= 0) unsaved[static_cast<size_t>(place)] = std::move(left);
+    const int32_t next = version - n_stored;
+    std::vector<Message> branch = std::move(unsaved[static_cast<size_t>(next)]);
+    unsaved[static_cast<size_t>(next)].clear();
+    messages_.insert(messages_.end(), std::make_move_iterator(branch.begin()), std::make_move_iterator(branch.end()));
+    messages_[index].versions = versions;
+    messages_[index].unsaved_versions = std::move(unsaved);
+    messages_[index].unsaved_place = next;
+    return true;
+  }
+  messages_[index].unsaved_versions = std::move(unsaved);
+  return false;
+}
+
 void Controller::new_chat() {
   open_chat(0);
 }
@@ -435,6 +545,7 @@ void Controller::open_chat(int64_t chat) {
     const auto listed = [&](const ChatEntry& entry) { return entry.id == chat; };
     if (chat == view_.open_chat || std::none_of(view_.chats.begin(), view_.chats.end(), listed)) return;
   }
+  ++view_.n_opened;
   leave_turn("stopped: another chat was opened");
   store_messages("save the chat");
   clear_is_due_ = is_loaded_;

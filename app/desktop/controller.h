@@ -73,6 +73,7 @@ class Controller : public Actions {
   void drop_oldest_turns() override;
   void count_draft(const std::string& draft) override;
   void take_for_draft() override;
+  void choose_version(int64_t message, int32_t version) override;
   void new_chat() override;
   void open_chat(int64_t chat) override;
   void rename_chat(int64_t chat, const std::string& title) override;
@@ -108,9 +109,16 @@ class Controller : public Actions {
     std::vector<TokenId> ids;
     MessageState state = MessageState::complete;
     std::string numbers, note;
-    int64_t replaces = 0;              // in the store: goes when this one begins
     bool is_finished_in_store = true;  // an answer's state and numbers
     bool is_dropped = false;           // the model no longer reads it
+    std::vector<int64_t> versions;     // in the store, oldest first
+    // Versions that the store has not taken, each with what followed it; the place of this one, if it is one of them,
+    // is empty.
+    std::vector<std::vector<Message>> unsaved_versions;
+    int32_t unsaved_place = -1;
+
+    int32_t n_versions() const;
+    int32_t version() const;
   };
   /// The running turn that belongs to what is on screen.
   struct Turn {
@@ -126,9 +134,13 @@ class Controller : public Actions {
   void open_store();
   bool with_store(const char* what, const std::function<void()>& work);
   bool store_messages(const char* what);
+  void store_message(Message& message, int64_t version_of);
+  bool swap_version(size_t index, int32_t version);
   void append_what_arrived(int min_age_ms);
   void show_chats();
+  std::vector<Message> read_messages(int64_t chat);
   void show_messages(int64_t chat);
+  void show_messages();
   TranscriptMessage shown(const Message& message, size_t index) const;
   void join_with_mirror();
   void conversation_changed();

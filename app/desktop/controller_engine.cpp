@@ -495,17 +495,27 @@ void Controller::turn_finished(const stream::TurnFinished& event) {
 // --- answers
 
 void Controller::begin_answer() {
-  int64_t replaced = 0;
-  if (turn_->replaces_answer) {
-    replaced = messages_.back().id;
-    messages_.pop_back();
-    view_.messages.pop_back();
-  }
-  view_.messages.back().note.clear();  // "not answered", of an earlier try
-  Message& answer = messages_.emplace_back();
+  Message answer;
   answer.role = "assistant";
   answer.state = MessageState::streaming;
-  answer.replaces = replaced;
+  if (turn_->replaces_answer) {
+    store_messages("save the answer");  // where it was refused before, it is tried once more
+    Message before = std::move(messages_.back());
+    messages_.pop_back();
+    view_.messages.pop_back();
+    answer.versions = std::move(before.versions);
+    answer.unsaved_versions = std::move(before.unsaved_versions);
+    if (before.id == 0) {
+      if (before.unsaved_place < 0) answer.unsaved_versions.emplace_back();
+      const size_t place =
+          before.unsaved_place < 0 ? answer.unsaved_versions.size() - 1 : static_cast<size_t>(before.unsaved_place);
+      answer.unsaved_versions[place].push_back(std::move(before));
+    }
+  }
+  answer.unsaved_place = static_cast<int32_t>(answer.unsaved_versions.size());
+  answer.unsaved_versions.emplace_back();
+  view_.messages.back().note.clear();  // "not answered", of an earlier try
+  messages_.push_back(std::move(answer));
   store_messages("save the answer");
   appended_at_ = Clock::now();
   turn_->has_answer = true;

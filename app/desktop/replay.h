@@ -52,6 +52,7 @@ class Replay : public Actions {
   void open_default_model() override {}
   void stop() override {}
   void regenerate() override {}
+  void choose_version(int64_t, int32_t) override {}
   void new_chat() override {}
   void open_chat(int64_t) override {}
   void rename_chat(int64_t, const std::string&) override {}

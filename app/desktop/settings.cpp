@@ -16,7 +16,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr size_t max_settings_bytes = size_t{1} << 20;
+constexpr size_t max_settings_bytes = size_t{64} << 20;
+constexpr size_t max_draft_bytes = size_t{4} << 20;
 // The largest monitor on sale; what the one at hand has room for is known when the window opens.
 constexpr int max_width = 7680, max_height = 4320;
 
@@ -49,6 +50,8 @@ std::string load_settings(const std::string& path, UiState& state, WindowSetting
     take(object, "show_policy", new_state.show_policy);
     take(object, "width", new_window.width);
     take(object, "height", new_window.height);
+    if (const auto drafts = object.find("drafts"); drafts != object.end())
+      for (const auto& [chat, draft] : drafts->items()) new_state.drafts[std::stoll(chat)] = draft.get<std::string>();
   } catch (const std::exception&) {
     std::error_code error;
     std::filesystem::rename(path, path + ".damaged", error);
@@ -64,6 +67,13 @@ std::string load_settings(const std::string& path, UiState& state, WindowSetting
 }
 
 std::string save_settings(const std::string& path, const UiState& state, const WindowSettings& window) {
+  Json drafts = Json::object();
+  const auto add_draft = [&](int64_t chat, const std::string& draft) {
+    if (!draft.empty() && draft.size() <= max_draft_bytes) drafts[std::to_string(chat)] = draft;
+  };
+  for (const auto& [chat, draft] : state.drafts)
+    if (chat != state.draft_chat) add_draft(chat, draft);
+  add_draft(state.draft_chat, state.draft);
   const Json object = {{"dark", state.dark},
                        {"zoom", state.zoom},
                        {"show_chats", state.show_chats},
@@ -71,7 +81,8 @@ std::string save_settings(const std::string& path, const UiState& state, const W
                        {"show_memory", state.show_memory},
                        {"show_policy", state.show_policy},
                        {"width", window.width},
-                       {"height", window.height}};
+                       {"height", window.height},
+                       {"drafts", drafts}};
   namespace fs = std::filesystem;
   try {
     make_private_folders(fs::path(path).parent_path().string());
@@ -79,7 +90,8 @@ std::string save_settings(const std::string& path, const UiState& state, const W
     // A link stays a link: it is the file behind it that is exchanged.
     std::error_code error;
     const fs::path target = fs::weakly_canonical(path, error);
-    write_private_file(error ? path : target.string(), object.dump(2) + "\n");
+    write_private_file(error ? path : target.string(),
+                       object.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
     return "";
   } catch (const Error& error) {
     return std::string("the settings could not be written: ") + error.what();

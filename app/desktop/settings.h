@@ -1,5 +1,5 @@
-// What a person has set in the window ◄─► settings.json in the configuration folder. A damaged file gives the defaults
-// and is kept beside the new one.
+// What a person has set in the window, and what was being typed ◄─► settings.json in the configuration folder. A
+// damaged file gives the defaults and is kept beside the new one.
 #pragma once
 
 #include <string>

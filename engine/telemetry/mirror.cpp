@@ -213,6 +213,7 @@ void Mirror::take(const stream::Loaded& loaded) {
   kept_.reset(model.n_kv_heads_total());
   has_profile_ = false;
   now_ = {};
+  last_turn_.reset();  // it says how fast the model before was
   kv_peak_bytes_ = turn_log_bytes_ = resident_bytes_ = 0;
   history_.clear();
   model_ = std::move(model);

@@ -70,6 +70,13 @@ TEST_CASE("/undo takes the turn back, so that the same message gives the same an
   CHECK_THAT(chat("Hello\n/undo\n/undo\n").err, Contains("no turn to take back"));
 }
 
+TEST_CASE("/other brings the answer before /regen back, and the conversation goes on from it") {
+  const std::string err = chat("Hello\n/regen\n/other\n/other\n/other\nAnd then?\n").err;
+  CHECK_THAT(err, Contains("/other brings the answer before back") && Contains("goes on from this answer"));
+  CHECK_THAT(chat("Hello\n/other\n").err, Contains("there is no other answer"));
+  CHECK_THAT(chat("Hello\n/regen\nMore\n/other\n").err, Contains("there is no other answer"));
+}
+
 TEST_CASE("/regen answers the same message again") {
   const std::string answer = one_turn("Hello");
   CHECK(chat("Hello\n/regen\n").out == answer + answer);

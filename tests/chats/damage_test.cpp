@@ -1,10 +1,8 @@
 // Files that are damaged, foreign, newer, locked away or on a full disk: chats that can be read are shown, nothing is
 // overwritten, and a sentence says what happened.
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <random>
 
 #include "app/chats/chat_store.h"
@@ -12,6 +10,7 @@
 #include "app/chats/tables.h"
 #include "engine/base/error.h"
 #include "tests/chats/chats_folder.h"
+#include "tests/support/full_disk.h"
 
 using namespace headroom;
 using namespace headroom::test;
@@ -95,26 +94,6 @@ class AsNobody {
 
  private:
   bool was_root_;
-};
-
-// Files of this process end here, as on a full disk.
-class FullDisk {
- public:
-  explicit FullDisk(uint64_t max_file_bytes) : previous_action_(std::signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &previous_);
-    const rlimit limit{max_file_bytes, previous_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FullDisk() {
-    setrlimit(RLIMIT_FSIZE, &previous_);
-    std::signal(SIGXFSZ, previous_action_);
-  }
-  FullDisk(const FullDisk&) = delete;
-  FullDisk& operator=(const FullDisk&) = delete;
-
- private:
-  rlimit previous_{};
-  void (*previous_action_)(int);
 };
 
 // The filled database is made once: its hundreds of waits for the disk can take seconds.

@@ -116,7 +116,7 @@ TEST_CASE("the messages' first page overwritten by an empty page of another tabl
   const ChatsFolder here;
   here.write(with_page(book.bytes, 4, empty_leaf(GENERATE(as<char>(), 13, 10))));
   ChatStore store = here.open();
-  CHECK_THAT(store.note(), Catch::Contains("20 chats with 800 messages could be read and are here"));
+  CHECK_THAT(store.note(), Catch::Contains("20 chats with 800 messages could be read; they are here"));
   CHECK(texts_in(store).size() == 800);
 }
 
@@ -170,7 +170,7 @@ TEST_CASE("a message that lost a page that it goes on is kept up to there") {
   bytes[(first_further - 1) * page_bytes + 1] = 0x7f;  // it names a page that is not there
   here.write(bytes);
   ChatStore store = here.open();
-  CHECK_THAT(store.note(), Catch::Contains("3 messages could be read, 1 of them without their ends,"));
+  CHECK_THAT(store.note(), Catch::Contains("3 messages could be read, 1 of them without their ends;"));
   const std::vector<StoredMessage> messages = store.messages(1);
   REQUIRE(messages.size() == 3);
   CHECK(std::count_if(messages.begin(), messages.end(),
@@ -262,4 +262,18 @@ TEST_CASE("what looks like a row inside a message is not taken for one") {
   ChatStore store = here.open();
   CHECK_THAT(store.note(), Catch::Contains("1 chats with 1 messages"));
   CHECK((contents(store, 1) == std::vector<std::string>{book.bytes}));
+}
+
+TEST_CASE("a file that was set aside can be read, and stays as it is") {
+  const Book book(5, 8, 30);
+  const ChatsFolder here;
+  std::string bytes = with_page(book.bytes, 2, empty_leaf(13));
+  std::fill_n(bytes.begin(), 100, 'x');
+  here.write(bytes, ".damaged-1");
+  ChatStore store = ChatStore::read_what_is_left(here.path() + ".damaged-1");
+  CHECK(store.read_only());
+  CHECK(store.note() == "5 chats with 40 messages could be read of " + here.path() + ".damaged-1.");
+  CHECK(texts_in(store).size() == 40);
+  CHECK((here.bytes(".damaged-1") == bytes));
+  CHECK_THROWS_WITH(ChatStore::read_what_is_left(here.path()), Catch::Contains("cannot open"));
 }

@@ -1,5 +1,6 @@
 // What a person does in the window, against an engine that behaves: every action, what is shown, and what is on disk.
 #include "tests/desktop/desk.h"
+#include "tests/support/full_disk.h"
 
 using namespace headroom;
 using namespace headroom::test;
@@ -98,7 +99,116 @@ TEST_CASE("Stop while the prompt is read leaves the message without an answer, a
   CHECK(desk.stored().size() == 2);
 }
 
-TEST_CASE("Regenerate replaces the answer by another one, on disk too") {
+TEST_CASE("another answer stands beside the one before; either can be part of the conversation, after a start too") {
+  Desk desk;
+  desk.open_and_load();
+  desk.say("hello");
+  const std::string first = desk.view().messages[1].content;
+  CHECK(desk.view().messages[1].n_versions == 1);
+  desk->regenerate();
+  REQUIRE(desk.until([&] { return desk.view().can_send; }));
+  const std::string second = desk.view().messages[1].content;
+  REQUIRE(second != first);
+  CHECK(desk.view().messages[1].version == 1);
+  CHECK(desk.view().messages[1].n_versions == 2);
+  const auto choose = [&](size_t index, int32_t version) {
+    desk->choose_version(desk.view().messages[index].id, version);
+  };
+  choose(1, 0);
+  CHECK(desk.view().messages[1].content == first);
+  CHECK(desk.view().messages[1].version == 0);
+  choose(1, 7);  // there is none
+  CHECK(desk.view().messages[1].content == first);
+  // The engine goes back, and on from the answer that was chosen.
+  desk.say("and then?");
+  REQUIRE(desk.view().messages.size() == 4);
+  CHECK(desk->mirror().messages()[1].content == first);
+  choose(1, 1);
+  CHECK(desk.shown() == std::vector<std::string>{"user: hello", "assistant: " + second});
+  choose(1, 0);
+  CHECK(desk.view().messages.size() == 4);
+  choose(1, 1);
+
+  desk.open_and_load();
+  desk->open_chat(desk.view().chats[0].id);
+  CHECK(desk.shown() == std::vector<std::string>{"user: hello", "assistant: " + second});
+  CHECK(desk.view().messages[1].n_versions == 2);
+  REQUIRE(desk.until([&] { return desk.view().can_send; }));
+  // A third one differs from both, though the program was started anew.
+  desk->regenerate();
+  REQUIRE(desk.until([&] { return desk.view().can_send && desk.view().messages[1].n_versions == 3; }));
+  CHECK(desk.view().messages[1].content != first);
+  CHECK(desk.view().messages[1].content != second);
+}
+
+TEST_CASE("versions stay where a chat cannot be saved, and are saved with it once it can") {
+  Desk desk;
+  std::filesystem::create_directory(desk.folder / "chats.sqlite");
+  desk.open_and_load();
+  REQUIRE(desk.has_banner("Chats are not saved"));
+  desk.say("hello");
+  const std::string first = desk.view().messages[1].content;
+  desk->regenerate();
+  REQUIRE(desk.until([&] { return desk.view().can_send; }));
+  const std::string second = desk.view().messages[1].content;
+  REQUIRE(first != second);
+  CHECK(desk.view().messages[1].n_versions == 2);
+  desk->choose_version(desk.view().messages[1].id, 0);
+  CHECK(desk.view().messages[1].content == first);
+  CHECK(desk.view().messages[1].version == 0);
+  desk.say("goes on");
+  CHECK(desk.view().messages.size() == 4);
+  desk->choose_version(desk.view().messages[1].id, 1);
+  CHECK(desk.shown() == std::vector<std::string>{"user: hello", "assistant: " + second});
+  desk->choose_version(desk.view().messages[1].id, 0);
+  CHECK(desk.view().messages.size() == 4);
+}
+
+TEST_CASE("a disk that is full for a while: both answers are there when it is not") {
+  Desk desk;
+  desk.open_and_load();
+  std::string first, second;
+  {
+    const std::string log = desk.folder / "chats.sqlite-wal";
+    const FullDisk full(std::filesystem::file_size(log));
+    desk.say("hello");
+    REQUIRE(desk.has_banner("What is on screen stays"));
+    first = desk.view().messages[1].content;
+    desk->regenerate();
+    REQUIRE(desk.until([&] { return desk.view().can_send; }));
+    second = desk.view().messages[1].content;
+    CHECK(desk.view().messages[1].n_versions == 2);
+  }
+  desk.say("more");
+  CHECK(desk.stored().size() == 4);
+  CHECK(desk.stored()[1].content == second);
+  REQUIRE(desk.stored()[1].versions.size() == 2);
+  desk->choose_version(desk.view().messages[1].id, 0);
+  CHECK(desk.shown() == std::vector<std::string>{"user: hello", "assistant: " + first});
+  CHECK(desk.stored()[1].content == first);
+}
+
+TEST_CASE("an engine that dies in the middle of another answer leaves both") {
+  Desk desk("--tokens-per-second 100 --answer-tokens 40");
+  desk.open_and_load();
+  desk.say("hello");
+  const std::string first = desk.view().messages[1].content;
+  desk->regenerate();
+  REQUIRE(desk.until([&] { return desk.view().messages[1].n_versions == 2; }));
+  kill(desk->engine_process_id(), SIGKILL);
+  REQUIRE(desk.until([&] { return desk.view().can_send; }));
+  CHECK(desk.view().messages[1].note.starts_with("cut off"));
+  desk->choose_version(desk.view().messages[1].id, 0);
+  CHECK(desk.shown() == std::vector<std::string>{"user: hello", "assistant: " + first});
+  // An answer that was cut off is one of the versions; a third one stands beside both.
+  desk->choose_version(desk.view().messages[1].id, 1);
+  desk->regenerate();
+  REQUIRE(desk.until([&] { return desk.view().can_send; }));
+  CHECK(desk.view().messages[1].n_versions == 3);
+  CHECK(desk.view().messages[1].note.empty());
+}
+
+TEST_CASE("Regenerate shows another answer, on disk too") {
   Desk desk;
   desk.open_and_load();
   desk.say("hello");

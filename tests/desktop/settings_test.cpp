@@ -32,6 +32,24 @@ TEST_CASE("settings come back as they were saved") {
   CHECK_FALSE(std::filesystem::exists(path + ".new"));
 }
 
+TEST_CASE("what was being typed comes back, each draft with its chat, and is for nobody else to read") {
+  Folder folder;
+  const std::string path = folder / "settings.json";
+  UiState state;
+  state.draft = "half a \"sentence\"\n\xff";
+  state.draft_chat = 7;
+  state.drafts = {{3, "of three"}, {7, "older"}, {9, ""}};
+  REQUIRE(save_settings(path, state, WindowSettings()).empty());
+  CHECK((std::filesystem::status(path).permissions() & std::filesystem::perms(0077)) == std::filesystem::perms::none);
+  UiState other;
+  WindowSettings window;
+  CHECK(load_settings(path, other, window).empty());
+  CHECK(other.draft.empty());
+  REQUIRE(other.drafts.size() == 2);
+  CHECK(other.drafts[3] == "of three");
+  CHECK(other.drafts[7].starts_with("half a \"sentence\"\n"));
+}
+
 TEST_CASE("no file is the first start") {
   Folder folder;
   UiState state;

@@ -1,4 +1,6 @@
 // Conversation and message field as a person uses them: what is written is sent once and never lost.
+#include <imgui_internal.h>
+
 #include <catch2/catch.hpp>
 #include <set>
 
@@ -22,6 +24,15 @@ void take_messages(UiFixture& ui) {
     ui.chat.messages.push_back(shown);
   }
   ++ui.chat.version;
+}
+
+/// Of the last frame; null: there is none.
+const ImGuiWindow* window_of(const std::string& id) {
+  for (const ImGuiWindow* window : ImGui::GetCurrentContext()->Windows) {
+    const std::string path = window->Name;  // of a child: behind its parents
+    if (window->Active && path.substr(path.rfind('/') + 1).starts_with(id)) return window;
+  }
+  return nullptr;
 }
 
 constexpr const char* field = "//###transcript/###draft";
@@ -83,6 +94,39 @@ TEST_CASE("a turn that runs offers Stop; Regenerate waits for its end", "[transc
   ui.chat.is_busy = true;
   ui.act([&](ImGuiTestContext& person) { person.ItemClick("//###transcript/###stop"); });
   CHECK(ui.actions.calls == std::vector<std::string>{"stop"});
+}
+
+TEST_CASE("the first frame after a turn ends shows the end, with what can be done now", "[transcript]") {
+  UiFixture ui("transcript", 800, 500);
+  test::SampleStream().apply_to(ui.mirror);
+  take_messages(ui);
+  for (int i = 0; i < 200; ++i) ui.chat.messages.back().content += "\n\nA line that makes it long.";
+  ui.chat.can_send = false;
+  ++ui.chat.version;
+  ui.frames(6);
+  ui.chat.can_send = true;  // Regenerate stands below the last answer from now on
+  ++ui.chat.version;
+  ui.frames(1);
+  const ImGuiWindow* messages = window_of("###messages");
+  REQUIRE(messages != nullptr);
+  const float content = messages->DC.CursorMaxPos.y - messages->DC.CursorStartPos.y;
+  CHECK(content > messages->InnerRect.GetHeight());
+  CHECK(messages->Scroll.y + messages->InnerRect.GetHeight() >= content - 1);
+}
+
+TEST_CASE("a banner has room for its buttons in its first frame", "[transcript]") {
+  UiFixture ui("transcript", GENERATE(800, 260), 500);
+  ui.frames(4);
+  ui.chat.banners.push_back({Banner::Kind::warning, "A sentence of a few words that says what has happened here", true,
+                             GENERATE(true, false)});
+  ++ui.chat.version;
+  ui.frames(1);
+  const ImGuiWindow* banner = window_of("###banner");
+  REQUIRE(banner != nullptr);
+  const float height = banner->Size.y;
+  CHECK(banner->DC.CursorMaxPos.y <= banner->Pos.y + height - banner->WindowPadding.y + 0.5f);
+  ui.frames(4);
+  CHECK(banner->Size.y == height);
 }
 
 TEST_CASE("an example is sent by a click", "[transcript]") {

@@ -43,6 +43,9 @@ class RecordedActions : public Actions {
   std::string last_count;  // asked with every frame until it is answered
   void stop() override { add("stop"); }
   void regenerate() override { add("regenerate"); }
+  void choose_version(int64_t message, int32_t version) override {
+    add("choose_version", std::to_string(message) + " " + std::to_string(version));
+  }
   void new_chat() override { add("new_chat"); }
   void open_chat(int64_t chat) override { add("open_chat", std::to_string(chat)); }
   void rename_chat(int64_t chat, const std::string& title) override {

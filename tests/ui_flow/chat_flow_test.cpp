@@ -117,7 +117,91 @@ TEST_CASE("another answer takes the place of the last one: by key, menu and butt
       REQUIRE(person.until([&] { return flow.has_ended() && flow.view().messages.back().content != before; }));
       CHECK(flow.view().messages.size() == 2);
     }
+    CHECK(flow.view().messages.back().n_versions == 4);
+    CHECK(person.reads("transcript", "4/4"));
   });
+}
+
+TEST_CASE(
+    "versions of an answer: back and forth by buttons, keys and menu; the conversation goes on from the one shown",
+    "[chat]") {
+  Flow flow("--answer-tokens 3");
+  flow.act([&](Person& person) {
+    const auto shown = [&] { return flow.view().messages[1].content; };
+    person.click(draft);
+    person.type("hello");
+    person.press(Action::send);
+    REQUIRE(person.until([&] { return flow.has_ended() && flow.view().messages.size() == 2; }));
+    CHECK_FALSE(person.sees("//###transcript/**/###older_version"));
+    const std::string first = shown();
+    person.press(Action::regenerate);
+    REQUIRE(person.until([&] { return flow.has_ended() && shown() != first; }));
+    const std::string second = shown();
+    CHECK(person.reads("transcript", "2/2"));
+    person.click("//###transcript/**/###older_version");
+    CHECK(shown() == first);
+    person.frames();
+    CHECK(person.reads("transcript", "1/2"));
+    person.click("//###transcript/**/###newer_version");
+    CHECK(shown() == second);
+    person.press(Action::older_version);
+    CHECK(shown() == first);
+    person.press(Action::older_version);  // there is none before it
+    CHECK(shown() == first);
+    person.press(Action::newer_version);
+    CHECK(shown() == second);
+    person.choose(Action::older_version);
+    CHECK(shown() == first);
+    person.choose(Action::newer_version);
+    person.choose(Action::older_version);
+    person.click(draft);
+    person.type("and then?");
+    person.press(Action::send);
+    REQUIRE(person.until([&] { return flow.has_ended() && flow.view().messages.size() == 4; }));
+    CHECK(flow.desk->mirror().messages()[1].content == first);
+    // The versions of an earlier answer have their buttons too: the other branch ends there.
+    person.click("//###transcript/**/###newer_version");
+    CHECK(flow.view().messages.size() == 2);
+    CHECK(shown() == second);
+  });
+}
+
+TEST_CASE("a draft and a pinned head belong to their chat; the draft outlives the window", "[chat]") {
+  Flow flow("--answer-tokens 3");
+  std::map<int64_t, std::string> drafts;
+  flow.act([&](Person& person) {
+    UiState& state = flow.stage->state;
+    const auto say = [&](const char* text) {
+      REQUIRE(person.until([&] { return flow.view().can_send; }));
+      person.click(draft);
+      person.type(text);
+      person.press(Action::send);
+      REQUIRE(person.until([&] { return flow.has_ended() && flow.view().messages.size() == 2; }));
+    };
+    say("one");
+    state.pinned_head = 0;
+    person.press(Action::new_chat);
+    person.frames();
+    CHECK(state.pinned_head == -1);
+    say("two");
+    const int64_t two = flow.view().open_chat;
+    state.pinned_head = 1;
+    person.click(draft);
+    person.type("of two");
+    person.press(Action::next_chat);
+    person.frames();
+    CHECK(state.draft.empty());
+    CHECK(state.pinned_head == -1);
+    person.click(draft);
+    person.type("of one");
+    person.press(Action::previous_chat);
+    person.frames();
+    CHECK(flow.view().open_chat == two);
+    CHECK(state.draft == "of two");
+    drafts = state.drafts;
+  });
+  REQUIRE(drafts.size() == 1);
+  CHECK(drafts.begin()->second == "of one");
 }
 
 TEST_CASE("an example begins a conversation; while nothing can be sent it becomes the draft", "[chat]") {
@@ -272,7 +356,7 @@ TEST_CASE("chats: new ones, opened, renamed, deleted and brought back, by mouse,
                                                           // keyboard is the message field's.
                                                           person.click(row + "###row");
                                                           person->NavMoveTo((row + "###row").c_str());
-                                                          person->KeyPress(ImGuiKey_Delete);
+                                                          person.press(Action::delete_row);
                                                           person.frames();
                                                         },
                                                         [&] {

@@ -70,6 +70,10 @@ std::vector<uint8_t> take(Stage& stage, const std::string& name) {
   return rgba;
 }
 
+size_t n_versions_of_last(const ChatView& view) {
+  return view.messages.empty() ? 0 : static_cast<size_t>(view.messages.back().n_versions);
+}
+
 }  // namespace
 
 TEST_CASE("pictures: every panel and the whole window of a recording, dark and light, at two scales", "[pictures]") {
@@ -239,6 +243,17 @@ TEST_CASE("pictures: what opens over the panels: menus, lists, cards, the help; 
       person->PopupCloseAll();
       person.press(Action::toggle_help);
       show(person, stage, "live-help");
+    });
+    Stage conversation(source_of(*desk.controller), 1280, 800, 1, rasterize, "transcript");
+    conversation.act([&](Person& person) {
+      for (const bool dark : {true, false}) {
+        conversation.state.dark = dark;
+        const size_t n = n_versions_of_last(desk.view());
+        person.press(Action::regenerate);
+        REQUIRE(person.until([&] { return desk.view().can_send && n_versions_of_last(desk.view()) > n; }));
+        show(person, conversation, "live-versions");
+        CHECK(person.reads("transcript", std::to_string(n + 1) + "/" + std::to_string(n + 1)));
+      }
     });
   }
   Replay replay(trace);
