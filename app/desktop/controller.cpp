@@ -59,10 +59,9 @@ void Controller::close() {
 
 bool Controller::poll() {
   if (engine_) {
-    for (const ReceivedEvent& event : engine_->take()) {
-      if (!engine_) break;  // an event that cannot be used ended it
-      take_in(event);
-    }
+    // An event that cannot be used ends its engine; what came behind it is not the new engine's.
+    for (const ReceivedEvent& event : engine_->take())
+      if (!take_in(event)) break;
   }
   if (engine_) {
     const std::string how = engine_->how_it_ended();

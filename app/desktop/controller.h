@@ -163,7 +163,7 @@ class Controller : public Actions {
   bool ask_whether_it_fits(const std::string& refusal);
   void counted(const stream::Counted& event);
   void look_for_default_model();
-  void take_in(const ReceivedEvent& event);
+  bool take_in(const ReceivedEvent& event);
   void load_failed(const stream::LoadFailed& event);
   void token_drawn(const stream::Token& event);
   void turn_finished(const stream::TurnFinished& event);

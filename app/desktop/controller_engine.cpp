@@ -359,12 +359,13 @@ void Controller::note_without_answer(const Turn& turn, const std::string& note) 
   ++view_.version;
 }
 
-void Controller::take_in(const ReceivedEvent& event) {
+/// False where the event ended the engine.
+bool Controller::take_in(const ReceivedEvent& event) {
   try {
     mirror_.apply(*event);
   } catch (const Error& error) {
     engine_ended(std::string("it sent something that cannot be used: ") + error.what());
-    return;
+    return false;
   }
   if (recording_ && event->body_type() != stream::EventBody::Counted) {
     const std::unique_ptr<stream::EventT> copy(event->UnPack());
@@ -426,6 +427,7 @@ void Controller::take_in(const ReceivedEvent& event) {
     default:
       break;
   }
+  return true;
 }
 
 void Controller::load_failed(const stream::LoadFailed& event) {
