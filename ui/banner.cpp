@@ -32,10 +32,11 @@ float button_width(const char* label) {
 
 /// Known before anything is drawn: a child that finds its height by drawing is too low in its first frame, and no
 /// second one follows where nothing else happens.
-float height_of(const Banner& banner, bool can_be_dismissed) {
+float height_of(const Banner& banner, bool can_be_dismissed, float max_sentence_height) {
   const ImGuiStyle& style = ImGui::GetStyle();
   const float width = ImGui::GetContentRegionAvail().x - 2 * style.WindowPadding.x;
-  float height = 2 * style.WindowPadding.y + ImGui::CalcTextSize(banner.text.c_str(), nullptr, false, width).y;
+  const float sentence = ImGui::CalcTextSize(banner.text.c_str(), nullptr, false, width).y;
+  float height = 2 * style.WindowPadding.y + std::min(sentence, max_sentence_height);
   float row = width + 1;  // so that the first button begins a row
   const auto add = [&](bool is_there, const char* label) {
     if (!is_there) return;
@@ -94,7 +95,8 @@ void draw_banners(const Mirror& mirror, const ChatView& chat, UiState& state, Ac
     ImGui::PushStyleColor(ImGuiCol_ChildBg, ImGui::GetStyleColorVec4(ImGuiCol_PopupBg));
     const float bar = ImGui::GetFontSize() * 0.3f;
     ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, {bar * 3, bar * 1.5f});
-    if (ImGui::BeginChild("###banner", {0, height_of(banner, own.n_drawn == 0)}, ImGuiChildFlags_AlwaysUseWindowPadding,
+    if (ImGui::BeginChild("###banner", {0, height_of(banner, own.n_drawn == 0, max_height)},
+                          ImGuiChildFlags_AlwaysUseWindowPadding,
                           ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoScrollWithMouse)) {
       const ImVec2 min = ImGui::GetWindowPos(), size = ImGui::GetWindowSize();
       ImDrawList& list = *ImGui::GetWindowDrawList();

@@ -26,13 +26,15 @@ void take_messages(UiFixture& ui) {
   ++ui.chat.version;
 }
 
-/// Of the last frame; null: there is none.
+/// Of the last frame, the innermost of those with this name; null: there is none.
 const ImGuiWindow* window_of(const std::string& id) {
+  const ImGuiWindow* found = nullptr;
   for (const ImGuiWindow* window : ImGui::GetCurrentContext()->Windows) {
     const std::string path = window->Name;  // of a child: behind its parents
-    if (window->Active && path.substr(path.rfind('/') + 1).starts_with(id)) return window;
+    if (!window->Active || !path.substr(path.rfind('/') + 1).starts_with(id)) continue;
+    if (found == nullptr || path.size() > std::string(found->Name).size()) found = window;
   }
-  return nullptr;
+  return found;
 }
 
 constexpr const char* field = "//###transcript/###draft";
