@@ -120,8 +120,9 @@ void draw_kv_budget(const Mirror& mirror, CacheConfig& draft) {
                             percent_text(draft.keep) + ".")
                                .c_str());
   if (draft.kv_budget_bytes < least.protected_bytes)
-    ImGui::TextUnformatted(("This bound is below the " + up(least.protected_bytes) + " of the protected tokens. From " +
-                            up(least.sensible_bytes) + " on, importance counts.")
+    ImGui::TextUnformatted(("This bound is below the " + up(least.protected_bytes) +
+                            " of the protected tokens: the oldest of them give way. From " + up(least.sensible_bytes) +
+                            " on, importance counts.")
                                .c_str());
   else if (draft.kv_budget_bytes < least.sensible_bytes)
     ImGui::TextUnformatted(("Nearly all of this bound goes to protected tokens, whatever the share above. From " +

@@ -46,11 +46,13 @@ TEST_CASE("the smallest sensible bound leaves as much again as is protected", "[
   CHECK(least.protected_bytes > 0);
   CHECK(least.sensible_bytes > least.protected_bytes);
   CHECK(least.sensible_bytes <= 2 * least.protected_bytes);
-  // What is said to fit does; what is said not to does not.
+  // What is protected fits there. Below, the oldest of it give way, down to a least that no bound may be under.
   const auto cached = mirror.tokens().first(static_cast<size_t>(mirror.n_cached()));
   config.kv_budget_bytes = least.protected_bytes;
   CHECK(what_if(*mirror.model(), cached, mirror.heads(), config).refusal.empty());
   config.kv_budget_bytes = least.protected_bytes * 9 / 10;
+  CHECK(what_if(*mirror.model(), cached, mirror.heads(), config).refusal.empty());
+  config.kv_budget_bytes = 1;
   CHECK_FALSE(what_if(*mirror.model(), cached, mirror.heads(), config).refusal.empty());
   CHECK(smallest_bounds(mirror, *find_cache_config("paper")).sensible_bytes == 0);
 }
