@@ -91,11 +91,11 @@ class Chat {
   void answer() {
     TurnPrinter printer(io_, true);
     try {
+      const InterruptGuard guard(io_.interrupt);  // over both steps, so that no Ctrl+C falls between them
       if (!make_room()) {
         messages_.pop_back();
         return;
       }
-      const InterruptGuard guard(io_.interrupt);
       const TurnResult result = recording_.run_turn(conversation(), turn_, printer);
       printer.finish(result, session_.cache_state(), session_.cache_config());
       if (!result.stop_message.empty()) say(printable(result.stop_message));
@@ -110,7 +110,8 @@ class Chat {
       messages_.push_back({.role = "assistant", .content = result.text, .ids = result.ids});
     } catch (const Cancelled&) {
       messages_.pop_back();
-      say("the message was taken back: the turn ended before an answer began");
+      say("cancelled; the message was taken back: the turn ended before an answer began");
+      if (!io_.in_is_terminal) throw EndedBySignal(SIGINT);
     } catch (...) {
       printer.break_off();
       messages_.pop_back();

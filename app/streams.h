@@ -42,19 +42,24 @@ class EndedBySignal : public std::runtime_error {
   int signal_number_;
 };
 
-/// Ctrl+C asks instead of ending the process, as long as this lives.
+/// Ctrl+C asks instead of ending the process, as long as this lives. Inside another one it changes nothing: what was
+/// asked for stays asked for.
 class InterruptGuard {
  public:
-  explicit InterruptGuard(Interrupt& interrupt) : interrupt_(interrupt) {
+  explicit InterruptGuard(Interrupt& interrupt) : interrupt_(interrupt), is_outer_(!interrupt.armed) {
+    if (!is_outer_) return;
     interrupt_.requested = false;
     interrupt_.armed = true;
   }
-  ~InterruptGuard() { interrupt_.armed = false; }
+  ~InterruptGuard() {
+    if (is_outer_) interrupt_.armed = false;
+  }
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 
  private:
   Interrupt& interrupt_;
+  bool is_outer_;
 };
 
 }  // namespace headroom

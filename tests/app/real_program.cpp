@@ -20,6 +20,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr auto patience = std::chrono::seconds(30);
 
+/// What the tests' own parent ignores (nohup does with SIGHUP) would be ignored by the program too.
+void take_default_signals() {
+  for (const int signal_number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM}) signal(signal_number, SIG_DFL);
+}
+
 std::vector<char*> arguments(const std::vector<std::string>& args) {
   static char program[] = HEADROOM_PROGRAM;
   std::vector<char*> list{program};
@@ -57,6 +62,7 @@ Ending run_real_program(const RealProgramOptions& options) {
     dup2(out_to.get(), 1);
     dup2(err_to.get(), 2);
     for (const int fd : options.closed) close(fd);
+    take_default_signals();
     if (options.before_exec) options.before_exec();
     execv(args[0], args.data());
     _exit(127);
@@ -93,6 +99,7 @@ TerminalProgram::TerminalProgram(const std::vector<std::string>& args) {
   const winsize size{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
   pid_ = forkpty(&terminal_, nullptr, nullptr, &size);
   if (pid_ == 0) {
+    take_default_signals();
     setenv("TERM", "xterm", 1);
     setenv("HOME", "/nonexistent", 1);  // no ~/.editrc
     execv(list[0], list.data());
