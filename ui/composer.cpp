@@ -173,8 +173,15 @@ void take_for_draft(const ChatView& chat, UiState& state, Actions& actions, Comp
   };
   state.draft = join(join(chat.returned_text, state.draft), chat.attached_text);
   own.history_at.reset();
-  own.wants_focus = own.wants_end = true;
+  own.wants_focus = true;
   actions.take_for_draft();
+}
+
+/// A draft that changed outside of the field: another chat's, a refused message, what was typed elsewhere. A field that
+/// is written in holds a text of its own, so it is told.
+void follow_draft(const UiState& state, ComposerState& own) {
+  if (state.draft == own.drawn_draft) return;
+  own.wants_end = true;
   if (ImGuiInputTextState* field = ImGui::GetInputTextState(ImGui::GetID("###draft")))
     field->ReloadUserBufAndMoveToEnd();
 }
@@ -232,6 +239,7 @@ float composer_height(const Mirror& mirror, const ChatView& chat, const UiState&
 
 void draw_composer(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions, ComposerState& own) {
   take_for_draft(chat, state, actions, own);
+  follow_draft(state, own);
   if (has_text(state.draft) && (!chat.prompt_count || chat.prompt_count->draft != state.draft))
     actions.count_draft(state.draft);
   const Notice notice = notice_of(mirror, chat, state);
@@ -251,6 +259,7 @@ void draw_composer(const Mirror& mirror, const ChatView& chat, UiState& state, A
     state.draft = before;  // Esc stops an answer; ImGui would also undo the typing
     own.wants_focus = true;
   }
+  own.drawn_draft = state.draft;
   if (state.draft.empty() && !own.history_at) {
     const ImGuiStyle& style = ImGui::GetStyle();
     const ImVec2 min = ImGui::GetItemRectMin(), max = ImGui::GetItemRectMax();

@@ -16,6 +16,7 @@ struct ComposerState {
   std::string kept_draft;            // while something sent before is shown
   int cursor = 0;                    // where it was before the last key
   bool wants_end = false;            // the cursor goes behind the last character
+  std::string drawn_draft;           // as the field left it
 };
 
 /// Height that it takes, to leave free for it.
