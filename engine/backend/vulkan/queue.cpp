@@ -171,13 +171,20 @@ void Queue::record_again() {
 void Queue::submit() {
   rethrow_failure();
   if (noted_.empty()) return;
-  const std::vector<Operation> operations = std::move(noted_);
+  std::vector<Operation> operations = std::move(noted_);
+  const double operations_ms = noted_ms_;
   noted_.clear();
   noted_ms_ = 0;
   try {
     submit_part(operations, next_part_++);
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::device) device_failure_ = error.what();
+    if (error.kind() == ErrorKind::device) {
+      device_failure_ = error.what();
+    } else {
+      // Memory that was missing may be there the next time, and a cache is taken back by rows that these write.
+      noted_ = std::move(operations);
+      noted_ms_ = operations_ms;
+    }
     throw;
   }
 }
