@@ -148,7 +148,8 @@ TEST_CASE("template and message are one text between control tokens, as llama.cp
   std::map<std::string, Model> models;
   for (const std::string name : {"chatml", "vicuna", "mistral", "alpaca", "openchat"})
     models.emplace(name, make_model(vocab, seam_template(vocab, name)));
-  for (const json& c : json::parse(read_seam("llama_cpp.json"))["cases"]) {
+  const json by_llama_cpp = json::parse(read_seam("llama_cpp.json"));
+  for (const json& c : by_llama_cpp["cases"]) {
     CAPTURE(c);
     const auto ids = encode_chat(models.at(c["template"]), {{"user", c["message"], {}}}).ids;
     if (c.contains("ids")) CHECK(ids == c["ids"].get<std::vector<TokenId>>());
@@ -156,7 +157,8 @@ TEST_CASE("template and message are one text between control tokens, as llama.cp
     if (c.contains("ids_from_24"))
       CHECK(std::vector<TokenId>(ids.begin() + 24, ids.end()) == c["ids_from_24"].get<std::vector<TokenId>>());
   }
-  for (const json& c : json::parse(read_seam("seam.json"))["cases"]) {
+  const json by_transformers = json::parse(read_seam("seam.json"));
+  for (const json& c : by_transformers["cases"]) {
     CAPTURE(c);
     std::vector<ChatMessage> messages;
     for (const json& m : c["messages"]) messages.push_back({m[0], m[1], {}});
