@@ -119,9 +119,8 @@ class Chat {
     }
   }
 
-  /// Of the whole conversation as a prompt. Ctrl+C breaks it off: throws Cancelled.
+  /// Counts the tokens of the whole conversation as a prompt. Throws Cancelled if Ctrl+C breaks it off.
   size_t count_tokens() {
-    const InterruptGuard guard(io_.interrupt);
     return encode_chat(model_, conversation(), [this] { return io_.interrupt.requested.load(); }).ids.size();
   }
 

@@ -205,7 +205,7 @@ void Ui::Impl::place_keyboard(const ChatView& chat, UiState& state) {
   const StrayTyping typing = take_stray_typing();
   if (typing.is_empty()) return;
   apply_stray_typing(typing, state.draft);
-  composer.wants_focus = composer.wants_end = true;
+  composer.wants_focus = true;
   if (!is_on_top(transcript_window)) ImGui::SetWindowFocus(transcript_window);
 }
 

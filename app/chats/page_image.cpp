@@ -59,7 +59,7 @@ LogContents read_log(const std::string& path) {
   // Frames with another salt are of an earlier log in the same file.
   const auto salt = header_is_whole ? header.subspan(16, 8) : frame_at(log_header_bytes).subspan(8, 8);
 
-  std::unordered_map<uint32_t, size_t> open;  // of the transaction that is being read
+  std::unordered_map<uint32_t, size_t> open;  // pages of the transaction that is being read
   bool sqlite_reads_it = header_is_whole;
   Checksum before = Checksum::stored(header, 24);
   for (size_t at = log_header_bytes; at + frame_bytes <= n_bytes; at += frame_bytes) {

@@ -13,7 +13,7 @@ namespace {
 using Bytes = std::span<const uint8_t>;
 using Value = ScannedRow::Value;
 
-constexpr size_t overflow_bytes = page_bytes - 4;                    // of a row on each further page
+constexpr size_t overflow_bytes = page_bytes - 4;                    // each further page of a row holds so many
 constexpr size_t most_on_leaf = page_bytes - 35;                     // more of a row goes to further pages …
 constexpr size_t least_on_leaf = (page_bytes - 12) * 32 / 255 - 23;  // … but not less than this stays
 constexpr uint8_t leaf_of_table = 13;
@@ -60,7 +60,7 @@ struct Cell {
   RowKind kind = RowKind::chat;
   int64_t id = 0;
   uint64_t payload_bytes = 0;
-  std::vector<uint64_t> types;  // of all columns, the id's (NULL) first
+  std::vector<uint64_t> types;  // every column's, the id's (NULL) first
   size_t header_bytes = 0;
   size_t payload_at = 0;  // in the page
   size_t on_leaf = 0;     // bytes of the payload here
@@ -163,7 +163,7 @@ class Scan {
     const size_t content = big_endian_16(page, header + 5);
     if (first + 2 * n_cells > page.size()) return leaf;
     size_t used = first + 2 * n_cells;
-    std::set<std::pair<size_t, size_t>> stretches;  // of the page, begin and end
+    std::set<std::pair<size_t, size_t>> stretches;  // begin and end within the page
     for (size_t i = 0; i < n_cells; ++i) {
       const size_t at = big_endian_16(page, first + 2 * i);
       const auto cell = at < first + 2 * n_cells ? std::nullopt : cell_at(page, at, true);
@@ -250,7 +250,7 @@ class Scan {
     return std::get<std::string>(value) == "user" || std::get<std::string>(value) == "assistant";
   }
 
-  /// Of a row that goes on elsewhere the last columns show whether the pages led to its end.
+  /// The last columns of a row that goes on elsewhere show whether the pages led to its end.
   static bool is_plausible(const ScannedRow& row) {
     constexpr int64_t latest_ms = int64_t{1} << 45;  // after the year 3000
     const auto number = [&](size_t column) { return std::get<int64_t>(row.values[column]); };

@@ -19,7 +19,7 @@ struct ScannedRow {
   using Value = std::variant<std::monostate, int64_t, std::string>;  // NULL, a number, bytes
   RowKind kind = RowKind::chat;
   int64_t id = 0;
-  std::vector<Value> values;  // of the columns behind the id; older tables have fewer
+  std::vector<Value> values;  // one for each column behind the id; older tables have fewer
   bool is_cut = false;        // a message: pages that it goes on were lost, and the content ends early
 };
 

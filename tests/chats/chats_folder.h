@@ -2,8 +2,11 @@
 #pragma once
 
 #include <sqlite3.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -60,6 +63,41 @@ class ChatsFolder {
 
  private:
   std::string folder_;
+};
+
+/// Another process that works with the chats, and then waits with its store open until it is killed.
+class WaitingProcess {
+ public:
+  template <typename Work>
+  WaitingProcess(const ChatsFolder& here, Work work) {
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    child_ = fork();
+    REQUIRE(child_ >= 0);
+    if (child_ == 0) {
+      ChatStore store = here.open();
+      work(store);
+      if (::write(ends[1], "x", 1) != 1) _exit(3);
+      for (;;) pause();
+    }
+    char ready = 0;
+    REQUIRE(read(ends[0], &ready, 1) == 1);
+    close(ends[0]);
+    close(ends[1]);
+  }
+  ~WaitingProcess() { kill_now(); }
+  WaitingProcess(const WaitingProcess&) = delete;
+  WaitingProcess& operator=(const WaitingProcess&) = delete;
+
+  void kill_now() {
+    if (child_ <= 0) return;
+    kill(child_, SIGKILL);
+    waitpid(child_, nullptr, 0);
+    child_ = -1;
+  }
+
+ private:
+  pid_t child_ = -1;
 };
 
 inline std::vector<std::string> contents(ChatStore& store, int64_t chat) {

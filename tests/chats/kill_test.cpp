@@ -179,21 +179,8 @@ TEST_CASE("a killed window loses nothing that was acknowledged") {
 
 TEST_CASE("a killed window frees the lock") {
   const ChatsFolder here;
-  int ends[2];
-  REQUIRE(pipe(ends) == 0);
-  const pid_t child = fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    ChatStore store = here.open();
-    if (write(ends[1], "x", 1) != 1) _exit(3);
-    for (;;) pause();
-  }
-  char ready = 0;
-  REQUIRE(read(ends[0], &ready, 1) == 1);
+  WaitingProcess other(here, [](ChatStore&) {});
   CHECK(here.open().read_only());
-  kill(child, SIGKILL);
-  waitpid(child, nullptr, 0);
-  close(ends[0]);
-  close(ends[1]);
+  other.kill_now();
   CHECK_FALSE(here.open().read_only());
 }

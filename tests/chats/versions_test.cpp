@@ -1,10 +1,5 @@
 // Versions of messages: another answer keeps the one before, any of them can be made part of the conversation, and
 // files of the first tables, which had no versions, become files of the present ones.
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <csignal>
-
 #include "app/chats/chat_store.h"
 #include "app/chats/sqlite.h"
 #include "app/chats/tables.h"
@@ -129,25 +124,12 @@ TEST_CASE("what the model no longer reads is remembered with the chat, on every 
 
 TEST_CASE("a kill in the middle of another answer keeps both") {
   const ChatsFolder here;
-  int ends[2];
-  REQUIRE(pipe(ends) == 0);
-  const pid_t child = fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    ChatStore store = here.open();
+  WaitingProcess(here, [](ChatStore& store) {
     const int64_t chat = store.create_chat("");
     store.add_user_message(chat, "q");
     const int64_t first = add_answer(store, chat, "first");
     store.append_answer(store.begin_answer(chat, first), "half", {2});
-    if (write(ends[1], "x", 1) != 1) _exit(3);
-    for (;;) pause();
-  }
-  char ready = 0;
-  REQUIRE(read(ends[0], &ready, 1) == 1);
-  kill(child, SIGKILL);
-  waitpid(child, nullptr, 0);
-  close(ends[0]);
-  close(ends[1]);
+  }).kill_now();
   ChatStore store = here.open();
   const auto messages = store.messages(1);
   REQUIRE(messages.size() == 2);
