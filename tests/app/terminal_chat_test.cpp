@@ -45,12 +45,14 @@ TEST_CASE("lines that are pasted are one message, and none of them is a command"
   // Terminals send what the Enter key sends for the end of a line.
   terminal.type(paste("line one\rline two\rline three\r") + "\r");
   REQUIRE(terminal.wait_for("[prompt ", 1));
+  REQUIRE(terminal.wait_for(report_of("line one\nline two\nline three")));
   CHECK(terminal.count(report_of("line one\nline two\nline three")) == 1);
 
   terminal.type("/reset\r");
   REQUIRE(terminal.wait_for("new chat", 1));
   terminal.type(paste("/reset\rls -l\r") + "\r");
   REQUIRE(terminal.wait_for("[prompt ", 2));
+  REQUIRE(terminal.wait_for(report_of("/reset\nls -l")));
   CHECK(terminal.count(report_of("/reset\nls -l")) == 1);
   // It comes back from the history as a text, too.
   terminal.type("\x1b[A\r");
@@ -62,7 +64,7 @@ TEST_CASE("lines that are pasted are one message, and none of them is a command"
   REQUIRE(terminal.wait_for("new chat", 2));
   terminal.type("say: " + paste("a\r/quit\r") + "done\r");
   REQUIRE(terminal.wait_for("[prompt ", 4));
-  CHECK(terminal.count(report_of("say: a\n/quit\ndone")) >= 1);
+  CHECK(terminal.wait_for(report_of("say: a\n/quit\ndone")));
 
   // A line of which nothing is left begins anew.
   terminal.type(paste("/undo") + "\x15/reset\r");
@@ -88,6 +90,7 @@ TEST_CASE("a paste arrives in pieces of any size, with any bytes in it") {
   REQUIRE(terminal.wait_for("[prompt ", 1));
   std::string expected = pasted_text(text);
   expected.pop_back();  // line feeds at the end are nobody's words
+  REQUIRE(terminal.wait_for(report_of(expected)));
   CHECK(terminal.count(report_of(expected)) == 1);
 }
 
@@ -100,6 +103,7 @@ TEST_CASE("a paste without an end is dropped by Ctrl+C, one that is long is take
   REQUIRE(terminal.wait_for("> ", 2));
   terminal.type("Hello\r");
   REQUIRE(terminal.wait_for("[prompt ", 1));
+  REQUIRE(terminal.wait_for(report_of("Hello")));
   CHECK(terminal.count(report_of("Hello")) == 1);
 
   std::string lines;
