@@ -162,6 +162,12 @@ bool TerminalProgram::is_line_mode() const {
   return tcgetattr(terminal_, &modes) == 0 && (modes.c_lflag & ICANON) != 0;
 }
 
+bool TerminalProgram::wait_for_line_mode(bool expected) const {
+  const auto end = Clock::now() + patience;
+  while (is_line_mode() != expected && Clock::now() < end) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  return is_line_mode() == expected;
+}
+
 Ending TerminalProgram::wait_for_end() {
   // The terminal gives an error once nobody has it open any more.
   const auto end = Clock::now() + patience;

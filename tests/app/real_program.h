@@ -47,6 +47,7 @@ class TerminalProgram {
   const std::string& shown() const { return shown_; }
   /// The terminal takes whole lines, as a shell expects it.
   bool is_line_mode() const;
+  bool wait_for_line_mode(bool expected) const;
   Ending wait_for_end();
 
  private:
