@@ -17,6 +17,8 @@ TABLE = {
     "engine/base/": ["engine/base/"],
     "engine/model/": ["engine/base/", "engine/model/"],
     "engine/text/": ["engine/base/", "engine/text/"],
+    # The interpreter of chat templates knows no vocabulary and no tokenizer.
+    "engine/text/jinja/": ["engine/base/", "engine/text/jinja/"],
     "engine/kv/": ["engine/base/", "engine/kv/"],
     "engine/backend/": ["engine/base/", "engine/backend/*"],
     # The registry is the one place that names concrete backends.
@@ -128,6 +130,7 @@ class TableTest(unittest.TestCase):
         ("engine/base/a.cpp", "<cstdint>", "<unistd.h>"),
         ("engine/model/a.cpp", '"engine/model/gguf.h"', '"engine/text/tokenizer.h"'),
         ("engine/text/a.cpp", "<pcre2.h>", '"engine/model/gguf.h"'),
+        ("engine/text/jinja/a.cpp", "<utf8proc.h>", '"engine/text/tokenizer.h"'),
         ("engine/text/a.cpp", "<sentencepiece_processor.h>", "<CLI/CLI.hpp>"),
         ("engine/kv/a.cpp", '"engine/base/policy.h"', '"engine/backend/backend.h"'),
         ("engine/kv/a.cpp", "<algorithm>", "<immintrin.h>"),

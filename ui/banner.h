@@ -1,7 +1,9 @@
 // What a person must know now, above the transcript: failures, warnings, what can be undone.
 #pragma once
 
-#include "ui/ui.h"
+#include "engine/telemetry/mirror.h"
+#include "ui/actions.h"
+#include "ui/view.h"
 
 namespace headroom {
 

@@ -4,7 +4,8 @@
 
 #include <string>
 
-#include "ui/ui.h"
+#include "engine/telemetry/mirror.h"
+#include "ui/actions.h"
 
 namespace headroom {
 

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <string>
 
-#include "ui/ui.h"
+#include "engine/telemetry/mirror.h"
+#include "ui/actions.h"
+#include "ui/view.h"
 
 namespace headroom {
 

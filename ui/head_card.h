@@ -2,7 +2,7 @@
 // Drawn into a tooltip for the head under the mouse, and into the panel for the pinned one.
 #pragma once
 
-#include "ui/ui.h"
+#include "engine/telemetry/mirror.h"
 
 namespace headroom {
 

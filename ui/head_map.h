@@ -2,7 +2,9 @@
 // head tells the transcript (UiState::hovered_head); the token hovered there lights up the heads that hold it here.
 #pragma once
 
-#include "ui/ui.h"
+#include "engine/telemetry/mirror.h"
+#include "ui/actions.h"
+#include "ui/view.h"
 
 namespace headroom {
 

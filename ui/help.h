@@ -1,7 +1,9 @@
 // The list of all keys, out of the table that dispatches them.
 #pragma once
 
-#include "ui/ui.h"
+#include "engine/telemetry/mirror.h"
+#include "ui/actions.h"
+#include "ui/view.h"
 
 namespace headroom {
 

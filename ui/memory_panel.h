@@ -6,7 +6,9 @@
 #include <span>
 #include <vector>
 
-#include "ui/ui.h"
+#include "engine/telemetry/mirror.h"
+#include "ui/actions.h"
+#include "ui/view.h"
 
 namespace headroom {
 

@@ -7,8 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "engine/telemetry/mirror.h"
+#include "ui/actions.h"
 #include "ui/policy_outlook.h"
-#include "ui/ui.h"
+#include "ui/view.h"
 
 namespace headroom {
 

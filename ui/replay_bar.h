@@ -1,7 +1,9 @@
 // The controls of a recording: play, step, scrub, speed. Drawn where a live chat has its input.
 #pragma once
 
-#include "ui/ui.h"
+#include "engine/telemetry/mirror.h"
+#include "ui/actions.h"
+#include "ui/view.h"
 
 namespace headroom {
 

@@ -2,7 +2,9 @@
 // What does not fit goes, the least important first.
 #pragma once
 
-#include "ui/ui.h"
+#include "engine/telemetry/mirror.h"
+#include "ui/actions.h"
+#include "ui/view.h"
 
 namespace headroom {
 

@@ -2,11 +2,13 @@
 // tinted, what the engine is doing with the prompt and the cache, and a sentence where there is nothing yet.
 #pragma once
 
+#include "engine/telemetry/mirror.h"
+#include "ui/actions.h"
 #include "ui/plain_text.h"
 #include "ui/shortcuts.h"
 #include "ui/token_view.h"
 #include "ui/transcript_layout.h"
-#include "ui/ui.h"
+#include "ui/view.h"
 
 namespace headroom {
 

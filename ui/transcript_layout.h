@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "ui/markdown_blocks.h"
-#include "ui/ui.h"
+#include "ui/view.h"
 
 namespace headroom {
 

@@ -19,7 +19,8 @@
 #include "engine/run/sampler.h"
 #include "engine/telemetry/mirror.h"
 #include "engine/telemetry/trace.h"
-#include "ui/ui.h"
+#include "ui/actions.h"
+#include "ui/view.h"
 
 namespace headroom {
 

@@ -9,7 +9,8 @@
 
 #include "app/desktop/engine_link.h"
 #include "engine/telemetry/mirror.h"
-#include "ui/ui.h"
+#include "ui/actions.h"
+#include "ui/view.h"
 
 namespace headroom {
 

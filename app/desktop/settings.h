@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "ui/ui.h"
+#include "ui/view.h"
 
 namespace headroom {
 

@@ -6,10 +6,10 @@
 #include <iterator>
 
 #include "engine/base/error.h"
-#include "engine/text/template_builtins.h"
-#include "engine/text/template_eval.h"
-#include "engine/text/template_literals.h"
-#include "engine/text/template_parser.h"
+#include "engine/text/jinja/builtins.h"
+#include "engine/text/jinja/eval.h"
+#include "engine/text/jinja/literals.h"
+#include "engine/text/jinja/parser.h"
 
 namespace headroom {
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/base/cancelled.h"
+#include "engine/text/jinja/limits.h"
 
 namespace headroom {
 
@@ -25,18 +26,6 @@ struct TextSpan {
   bool from_user = false;  // content of a message: no control tokens in it
 };
 
-/// What a template may use up for an empty conversation; more for each message and each byte of one, see limits_for.
-struct TemplateLimits {
-  size_t max_source_bytes = size_t{256} << 10;
-  int64_t max_steps = 200'000;
-  int32_t max_depth = 64;  // of brackets and blocks in the source, and of macro calls
-  size_t max_output_bytes = size_t{8} << 20;
-  size_t max_memory_bytes = size_t{64} << 20;  // all that one rendering holds at a time, temporary values included
-  size_t max_work = size_t{256} << 20;         // bytes copied or looked through; a slower operation counts for more
-  int64_t max_range = 10'000;
-  double max_seconds = 2;  // of the processor: only where a machine is far slower than the other limits expect
-};
-
 struct TemplateInput {
   std::vector<Message> messages;
   std::string bos_token;
@@ -47,13 +36,6 @@ struct TemplateInput {
 
 /// Templates look at every message for every other one, and some look through each content many times.
 TemplateLimits limits_for(const TemplateInput& input, TemplateLimits limits);
-
-/// What one rendering used up, in the terms of TemplateLimits.
-struct TemplateUse {
-  int64_t steps = 0;
-  size_t work = 0;
-  size_t memory_bytes = 0;  // at its peak
-};
 
 class ChatTemplate {
  public:

@@ -10,7 +10,7 @@
 
 #include "engine/base/types.h"
 #include "engine/base/vocab.h"
-#include "engine/text/template_scaffold.h"
+#include "engine/text/scaffold.h"
 
 namespace headroom {
 

@@ -1,0 +1,147 @@
+// A parsed chat template: expressions and statements as plain trees. Made by the parser, walked by the evaluator.
+// Chains (a + b + c, a.b.c|d|e, if … elif …) are flat, so that the depth of a tree is the nesting its author wrote.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/text/jinja/ops.h"
+#include "engine/text/jinja/value.h"
+
+namespace headroom::jinja {
+
+/// Variables are numbered, in the order in which the parser meets their names.
+using NameId = int;
+
+struct Expression;
+using ExpressionPtr = std::unique_ptr<Expression>;
+
+struct Argument {
+  enum class Kind { positional, named, spread_list, spread_dict };
+  Kind kind = Kind::positional;
+  std::string name;
+  ExpressionPtr value;
+};
+
+/// What follows a value: .name, [key], [start:stop:step], (arguments), |filter(arguments), is test(arguments).
+struct Suffix {
+  enum class Kind { attribute, item, slice, call, filter, test, test_not };
+  Kind kind = Kind::attribute;
+  int line = 0;
+  std::string name;
+  std::vector<Argument> arguments;  // item: one; slice: three, null where left out
+};
+
+enum class Operator {
+  add,
+  subtract,
+  multiply,
+  divide,
+  floor_divide,
+  modulo,
+  power,  // as Arithmetic
+  equal,
+  not_equal,
+  less,
+  less_equal,
+  greater,
+  greater_equal,
+  in,
+  not_in,
+};
+
+struct Expression {
+  enum class Kind {
+    constant,
+    name,
+    list,
+    tuple,
+    dict,         // operands: key, value, key, value, …
+    arithmetic,   // operands[0] op[0] operands[1] op[1] …, from left to right
+    concatenate,  // operands joined as text
+    compare,      // as arithmetic; a chain holds if every link does
+    all,          // and
+    any,          // or
+    negate,
+    plus,
+    logical_not,
+    conditional,  // operands: condition, then, else (may be missing)
+    suffixed,     // operands[0], then its suffixes
+  };
+  Kind kind = Kind::constant;
+  int line = 0;
+  NameId name = 0;
+  std::unique_ptr<StringObject> constant_text;  // what a string constant points to
+  Value constant;
+  std::vector<ExpressionPtr> operands;
+  std::vector<Operator> operators;
+  std::vector<Suffix> suffixes;
+};
+
+/// Where a value goes: a name, an attribute of a namespace, or several places.
+struct Target {
+  enum class Kind { name, attribute, tuple };
+  Kind kind = Kind::name;
+  NameId name = 0;
+  std::string text;  // of the name or of the attribute
+  std::vector<Target> parts;
+};
+
+struct Statement;
+using Body = std::vector<Statement>;
+
+struct Parameter {
+  NameId name = 0;
+  std::string text;
+  ExpressionPtr default_value;  // null: none
+};
+
+/// A macro, or the body of a call block or a generation block.
+struct MacroDefinition {
+  std::string name;
+  NameId name_id = 0;
+  std::vector<Parameter> parameters;
+  bool uses_caller = false;
+  bool uses_varargs = false;
+  bool uses_kwargs = false;
+};
+
+struct Statement {
+  enum class Kind {
+    text,
+    output,        // expressions[0]
+    condition,     // bodies[i] where expressions[i] is the first that holds; one body more: else
+    loop,          // target; expressions: iterable, filter (may be null); bodies: body, else
+    set,           // target = expressions[0]
+    set_block,     // target = bodies[0] through the suffixes
+    macro,         // definition, bodies[0]
+    call_block,    // definition (the caller), expressions[0]: the call, bodies[0]
+    filter_block,  // bodies[0] through the suffixes
+    scope,         // with, generation: targets = expressions, bodies[0]
+    break_loop,
+    continue_loop,
+  };
+  Kind kind = Kind::text;
+  int line = 0;
+  std::string text;
+  bool recursive = false;  // of a loop: loop(…) walks another iterable with the same body
+  std::vector<ExpressionPtr> expressions;
+  std::vector<Target> targets;
+  std::vector<Suffix> suffixes;
+  std::vector<Body> bodies;
+  std::unique_ptr<MacroDefinition> definition;
+};
+
+/// Names that the evaluator itself binds or looks up.
+struct KnownNames {
+  NameId loop, caller, varargs, kwargs;
+};
+
+struct Template {
+  Body body;
+  std::vector<std::string> names;  // by NameId
+  KnownNames known{};
+};
+
+}  // namespace headroom::jinja
