@@ -6,6 +6,7 @@
 #include "engine/backend/registry.h"
 #include "engine/base/error.h"
 #include "engine/model/weight_check.h"
+#include "engine/run/decode.h"
 #include "engine/run/divergence.h"
 #include "engine/run/forward.h"
 #include "engine/run/kv_store.h"

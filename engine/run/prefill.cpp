@@ -6,6 +6,7 @@
 
 #include "engine/base/error.h"
 #include "engine/kv/expected.h"
+#include "engine/run/decode.h"
 
 namespace headroom {
 namespace {
@@ -268,10 +269,6 @@ struct Prefill {
 
 }  // namespace
 
-TokenClass class_at(const Tokenizer& tokenizer, TokenId id, int32_t position) {
-  return position == 0 ? TokenClass::special : tokenizer.token_class(id);
-}
-
 PrefillTimes prefill(const Model& model, const Forward& forward, KvStore& store, std::span<const TokenId> ids,
                      const PrefillPart& part, TurnObserver& observer, std::vector<float>& logits) {
   const auto start = Clock::now();
@@ -280,24 +277,6 @@ PrefillTimes prefill(const Model& model, const Forward& forward, KvStore& store,
   if (part.n_after == 0) forward.logits(run.stream(run.n_new - 1, 1), run.block, logits);
   store.end_prefill(run.n_new);
   return {ms_since(start), run.profile_ms};
-}
-
-std::vector<Eviction> decode(const Model& model, const Forward& forward, KvStore& store, const Activations& row,
-                             Matrix x, TokenId id, std::vector<float>& logits) {
-  const ModelConfig& config = model.config();
-  const int32_t position = store.n_tokens();
-  store.begin_step(class_at(model.tokenizer(), id, position));
-  forward.embed({&id, 1}, x);
-  for (int32_t layer = 0; layer < config.n_layers; ++layer) {
-    forward.project(layer, x, position, row);
-    forward.backend().attend_decode(layer, row.q, row.k, row.v, config.attention_scale, row.attended);
-    forward.backend().evict(layer);
-    forward.finish_layer(layer, x, row.attended, row);
-  }
-  forward.logits(x, row, logits);
-  StepReport report = store.finish_step();
-  model.file().check_still_whole();
-  return std::move(report.evictions);
 }
 
 }  // namespace headroom

@@ -24,16 +24,9 @@ struct PrefillTimes {
   double profile_ms = 0;  // profiling, choosing, compacting
 };
 
-/// Class of a token where it stands: position 0 is special whatever it is (the attention sink).
-TokenClass class_at(const Tokenizer& tokenizer, TokenId id, int32_t position);
-
 /// Prefills ids behind what the store holds. On a throw the store's layers are partly changed: the caller undoes the
 /// turn. Throws Cancelled where the observer stops it.  logits: (n_vocab), after the last token of the turn
 PrefillTimes prefill(const Model& model, const Forward& forward, KvStore& store, std::span<const TokenId> ids,
                      const PrefillPart& part, TurnObserver& observer, std::vector<float>& logits);
-
-/// One token through the compressed caches; gives what the heads let go.  logits: (n_vocab), after it
-std::vector<Eviction> decode(const Model& model, const Forward& forward, KvStore& store, const Activations& row,
-                             Matrix x, TokenId id, std::vector<float>& logits);
 
 }  // namespace headroom

@@ -9,6 +9,7 @@
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
 #include "engine/run/calibration.h"
+#include "engine/run/decode.h"
 #include "engine/run/forward.h"
 #include "engine/run/kv_store.h"
 #include "engine/run/not_numbers.h"

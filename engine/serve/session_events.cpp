@@ -7,7 +7,7 @@
 #include "engine/base/error.h"
 #include "engine/base/page_layout.h"
 #include "engine/base/platform/platform.h"
-#include "engine/run/prefill.h"
+#include "engine/run/decode.h"
 
 namespace headroom {
 namespace {
