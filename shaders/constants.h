@@ -53,8 +53,8 @@ struct RopeConstants {
   uint x_offset;
   uint x_stride;
   uint n_rot;
-  uint is_neighbours;  // pairs (2i, 2i + 1); else halves (i, i + n_rot / 2)
-  uint is_step;        // the position is the step's
+  uint is_interleaved;  // pairs (2i, 2i + 1); else (i, i + n_rot / 2)
+  uint is_step;         // the position is the step's
   uint position0;
 };
 

@@ -34,7 +34,7 @@ void main() {
   const uint head = pair / n_half, i = pair % n_half;
   const uint position = (c.is_step != 0 ? step_state.position : c.position0) + row;
   const uint first = c.x_offset + row * c.x_stride + head * c.head_dim;
-  const uint at = first + (c.is_neighbours != 0 ? 2 * i : i), other = c.is_neighbours != 0 ? at + 1 : at + n_half;
+  const uint at = first + (c.is_interleaved != 0 ? 2 * i : i), other = c.is_interleaved != 0 ? at + 1 : at + n_half;
   const vec2 r = rotation(frequencies[i], position);
   const float a = x[at], b = x[other];
   x[at] = a * r.x - b * r.y;

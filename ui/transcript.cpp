@@ -11,6 +11,7 @@
 #include <array>
 #include <chrono>
 
+#include "engine/base/architecture.h"
 #include "ui/example_page.h"
 #include "ui/number_text.h"
 #include "ui/transcript_messages.h"
@@ -128,7 +129,7 @@ void begin_middle(float height) {
 void draw_ways_to_a_model(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions,
                           TranscriptState& own) {
   heading("No model is open");
-  dimmed("Headroom chats with a GGUF file of the architecture llama, qwen2 or gemma3.");
+  dimmed("Headroom chats with a GGUF file of the architecture " + architecture_list("or") + ".");
   ImGui::Spacing();
   if (ImGui::Button("Open a model…###open_model")) perform(Action::choose_model, mirror, chat, state, actions);
   explain(std::string("Choose a GGUF file (") + key_text(Action::choose_model) + ")");

@@ -110,7 +110,7 @@ class Trial {
     for (size_t i = 0; i < frequencies.size(); ++i)
       frequencies[i] = std::pow(10000.0f, -static_cast<float>(i) / static_cast<float>(frequencies.size()));
     const Held table = make(1, head_dim / 2, frequencies);
-    backend_.rope(x.matrix, head_dim, 1000, RopeStyle::halves, head_dim, *table.buffer);
+    backend_.rope(x.matrix, head_dim, 1000, RopeStyle::neox, head_dim, *table.buffer);
     results_.push_back(read(x));
     backend_.gate(Activation::silu, x.matrix, y.matrix);
     results_.push_back(read(x));

@@ -6,17 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/architecture.h"
+
 namespace headroom {
-
-enum class Architecture { llama, qwen2, gemma3 };
-
-/// Which two values of a head RoPE rotates together.
-enum class RopeStyle {
-  neighbours,  // (2i, 2i + 1): GGUF files of the llama architecture
-  halves,      // (i, i + n_rot / 2): qwen2, gemma3
-};
-
-enum class Activation { silu, gelu_tanh };
 
 /// What differs from layer to layer.
 struct LayerConfig {
@@ -27,8 +19,7 @@ struct LayerConfig {
 
 struct ModelConfig {
   Architecture architecture = Architecture::llama;
-  std::string architecture_name;  // as in the file
-  std::string name;               // general.name, or the file's name
+  std::string name;  // general.name, or the file's name
   int32_t n_layers = 0;
   int32_t n_embd = 0;
   int32_t n_ff = 0;
@@ -38,7 +29,7 @@ struct ModelConfig {
   int32_t n_vocab = 0;
   int32_t n_ctx_train = 0;  // the model's last position + 1
   int32_t n_rot = 0;        // values of a head that RoPE rotates, from the front
-  RopeStyle rope_style = RopeStyle::neighbours;
+  RopeStyle rope_style = RopeStyle::interleaved;
   Activation activation = Activation::silu;
   float rms_eps = 1e-5f;
   float embedding_scale = 1;  // gemma: sqrt(n_embd)
@@ -46,9 +37,12 @@ struct ModelConfig {
   std::vector<LayerConfig> layers;
   std::vector<float> rope_factors;  // rope_freqs.weight: divisors of the n_rot / 2 frequencies; empty: none
 
+  const ArchitectureTraits& traits() const { return architecture_traits(architecture); }
   int32_t group() const { return n_heads / n_kv_heads; }
   int32_t q_dim() const { return n_heads * head_dim; }
   int32_t kv_dim() const { return n_kv_heads * head_dim; }
+  /// The sliding window of a KV head, counted over all layers; 0: all.
+  int32_t window_of(int32_t head) const { return layers[head / n_kv_heads].window; }
 };
 
 /// kv_full_bytes: K and V in f16 of n_tokens in every head, at most what a layer's window can hold.

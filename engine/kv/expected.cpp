@@ -15,8 +15,8 @@ constexpr double expected_floor = 0.02;
 /// Turns the pairs of n values that lie `step` apart.
 void rotate(std::span<const MeanRotation> means, RopeStyle style, double* values, size_t step) {
   for (size_t pair = 0; pair < means.size(); ++pair) {
-    double& a = values[step * (style == RopeStyle::neighbours ? 2 * pair : pair)];
-    double& b = values[step * (style == RopeStyle::neighbours ? 2 * pair + 1 : pair + means.size())];
+    double& a = values[step * (style == RopeStyle::interleaved ? 2 * pair : pair)];
+    double& b = values[step * (style == RopeStyle::interleaved ? 2 * pair + 1 : pair + means.size())];
     const double a0 = a, b0 = b;
     a = a0 * means[pair].cosine - b0 * means[pair].sine;
     b = a0 * means[pair].sine + b0 * means[pair].cosine;

@@ -15,30 +15,17 @@ namespace {
 
 constexpr int64_t max_embd = 1 << 20, max_ff = 1 << 22, max_heads = 1 << 14, max_head_dim = 512, max_vocab = 1 << 20;
 
-struct ArchitectureName {
-  std::string_view name;
-  Architecture architecture;
-};
-
-constexpr std::array<ArchitectureName, 3> supported_architectures{
-    {{"llama", Architecture::llama}, {"qwen2", Architecture::qwen2}, {"gemma3", Architecture::gemma3}}};
-
-Architecture find_architecture(const GgufFile& file, const std::string& name) {
-  std::string list;
-  for (const ArchitectureName& entry : supported_architectures) {
-    if (entry.name == name) return entry.architecture;
-    list += (list.empty() ? "" : ", ") + std::string(entry.name);
-  }
-  refuse_unsupported(file.path(), "metadata key 'general.architecture'", quoted(name), "one of " + list);
-}
-
-std::string read_architecture_name(const GgufFile& file) {
+/// The row of the architecture that a file names.
+const ArchitectureTraits& read_architecture(const GgufFile& file) {
   // Adapters and image encoders name the architecture of the model that they belong to.
   const std::string type = file.get_string("general.type").value_or("model");
   if (type != "model") refuse_unsupported(file.path(), "metadata key 'general.type'", quoted(type), "'model'");
   const std::optional<std::string> name = file.get_string("general.architecture");
   if (!name) refuse(file.path(), "metadata key 'general.architecture'", "none", "a string");
-  return *name;
+  const ArchitectureTraits* const traits = find_architecture(*name);
+  if (traits == nullptr)
+    refuse_unsupported(file.path(), "metadata key 'general.architecture'", quoted(*name), architecture_list("or"));
+  return *traits;
 }
 
 std::string read_name(const GgufFile& file) {
@@ -93,12 +80,12 @@ float read_rope_scale(const ModelKeys& keys) {
 }
 
 void read_rope(const ModelKeys& keys, ModelConfig& config) {
-  config.rope_style = config.architecture == Architecture::llama ? RopeStyle::neighbours : RopeStyle::halves;
+  config.rope_style = config.traits().rope_style;
   config.n_rot = keys.optional("rope.dimension_count", 2, config.head_dim, config.head_dim);
   if (config.n_rot % 2 != 0)
     refuse(keys.path(), keys.field("rope.dimension_count"), std::to_string(config.n_rot), "an even number");
   // Which rows a converter permuted is known for whole heads only.
-  if (config.rope_style == RopeStyle::neighbours && config.n_rot != config.head_dim)
+  if (config.rope_style == RopeStyle::interleaved && config.n_rot != config.head_dim)
     refuse_unsupported(keys.path(), keys.field("rope.dimension_count"), std::to_string(config.n_rot),
                        "the head dimension " + std::to_string(config.head_dim));
   const LayerConfig usual{.rope_theta = keys.positive("rope.freq_base").value_or(10000.0f),
@@ -106,7 +93,7 @@ void read_rope(const ModelKeys& keys, ModelConfig& config) {
   config.layers.assign(static_cast<size_t>(config.n_layers), usual);
 }
 
-// True where a layer has the sliding window. A number n makes every n-th layer global, an array says it for each.
+// True if a layer has the sliding window. A number n makes every n-th layer global, an array says it for each.
 std::vector<bool> read_window_pattern(const ModelKeys& keys, const ModelConfig& config) {
   const size_t n_layers = config.layers.size();
   const GgufValue* value = keys.file().find(keys.key("attention.sliding_window_pattern"));
@@ -120,7 +107,7 @@ std::vector<bool> read_window_pattern(const ModelKeys& keys, const ModelConfig& 
     return is_local;
   }
   const int32_t every = keys.optional("attention.sliding_window_pattern", 0, GgufLimits::max_layers,
-                                      config.architecture == Architecture::gemma3 ? 6 : 0);
+                                      config.traits().window_rule == WindowRule::five_of_six ? 6 : 0);
   for (size_t layer = 0; layer < n_layers; ++layer)
     is_local[layer] = every == 0 || (layer + 1) % static_cast<size_t>(every) != 0;
   return is_local;
@@ -132,10 +119,10 @@ void read_windows(const ModelKeys& keys, ModelConfig& config) {
   const std::optional<bool> in_use = keys.file().get_bool(keys.key("use_sliding_window"));
   if (in_use == false) return;
   const int32_t window = keys.optional("attention.sliding_window", 2, max_position, 0);
-  const bool is_gemma = config.architecture == Architecture::gemma3;
-  if (!is_gemma && window >= config.n_ctx_train) return;
+  const WindowRule rule = config.traits().window_rule;
+  if (rule != WindowRule::five_of_six && window >= config.n_ctx_train) return;
   // Qwen 2 files state a window that the model's own configuration leaves switched off.
-  if (config.architecture == Architecture::qwen2 && !in_use)
+  if (rule == WindowRule::every_layer_if_said && !in_use)
     refuse_unsupported(keys.path(), keys.field("attention.sliding_window"),
                        std::to_string(window) + " without " + quoted(keys.key("use_sliding_window")),
                        "that key to say whether the window is in use");
@@ -144,18 +131,18 @@ void read_windows(const ModelKeys& keys, ModelConfig& config) {
   for (size_t layer = 0; layer < config.layers.size(); ++layer) {
     if (!is_local[layer]) continue;
     config.layers[layer].window = window;
-    if (!is_gemma) continue;
-    // Gemma 3's local layers have a base frequency of their own, and the linear scaling of its longer contexts is
-    // meant for the global layers only.
+    if (rule != WindowRule::five_of_six) continue;
+    // These local layers have a base frequency of their own, and the linear scaling of longer contexts is meant for
+    // the global layers only.
     config.layers[layer].rope_theta = local_theta;
     config.layers[layer].rope_scale = 1;
   }
 }
 
 void read_scales(const ModelKeys& keys, ModelConfig& config) {
-  const bool is_gemma = config.architecture == Architecture::gemma3;
-  config.activation = is_gemma ? Activation::gelu_tanh : Activation::silu;
-  const std::string expected_activation = is_gemma ? "gelu_pytorch_tanh" : "silu";
+  const ArchitectureTraits& traits = config.traits();
+  config.activation = traits.activation;
+  const std::string expected_activation = config.activation == Activation::silu ? "silu" : "gelu_pytorch_tanh";
   const std::string activation = keys.file().get_string(keys.key("hidden_activation")).value_or(expected_activation);
   if (activation != expected_activation)
     refuse_unsupported(keys.path(), keys.field("hidden_activation"), quoted(activation), quoted(expected_activation));
@@ -166,26 +153,28 @@ void read_scales(const ModelKeys& keys, ModelConfig& config) {
            "a number above 0 and at most 1");
   config.rms_eps = *eps;
 
-  const float usual_embedding_scale = is_gemma ? std::sqrt(static_cast<float>(config.n_embd)) : 1.0f;
+  const float usual_embedding_scale = traits.scales_embedding ? std::sqrt(static_cast<float>(config.n_embd)) : 1.0f;
   config.embedding_scale = keys.positive("embedding_scale").value_or(usual_embedding_scale);
 
-  // Of the Gemma 3 models only the one of 27 billion, known by its 62 layers, scales by the embedding's share.
-  const int32_t scale_dim = is_gemma && config.n_layers == 62 ? config.n_embd / config.n_heads : config.head_dim;
+  // Only the largest Gemma 3 divides by the embedding's share of a head. Its number of layers is what tells it apart.
+  const bool is_wide = config.n_layers == traits.n_layers_with_wide_scale;
+  const int32_t scale_dim = is_wide ? config.n_embd / config.n_heads : config.head_dim;
   config.attention_scale = keys.positive("attention.scale").value_or(1.0f / std::sqrt(static_cast<float>(scale_dim)));
 }
 
+// The layout says whether the rows of Q and K are permuted for interleaved RoPE.
 void check_layout(const ModelKeys& keys, const ModelConfig& config) {
   const std::optional<std::string> layout = keys.file().get_string(keys.key("tensor_data_layout"));
-  const bool is_llama = config.architecture == Architecture::llama;
-  if (!layout || (is_llama && *layout == "Meta AI original pth") || (!is_llama && *layout == "reference")) return;
-  refuse_unsupported(keys.path(), keys.field("tensor_data_layout"), quoted(*layout),
-                     is_llama ? "'Meta AI original pth'" : "'reference'");
+  const std::string expected = config.rope_style == RopeStyle::interleaved ? "Meta AI original pth" : "reference";
+  if (layout && *layout != expected)
+    refuse_unsupported(keys.path(), keys.field("tensor_data_layout"), quoted(*layout), quoted(expected));
 }
 
-// Llama 3's long contexts: divisors of RoPE's frequencies, as a tensor. Other architectures have none here.
+// Llama 3's long contexts: divisors of RoPE's frequencies, as a tensor. An architecture without them leaves the tensor
+// to be refused as one too many.
 void read_rope_factors(const ModelKeys& keys, ModelConfig& config) {
   const GgufFile::Tensor* tensor = keys.file().find_tensor("rope_freqs.weight");
-  if (tensor == nullptr || config.architecture != Architecture::llama) return;
+  if (tensor == nullptr || !config.traits().has_rope_factors) return;
   const std::string field = "tensor 'rope_freqs.weight'";
   const int64_t n_factors = config.n_rot / 2;
   if (tensor->ggml_type != static_cast<uint32_t>(TensorType::f32))
@@ -206,10 +195,9 @@ void read_rope_factors(const ModelKeys& keys, ModelConfig& config) {
 
 ModelConfig read_model_config(const GgufFile& file) {
   ModelConfig config;
-  config.architecture_name = read_architecture_name(file);
-  config.architecture = find_architecture(file, config.architecture_name);
+  config.architecture = read_architecture(file).architecture;
   config.name = read_name(file);
-  const ModelKeys keys(file, config.architecture_name);
+  const ModelKeys keys(file, std::string(config.traits().name));
   keys.refuse_what_is_not_honoured();
   read_sizes(keys, config);
   read_rope(keys, config);

@@ -17,14 +17,14 @@ namespace headroom {
 struct LayerTensors {
   TensorView attn_norm;               // (n_embd)
   TensorView attn_q, attn_k, attn_v;  // (q_dim, n_embd), (kv_dim, n_embd), (kv_dim, n_embd)
-  std::optional<TensorView> attn_q_bias, attn_k_bias, attn_v_bias;  // qwen2; F32
-  std::optional<TensorView> attn_q_norm, attn_k_norm;               // gemma3: (head_dim)
+  std::optional<TensorView> attn_q_bias, attn_k_bias, attn_v_bias;  // F32
+  std::optional<TensorView> attn_q_norm, attn_k_norm;               // (head_dim)
   TensorView attn_output;                                           // (n_embd, q_dim)
-  std::optional<TensorView> post_attention_norm;                    // gemma3: (n_embd)
+  std::optional<TensorView> post_attention_norm;                    // (n_embd)
   TensorView ffn_norm;                                              // (n_embd)
   TensorView ffn_gate, ffn_up;                                      // (n_ff, n_embd)
   TensorView ffn_down;                                              // (n_embd, n_ff)
-  std::optional<TensorView> post_ffw_norm;                          // gemma3: (n_embd)
+  std::optional<TensorView> post_ffw_norm;                          // (n_embd)
 };
 
 struct ModelTensors {

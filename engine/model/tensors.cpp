@@ -27,8 +27,8 @@ class TensorPicker {
   /// Norms and biases: F32, as every converter writes them.
   TensorView vector(const std::string& name, int64_t n) { return pick(name, {n}, true); }
 
-  std::optional<TensorView> optional_vector(const std::string& name, int64_t n) {
-    if (file_.find_tensor(name) == nullptr) return std::nullopt;
+  std::optional<TensorView> vector(const std::string& name, int64_t n, Presence presence) {
+    if (presence == Presence::none || (presence == Presence::optional && !has(name))) return std::nullopt;
     return vector(name, n);
   }
 
@@ -36,12 +36,12 @@ class TensorPicker {
   void mark_as_used(const std::string& name) { used_.insert(name); }
 
   /// A tensor that nobody asked for would change the results where the file was made.
-  void refuse_leftovers(Architecture architecture) const {
+  void refuse_leftovers(const ArchitectureTraits& architecture) const {
     for (const GgufFile::Tensor& tensor : file_.tensors()) {
       if (used_.count(tensor.name) != 0) continue;
       // An image encoder in the same file does not touch text.
       const bool is_of_images = tensor.name.compare(0, 2, "v.") == 0 || tensor.name.compare(0, 3, "mm.") == 0;
-      if (is_of_images && architecture == Architecture::gemma3) continue;
+      if (is_of_images && architecture.may_hold_images) continue;
       refuse_unsupported(file_.path(), "tensor " + quoted(tensor.name), "a tensor that is not known here",
                          "only the weights of its architecture");
     }
@@ -69,19 +69,6 @@ class TensorPicker {
   std::unordered_set<std::string> used_;
 };
 
-void pick_biases(TensorPicker& picker, const ModelConfig& config, const std::string& prefix, LayerTensors& layer) {
-  // Every Qwen 2 model has them; of the Llama family only some do.
-  if (config.architecture == Architecture::qwen2) {
-    layer.attn_q_bias = picker.vector(prefix + "attn_q.bias", config.q_dim());
-    layer.attn_k_bias = picker.vector(prefix + "attn_k.bias", config.kv_dim());
-    layer.attn_v_bias = picker.vector(prefix + "attn_v.bias", config.kv_dim());
-  } else if (config.architecture == Architecture::llama) {
-    layer.attn_q_bias = picker.optional_vector(prefix + "attn_q.bias", config.q_dim());
-    layer.attn_k_bias = picker.optional_vector(prefix + "attn_k.bias", config.kv_dim());
-    layer.attn_v_bias = picker.optional_vector(prefix + "attn_v.bias", config.kv_dim());
-  }
-}
-
 LayerTensors pick_layer(TensorPicker& picker, const ModelConfig& config, int32_t index) {
   const std::string prefix = "blk." + std::to_string(index) + ".";
   LayerTensors layer;
@@ -89,15 +76,20 @@ LayerTensors pick_layer(TensorPicker& picker, const ModelConfig& config, int32_t
   layer.attn_q = picker.matrix(prefix + "attn_q.weight", config.q_dim(), config.n_embd);
   layer.attn_k = picker.matrix(prefix + "attn_k.weight", config.kv_dim(), config.n_embd);
   layer.attn_v = picker.matrix(prefix + "attn_v.weight", config.kv_dim(), config.n_embd);
-  pick_biases(picker, config, prefix, layer);
+  const Presence qkv_bias = config.traits().qkv_bias;
+  layer.attn_q_bias = picker.vector(prefix + "attn_q.bias", config.q_dim(), qkv_bias);
+  layer.attn_k_bias = picker.vector(prefix + "attn_k.bias", config.kv_dim(), qkv_bias);
+  layer.attn_v_bias = picker.vector(prefix + "attn_v.bias", config.kv_dim(), qkv_bias);
   layer.attn_output = picker.matrix(prefix + "attn_output.weight", config.n_embd, config.q_dim());
   layer.ffn_norm = picker.vector(prefix + "ffn_norm.weight", config.n_embd);
   layer.ffn_gate = picker.matrix(prefix + "ffn_gate.weight", config.n_ff, config.n_embd);
   layer.ffn_up = picker.matrix(prefix + "ffn_up.weight", config.n_ff, config.n_embd);
   layer.ffn_down = picker.matrix(prefix + "ffn_down.weight", config.n_embd, config.n_ff);
-  if (config.architecture == Architecture::gemma3) {
+  if (config.traits().has_qk_norms) {
     layer.attn_q_norm = picker.vector(prefix + "attn_q_norm.weight", config.head_dim);
     layer.attn_k_norm = picker.vector(prefix + "attn_k_norm.weight", config.head_dim);
+  }
+  if (config.traits().has_post_norms) {
     layer.post_attention_norm = picker.vector(prefix + "post_attention_norm.weight", config.n_embd);
     layer.post_ffw_norm = picker.vector(prefix + "post_ffw_norm.weight", config.n_embd);
   }
@@ -113,7 +105,7 @@ ModelTensors pick_tensors(const GgufFile& file, const ModelConfig& config) {
       picker.has("output.weight") ? picker.matrix("output.weight", config.n_vocab, config.n_embd) : tensors.token_embd;
   for (int32_t layer = 0; layer < config.n_layers; ++layer) tensors.layers.push_back(pick_layer(picker, config, layer));
   if (!config.rope_factors.empty()) picker.mark_as_used("rope_freqs.weight");
-  picker.refuse_leftovers(config.architecture);
+  picker.refuse_leftovers(config.traits());
   return tensors;
 }
 

@@ -185,7 +185,7 @@ class Calibrator : private TurnObserver {
   }
 
   void cut_one(size_t head, int32_t n_tokens) {
-    const int32_t window = model_.config().layers[head / static_cast<size_t>(model_.config().n_kv_heads)].window;
+    const int32_t window = model_.config().window_of(static_cast<int32_t>(head));
     std::vector<int32_t> tokens(static_cast<size_t>(n_heads()), -1);
     tokens[head] = static_cast<int32_t>(options_.head_share * reachable_tokens(n_tokens, window));
     session_.cut_heads(tokens);

@@ -1,4 +1,4 @@
-// The layers of llama, qwen2 and gemma3 as calls of the backend. See forward.h.
+// The layers of a transformer as calls of the backend. See forward.h.
 #include "engine/run/forward.h"
 
 #include <cmath>
@@ -130,7 +130,7 @@ void Forward::finish_layer(int32_t layer, Matrix x, Matrix attended, const Activ
   const int32_t n = x.n_rows;
   const Matrix hidden = block.hidden.rows(0, n), branch = block.branch.rows(0, n), gate = block.gate.rows(0, n),
                up = block.up.rows(0, n);
-  // A product goes straight into the residual stream, unless a norm stands between (gemma3).
+  // A product goes straight into the residual stream, unless a norm stands between.
   const auto contribute = [&](Matrix input, const DeviceWeight& weight, const DeviceWeight* norm) {
     const MatmulTerm term{&weight, nullptr, norm == nullptr ? x : branch, norm == nullptr};
     backend_.matmul(input, {&term, 1});

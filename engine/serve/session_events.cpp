@@ -82,7 +82,7 @@ void SessionEvents::tell_loaded(const std::vector<std::pair<std::string, std::st
   stream::LoadedT loaded;
   loaded.model_path = model_.path();
   loaded.model_name = config.name;
-  loaded.architecture = config.architecture_name;
+  loaded.architecture = config.traits().name;
   loaded.file_bytes = static_cast<int64_t>(model_.file().file_bytes());
   loaded.backend = session_.backend_info().name;
   loaded.device = session_.backend_info().device;

@@ -9,7 +9,8 @@ using namespace headroom::test;
 int main(int, char** arguments) {
   const std::string folder = arguments[1];
   std::filesystem::create_directories(folder);
-  for (const Architecture architecture : {Architecture::llama, Architecture::qwen2, Architecture::gemma3}) {
+  for (const ArchitectureTraits& traits : architectures()) {
+    const Architecture architecture = traits.architecture;
     TinyModelOptions options = smallest_model_options(architecture);
     options.rope_factors = architecture == Architecture::llama;
     GgufWriter writer = make_tiny_model(options);

@@ -20,7 +20,7 @@ TEST_CASE("without RoPE the terms are mean and covariance, scaled") {
   // Queries (1, 2) and (3, 6) about the shift (1, 1): mean (2, 4), covariance ((1, 2), (2, 4)).
   const std::vector<float> moments{1, 1, 2, 6, 4, 10, 10, 26};
   std::vector<float> out(6);
-  expect_queries(moments, 2, 2, RopeStyle::halves, {}, 0.5f, out);
+  expect_queries(moments, 2, 2, RopeStyle::neox, {}, 0.5f, out);
   CHECK(out[0] == Approx(1));
   CHECK(out[1] == Approx(2));
   CHECK(out[2] == Approx(0.125));
@@ -34,7 +34,7 @@ TEST_CASE("RoPE turns mean and covariance by the mean rotation of the next posit
   std::normal_distribution<double> normal;
   constexpr int32_t d = 4, n = 9, next_position = 77;
   const std::vector<float> frequencies{0.3f, 0.01f};
-  for (const RopeStyle style : {RopeStyle::neighbours, RopeStyle::halves}) {
+  for (const RopeStyle style : {RopeStyle::interleaved, RopeStyle::neox}) {
     std::vector<std::vector<double>> queries(n, std::vector<double>(d));
     std::vector<float> moments(d * (d + 2));
     for (auto& query : queries) {
@@ -51,8 +51,8 @@ TEST_CASE("RoPE turns mean and covariance by the mean rotation of the next posit
     double rotation[d][d] = {};
     for (int32_t t = 0; t < n_expected_positions; ++t) {
       for (size_t pair = 0; pair < 2; ++pair) {
-        const size_t a = style == RopeStyle::neighbours ? 2 * pair : pair;
-        const size_t b = style == RopeStyle::neighbours ? 2 * pair + 1 : pair + 2;
+        const size_t a = style == RopeStyle::interleaved ? 2 * pair : pair;
+        const size_t b = style == RopeStyle::interleaved ? 2 * pair + 1 : pair + 2;
         const double angle = double{frequencies[pair]} * (next_position + t);
         rotation[a][a] += std::cos(angle) / n_expected_positions;
         rotation[b][b] += std::cos(angle) / n_expected_positions;
@@ -93,7 +93,7 @@ TEST_CASE("a mean far from zero does not take the digits of the variance") {
     squares += double{offset} * offset;
   }
   std::vector<float> out(2);
-  expect_queries(moments, 1, n, RopeStyle::halves, {}, 1, out);
+  expect_queries(moments, 1, n, RopeStyle::neox, {}, 1, out);
   CHECK(out[0] == Approx(1000));
   CHECK(2 * out[1] == Approx(squares / n - sum / n * sum / n).epsilon(1e-3));
 }

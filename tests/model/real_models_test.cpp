@@ -51,7 +51,7 @@ TEST_CASE("Qwen2.5-Coder-0.5B-Instruct") {
   CHECK(config.n_heads == 14);
   CHECK(config.n_kv_heads == 2);
   CHECK(config.head_dim == 64);
-  CHECK(config.rope_style == RopeStyle::halves);
+  CHECK(config.rope_style == RopeStyle::neox);
   CHECK(config.layers[0].rope_theta == 1000000);
   CHECK(model->tensors.output.name == "output.weight");
   CHECK(model->tensors.layers[23].attn_k_bias->n_cols == 128);

@@ -28,16 +28,18 @@ bool holds(const TensorView& view, GgufWriter& writer) {
 }  // namespace
 
 TEST_CASE("every weight of every architecture is found by its role") {
-  for (const Architecture architecture : {Architecture::llama, Architecture::qwen2, Architecture::gemma3}) {
+  for (const ArchitectureTraits& traits : architectures()) {
+    const Architecture architecture = traits.architecture;
     GgufWriter writer = make_tiny_model(architecture);
     const Bytes bytes = writer.bytes();
     const ModelFile model = load_model_file(GgufFile::from_bytes(bytes, "test.gguf"));
     const ModelConfig& config = model.config;
-    INFO(config.architecture_name);
+    INFO(traits.name);
     REQUIRE(model.tensors.layers.size() == static_cast<size_t>(config.n_layers));
     CHECK(model.tensors.token_embd.n_rows == config.n_vocab);
     CHECK(model.tensors.token_embd.n_cols == config.n_embd);
-    CHECK(model.tensors.output.name == (architecture == Architecture::gemma3 ? "token_embd.weight" : "output.weight"));
+    CHECK(model.tensors.output.name ==
+          (tiny_model_options(architecture).tied_output ? "token_embd.weight" : "output.weight"));
     CHECK(holds(model.tensors.output_norm, writer));
     const LayerTensors& layer = model.tensors.layers[1];
     CHECK(layer.attn_q.name == "blk.1.attn_q.weight");
@@ -50,9 +52,9 @@ TEST_CASE("every weight of every architecture is found by its role") {
     for (const TensorView* view : {&layer.attn_norm, &layer.attn_q, &layer.attn_k, &layer.attn_v, &layer.attn_output,
                                    &layer.ffn_norm, &layer.ffn_gate, &layer.ffn_up, &layer.ffn_down})
       CHECK(holds(*view, writer));
-    CHECK(layer.attn_q_bias.has_value() == (architecture == Architecture::qwen2));
-    CHECK(layer.attn_q_norm.has_value() == (architecture == Architecture::gemma3));
-    CHECK(layer.post_ffw_norm.has_value() == (architecture == Architecture::gemma3));
+    CHECK(layer.attn_q_bias.has_value() == (traits.qkv_bias == Presence::required));
+    CHECK(layer.attn_q_norm.has_value() == traits.has_qk_norms);
+    CHECK(layer.post_ffw_norm.has_value() == traits.has_post_norms);
   }
 }
 
@@ -77,7 +79,8 @@ TEST_CASE("the same options give the same file, another seed another") {
 }
 
 TEST_CASE("any tensor that is missing is named with its shape") {
-  for (const Architecture architecture : {Architecture::llama, Architecture::qwen2, Architecture::gemma3}) {
+  for (const ArchitectureTraits& traits : architectures()) {
+    const Architecture architecture = traits.architecture;
     const GgufWriter whole = make_tiny_model(architecture);
     for (const GgufWriter::Tensor& tensor : whole.tensors) {
       if (tensor.name == "output.weight") continue;  // then it is tied

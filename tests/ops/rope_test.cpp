@@ -23,16 +23,16 @@ TEST_CASE("rope turns (1, 0) at position 3 by three times the frequency") {
   for (const auto& [name, backend] : all_backends()) {
     INFO(name);
     const auto frequencies = upload_floats(*backend, {0.5f, 0});
-    const DeviceMatrix neighbours(*backend, {1, 6, {1, 0, 7, 8, 5, 6}});
-    backend->rope(neighbours, 6, 3, RopeStyle::neighbours, 4, *frequencies);
-    Values found = neighbours.read();
+    const DeviceMatrix interleaved(*backend, {1, 6, {1, 0, 7, 8, 5, 6}});
+    backend->rope(interleaved, 6, 3, RopeStyle::interleaved, 4, *frequencies);
+    Values found = interleaved.read();
     CHECK(found.at(0, 0) == Approx(std::cos(1.5)));
     CHECK(found.at(0, 1) == Approx(std::sin(1.5)));
     CHECK(std::vector<float>(found.data.begin() + 2, found.data.end()) == std::vector<float>{7, 8, 5, 6});
 
-    const DeviceMatrix halves(*backend, {1, 6, {1, 7, 0, 8, 5, 6}});
-    backend->rope(halves, 6, 3, RopeStyle::halves, 4, *frequencies);
-    found = halves.read();
+    const DeviceMatrix neox(*backend, {1, 6, {1, 7, 0, 8, 5, 6}});
+    backend->rope(neox, 6, 3, RopeStyle::neox, 4, *frequencies);
+    found = neox.read();
     CHECK(found.at(0, 0) == Approx(std::cos(1.5)));
     CHECK(found.at(0, 2) == Approx(std::sin(1.5)));
     CHECK(found.at(0, 1) == 7);
@@ -43,7 +43,7 @@ TEST_CASE("rope turns (1, 0) at position 3 by three times the frequency") {
 TEST_CASE("rope agrees with the reference at any position, also after other positions and frequencies") {
   Random random(1);
   for (const int32_t head_dim : {16, 64, 80, 256})
-    for (const RopeStyle style : {RopeStyle::neighbours, RopeStyle::halves})
+    for (const RopeStyle style : {RopeStyle::interleaved, RopeStyle::neox})
       for (const float theta : {10000.0f, 1e6f})
         for (const int32_t n_rows : {1, 3, 65})
           for (const int32_t position0 : {0, 1, 63, 131000}) {

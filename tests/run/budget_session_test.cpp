@@ -23,7 +23,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-using test::architectures;
+using test::every_architecture;
 using test::random_ids;
 using test::tiny;
 
@@ -70,7 +70,7 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE("all heads together hold the share at the end of a prompt, to a token, by any score") {
-  for (const Architecture architecture : architectures)
+  for (const Architecture architecture : every_architecture)
     for (const TokenScore score :
          {TokenScore::accumulated, TokenScore::expected, TokenScore::recent, TokenScore::mixed})
       for (const double keep : {0.6, 0.4}) {
@@ -98,7 +98,7 @@ TEST_CASE("while an answer is written the share stays, the last 64 tokens are th
 }
 
 TEST_CASE("live bytes never exceed a budget in bytes, from the prompt to the last token, over several turns") {
-  for (const Architecture architecture : architectures)
+  for (const Architecture architecture : every_architecture)
     for (const CacheType type : {CacheType::f16, CacheType::q8_0}) {
       CacheConfig config = uneven(tiny(architecture), TokenScore::expected, 1);
       config.cache_type = type;
@@ -241,7 +241,7 @@ TEST_CASE("what a short prompt protects does not become the share of the answer"
 }
 
 TEST_CASE("going back to a mark is exact after heads were cut and tokens were written") {
-  for (const Architecture architecture : architectures)
+  for (const Architecture architecture : every_architecture)
     for (const TokenScore score : {TokenScore::accumulated, TokenScore::expected}) {
       Fixture it(architecture, uneven(tiny(architecture), score, 0.6));
       it.read(230, 6);

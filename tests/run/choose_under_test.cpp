@@ -11,7 +11,7 @@ using namespace headroom;
 
 namespace {
 
-using test::architectures;
+using test::every_architecture;
 using test::random_ids;
 using test::tiny;
 
@@ -65,7 +65,7 @@ void check_close(const std::vector<float>& found, const std::vector<float>& expe
 }  // namespace
 
 TEST_CASE("after one prefill every configuration keeps what it keeps after its own, and writes the same") {
-  for (const Architecture architecture : architectures) {
+  for (const Architecture architecture : every_architecture) {
     Fixture shared(architecture), own(architecture);
     const std::vector<TokenId> prompt = shared.ids(190, 1), question = shared.ids(30, 2), text = shared.ids(80, 3);
     shared.session.prefill_for_all(prompt, CacheType::f16, shared.silent);

@@ -67,9 +67,9 @@ void rope(double* head, const ModelConfig& config, const LayerConfig& layer, siz
     double angle = static_cast<double>(position) * layer.rope_scale *
                    std::pow(static_cast<double>(layer.rope_theta), -static_cast<double>(i) / static_cast<double>(half));
     if (!config.rope_factors.empty()) angle /= config.rope_factors[i];
-    const bool neighbours = config.rope_style == RopeStyle::neighbours;
-    double& a = head[neighbours ? 2 * i : i];
-    double& b = head[neighbours ? 2 * i + 1 : i + half];
+    const bool interleaved = config.rope_style == RopeStyle::interleaved;
+    double& a = head[interleaved ? 2 * i : i];
+    double& b = head[interleaved ? 2 * i + 1 : i + half];
     const double a0 = a, b0 = b;
     a = a0 * std::cos(angle) - b0 * std::sin(angle);
     b = a0 * std::sin(angle) + b0 * std::cos(angle);

@@ -197,7 +197,7 @@ class Conversation {
     backend_.add_query_moments(q, head_dim, {moments_buffer.get()});
     backend_.download(*moments_buffer, 0, std::as_writable_bytes(std::span(moments)));
     for (size_t g = 0; g < n_group; ++g)
-      expect_queries(std::span(moments).subspan(g * n_moments, n_moments), head_dim, q.n_rows, RopeStyle::halves, {}, 1,
+      expect_queries(std::span(moments).subspan(g * n_moments, n_moments), head_dim, q.n_rows, RopeStyle::neox, {}, 1,
                      std::span(queries).subspan(g * head_dim * (head_dim + 1), head_dim * (head_dim + 1)));
     auto queries_buffer = upload(queries);
     backend_.expected_attention({.queries = queries_buffer.get(),

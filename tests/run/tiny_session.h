@@ -11,7 +11,11 @@
 
 namespace headroom::test {
 
-inline constexpr Architecture architectures[] = {Architecture::llama, Architecture::qwen2, Architecture::gemma3};
+inline const std::vector<Architecture> every_architecture = [] {
+  std::vector<Architecture> all;
+  for (const ArchitectureTraits& traits : headroom::architectures()) all.push_back(traits.architecture);
+  return all;
+}();
 
 /// head_dim 0: that of the tiny model.
 inline Model tiny(Architecture architecture, int32_t head_dim = 0) {

@@ -3,7 +3,6 @@
 // neighbours, the next at marked tokens, and the next at content: FastGen then has something to tell apart.
 #include "tests/support/tiny_model.h"
 
-#include <array>
 #include <cassert>
 #include <cctype>
 #include <cmath>
@@ -165,16 +164,16 @@ class Weights {
 
   void add_layer(int32_t layer) {
     const TinyModelOptions& o = options_;
-    const bool is_gemma = o.architecture == Architecture::gemma3;
+    const ArchitectureTraits& traits = architecture_traits(o.architecture);
     const std::string prefix = "blk." + std::to_string(layer) + ".";
     const int32_t q_dim = o.n_heads * o.head_dim, kv_dim = o.n_kv_heads * o.head_dim;
-    // Behind Gemma's post norms the size of what a block writes is the norm's gain, so the matrices need none.
-    const double write = is_gemma ? 1 : 0.5 / std::sqrt(o.n_embd);
+    // Behind a post norm the size of what a block adds is the norm's gain, so the matrices need none.
+    const double write = traits.has_post_norms ? 1 : 0.5 / std::sqrt(o.n_embd);
     gains(prefix + "attn_norm.weight", o.n_embd, 1);
     query_or_key(prefix + "attn_q.weight", layer, o.n_heads);
     query_or_key(prefix + "attn_k.weight", layer, o.n_kv_heads);
     random_matrix(prefix + "attn_v.weight", kv_dim, o.n_embd, 1);
-    if (o.architecture == Architecture::qwen2) {
+    if (traits.qkv_bias == Presence::required) {
       biases(prefix + "attn_q.bias", q_dim, 0.3);
       biases(prefix + "attn_k.bias", kv_dim, 0.3);
       biases(prefix + "attn_v.bias", kv_dim, 0.1);
@@ -184,9 +183,11 @@ class Weights {
     random_matrix(prefix + "ffn_gate.weight", o.n_ff, o.n_embd, 1.5);
     random_matrix(prefix + "ffn_up.weight", o.n_ff, o.n_embd, 1);
     random_matrix(prefix + "ffn_down.weight", o.n_embd, o.n_ff, write);
-    if (is_gemma) {
+    if (traits.has_qk_norms) {
       gains(prefix + "attn_q_norm.weight", o.head_dim, 1.2);
       gains(prefix + "attn_k_norm.weight", o.head_dim, 1.2);
+    }
+    if (traits.has_post_norms) {
       gains(prefix + "post_attention_norm.weight", o.n_embd, 0.8);
       gains(prefix + "post_ffw_norm.weight", o.n_embd, 0.8);
     }
@@ -219,13 +220,13 @@ class Weights {
   void query_or_key(const std::string& name, int32_t layer, int32_t n_heads) {
     const int32_t head_dim = options_.head_dim, n_pairs = head_dim / 2;
     const bool is_key = name.find("attn_k") != std::string::npos;
-    const bool neighbours = options_.architecture == Architecture::llama;
+    const bool interleaved = architecture_traits(options_.architecture).rope_style == RopeStyle::interleaved;
     matrix(name, n_heads * head_dim, options_.n_embd, [&](int32_t row, int32_t column) {
       const int32_t head = row / head_dim, r = row % head_dim;
       const int32_t kv_head = head * options_.n_kv_heads / n_heads;
       const int32_t kind = (layer * options_.n_kv_heads + kv_head) % 3;
-      const int32_t pair = neighbours ? r / 2 : r % n_pairs;
-      const bool first_of_pair = neighbours ? r % 2 == 0 : r < n_pairs;
+      const int32_t pair = interleaved ? r / 2 : r % n_pairs;
+      const bool first_of_pair = interleaved ? r % 2 == 0 : r < n_pairs;
       // Query heads of a group share a liking, at different strengths.
       const double strength = is_key ? 1 : 0.8 + 0.4 * head / n_heads;
       if (kind == 1 && column == 0 && first_of_pair) return static_cast<float>(2 * strength);  // q . k falls with i - j
@@ -250,13 +251,9 @@ class Weights {
   Random random_;
 };
 
-const char* architecture_key(Architecture architecture) {
-  constexpr std::array<const char*, 3> names{"llama", "qwen2", "gemma3"};
-  return names[static_cast<size_t>(architecture)];
-}
-
 void set_config(GgufWriter& writer, const TinyModelOptions& options) {
-  const std::string name = architecture_key(options.architecture);
+  const ArchitectureTraits& traits = architecture_traits(options.architecture);
+  const std::string name(traits.name);
   const auto set = [&](const char* key, int32_t value) { writer.set(name + key, static_cast<uint32_t>(value)); };
   writer.set("general.architecture", name).set("general.name", "tiny " + name);
   set(".context_length", options.n_ctx);
@@ -269,7 +266,7 @@ void set_config(GgufWriter& writer, const TinyModelOptions& options) {
   set(".attention.value_length", options.head_dim);
   set(".rope.dimension_count", options.head_dim);
   writer.set(name + ".attention.layer_norm_rms_epsilon", 1e-6f).set(name + ".rope.freq_base", 10000.0f);
-  if (options.architecture == Architecture::gemma3) {
+  if (traits.window_rule == WindowRule::five_of_six) {
     writer.set(name + ".rope.freq_base", 100000.0f);
     set(".attention.sliding_window", options.window);
     set(".attention.sliding_window_pattern", options.window_pattern);
@@ -295,6 +292,7 @@ TinyModelOptions tiny_model_options(Architecture architecture) {
     options.window = 24;
     options.window_pattern = 2;
     options.tied_output = true;
+    options.sentencepiece = true;
   }
   return options;
 }
@@ -305,7 +303,7 @@ TinyModelOptions smallest_model_options(Architecture architecture) {
   options.n_embd = 8;
   options.n_heads = 2;
   options.n_kv_heads = 1;
-  options.head_dim = architecture == Architecture::gemma3 ? 6 : 4;
+  options.head_dim = options.sentencepiece ? 6 : 4;
   options.n_ff = 8;
   options.small_vocab = true;
   return options;
@@ -313,11 +311,11 @@ TinyModelOptions smallest_model_options(Architecture architecture) {
 
 GgufWriter make_tiny_model(const TinyModelOptions& options) {
   GgufWriter writer;
-  const bool is_gemma = options.architecture == Architecture::gemma3;
   set_config(writer, options);
-  const TokenList list =
-      is_gemma ? set_sentencepiece_vocab(writer, options.small_vocab) : set_bpe_vocab(writer, options.small_vocab);
-  if (options.chat_template) writer.set("tokenizer.chat_template", is_gemma ? gemma_template : chatml_template);
+  const TokenList list = options.sentencepiece ? set_sentencepiece_vocab(writer, options.small_vocab)
+                                               : set_bpe_vocab(writer, options.small_vocab);
+  if (options.chat_template)
+    writer.set("tokenizer.chat_template", options.sentencepiece ? gemma_template : chatml_template);
   Weights weights(writer, options);
   weights.add_embedding("token_embd.weight", list);
   for (int32_t layer = 0; layer < options.n_layers; ++layer) weights.add_layer(layer);

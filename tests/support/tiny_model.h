@@ -26,12 +26,13 @@ struct TinyModelOptions {
   TensorType matrix_type = TensorType::f32;  // f32, f16 or q8_0
   bool rope_factors = false;                 // llama: with rope_freqs.weight
   bool tied_output = false;
+  bool sentencepiece = false;  // the vocabulary, and Gemma's turn markers; else byte-level BPE and ChatML
   bool chat_template = true;
   bool small_vocab = false;  // a few tokens only, for files of a few KB; no text can be tokenised with it
 };
 
-/// llama and qwen2: 2 layers, byte-level BPE (pre "gpt-2"), ChatML. gemma3: 3 layers of which the second is global,
-/// head_dim 24, window 24, tied output, SentencePiece vocabulary, Gemma's turn markers.
+/// gemma3: 3 layers of which the second is global, head_dim 24, window 24, tied output, SentencePiece. Every other
+/// architecture: 2 layers, byte-level BPE (pre "gpt-2").
 TinyModelOptions tiny_model_options(Architecture architecture);
 
 /// The same options give the same file. Change the writer before bytes() to make variants and wrong files.

@@ -83,7 +83,7 @@ void rope(ThreadPool& pool, RopeTables& tables, const Matrix& x, int32_t head_di
       const float* cos = table.row(position0 + static_cast<int32_t>(r));
       float* row = host_row(x, r);
       for (int32_t first = 0; first < x.n_cols; first += head_dim) {
-        if (style == RopeStyle::neighbours)
+        if (style == RopeStyle::interleaved)
           HWY_DYNAMIC_DISPATCH(RotateNeighbours)(row + first, cos, cos + half, half);
         else
           HWY_DYNAMIC_DISPATCH(RotateHalves)(row + first, cos, cos + half, half);

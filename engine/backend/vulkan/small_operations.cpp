@@ -77,7 +77,7 @@ void VulkanBackend::rope(Matrix x, int32_t head_dim, int32_t position0, RopeStyl
                                 .x_offset = static_cast<uint>(x.offset),
                                 .x_stride = static_cast<uint>(x.stride),
                                 .n_rot = static_cast<uint>(n_rot),
-                                .is_neighbours = style == RopeStyle::neighbours ? 1u : 0u,
+                                .is_interleaved = style == RopeStyle::interleaved ? 1u : 0u,
                                 .is_step = is_in_step_ ? 1u : 0u,
                                 .position0 = is_in_step_ ? 0u : static_cast<uint>(position0)};
   queue_.dispatch(programs_.get("rope"),

@@ -102,8 +102,8 @@ void ReferenceBackend::rope(Matrix x, int32_t head_dim, int32_t position0, RopeS
       float* values = host_row(x, r) + first;
       for (int32_t i = 0; i < half; ++i) {
         const double angle = double{radians[i]} * (position0 + r);
-        float& a = values[style == RopeStyle::neighbours ? 2 * i : i];
-        float& b = values[style == RopeStyle::neighbours ? 2 * i + 1 : i + half];
+        float& a = values[style == RopeStyle::interleaved ? 2 * i : i];
+        float& b = values[style == RopeStyle::interleaved ? 2 * i + 1 : i + half];
         const double a0 = a, b0 = b;
         a = static_cast<float>(a0 * std::cos(angle) - b0 * std::sin(angle));
         b = static_cast<float>(a0 * std::sin(angle) + b0 * std::cos(angle));

@@ -1,0 +1,42 @@
+// The rows of the table of architectures as values, and what is looked up in them. See architecture.h.
+#include "engine/base/architecture.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace headroom {
+namespace {
+
+#define HEADROOM_ROW(row_name, ...) {.architecture = Architecture::row_name, .name = #row_name, __VA_ARGS__},
+constexpr ArchitectureTraits table[] = {HEADROOM_ARCHITECTURES(HEADROOM_ROW)};
+#undef HEADROOM_ROW
+
+}  // namespace
+
+std::span<const ArchitectureTraits> architectures() {
+  return table;
+}
+
+const ArchitectureTraits& architecture_traits(Architecture architecture) {
+  return table[static_cast<size_t>(architecture)];
+}
+
+const ArchitectureTraits* find_architecture(std::string_view name) {
+  const auto* found =
+      std::find_if(std::begin(table), std::end(table), [&](const ArchitectureTraits& row) { return row.name == name; });
+  return found == std::end(table) ? nullptr : found;
+}
+
+std::string architecture_list(std::string_view last) {
+  std::string list;
+  for (const ArchitectureTraits& row : table) {
+    if (&row == std::end(table) - 1 && !list.empty())
+      list += " " + std::string(last) + " ";
+    else if (!list.empty())
+      list += ", ";
+    list += row.name;
+  }
+  return list;
+}
+
+}  // namespace headroom
