@@ -12,12 +12,12 @@
 #include "app/json_report.h"
 #include "app/options.h"
 #include "app/ragged_bench.h"
+#include "engine/base/clock.h"
 #include "engine/base/error.h"
 
 namespace headroom {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using Json = nlohmann::ordered_json;
 
 struct BenchOptions {

@@ -15,6 +15,7 @@
 #include "app/options.h"
 #include "app/text_input.h"
 #include "assets/builtin_files.h"
+#include "engine/base/clock.h"
 #include "engine/base/error.h"
 #include "engine/base/platform/private_file.h"
 #include "engine/base/platform/regular_file.h"
@@ -24,7 +25,6 @@ namespace headroom {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Clock = std::chrono::steady_clock;
 
 /// Finished measurements of a run, one JSON line each below a line that says which run it is.
 class ResultFile {

@@ -77,7 +77,7 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   for (const std::string& candidate : names) {
     const std::string_view offered = bare(candidate);
     if (wanted.empty() || offered.empty()) continue;
-    // "--temperature" for "--temp", "--thresh" for "--threshold": one is the beginning of the other.
+    // "--temperature" stands for "--temp": one is the beginning of the other.
     const size_t common = std::min(wanted.size(), offered.size());
     const bool prefix = common >= 2 && wanted.substr(0, common) == offered.substr(0, common);
     const size_t distance = prefix ? 1 : edit_distance(wanted, offered);

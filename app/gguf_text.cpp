@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr size_t max_text_bytes = 120;
+constexpr size_t max_shown_bytes = 120;
 constexpr uint64_t max_text_elements = 6;
 constexpr uint64_t max_json_elements = 16;
 
@@ -103,7 +103,7 @@ std::string quoted(std::string_view text, size_t max_bytes) {
 }
 
 std::string scalar_text(const Json& value) {
-  if (value.is_string()) return quoted(value.get_ref<const std::string&>(), max_text_bytes / 4);
+  if (value.is_string()) return quoted(value.get_ref<const std::string&>(), max_shown_bytes / 4);
   if (value.is_number_float()) return format("%g", value.get<double>());
   return value.dump();
 }
@@ -118,7 +118,7 @@ std::string entry_text(std::string_view key, const GgufValue& value) {
 }
 
 std::string value_text(const GgufValue& value) {
-  if (value.type == GgufType::string) return quoted(as_text(value.bytes), max_text_bytes);
+  if (value.type == GgufType::string) return quoted(as_text(value.bytes), max_shown_bytes);
   if (value.type != GgufType::array) return scalar_text(scalar_json(value.type, value.bytes));
   std::string text =
       format("[%s x %s:", format_count(static_cast<int64_t>(value.count)).c_str(), type_name(value.element_type));

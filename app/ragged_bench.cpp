@@ -5,10 +5,10 @@
 #include <chrono>
 #include <vector>
 
+#include "engine/base/clock.h"
+
 namespace headroom {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr int32_t tokens_per_head = 2048;  // where all are equal
 constexpr int32_t n_layers = 8;

@@ -12,12 +12,6 @@ namespace {
 
 constexpr const char* window_name = "Calibrate###calibrate_window";
 
-void wrapped(const char* text) {
-  ImGui::PushTextWrapPos(0);
-  ImGui::TextUnformatted(text);
-  ImGui::PopTextWrapPos();
-}
-
 }  // namespace
 
 std::string calibrate_command(const std::string& model_path) {
@@ -42,13 +36,13 @@ void draw_calibrate_button(const Mirror& mirror, Actions& actions) {
   bool is_open = true;
   if (!ImGui::BeginPopupModal(window_name, &is_open, flags)) return;
   const std::string command = calibrate_command(mirror.model()->path);
-  wrapped(
+  wrapped_text(
       "A calibration measures how much each KV head of this model counts, and writes a table of it. It is done once a "
       "model and takes some minutes. Run this in a terminal, where the engine runs:");
   ImGui::Spacing();
-  wrapped(command.c_str());
+  wrapped_text(command);
   ImGui::Spacing();
-  wrapped("Then open the model again: the configuration `headroom` shares its budgets by the table.");
+  wrapped_text("Then open the model again: the configuration `headroom` shares its budgets by the table.");
   ImGui::Spacing();
   if (ImGui::Button("Copy command###copy_command")) actions.set_clipboard(command);
   explain("Copies the command to the clipboard.");

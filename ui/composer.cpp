@@ -37,13 +37,13 @@ const char* button_label(const ChatView& chat) {
   return chat.is_busy ? "Stop###stop" : "Send###send";
 }
 
-float button_width() {
+float send_button_width() {
   return std::max(width_of("Send"), width_of("Stop")) + 4 * ImGui::GetStyle().FramePadding.x;
 }
 
 float field_width() {
   return std::max(ImGui::GetFontSize() * 4,
-                  ImGui::GetContentRegionAvail().x - button_width() - ImGui::GetStyle().ItemSpacing.x);
+                  ImGui::GetContentRegionAvail().x - send_button_width() - ImGui::GetStyle().ItemSpacing.x);
 }
 
 float field_height(const std::string& draft) {
@@ -274,7 +274,7 @@ void draw_composer(const Mirror& mirror, const ChatView& chat, UiState& state, A
 
   ImGui::SameLine();
   ImGui::BeginDisabled(!chat.is_busy && !can_send);
-  const bool pressed = ImGui::Button(button_label(chat), {button_width(), height});
+  const bool pressed = ImGui::Button(button_label(chat), {send_button_width(), height});
   ImGui::EndDisabled();
   if (chat.is_busy) {
     explain(std::string("Stop the answer (") + key_text(Action::stop) + "); what is written so far stays");

@@ -23,33 +23,21 @@ std::string change_text(int64_t now, int64_t then) {
   return bytes_text(then) + (then == now ? "" : (change > 0 ? " (+" : " (") + percent_text(change) + ")");
 }
 
-void wrapped(const std::string& text) {
-  ImGui::PushTextWrapPos(0);
-  ImGui::TextUnformatted(text.c_str());
-  ImGui::PopTextWrapPos();
-}
-
-void dimmed(const std::string& text) {
-  ImGui::PushStyleColor(ImGuiCol_Text, ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled));
-  wrapped(text);
-  ImGui::PopStyleColor();
-}
-
 void draw_totals(const Mirror& mirror, const CacheConfig& draft, const WhatIf& then) {
   const int64_t now_bytes = mirror.now().kv_live_bytes;
-  wrapped("Live KV now " + bytes_text(now_bytes) + ", then " + change_text(now_bytes, then.kv_live_bytes) + ", full " +
-          bytes_text(mirror.now().kv_full_bytes));
+  wrapped_text("Live KV now " + bytes_text(now_bytes) + ", then " + change_text(now_bytes, then.kv_live_bytes) +
+               ", full " + bytes_text(mirror.now().kv_full_bytes));
   explain(
       "Live bytes of all heads as they stand, and after a re-encode under this configuration; full is what an "
       "uncompressed f16 cache of the same tokens needs.");
   const KeptTotal now = kept_total(mirror);
-  wrapped("Tokens kept now " + percent_text(now.share()) + ", then " + percent_text(then.kept.share()) + ": " +
-          count_text(then.kept.kept_tokens) + " of " + count_text(then.kept.n_reach));
+  wrapped_text("Tokens kept now " + percent_text(now.share()) + ", then " + percent_text(then.kept.share()) + ": " +
+               count_text(then.kept.kept_tokens) + " of " + count_text(then.kept.n_reach));
   explain("Over all heads, of the tokens in their reach.");
-  if (solves_threshold(draft)) wrapped("T = " + share_text(then.threshold) + " comes nearest to the share.");
+  if (solves_threshold(draft)) wrapped_text("T = " + share_text(then.threshold) + " comes nearest to the share.");
 }
 
-void draw_by_policy(const Mirror& mirror, bool dark, const CacheConfig& draft, const PolicyOutlookState& own) {
+void draw_outlook_by_policy(const Mirror& mirror, bool dark, const CacheConfig& draft, const PolicyOutlookState& own) {
   std::vector<PolicyTotal> now = policy_totals(*mirror.model(), mirror.heads(), draft);
   constexpr ImGuiTableFlags flags =
       ImGuiTableFlags_SizingFixedFit | ImGuiTableFlags_NoSavedSettings | ImGuiTableFlags_BordersInnerH;
@@ -155,13 +143,13 @@ void draw_policy_outlook(const Mirror& mirror, bool dark, const CacheConfig& dra
     own.config = draft;
   }
   if (!is_changed)
-    return dimmed("These settings are in use. What a change would do is shown here before it is applied.");
-  if (!own.trust.is_known) return wrapped(own.trust.sentence);
-  if (!own.then.refusal.empty()) return wrapped("This cannot be had: " + own.then.refusal + ".");
+    return dimmed_text("These settings are in use. What a change would do is shown here before it is applied.");
+  if (!own.trust.is_known) return wrapped_text(own.trust.sentence);
+  if (!own.then.refusal.empty()) return wrapped_text("This cannot be had: " + own.then.refusal + ".");
   draw_totals(mirror, draft, own.then);
-  draw_by_policy(mirror, dark, draft, own);
+  draw_outlook_by_policy(mirror, dark, draft, own);
   if (draft.budget == BudgetKind::shared) draw_by_head(mirror, draft, own.then);
-  dimmed(own.trust.sentence);
+  dimmed_text(own.trust.sentence);
 }
 
 }  // namespace headroom

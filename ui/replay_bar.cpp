@@ -15,7 +15,7 @@ namespace {
 
 constexpr double speeds[] = {0.25, 0.5, 1, 2, 4, 8};
 
-void explain(const char* text, Action action) {
+void explain_action(const char* text, Action action) {
   ImGui::SetItemTooltip("%s (%s)", text, key_text(action));
 }
 
@@ -24,18 +24,18 @@ void explain(const char* text, Action action) {
 void draw_replay_bar(const Mirror& mirror, const ChatView& chat, Actions& actions) {
   const ReplayView& replay = *chat.replay;
   if (ImGui::Button(replay.is_playing ? "Pause###play" : "Play###play")) actions.replay_play_or_pause();
-  explain(replay.is_playing ? "Hold the recording here" : "Play the recording as it happened",
-          Action::replay_play_or_pause);
+  explain_action(replay.is_playing ? "Hold the recording here" : "Play the recording as it happened",
+                 Action::replay_play_or_pause);
   ImGui::SameLine();
   ImGui::BeginDisabled(replay.moment == 0);
   if (ImGui::Button("<###step_back")) actions.replay_seek(replay.moment - 1);
   ImGui::EndDisabled();
-  explain("One moment back: before the last token or prompt", Action::replay_back);
+  explain_action("One moment back: before the last token or prompt", Action::replay_back);
   ImGui::SameLine();
   ImGui::BeginDisabled(replay.moment + 1 >= replay.n_moments);
   if (ImGui::Button(">###step_on")) actions.replay_seek(replay.moment + 1);
   ImGui::EndDisabled();
-  explain("One moment on: after the next token or prompt", Action::replay_forward);
+  explain_action("One moment on: after the next token or prompt", Action::replay_forward);
   ImGui::SameLine();
   char speed[32];
   std::snprintf(speed, sizeof speed, "%gx", replay.speed);
@@ -47,11 +47,11 @@ void draw_replay_bar(const Mirror& mirror, const ChatView& chat, Actions& action
     }
     ImGui::EndCombo();
   }
-  explain("Speed of playing, against the recording's own", Action::replay_faster);
+  explain_action("Speed of playing, against the recording's own", Action::replay_faster);
   if (replay.has_chat_behind) {
     ImGui::SameLine();
     if (ImGui::Button("Back to the chat###close_replay")) actions.close_replay();
-    explain("Close the recording; the chat stands where it was", Action::close_replay);
+    explain_action("Close the recording; the chat stands where it was", Action::close_replay);
   }
   ImGui::SameLine();
   ImGui::AlignTextToFramePadding();

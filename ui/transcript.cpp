@@ -32,14 +32,6 @@ constexpr std::array<Example, 4> examples = {{
     {"Compare a stack and a queue in a table.", nullptr},
 }};
 
-void dimmed(const std::string& text) {
-  ImGui::PushStyleColor(ImGuiCol_Text, ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled));
-  ImGui::PushTextWrapPos(0);
-  ImGui::TextUnformatted(text.c_str());
-  ImGui::PopTextWrapPos();
-  ImGui::PopStyleColor();
-}
-
 void heading(const char* text) {
   const RichMd::SizedFont bold = RichMd::GetFont(RichMd::MarkdownFontSpec(false, true));
   ImGui::PushFont(bold.font, bold.size);
@@ -129,13 +121,13 @@ void begin_middle(float height) {
 void draw_ways_to_a_model(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions,
                           TranscriptState& own) {
   heading("No model is open");
-  dimmed("Headroom chats with a GGUF file of the architecture " + architecture_list("or") + ".");
+  dimmed_text("Headroom chats with a GGUF file of the architecture " + architecture_list("or") + ".");
   ImGui::Spacing();
   if (ImGui::Button("Open a model…###open_model")) perform(Action::choose_model, mirror, chat, state, actions);
   explain(std::string("Choose a GGUF file (") + key_text(Action::choose_model) + ")");
   same_line_if_fits(width_of("or drop it on this window, or type its path:"));
   ImGui::AlignTextToFramePadding();
-  dimmed("or drop it on this window, or type its path:");
+  dimmed_text("or drop it on this window, or type its path:");
   const float open_width = width_of("Open") + 2 * ImGui::GetStyle().FramePadding.x;
   ImGui::SetNextItemWidth(ImGui::GetContentRegionAvail().x - open_width - ImGui::GetStyle().ItemSpacing.x);
   const bool entered = ImGui::InputTextWithHint("###model_path", "/folder/model.gguf", &own.model_path,
@@ -153,7 +145,7 @@ void draw_ways_to_a_model(const Mirror& mirror, const ChatView& chat, UiState& s
     explain(chat.default_model.path);
     return;
   }
-  dimmed(
+  dimmed_text(
       "No GGUF file at hand? This command, in the folder of Headroom's source, fetches SmolLM2 135M Instruct (98 MB):");
   constexpr const char* command = "./run.sh";
   ImGui::AlignTextToFramePadding();
@@ -175,7 +167,7 @@ void draw_no_model(const Mirror& mirror, const ChatView& chat, UiState& state, A
     ImGui::Spacing();
   }
   if (!chat.engine_is_running) {
-    dimmed("The engine is not running.");
+    dimmed_text("The engine is not running.");
     if (ImGui::Button("Start the engine###start_engine")) perform(Action::restart_engine, mirror, chat, state, actions);
     explain(key_text(Action::restart_engine));
   } else {
@@ -186,7 +178,7 @@ void draw_no_model(const Mirror& mirror, const ChatView& chat, UiState& state, A
 
 void draw_nothing_said(const ChatView& chat, UiState& state, Actions& actions) {
   begin_middle(ImGui::GetFontSize() * 15);
-  dimmed("Nothing is said yet. Write a message below, or begin with one of these:");
+  dimmed_text("Nothing is said yet. Write a message below, or begin with one of these:");
   ImGui::Spacing();
   ImGui::PushStyleVar(ImGuiStyleVar_ButtonTextAlign, {0, 0.5f});
   for (size_t i = 0; i < examples.size(); ++i) {
@@ -216,7 +208,7 @@ void draw_empty(const Mirror& mirror, const ChatView& chat, UiState& state, Acti
     empty_panel_text("At this moment of the recording nothing is said yet. Go on with the bar below.");
   } else if (mirror.is_loading()) {
     begin_middle(ImGui::GetFontSize() * 4);
-    dimmed("The model is being loaded. You can write the first message meanwhile.");
+    dimmed_text("The model is being loaded. You can write the first message meanwhile.");
     ImGui::Spacing();
     draw_loading(mirror, actions);
     ImGui::EndChild();

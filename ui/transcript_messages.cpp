@@ -187,7 +187,7 @@ void draw_header(Drawing& d, const TranscriptItem& item) {
   if (written) ImGui::Unindent(inset());
 }
 
-void dimmed(const std::string& text, float right, ImU32 color) {
+void message_note(const std::string& text, float right, ImU32 color) {
   ImGui::PushStyleColor(ImGuiCol_Text, color);
   ImGui::PushTextWrapPos(right);
   ImGui::TextUnformatted(text.c_str());
@@ -209,8 +209,8 @@ void draw_versions(Drawing& d, const TranscriptMessage& message) {
   button("<###older_version", message.version - 1, Action::older_version,
          "The version before this one: the conversation goes on from it");
   ImGui::SameLine();
-  dimmed(std::to_string(message.version + 1) + "/" + std::to_string(message.n_versions), 0,
-         ImGui::GetColorU32(ImGuiCol_TextDisabled));
+  message_note(std::to_string(message.version + 1) + "/" + std::to_string(message.n_versions), 0,
+               ImGui::GetColorU32(ImGuiCol_TextDisabled));
   explain("Versions of this message, the oldest first; none is lost.");
   ImGui::SameLine();
   button(">###newer_version", message.version + 1, Action::newer_version,
@@ -221,9 +221,10 @@ void draw_footer(Drawing& d, const TranscriptItem& item) {
   const TranscriptMessage& message = d.chat.messages[static_cast<size_t>(item.message)];
   const float right = d.left + d.width - ImGui::GetWindowPos().x;
   if (is_written(message)) ImGui::Indent(inset());
-  if (message.is_streaming && message.content.empty()) dimmed("…", right, ImGui::GetColorU32(ImGuiCol_TextDisabled));
-  if (!message.note.empty()) dimmed(message.note, right, warning_color(d.state.dark));
-  if (!message.numbers.empty()) dimmed(message.numbers, right, ImGui::GetColorU32(ImGuiCol_TextDisabled));
+  if (message.is_streaming && message.content.empty())
+    message_note("…", right, ImGui::GetColorU32(ImGuiCol_TextDisabled));
+  if (!message.note.empty()) message_note(message.note, right, warning_color(d.state.dark));
+  if (!message.numbers.empty()) message_note(message.numbers, right, ImGui::GetColorU32(ImGuiCol_TextDisabled));
   const bool is_last = item.message + 1 == std::ssize(d.chat.messages);
   const float line = ImGui::GetCursorPosY();
   if (is_last && is_enabled(Action::take_back, d.mirror, d.chat, d.state)) {

@@ -45,6 +45,18 @@ void elided_text(std::string_view text, float width) {
   if (cut) explain(std::string(text));
 }
 
+void wrapped_text(const std::string& text) {
+  ImGui::PushTextWrapPos(0);
+  ImGui::TextUnformatted(text.c_str());
+  ImGui::PopTextWrapPos();
+}
+
+void dimmed_text(const std::string& text) {
+  ImGui::PushStyleColor(ImGuiCol_Text, ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled));
+  wrapped_text(text);
+  ImGui::PopStyleColor();
+}
+
 void empty_panel_text(const char* sentence) {
   const ImVec2 room = ImGui::GetContentRegionAvail();
   const float wrap = std::min(room.x, ImGui::GetFontSize() * 24);

@@ -20,6 +20,10 @@ void elided_text(std::string_view text, float width = 0);
 /// The same without an item: into a rectangle. True if something was cut.
 bool draw_elided(ImDrawList& list, ImVec2 min, ImVec2 max, ImU32 color, std::string_view text);
 
+/// Text that wraps at the right edge; dimmed_text in the colour of what is secondary.
+void wrapped_text(const std::string& text);
+void dimmed_text(const std::string& text);
+
 /// A sentence in the middle of what is left, for a panel that has nothing to show.
 void empty_panel_text(const char* sentence);
 

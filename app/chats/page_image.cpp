@@ -17,7 +17,7 @@ constexpr size_t log_header_bytes = 32, frame_header_bytes = 24;
 constexpr size_t frame_bytes = frame_header_bytes + page_bytes;
 constexpr uint32_t log_magic = 0x377f0682;  // its last bit: the checksums are of big-endian numbers
 
-std::span<const uint8_t> bytes_of(const MappedFile& file, size_t begin, size_t n) {
+std::span<const uint8_t> file_bytes(const MappedFile& file, size_t begin, size_t n) {
   return {reinterpret_cast<const uint8_t*>(file.bytes().data()) + begin, n};
 }
 
@@ -49,13 +49,13 @@ LogContents read_log(const std::string& path) {
   log.file = MappedFile::open(path);
   const size_t n_bytes = std::min(log.file->bytes().size(), max_log_bytes);
   if (n_bytes < log_header_bytes + frame_bytes) return log;
-  const auto header = bytes_of(*log.file, 0, log_header_bytes);
+  const auto header = file_bytes(*log.file, 0, log_header_bytes);
   const bool is_big_endian = (big_endian_32(header, 0) & 1) != 0;
   Checksum of_header;
   of_header.add(header.first(24), is_big_endian);
   const bool header_is_whole = (big_endian_32(header, 0) & ~1u) == log_magic &&
                                big_endian_32(header, 8) == page_bytes && of_header == Checksum::stored(header, 24);
-  const auto frame_at = [&](size_t at) { return bytes_of(*log.file, at, frame_bytes); };
+  const auto frame_at = [&](size_t at) { return file_bytes(*log.file, at, frame_bytes); };
   // Frames with another salt are of an earlier log in the same file.
   const auto salt = header_is_whole ? header.subspan(16, 8) : frame_at(log_header_bytes).subspan(8, 8);
 
@@ -91,7 +91,7 @@ PageImage::PageImage(const std::string& path)
                 path + " has " + std::to_string(n_bytes) + " bytes, chats at most " + std::to_string(max_file_bytes));
   n_pages_in_file_ = static_cast<uint32_t>((n_bytes + page_bytes - 1) / page_bytes);
   if (const size_t n_left = n_bytes % page_bytes; n_left > 0) {
-    const auto left = bytes_of(file_, n_bytes - n_left, n_left);
+    const auto left = file_bytes(file_, n_bytes - n_left, n_left);
     last_page_.assign(left.begin(), left.end());
     last_page_.resize(page_bytes);
   }
@@ -112,10 +112,10 @@ bool PageImage::has_page(uint32_t number) const {
 
 std::span<const uint8_t> PageImage::page(uint32_t number) const {
   if (const auto in_log = log_.pages.find(number); in_log != log_.pages.end())
-    return bytes_of(*log_.file, in_log->second, page_bytes);
+    return file_bytes(*log_.file, in_log->second, page_bytes);
   if (number == 0 || number > n_pages_in_file_) return no_page_;
   if (number == n_pages_in_file_ && !last_page_.empty()) return last_page_;
-  return bytes_of(file_, (static_cast<size_t>(number) - 1) * page_bytes, page_bytes);
+  return file_bytes(file_, (static_cast<size_t>(number) - 1) * page_bytes, page_bytes);
 }
 
 }  // namespace headroom

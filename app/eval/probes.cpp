@@ -55,7 +55,7 @@ class Draw {
   std::mt19937_64 random_;
 };
 
-std::string joined(std::span<const std::string> parts, const char* between = " ") {
+std::string joined_parts(std::span<const std::string> parts, const char* between = " ") {
   std::string text;
   for (const std::string& part : parts) text += (text.empty() ? "" : between) + part;
   return text;
@@ -68,7 +68,7 @@ ProbeInstance needle(Draw& draw) {
   const size_t at = 1 + draw.below(sentences.size() - 4);
   sentences.insert(sentences.begin() + static_cast<int64_t>(at),
                    "The secret number of the " + place + " is " + number + ".");
-  return {.prompt = joined(sentences) + "\n\nThe secret number of the " + place + " is", .answer = " " + number};
+  return {.prompt = joined_parts(sentences) + "\n\nThe secret number of the " + place + " is", .answer = " " + number};
 }
 
 ProbeInstance multi_key(Draw& draw) {
@@ -86,8 +86,8 @@ ProbeInstance multi_key(Draw& draw) {
 }
 
 ProbeInstance passphrase(Draw& draw) {
-  const std::string phrase = joined(draw.some(probe_words, 4));
-  return {.prompt = "Remember the passphrase: " + phrase + ".\n\n" + joined(draw.some(probe_filler, 13)) +
+  const std::string phrase = joined_parts(draw.some(probe_words, 4));
+  return {.prompt = "Remember the passphrase: " + phrase + ".\n\n" + joined_parts(draw.some(probe_filler, 13)) +
                     "\n\nAgain, the passphrase is: " + phrase.substr(0, phrase.find(' ')),
           .answer = phrase.substr(phrase.find(' '))};
 }
@@ -101,8 +101,9 @@ ProbeInstance copy(Draw& draw) {
   for (size_t i = 0; i < n_sentences; ++i)
     passage += (i == 0 ? "" : " ") + people[i] + " " + draw.one(probe_verbs) + " the " + draw.one(probe_colours) + " " +
                things[i] + " at the " + places[i] + ".";
-  return {.prompt = "Text:\n\n" + passage + "\n\n" + joined(draw.some(probe_filler, 8)) + "\n\nText:\n\n" + people[0],
-          .answer = passage.substr(people[0].size())};
+  return {
+      .prompt = "Text:\n\n" + passage + "\n\n" + joined_parts(draw.some(probe_filler, 8)) + "\n\nText:\n\n" + people[0],
+      .answer = passage.substr(people[0].size())};
 }
 
 /// Each value has a second name; for all chains but one the way from name to value is written out.
@@ -136,7 +137,7 @@ ProbeInstance second_turn(Draw& draw) {
   sentences.insert(sentences.begin() + 4, "The secret number of the " + places[0] + " is " + numbers[0] + ".");
   const auto question = [&](size_t i) { return "What is the secret number of the " + places[i] + "?"; };
   const auto answer = [&](size_t i) { return "The secret number of the " + places[i] + " is"; };
-  return {.prompt = joined(sentences) + "\n\n" + question(first),
+  return {.prompt = joined_parts(sentences) + "\n\n" + question(first),
           .first_answer = answer(first) + " " + numbers[first] + ".",
           .question = question(1 - first),
           .answer_start = answer(1 - first),

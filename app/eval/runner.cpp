@@ -7,14 +7,13 @@
 
 #include "app/eval/runner_internal.h"
 #include "app/format.h"
+#include "engine/base/clock.h"
 #include "engine/base/error.h"
 #include "engine/run/divergence.h"
 #include "engine/run/prompt.h"
 
 namespace headroom::eval {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();

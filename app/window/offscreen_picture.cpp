@@ -13,7 +13,7 @@ namespace {
 
 constexpr VkFormat format = VK_FORMAT_R8G8B8A8_UNORM;
 
-void check_backend(VkResult result) {
+void check_offscreen_backend(VkResult result) {
   check_vulkan(result, "draw a picture");
 }
 
@@ -165,7 +165,7 @@ void OffscreenPicture::install_backend() {
   info.DescriptorPoolSize = 64;
   info.MinImageCount = info.ImageCount = 2;
   info.PipelineInfoMain.RenderPass = pass_;
-  info.CheckVkResultFn = check_backend;
+  info.CheckVkResultFn = check_offscreen_backend;
   has_backend_ = ImGui_ImplVulkan_Init(&info);
 }
 

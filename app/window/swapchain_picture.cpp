@@ -6,7 +6,7 @@ namespace {
 
 constexpr uint32_t min_images = 2;
 
-void check_backend(VkResult result) {
+void check_window_backend(VkResult result) {
   check_vulkan(result, "draw into the window");
 }
 
@@ -32,7 +32,7 @@ SwapchainPicture::SwapchainPicture(const VulkanDevice& device, int width, int he
   info.MinImageCount = min_images;
   info.ImageCount = window_.ImageCount;
   info.PipelineInfoMain.RenderPass = window_.RenderPass;
-  info.CheckVkResultFn = check_backend;
+  info.CheckVkResultFn = check_window_backend;
   ImGui_ImplVulkan_Init(&info);
 }
 

@@ -11,14 +11,13 @@
 #include "engine/backend/cpu/reference/reference_backend.h"
 #include "engine/backend/registry.h"
 #include "engine/backend/self_test.h"
+#include "engine/base/clock.h"
 #include "engine/base/error.h"
 #include "engine/base/platform/fd_io.h"
 #include "engine/base/platform/process.h"
 
 namespace headroom {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // The answer: records of fields. A driver's strings are freed of both separators.
 constexpr char field_end = '\x1f', record_end = '\n';

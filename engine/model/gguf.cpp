@@ -17,10 +17,6 @@ namespace {
 constexpr uint64_t max_copied_strings = uint64_t{1} << 20;
 constexpr uint64_t max_copied_string_bytes = uint64_t{32} << 20;
 
-std::string key_field(std::string_view key) {
-  return "metadata key " + quoted(key);
-}
-
 std::string type_text(const GgufValue& value) {
   if (value.type != GgufType::array) return "type " + std::string(gguf_type_name(value.type));
   return "an array of " + std::string(gguf_type_name(value.element_type));

@@ -38,6 +38,10 @@ std::string quoted(std::string_view text) {
   return std::string(1, '\'').append(shown(text)).append(1, '\'');
 }
 
+std::string key_field(std::string_view key) {
+  return "metadata key " + quoted(key);
+}
+
 void refuse(const std::string& file, const std::string& field, const std::string& found, const std::string& expected) {
   throw Error(ErrorKind::bad_input, sentence(file, field, found, expected));
 }

@@ -13,6 +13,8 @@ namespace headroom {
 std::string shown(std::string_view text);
 /// The same in single quotes.
 std::string quoted(std::string_view text);
+/// The field of a refusal that a metadata key stands for.
+std::string key_field(std::string_view key);
 
 /// Throws Error(bad_input). `file` is a path, `field` names the place in it.
 [[noreturn]] void refuse(const std::string& file, const std::string& field, const std::string& found,

@@ -9,10 +9,6 @@
 namespace headroom {
 namespace {
 
-std::string key_field(std::string_view key) {
-  return "metadata key " + quoted(key);
-}
-
 std::string read_tokenizer_model(const GgufFile& file) {
   const std::optional<std::string> model = file.get_string("tokenizer.ggml.model");
   if (!model) refuse(file.path(), key_field("tokenizer.ggml.model"), "none", "a string");

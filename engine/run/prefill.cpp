@@ -2,8 +2,8 @@
 #include "engine/run/prefill.h"
 
 #include <algorithm>
-#include <chrono>
 
+#include "engine/base/clock.h"
 #include "engine/base/error.h"
 #include "engine/kv/expected.h"
 #include "engine/run/decode.h"
@@ -16,11 +16,6 @@ constexpr int32_t block_tokens = 256;
 // The residual stream lies in buffers of so many tokens: one for all of them could be larger than what a shader reaches
 // on a device with small limits (128 MiB, which is 8192 tokens of 4096 values).
 constexpr int32_t stream_tokens = 8 * block_tokens;
-
-using Clock = std::chrono::steady_clock;
-double ms_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
 
 /// What a layer's prefill measures, matrices of (…, n_columns) in one buffer; empty where nothing is needed.
 class Statistics {

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <cassert>
-#include <chrono>
 #include <new>
 
+#include "engine/base/clock.h"
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
 #include "engine/run/calibration.h"
@@ -18,11 +18,6 @@
 
 namespace headroom {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-double ms_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
 
 double per_second(size_t count, double ms) {
   return ms > 0 ? 1000.0 * static_cast<double>(count) / ms : 0;

@@ -112,13 +112,6 @@ void bound_context(const ModelConfig& config, SessionOptions& options) {
         std::min<int64_t>(most, context_that_fits(config, available_memory_bytes(), options.cache.cache_type)));
 }
 
-template <typename Body>
-stream::EventBodyUnion as_event(Body body) {
-  stream::EventBodyUnion event;
-  event.Set(std::move(body));
-  return event;
-}
-
 /// A turn's silence, but for the word to stop.
 struct StopFlag final : TurnObserver {
   const std::atomic<uint64_t>& stopped_turns;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <new>
 
+#include "engine/base/clock.h"
 #include "engine/base/error.h"
 #include "engine/base/page_layout.h"
 #include "engine/base/platform/platform.h"
@@ -11,18 +12,6 @@
 
 namespace headroom {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-double ms_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
-template <typename Body>
-stream::EventBodyUnion as_event(Body body) {
-  stream::EventBodyUnion event;
-  event.Set(std::move(body));
-  return event;
-}
 
 std::vector<uint8_t> as_bytes(std::string_view text) {
   return {text.begin(), text.end()};

@@ -20,6 +20,13 @@ namespace headroom {
 /// Takes an event's body; sequence number and time are the sender's business.
 using SendEvent = std::function<void(stream::EventBodyUnion)>;
 
+template <typename Body>
+stream::EventBodyUnion as_event(Body body) {
+  stream::EventBodyUnion event;
+  event.Set(std::move(body));
+  return event;
+}
+
 /// The same bodies for everybody who speaks the stream.
 stream::EventBodyUnion hello_event(const std::string& version);
 stream::EventBodyUnion refused_turn_event(uint64_t turn_id, const std::string& sentence);

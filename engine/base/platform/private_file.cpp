@@ -19,7 +19,7 @@ constexpr mode_t file_mode = S_IRUSR | S_IWUSR;
 constexpr mode_t folder_mode = S_IRWXU;
 constexpr mode_t others = S_IRWXG | S_IRWXO;
 
-[[noreturn]] void refuse(const std::string& what) {
+[[noreturn]] void refuse_file(const std::string& what) {
   throw Error(ErrorKind::io, what + ": " + std::strerror(errno));
 }
 
@@ -35,7 +35,8 @@ void make_private_folders(const std::string& path) {
     end = std::min(path.find('/', end + 1), path.size());
     const std::string part = path.substr(0, end);
     // EEXIST is no reason to go on by itself: something else than a folder may have that name.
-    if (mkdir(part.c_str(), folder_mode) != 0 && !is_folder(part)) refuse("the folder " + part + " cannot be made");
+    if (mkdir(part.c_str(), folder_mode) != 0 && !is_folder(part))
+      refuse_file("the folder " + part + " cannot be made");
   }
 }
 
@@ -47,14 +48,14 @@ void own_private_folder(const std::string& path) {
 
 Descriptor create_new_private_file(const std::string& path) {
   Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, file_mode));
-  if (file.get() < 0) refuse(path + " could not be created");
+  if (file.get() < 0) refuse_file(path + " could not be created");
   return file;
 }
 
 void ensure_private_file(const std::string& path) {
   const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, file_mode));
   // A pipe that nobody reads yet says ENXIO; whoever writes to it waits for its reader.
-  if (file.get() < 0 && errno != ENXIO) refuse("cannot write " + path);
+  if (file.get() < 0 && errno != ENXIO) refuse_file("cannot write " + path);
 }
 
 void close_to_others(int fd) {
@@ -72,11 +73,11 @@ void write_private_file(const std::string& path, const std::string& text) {
     for (size_t done = 0; done < text.size();) {
       const ssize_t n = write(file.get(), text.data() + done, text.size() - done);
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) refuse("cannot write " + fresh);
+      if (n < 0) refuse_file("cannot write " + fresh);
       done += static_cast<size_t>(n);
     }
   }
-  if (std::rename(fresh.c_str(), path.c_str()) != 0) refuse("cannot write " + path);
+  if (std::rename(fresh.c_str(), path.c_str()) != 0) refuse_file("cannot write " + path);
 }
 
 }  // namespace headroom

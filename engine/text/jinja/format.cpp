@@ -27,13 +27,13 @@ struct Spec {
   char type = 0;
 };
 
-bool is_digit_char(char c) {
+bool is_ascii_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
 int64_t read_number(Runtime& runtime, std::string_view pattern, size_t& i) {
   int64_t number = 0;
-  for (; i < pattern.size() && is_digit_char(pattern[i]); ++i) {
+  for (; i < pattern.size() && is_ascii_digit(pattern[i]); ++i) {
     runtime.work(work_per_digit);
     number = number * 10 + (pattern[i] - '0');
     if (number > max_width) runtime.fail("a format asks for more than " + std::to_string(max_width) + " characters");
@@ -228,7 +228,7 @@ Value braces_value(Runtime& runtime, const CallArgs& args, std::string_view name
   size_t index = next;
   if (name.empty()) {
     ++next;
-  } else if (is_digit_char(name[0])) {
+  } else if (is_ascii_digit(name[0])) {
     size_t i = 0;
     index = static_cast<size_t>(read_number(runtime, name, i));
     if (i != name.size()) runtime.fail_unsupported("the format field '" + shown(name) + "'");
