@@ -25,6 +25,12 @@ if(HEADROOM_SANITIZE)
                                                     -fno-omit-frame-pointer -g1)
   target_link_options(headroom_options INTERFACE -fsanitize=${HEADROOM_SANITIZE})
 endif()
+foreach(sanitizer address thread)
+  if(HEADROOM_SANITIZE MATCHES ${sanitizer})
+    string(TOUPPER HEADROOM_${sanitizer}_SANITIZER definition)
+    target_compile_definitions(headroom_options INTERFACE ${definition})
+  endif()
+endforeach()
 if(HEADROOM_SANITIZE MATCHES "address|leak")
   # Every program, the ones that tests start too.
   add_library(headroom_keep_libraries OBJECT ${CMAKE_CURRENT_LIST_DIR}/keep_libraries.cpp)
@@ -43,6 +49,14 @@ endif()
 find_package(Threads REQUIRED)
 target_link_libraries(headroom_options INTERFACE Threads::Threads)
 
+# headroom_unity(TARGET): with HEADROOM_UNITY several files of a target are compiled as one, so that the headers and
+# templates that they share are compiled once. Names that are local to a file must then differ within the batch.
+function(headroom_unity target)
+  if(HEADROOM_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  endif()
+endfunction()
+
 # headroom_folder(NAME [LIBRARIES …]): every .cpp of the current folder (and of the sub-folders named by FOLDERS)
 # becomes the static library NAME.
 function(headroom_folder name)
@@ -53,6 +67,7 @@ function(headroom_folder name)
   endforeach()
   file(GLOB sources CONFIGURE_DEPENDS ${patterns})
   add_library(${name} STATIC ${sources})
+  headroom_unity(${name})
   target_link_libraries(${name} PUBLIC headroom_options ${arg_LIBRARIES})
   target_precompile_headers(${name} PRIVATE <algorithm> <array> <cmath> <cstdint> <cstring> <functional> <map> <memory>
                             <optional> <span> <string> <string_view> <vector>)
