@@ -14,6 +14,7 @@ using namespace headroom::test;
 using Catch::Matchers::Contains;
 using nlohmann::json;
 
+namespace calibrate_test {
 namespace {
 
 std::string text_of(const std::string& path) {
@@ -278,3 +279,5 @@ TEST_CASE("Ctrl+C ends a calibration by the signal, and the same command goes on
   CHECK(run_program(files.args({"--chat-template", "chatml"})).exit_code == 1);  // another run than the one begun
   CHECK(run_program(files.args()).exit_code == 0);
 }
+
+}  // namespace calibrate_test

@@ -9,6 +9,7 @@ using namespace headroom;
 using namespace headroom::test;
 using Catch::Matchers::Contains;
 
+namespace chat_test {
 namespace {
 
 std::vector<std::string> chat_args(const std::vector<std::string>& more = {}) {
@@ -213,3 +214,5 @@ TEST_CASE("in a terminal the prompt and the model are shown on standard error") 
   CHECK(outcome.out == one_turn("Hello"));
   CHECK(count(chat("Hello\n").err, "> ") == 0);
 }
+
+}  // namespace chat_test

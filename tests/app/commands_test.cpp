@@ -13,6 +13,7 @@ using namespace headroom::test;
 using Catch::Matchers::Contains;
 using nlohmann::json;
 
+namespace commands_test {
 namespace {
 
 std::set<std::string> keys_of(const json& object) {
@@ -335,3 +336,5 @@ TEST_CASE("output that cannot be written is an error") {
     CHECK_THAT(err.str(), Contains("standard output"));
   }
 }
+
+}  // namespace commands_test

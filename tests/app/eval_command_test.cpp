@@ -14,6 +14,7 @@ using namespace headroom::test;
 using Catch::Matchers::Contains;
 using nlohmann::json;
 
+namespace eval_command_test {
 namespace {
 
 const std::string text = "Once there was a small town by the sea, and every morning the boats went out before the sun.";
@@ -216,3 +217,5 @@ TEST_CASE("Ctrl+C ends an evaluation by the signal, and the finished rows stay")
   CHECK(run_program(eval_args({"-p", text, "--config", "streaming,local", "--resume", state})).exit_code == 0);
   std::remove(state.c_str());
 }
+
+}  // namespace eval_command_test

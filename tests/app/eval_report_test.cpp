@@ -19,6 +19,7 @@ using namespace headroom::eval;
 using namespace headroom::test;
 using Catch::Matchers::Contains;
 
+namespace eval_report_test {
 namespace {
 
 Cell cell(const std::string& name) {
@@ -295,3 +296,5 @@ TEST_CASE("CSV quotes what would break it, and every line has all columns", "[ev
   CHECK(std::count(head.begin(), head.end(), ',') == std::count(last.begin(), last.end(), ','));
   CHECK(head.starts_with("kind,job,model,prompt,config,"));
 }
+
+}  // namespace eval_report_test

@@ -12,6 +12,7 @@ using namespace headroom::test;
 using Catch::Matchers::Contains;
 using nlohmann::json;
 
+namespace template_option_test {
 namespace {
 
 /// A file for the time of a test.
@@ -180,3 +181,5 @@ TEST_CASE("inspect says what template there is") {
   CHECK(refused["state"] == "refused");
   CHECK(!refused["reason"].get<std::string>().empty());
 }
+
+}  // namespace template_option_test

@@ -10,6 +10,7 @@ using namespace headroom;
 using namespace headroom::test;
 using Catch::Matchers::Contains;
 
+namespace terminal_chat_test {
 namespace {
 
 std::vector<std::string> chat_args() {
@@ -130,3 +131,5 @@ TEST_CASE("a signal that ends the chat leaves the terminal as it was") {
     CHECK(terminal.is_line_mode());
   }
 }
+
+}  // namespace terminal_chat_test

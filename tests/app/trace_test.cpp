@@ -22,6 +22,7 @@ using namespace headroom::test;
 using Catch::Matchers::Contains;
 using nlohmann::json;
 
+namespace trace_test {
 namespace {
 
 using KeptSetsOfHeads = std::vector<std::vector<int32_t>>;
@@ -334,3 +335,5 @@ TEST_CASE("kept sets rebuilt from a trace are the session's at 20 random tokens"
   std::cout << n_compared << " kept sets at " << n_moments << " tokens compared, " << n_smaller
             << " of them with tokens let go; " << witness.n_evictions << " evictions in the turn" << std::endl;
 }
+
+}  // namespace trace_test

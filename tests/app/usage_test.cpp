@@ -10,6 +10,7 @@ using namespace headroom;
 using namespace headroom::test;
 using Catch::Matchers::Contains;
 
+namespace usage_test {
 namespace {
 
 void check_refused(std::vector<std::string> args, const std::string& expected_in_line) {
@@ -242,3 +243,5 @@ TEST_CASE("help and version go to standard output and need no model") {
     CHECK_THAT(help.out, Contains("Examples:") && Contains("--model"));
   }
 }
+
+}  // namespace usage_test

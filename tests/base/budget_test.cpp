@@ -8,7 +8,7 @@
 
 #include "engine/base/error.h"
 
-namespace headroom {
+namespace headroom::budget_test {
 namespace {
 
 CacheConfig shared_config(std::vector<float> importance = {}, double beta = 0) {
@@ -152,4 +152,4 @@ TEST_CASE("a budget grows with the columns within reach, or stays") {
   CHECK(HeadBudget{}.at(200) == -1);
 }
 
-}  // namespace headroom
+}  // namespace headroom::budget_test

@@ -13,7 +13,7 @@ TEST_CASE("a library that is closed stays loaded under the address sanitizer, an
     return;
   }
   CHECK(dlclose(handle) == 0);
-#ifdef __SANITIZE_ADDRESS__
+#ifdef HEADROOM_ADDRESS_SANITIZER
   CHECK(dlopen(library, RTLD_NOW | RTLD_NOLOAD) != nullptr);
 #else
   CHECK(dlopen(library, RTLD_NOW | RTLD_NOLOAD) == nullptr);

@@ -17,6 +17,7 @@
 using namespace headroom;
 using namespace headroom::test;
 
+namespace platform_test {
 namespace {
 
 class TemporaryFile {
@@ -169,3 +170,5 @@ TEST_CASE("folders follow the environment, where it is absolute") {
   if (old_value != nullptr) setenv("XDG_CACHE_HOME", old.c_str(), 1);
   CHECK(home_folder().front() == '/');
 }
+
+}  // namespace platform_test

@@ -13,6 +13,7 @@
 #include "engine/base/platform/fd_io.h"
 #include "engine/base/platform/process.h"
 #include "tests/desktop/desk.h"
+#include "tests/support/effort.h"
 #include "tests/support/model_paths.h"
 
 using namespace headroom;
@@ -23,11 +24,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Milliseconds = std::chrono::milliseconds;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int n_kills_by_default = 12, n_engine_kills_by_default = 1;
-#else
-constexpr int n_kills_by_default = 60, n_engine_kills_by_default = 3;
-#endif
+constexpr int n_kills_by_default = test::has_sanitizer ? 12 : 60;
+constexpr int n_engine_kills_by_default = test::has_sanitizer ? 1 : 3;
 
 int from_environment(const char* name, int otherwise) {
   const char* value = std::getenv(name);

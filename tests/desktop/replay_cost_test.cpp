@@ -8,6 +8,7 @@
 #include "app/desktop/replay.h"
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
+#include "tests/support/effort.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/sample_stream.h"
 #include "tests/telemetry/small_stream.h"
@@ -64,11 +65,8 @@ class TraceOfOneMiB {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     std::remove(path.c_str());
     INFO(events_.size() << " events: " << seconds << " s, " << ((resident_bytes() - before) >> 20) << " MiB");
-#ifdef __SANITIZE_THREAD__
-    constexpr int64_t max_bytes = int64_t{1} << 30;  // with the sanitizer's own notes of each byte
-#else
-    constexpr int64_t max_bytes = int64_t{256} << 20;
-#endif
+    // The thread sanitizer keeps notes of each byte.
+    constexpr int64_t max_bytes = int64_t{test::has_thread_sanitizer ? 1024 : 256} << 20;
     CHECK(resident_bytes() - before < max_bytes);
     CHECK(seconds < 20);  // 0.01 to 0.2 s alone
     CHECK(replay.view().banners.empty());

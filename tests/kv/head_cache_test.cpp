@@ -5,7 +5,7 @@
 
 #include "tests/kv/fake_slab_owner.h"
 
-namespace headroom {
+namespace headroom::head_cache_test {
 namespace {
 
 using test::FakeSlabOwner;
@@ -183,4 +183,4 @@ TEST_CASE("moved pages are found again through their heads") {
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::head_cache_test

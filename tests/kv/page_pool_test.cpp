@@ -10,7 +10,7 @@
 #include "engine/base/error.h"
 #include "tests/kv/fake_slab_owner.h"
 
-namespace headroom {
+namespace headroom::page_pool_test {
 namespace {
 
 using test::FakeSlabOwner;
@@ -224,4 +224,4 @@ TEST_CASE("an empty pool takes another layout and counts its bytes") {
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::page_pool_test

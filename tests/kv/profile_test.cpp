@@ -9,7 +9,7 @@
 
 #include "tests/support/fastgen_simulation.h"
 
-namespace headroom {
+namespace headroom::profile_test {
 namespace {
 
 constexpr uint8_t S = Policy::special, P = Policy::punctuation, F = Policy::frequent, L = Policy::local;
@@ -371,4 +371,4 @@ TEST_CASE("recoveries, choices and kept sets equal the definitions, over turns a
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::profile_test

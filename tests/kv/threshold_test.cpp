@@ -3,7 +3,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace headroom {
+namespace headroom::threshold_test {
 namespace {
 
 std::vector<SlotTag> tags_of(int32_t n) {
@@ -78,4 +78,4 @@ TEST_CASE("a share below everything that the policies keep gives the cheapest po
   CHECK(solve_threshold(std::span(&only, 1), 100, config).threshold == 0);
 }
 
-}  // namespace headroom
+}  // namespace headroom::threshold_test

@@ -8,7 +8,7 @@
 
 #include "tests/kv/fake_slab_owner.h"
 
-namespace headroom {
+namespace headroom::turn_log_test {
 namespace {
 
 using test::FakeSlabOwner;
@@ -354,4 +354,4 @@ TEST_CASE("more than all of the log may hold is refused like memory that is not 
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::turn_log_test

@@ -13,6 +13,7 @@ using namespace headroom;
 using namespace headroom::test;
 using Catch::Matchers::Contains;
 
+namespace config_test {
 namespace {
 
 ModelConfig config_of(const GgufWriter& writer) {
@@ -276,3 +277,5 @@ TEST_CASE("keys that nobody here knows are refused by name, notes are not") {
   writer.set("general.file_type", uint32_t{3}).set("quantize.imatrix.file", "x").set("llamas.other", uint32_t{1});
   CHECK(refusal(writer) == "accepted");
 }
+
+}  // namespace config_test

@@ -13,6 +13,7 @@ using namespace headroom;
 using namespace headroom::test;
 using Catch::Matchers::Contains;
 
+namespace gguf_files_test {
 namespace {
 
 // A folder of its own for each test, removed with what is in it.
@@ -135,3 +136,5 @@ TEST_CASE("a model file that shrinks while it is mapped is an error, not a crash
   CHECK_THAT(sentence_of([&] { model.file.check_still_whole(); }),
              Contains("shrinks.gguf: found the file shorter than when it was opened"));
 }
+
+}  // namespace gguf_files_test

@@ -12,6 +12,7 @@ using namespace headroom::test;
 using Catch::Matchers::Contains;
 using Catch::Matchers::EndsWith;
 
+namespace tensors_test {
 namespace {
 
 std::string refusal(const GgufWriter& writer) {
@@ -196,3 +197,5 @@ TEST_CASE("a file's own type has the name that file names have") {
   CHECK(file_type_name(30) == "IQ4_XS");
   CHECK(file_type_name(999).empty());
 }
+
+}  // namespace tensors_test

@@ -11,6 +11,7 @@ using namespace headroom;
 using namespace headroom::test;
 using Catch::Matchers::Contains;
 
+namespace vocab_test {
 namespace {
 
 Vocab vocab_of(const GgufWriter& writer) {
@@ -174,3 +175,5 @@ TEST_CASE("a vocabulary-only file is a vocabulary and no model") {
   CHECK_THAT(sentence_of([&] { load_model_file(GgufFile::from_bytes(bytes, "v.gguf")); }),
              Contains("v.gguf: tensor count: found 0 (a vocabulary-only file), expected the tensors of a model"));
 }
+
+}  // namespace vocab_test

@@ -5,7 +5,7 @@
 #include "engine/base/platform/platform.h"
 #include "tests/ops/backend_fixture.h"
 
-namespace headroom::test {
+namespace headroom::test::assemble_test {
 namespace {
 
 constexpr int32_t head_dim = 6;
@@ -171,4 +171,4 @@ TEST_CASE("a removed slab's memory goes back to the system at once") {
   CHECK(before - resident_bytes() > static_cast<int64_t>(n_slabs * slab_bytes * 9 / 10));
 }
 
-}  // namespace headroom::test
+}  // namespace headroom::test::assemble_test

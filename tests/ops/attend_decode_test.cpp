@@ -2,7 +2,7 @@
 #include "engine/backend/cpu/half.h"
 #include "tests/ops/backend_fixture.h"
 
-namespace headroom::test {
+namespace headroom::test::attend_decode_test {
 namespace {
 
 struct Case {
@@ -282,4 +282,4 @@ TEST_CASE("decode goes on from step to step, layer by layer, as the reference do
   }
 }
 
-}  // namespace headroom::test
+}  // namespace headroom::test::attend_decode_test

@@ -3,7 +3,7 @@
 
 #include "tests/ops/backend_fixture.h"
 
-namespace headroom::test {
+namespace headroom::test::attend_prefill_test {
 namespace {
 
 struct Case {
@@ -296,4 +296,4 @@ TEST_CASE("the columns of each query head sum to the number of rows") {
   }
 }
 
-}  // namespace headroom::test
+}  // namespace headroom::test::attend_prefill_test

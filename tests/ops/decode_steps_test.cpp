@@ -2,7 +2,7 @@
 // heads grow and shrink. A backend that submits a step's work again without recording it anew must not repeat its data.
 #include "tests/ops/backend_fixture.h"
 
-namespace headroom::test {
+namespace headroom::test::decode_steps_test {
 namespace {
 
 struct Setup {
@@ -129,4 +129,4 @@ TEST_CASE("a query group of many heads is served") {
   check_against_reference({.head_dim = 16, .group = 12, .n_steps = 30});
 }
 
-}  // namespace headroom::test
+}  // namespace headroom::test::decode_steps_test

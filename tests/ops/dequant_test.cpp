@@ -11,7 +11,7 @@
 
 #include "engine/backend/cpu/dequantize.h"
 
-namespace headroom {
+namespace headroom::dequant_test {
 namespace {
 
 constexpr TensorType all_types[] = {TensorType::f32,  TensorType::f16,  TensorType::bf16, TensorType::q4_0,
@@ -112,4 +112,4 @@ TEST_CASE("a row may start at any byte and is read to its last byte only") {
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::dequant_test

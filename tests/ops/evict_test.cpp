@@ -4,7 +4,7 @@
 
 #include "tests/ops/backend_fixture.h"
 
-namespace headroom::test {
+namespace headroom::test::evict_test {
 namespace {
 
 struct Outcome {
@@ -272,4 +272,4 @@ TEST_CASE("evict serves each head of its layer by its own rule, after the step's
   }
 }
 
-}  // namespace headroom::test
+}  // namespace headroom::test::evict_test

@@ -1,7 +1,7 @@
 // add_query_moments and expected_attention: moments of queries about a shift, and what keys can expect from them.
 #include "tests/ops/backend_fixture.h"
 
-namespace headroom::test {
+namespace headroom::test::expected_attention_test {
 namespace {
 
 /// One buffer of floats on a backend.
@@ -169,4 +169,4 @@ TEST_CASE("moments and expected attention agree with the reference with every in
   }
 }
 
-}  // namespace headroom::test
+}  // namespace headroom::test::expected_attention_test

@@ -16,7 +16,7 @@
 #include "engine/base/error.h"
 #include "tests/ops/random_weights.h"
 
-namespace headroom {
+namespace headroom::matmul_kernels_test {
 namespace {
 
 using test::random_weights;
@@ -441,4 +441,4 @@ TEST_CASE("HEADROOM_CPU chooses a level; a wrong name or one that the processor 
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::matmul_kernels_test

@@ -5,7 +5,7 @@
 #include "tests/ops/backend_fixture.h"
 #include "tests/ops/random_weights.h"
 
-namespace headroom::test {
+namespace headroom::test::matmul_test {
 namespace {
 
 bool is_float(TensorType type) {
@@ -304,4 +304,4 @@ TEST_CASE("a weight with more rows than a device binds or starts at once is serv
   }
 }
 
-}  // namespace headroom::test
+}  // namespace headroom::test::matmul_test

@@ -2,7 +2,7 @@
 #include "engine/backend/cpu/half.h"
 #include "tests/ops/backend_fixture.h"
 
-namespace headroom::test {
+namespace headroom::test::q8_cache_test {
 namespace {
 
 struct Row {
@@ -220,4 +220,4 @@ TEST_CASE("a backend without slabs takes another layout") {
     }
 }
 
-}  // namespace headroom::test
+}  // namespace headroom::test::q8_cache_test

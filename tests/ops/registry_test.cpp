@@ -5,7 +5,7 @@
 #include "engine/base/error.h"
 #include "tests/ops/backend_fixture.h"
 
-namespace headroom::test {
+namespace headroom::test::registry_test {
 namespace {
 
 /// Sets HEADROOM_BACKEND for a scope.
@@ -100,4 +100,4 @@ TEST_CASE("stages are timed with their bytes until they are reset") {
   CHECK(backend->stage_times().empty());
 }
 
-}  // namespace headroom::test
+}  // namespace headroom::test::registry_test

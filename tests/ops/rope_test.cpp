@@ -1,7 +1,7 @@
 // rope: rotation of pairs of a head's values by position * frequency.
 #include "tests/ops/backend_fixture.h"
 
-namespace headroom::test {
+namespace headroom::test::rope_test {
 namespace {
 
 std::unique_ptr<DeviceBuffer> upload_floats(Backend& backend, const std::vector<float>& values) {
@@ -63,4 +63,4 @@ TEST_CASE("rope agrees with the reference at any position, also after other posi
           }
 }
 
-}  // namespace headroom::test
+}  // namespace headroom::test::rope_test

@@ -5,7 +5,7 @@
 #include "engine/backend/cpu/half.h"
 #include "tests/ops/backend_fixture.h"
 
-namespace headroom::test {
+namespace headroom::test::store_kv_test {
 namespace {
 
 std::vector<uint16_t> read_halves(Backend& backend, const DeviceBuffer& buffer) {
@@ -112,4 +112,4 @@ TEST_CASE("store_kv keeps what is not a number") {
   }
 }
 
-}  // namespace headroom::test
+}  // namespace headroom::test::store_kv_test

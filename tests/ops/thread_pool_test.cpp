@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-namespace headroom {
+namespace headroom::thread_pool_test {
 namespace {
 
 TEST_CASE("parallel_for calls every item exactly once, in whole chunks, whatever the sizes") {
@@ -79,4 +79,4 @@ TEST_CASE("a pool with nothing to do uses no processor time") {
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::thread_pool_test

@@ -16,11 +16,13 @@
 #include "engine/run/prompt.h"
 #include "engine/run/session.h"
 #include "tests/run/tiny_session.h"
+#include "tests/support/effort.h"
 #include "tests/support/model_paths.h"
 
 using namespace headroom;
 using Catch::Matchers::Contains;
 
+namespace budget_session_test {
 namespace {
 
 using test::every_architecture;
@@ -177,8 +179,7 @@ TEST_CASE("the bytes that the refusal names are enough for an answer of any leng
 }
 
 TEST_CASE("a chat of many turns goes on under a bound in bytes that its control tokens outgrow", "[turns]") {
-  const char* n_turns_text = std::getenv("HEADROOM_TURNS");
-  const int n_turns = n_turns_text != nullptr ? std::atoi(n_turns_text) : 30;
+  const int n_turns = test::runs_long_tests() ? 300 : 30;
   struct Watcher : TurnObserver {
     const Session* session = nullptr;
     int64_t most_bytes = 0;
@@ -288,14 +289,14 @@ TEST_CASE("importance of another model's heads is refused") {
   CHECK_THROWS_WITH(Fixture(Architecture::llama, config), Contains("the importance of"));
 }
 
-#ifndef __SANITIZE_ADDRESS__  // the tiny models go the same ways, and quickly
-/// The texts of bench/prompts, by name; the first, or with HEADROOM_ALL_PROMPTS ten of them.
+#ifndef HEADROOM_ADDRESS_SANITIZER  // the tiny models go the same ways, and quickly
+/// The texts of bench/prompts, by name; the first, or ten of them in a long run.
 std::vector<std::string> prompts() {
   std::vector<std::filesystem::path> paths;
   for (const auto& entry : std::filesystem::directory_iterator(HEADROOM_TEST_DATA "/../../bench/prompts"))
     paths.push_back(entry.path());
   std::sort(paths.begin(), paths.end());
-  paths.resize(std::getenv("HEADROOM_ALL_PROMPTS") != nullptr ? 10 : 1);
+  paths.resize(test::runs_long_tests() ? 10 : 1);
   std::vector<std::string> texts;
   for (const std::filesystem::path& path : paths) {
     std::ifstream file(path);
@@ -332,7 +333,7 @@ TEST_CASE("on the default model a budget of 8 MiB holds through a prompt and an 
       largest = std::max(largest, session.cache_state().kv_live_bytes);
     }
     CHECK(largest <= config.kv_budget_bytes + a_page_a_head);
-    if (std::getenv("HEADROOM_ALL_PROMPTS") != nullptr)
+    if (test::runs_long_tests())
       std::cout << ids.size() << " tokens: " << 100.0 * static_cast<double>(largest) / (8 << 20)
                 << " % of the budget at most, peak "
                 << 100.0 * static_cast<double>(peak) / static_cast<double>((8 << 20) + one_layer)
@@ -340,3 +341,5 @@ TEST_CASE("on the default model a budget of 8 MiB holds through a prompt and an 
   }
 }
 #endif
+
+}  // namespace budget_session_test

@@ -9,6 +9,7 @@
 
 using namespace headroom;
 
+namespace choose_under_test {
 namespace {
 
 using test::every_architecture;
@@ -140,3 +141,5 @@ TEST_CASE("a prefill for all that was stopped leaves nothing behind") {
   CHECK(it.session.undo_turn());
   CHECK(it.session.ids() == prompt);
 }
+
+}  // namespace choose_under_test

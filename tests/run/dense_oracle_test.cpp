@@ -12,6 +12,7 @@
 
 using namespace headroom;
 
+namespace dense_oracle_test {
 namespace {
 
 std::vector<TokenId> random_ids(int32_t n_vocab, size_t count) {
@@ -83,3 +84,5 @@ TEST_CASE("full-cache logits equal a dense oracle: every architecture of the tab
       check_against_oracle(test::tiny_model_options(traits.architecture), backend);
   }
 }
+
+}  // namespace dense_oracle_test

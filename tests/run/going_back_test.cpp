@@ -12,10 +12,12 @@
 #include "engine/backend/registry.h"
 #include "engine/run/session.h"
 #include "tests/run/tiny_session.h"
+#include "tests/support/effort.h"
 
 using namespace headroom;
 using Catch::Matchers::Contains;
 
+namespace going_back_test {
 namespace {
 
 using test::tiny;
@@ -186,7 +188,7 @@ TEST_CASE(
       if (drops_reasoning) CHECK_THAT(result.action_reason, Contains("the last answer is written differently"));
       CHECK(result.n_prefilled_tokens <= result.n_prompt_tokens - n_before_last_answer);
     }
-    if (std::getenv("HEADROOM_PRINT_TURNS") != nullptr && config == "full")
+    if (test::runs_long_tests() && config == "full")
       std::cout << template_name << ", turn " << turn << ": " << result.n_prefilled_tokens << " of "
                 << result.n_prompt_tokens << " tokens read\n";
     n_before_last_answer = encode_chat(model, chat.messages).n_before_answer;
@@ -365,8 +367,7 @@ std::vector<Setting> walk_settings() {
 }  // namespace
 
 TEST_CASE("whatever a person does to a conversation, the cache is that of a straight one, bit for bit", "[walk]") {
-  const char* n_walks_text = std::getenv("HEADROOM_WALKS");
-  const int n_walks = n_walks_text != nullptr ? std::atoi(n_walks_text) : 1;
+  const int n_walks = test::runs_long_tests() ? 40 : 1;
   for (Setting setting : walk_settings())
     for (int walk = 0; walk < n_walks; ++walk) {
       const Model model = tiny(setting.architecture, setting.head_dim);
@@ -423,3 +424,5 @@ TEST_CASE("whatever a person does to a conversation, the cache is that of a stra
       }
     }
 }
+
+}  // namespace going_back_test

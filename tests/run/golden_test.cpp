@@ -17,6 +17,7 @@
 using namespace headroom;
 using nlohmann::json;
 
+namespace golden_test {
 namespace {
 
 json read_json(const std::string& name) {
@@ -33,7 +34,7 @@ std::string read_text(const std::string& name) {
 
 /// The backend that the program takes by itself, and Vulkan where a real model on it does not take minutes.
 std::vector<std::string> backends() {
-#ifndef __SANITIZE_ADDRESS__
+#ifndef HEADROOM_ADDRESS_SANITIZER
   if (test::is_there("vulkan")) return {"", "vulkan"};
 #endif
   return {""};
@@ -235,7 +236,7 @@ TEST_CASE("SmolLM2 agrees with the reference on a chat and its second turn") {
 
 // Long texts and larger models take too long where every access is checked (minutes each with AVX2 alone); the two
 // above go the same ways.
-#ifndef __SANITIZE_ADDRESS__
+#ifndef HEADROOM_ADDRESS_SANITIZER
 TEST_CASE("SmolLM2 agrees with the reference on a document") {
   // On Vulkan's software driver it takes a minute: HEADROOM_BACKEND=vulkan has it.
   if (const Model* model = load(test::smollm2_file)) check_golden(*model, "smollm2_doc_600", "");
@@ -258,3 +259,5 @@ TEST_CASE("Qwen2.5 writes llama.cpp's greedy text") {
 }
 
 #endif
+
+}  // namespace golden_test

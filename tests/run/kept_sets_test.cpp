@@ -11,6 +11,7 @@
 
 using namespace headroom;
 
+namespace kept_sets_test {
 namespace {
 
 using Row = std::vector<float>;
@@ -341,3 +342,5 @@ TEST_CASE("under a bound in bytes kept sets equal the simulation, and the oldest
   }
   CHECK(n_decidable >= 1);
 }
+
+}  // namespace kept_sets_test

@@ -11,6 +11,7 @@
 #include <random>
 
 #include "engine/base/error.h"
+#include "tests/support/effort.h"
 #include "tests/support/model_paths.h"
 #include "tests/support/tiny_model.h"
 #include "tests/support/tiny_vocabs.h"
@@ -22,6 +23,7 @@ using nlohmann::json;
 using test::add_merge;
 using test::add_token;
 
+namespace prompt_test {
 namespace {
 
 Model tiny(bool chat_template) {
@@ -369,11 +371,7 @@ TEST_CASE("ids before the next answer's head: by bytes, at a token's end, and no
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int n_injections = 200;
-#else
-constexpr int n_injections = 1'000;
-#endif
+constexpr int n_injections = test::has_sanitizer ? 200 : 1'000;
 
 /// Whole control tokens, parts of them, and what stands beside them in templates.
 class Injections {
@@ -437,3 +435,5 @@ TEST_CASE("no message makes a closed token, alone or with the template's text be
     }
   }
 }
+
+}  // namespace prompt_test

@@ -16,6 +16,7 @@
 using namespace headroom;
 using Catch::Matchers::Contains;
 
+namespace q8_cache_test {
 namespace {
 
 /// Heads of 32 values, the least that 8 bits can hold. The file's bytes stay for the whole program.
@@ -195,3 +196,5 @@ TEST_CASE("on a real model 8 bits hardly change what comes next") {
             static_cast<double>(sixteen.cache_state().kv_live_bytes) ==
         Approx(2304. / 4224));
 }
+
+}  // namespace q8_cache_test

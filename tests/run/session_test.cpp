@@ -15,6 +15,7 @@
 using namespace headroom;
 using Catch::Matchers::Contains;
 
+namespace session_test {
 namespace {
 
 /// The file's bytes stay for the whole program: a model points into them.
@@ -324,3 +325,5 @@ TEST_CASE("a model file that shrinks while it is used is an error, not a crash")
   CHECK(session.ids().size() == static_cast<size_t>(session.cache_state().n_tokens));
   std::filesystem::remove(path);
 }
+
+}  // namespace session_test

@@ -6,14 +6,14 @@
 
 #include "engine/base/page_layout.h"
 #include "tests/serve/served_engine.h"
+#include "tests/support/effort.h"
 
 using namespace headroom;
 using test::ServedEngine;
 using test::TinyModelFile;
 
 TEST_CASE("a chat under a bound in bytes goes on for as many turns as one likes", "[turns]") {
-  const char* n_turns_text = std::getenv("HEADROOM_TURNS");
-  const int n_turns = n_turns_text != nullptr ? std::atoi(n_turns_text) : 24;
+  const int n_turns = test::runs_long_tests() ? 300 : 24;
   const CacheType type = GENERATE(CacheType::f16, CacheType::q8_0);
   CAPTURE(static_cast<int>(type));
   test::TinyModelOptions options = test::tiny_model_options(Architecture::llama);

@@ -3,31 +3,20 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+#include "engine/base/clock.h"
 #include "engine/base/error.h"
 #include "tests/serve/served_engine.h"
+#include "tests/support/effort.h"
 #include "tests/support/model_paths.h"
 
 using namespace headroom;
 using namespace headroom::test;
 using Catch::Matchers::Contains;
-using Clock = std::chrono::steady_clock;
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr double stop_limit_ms = 3000;
-#else
-constexpr double stop_limit_ms = 100;
-#endif
-#if defined(__SANITIZE_THREAD__)
-constexpr int32_t slow_model_n_ff = 64;  // slow enough
-#else
-constexpr int32_t slow_model_n_ff = 1024;
-#endif
-
-double ms_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
+constexpr double stop_limit_ms = test::has_sanitizer ? 3000 : 100;
+constexpr int32_t slow_model_n_ff = test::has_thread_sanitizer ? 64 : 1024;
 
 TinyModelOptions slow_model_options() {
   TinyModelOptions options = tiny_model_options(Architecture::llama);

@@ -6,6 +6,7 @@
 using namespace headroom;
 using namespace headroom::test;
 
+namespace mirror_events_test {
 namespace {
 
 Mirror retold(const Mirror& mirror) {
@@ -78,3 +79,5 @@ TEST_CASE("the stream goes on behind what was told", "[mirror][describe]") {
   }
   check_same(mirror, other);
 }
+
+}  // namespace mirror_events_test

@@ -12,6 +12,7 @@ using namespace headroom;
 using namespace headroom::test;
 using Catch::Contains;
 
+namespace retelling_test {
 namespace {
 
 std::vector<std::byte> message_of(const stream::EventT& event) {
@@ -253,3 +254,5 @@ TEST_CASE("real models of every size fit the limits", "[mirror]") {
   CHECK(StreamLimits::max_cached_tokens(96 * 96) >= 2048);    // GPT-3
   CHECK(StreamLimits::max_cached_tokens(1) == StreamLimits::max_tokens);
 }
+
+}  // namespace retelling_test

@@ -8,6 +8,7 @@ using namespace headroom;
 using namespace headroom::test;
 using Catch::Contains;
 
+namespace stream_test {
 namespace {
 
 using Bytes = std::vector<std::byte>;
@@ -235,3 +236,5 @@ TEST_CASE("shown text is UTF-8 whatever came", "[stream]") {
   CHECK(shown("\xed\xa0\x80") == "\uFFFD\uFFFD\uFFFD");  // a surrogate
   CHECK(shown_text(nullptr).empty());
 }
+
+}  // namespace stream_test

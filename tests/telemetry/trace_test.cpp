@@ -13,6 +13,7 @@ using namespace headroom;
 using namespace headroom::test;
 using Catch::Contains;
 
+namespace trace_test {
 namespace {
 
 using Bytes = std::vector<std::byte>;
@@ -266,3 +267,5 @@ TEST_CASE("a full disk ends a recording with a sentence; what was written stays 
   CHECK(n_events == 10);
   CHECK_THAT(cut, Contains("event 10 at byte "));
 }
+
+}  // namespace trace_test

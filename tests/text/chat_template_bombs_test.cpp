@@ -9,7 +9,7 @@
 #include "engine/text/chat_template.h"
 #include "tests/text/template_bombs.h"
 
-namespace headroom {
+namespace headroom::chat_template_bombs_test {
 namespace {
 
 struct Outcome {
@@ -79,4 +79,4 @@ TEST_CASE("each bomb at the program's own limits: seconds and bytes", "[.measure
   CHECK(longest < 2);
 }
 
-}  // namespace headroom
+}  // namespace headroom::chat_template_bombs_test

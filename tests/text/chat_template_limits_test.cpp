@@ -4,8 +4,9 @@
 
 #include "engine/base/error.h"
 #include "engine/text/chat_template.h"
+#include "tests/support/effort.h"
 
-namespace headroom {
+namespace headroom::chat_template_limits_test {
 namespace {
 
 std::string repeated(const std::string& text, size_t n) {
@@ -23,7 +24,7 @@ struct Outcome {
 Outcome run(const std::string& source, const std::vector<Message>& messages = {{"user", "hello"}},
             TemplateLimits limits = {}) {
   Outcome outcome;
-#ifdef __SANITIZE_ADDRESS__
+#ifdef HEADROOM_ADDRESS_SANITIZER
   limits.max_seconds *= 30;  // no more than the other limits let pass
 #endif
   const std::clock_t start = std::clock();  // of the processor: other programs do not count
@@ -41,11 +42,7 @@ Outcome run(const std::string& source, const std::vector<Message>& messages = {{
 
 // A release build needs under one second for each. The sanitizers, which check every access to a character or an
 // element, take up to 14 on slow processors.
-#ifdef __SANITIZE_ADDRESS__
-constexpr double max_seconds = 60;
-#else
-constexpr double max_seconds = 5;
-#endif
+constexpr double max_seconds = test::has_address_sanitizer ? 60 : 5;
 
 void check_stopped(const std::string& source, const std::string& reason) {
   INFO(source.substr(0, 200));
@@ -255,4 +252,4 @@ TEST_CASE("an origin that changes at every character costs memory that is counte
   CHECK_THAT(outcome.sentence, Catch::Contains("took more than 109 MiB"));
 }
 
-}  // namespace headroom
+}  // namespace headroom::chat_template_limits_test

@@ -8,7 +8,7 @@
 #include "engine/base/error.h"
 #include "engine/text/chat_template.h"
 
-namespace headroom {
+namespace headroom::chat_template_marks_test {
 namespace {
 
 std::string show(const std::vector<TextSpan>& spans) {
@@ -237,4 +237,4 @@ TEST_CASE("neighbouring spans differ in origin and together are the whole text")
   CHECK((spans[0].from_user && !spans[1].from_user && spans[2].from_user));
 }
 
-}  // namespace headroom
+}  // namespace headroom::chat_template_marks_test

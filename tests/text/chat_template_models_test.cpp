@@ -8,7 +8,7 @@
 #include "engine/base/error.h"
 #include "engine/text/chat_template.h"
 
-namespace headroom {
+namespace headroom::chat_template_models_test {
 namespace {
 
 using nlohmann::json;
@@ -116,7 +116,7 @@ TEST_CASE("a thousand messages pass, also where each is looked at for every othe
     input.messages.push_back({i % 2 == 0 ? "user" : "assistant", "Message " + std::to_string(i) + ": some words"});
   }
   TemplateLimits own_limits;
-#ifdef __SANITIZE_ADDRESS__
+#ifdef HEADROOM_ADDRESS_SANITIZER
   own_limits.max_seconds *= 30;  // no more than the other limits let pass
 #endif
   const auto check_passes = [&](const std::string& source) {
@@ -142,4 +142,4 @@ TEST_CASE("a thousand messages pass, also where each is looked at for every othe
       "{{ m.role }}{{ ns.last }}{{ m.content }}{% endfor %}");
 }
 
-}  // namespace headroom
+}  // namespace headroom::chat_template_models_test

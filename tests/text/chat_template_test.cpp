@@ -7,7 +7,7 @@
 
 #include "engine/base/error.h"
 
-namespace headroom {
+namespace headroom::chat_template_test {
 namespace {
 
 const std::vector<Message> conversation = {{"system", "Be brief."}, {"user", "Hi"}, {"assistant", "Hello"}};
@@ -173,4 +173,4 @@ TEST_CASE("a parsed template renders again and again, and can be moved") {
   CHECK(second.render({}).at(0).text == "0");
 }
 
-}  // namespace headroom
+}  // namespace headroom::chat_template_test

@@ -6,9 +6,10 @@
 #include "engine/base/error.h"
 #include "engine/text/pretokenizer.h"
 #include "engine/text/tokenizer.h"
+#include "tests/support/effort.h"
 #include "tests/support/tiny_vocabs.h"
 
-namespace headroom {
+namespace headroom::tokenizer_bpe_test {
 namespace {
 
 using test::add_merge;
@@ -199,11 +200,7 @@ TEST_CASE("random merges on random words equal merging as it is defined") {
 }
 
 TEST_CASE("a word of a megabyte, and runs of a megabyte, take little more than their length") {
-#if defined(__SANITIZE_ADDRESS__)
-  constexpr size_t n = 1 << 17;
-#else
-  constexpr size_t n = 1 << 20;
-#endif
+  constexpr size_t n = test::has_address_sanitizer ? 1 << 17 : 1 << 20;
   std::mt19937 random(2);
   std::string word(n, 'h');
   for (char& c : word) c = "helo"[random() % 4];
@@ -222,4 +219,4 @@ TEST_CASE("a word of a megabyte, and runs of a megabyte, take little more than t
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::tokenizer_bpe_test

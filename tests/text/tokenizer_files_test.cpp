@@ -8,10 +8,11 @@
 
 #include "engine/base/error.h"
 #include "engine/text/tokenizer.h"
+#include "tests/support/effort.h"
 #include "tests/support/model_paths.h"
 #include "tests/text/vocab_files.h"
 
-namespace headroom {
+namespace headroom::tokenizer_files_test {
 namespace {
 
 using Ids = std::vector<TokenId>;
@@ -120,11 +121,8 @@ TEST_CASE("the default model: chat markers, classes and bytes that its vocabular
 }
 
 TEST_CASE("construction is quick") {
-#if defined(__SANITIZE_ADDRESS__)
-  constexpr double patience = 20;
-#else
-  constexpr double patience = 4;  // on a machine that does other things; alone it takes a fourth of the figures below
-#endif
+  // An idle machine takes a fourth of the figures below.
+  constexpr double patience = test::has_address_sanitizer ? 20 : 4;
   const std::pair<const char*, double> models[] = {{test::smollm2_file, 0.3}, {test::gemma3_file, 0.5}};
   for (const auto& [name, seconds] : models) {
     const auto path = test::find_model(name);
@@ -141,4 +139,4 @@ TEST_CASE("construction is quick") {
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::tokenizer_files_test

@@ -6,7 +6,7 @@
 #include "engine/text/tokenizer.h"
 #include "tests/support/tiny_vocabs.h"
 
-namespace headroom {
+namespace headroom::tokenizer_hostile_test {
 namespace {
 
 using test::add_token;
@@ -159,4 +159,4 @@ TEST_CASE("nested special tokens in a long text take no more than a few walks ea
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::tokenizer_hostile_test

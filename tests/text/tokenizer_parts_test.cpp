@@ -3,10 +3,11 @@
 #include <random>
 
 #include "engine/text/tokenizer.h"
+#include "tests/support/effort.h"
 #include "tests/support/plain_prompt.h"
 #include "tests/support/tiny_vocabs.h"
 
-namespace headroom {
+namespace headroom::tokenizer_parts_test {
 namespace {
 
 using test::add_merge;
@@ -151,11 +152,7 @@ TEST_CASE("the file's own names are closed, whatever their shape and whether the
 
 // Random stretches ────────────────────────────────────────────────────────────────────────────────────────────────
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int n_prompts = 2'000;
-#else
-constexpr int n_prompts = 20'000;
-#endif
+constexpr int n_prompts = test::has_sanitizer ? 2'000 : 20'000;
 
 TEST_CASE("random stretches: as the definition has it, and nothing closed comes out of a user's text") {
   struct Case {
@@ -203,4 +200,4 @@ TEST_CASE("random stretches: as the definition has it, and nothing closed comes 
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::tokenizer_parts_test

@@ -5,17 +5,14 @@
 #include <thread>
 
 #include "engine/text/tokenizer.h"
+#include "tests/support/effort.h"
 #include "tests/support/tiny_vocabs.h"
 #include "tests/text/vocab_files.h"
 
-namespace headroom {
+namespace headroom::tokenizer_property_test {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr int n_strings = 1'000'000 / 20;
-#else
-constexpr int n_strings = 1'000'000;
-#endif
+constexpr int n_strings = test::has_address_sanitizer ? 1'000'000 / 20 : 1'000'000;
 
 // Strings of one to four parts; each part is of a kind that has broken tokenisers before.
 class RandomText {
@@ -172,4 +169,4 @@ TEST_CASE("random strings come back over small vocabularies made to trip up") {
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::tokenizer_property_test

@@ -6,7 +6,7 @@
 #include "engine/text/tokenizer.h"
 #include "tests/support/tiny_vocabs.h"
 
-namespace headroom {
+namespace headroom::tokenizer_special_test {
 namespace {
 
 using test::add_merge;
@@ -175,4 +175,4 @@ TEST_CASE("classes by entry: of byte-level tokens their bytes, of SentencePiece'
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::tokenizer_special_test

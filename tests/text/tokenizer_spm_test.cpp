@@ -6,7 +6,7 @@
 #include "engine/text/tokenizer.h"
 #include "tests/support/tiny_vocabs.h"
 
-namespace headroom {
+namespace headroom::tokenizer_spm_test {
 namespace {
 
 using test::add_token;
@@ -152,4 +152,4 @@ TEST_CASE("vocabularies that would lose or change text are refused") {
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::tokenizer_spm_test

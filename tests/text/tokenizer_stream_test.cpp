@@ -6,7 +6,7 @@
 #include "engine/text/utf8.h"
 #include "tests/support/tiny_vocabs.h"
 
-namespace headroom {
+namespace headroom::tokenizer_stream_test {
 namespace {
 
 // Byte-level: id = byte. What comes out at each push, then at the end.
@@ -113,4 +113,4 @@ TEST_CASE("what is streamed is what decode gives, for any valid text") {
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::tokenizer_stream_test

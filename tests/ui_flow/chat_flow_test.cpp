@@ -7,6 +7,7 @@
 using namespace headroom;
 using namespace headroom::test;
 
+namespace chat_flow_test {
 namespace {
 
 constexpr const char* draft = "//###transcript/**/###draft";
@@ -377,3 +378,5 @@ TEST_CASE("chats: new ones, opened, renamed, deleted and brought back, by mouse,
     }
   });
 }
+
+}  // namespace chat_flow_test

@@ -8,23 +8,12 @@
 #include <cstdio>
 #include <deque>
 
+#include "tests/support/effort.h"
 #include "tests/support/sample_stream.h"
 #include "tests/ui/ui_fixture.h"
 
 using namespace headroom;
 using namespace headroom::test;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool is_sanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool is_sanitized = true;
-#else
-constexpr bool is_sanitized = false;
-#endif
-#else
-constexpr bool is_sanitized = false;
-#endif
 
 namespace {
 
@@ -122,8 +111,8 @@ Times measure(OffscreenHost& host, Conversation& conversation, int n_frames, con
 }  // namespace
 
 TEST_CASE("a frame of 100,000 tokens and 1,024 heads is built in less than 8 ms (p99)", "[frame_time]") {
-  const int n_frames = is_sanitized ? 30 : 300;
-  const int32_t n_tokens = is_sanitized ? 12'500 : 125'000;
+  const int n_frames = test::has_sanitizer ? 30 : 300;
+  const int32_t n_tokens = test::has_sanitizer ? 12'500 : 125'000;
   Conversation conversation(n_tokens, static_cast<size_t>(n_frames) * 10);
   REQUIRE(conversation.mirror.heads().size() == 1024);
   REQUIRE(conversation.mirror.tokens().size() > static_cast<size_t>(n_tokens) * 8 / 10);
@@ -179,6 +168,6 @@ TEST_CASE("a frame of 100,000 tokens and 1,024 heads is built in less than 8 ms 
     INFO(it.name);
     if (it.is_at_heads) CHECK(times.n_head > n_frames / 2);
     if (it.is_at_tokens) CHECK(times.n_token > n_frames / 20);  // much of a page is empty
-    if (!is_sanitized) CHECK(times.p99 < allowed_ms);
+    if (!test::has_sanitizer) CHECK(times.p99 < allowed_ms);
   }
 }

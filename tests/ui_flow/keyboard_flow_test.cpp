@@ -9,6 +9,7 @@
 using namespace headroom;
 using namespace headroom::test;
 
+namespace keyboard_flow_test {
 namespace {
 
 constexpr const char* draft = "//###transcript/**/###draft";
@@ -177,3 +178,5 @@ TEST_CASE("in a small window the conversation comes to the front when somebody t
     CHECK(stage.state.draft == "still here!");
   });
 }
+
+}  // namespace keyboard_flow_test

@@ -9,6 +9,7 @@
 using namespace headroom;
 using namespace headroom::test;
 
+namespace markdown_flow_test {
 namespace {
 
 const std::string answer = "# A title\n\nSome *text* with [a link](https://example.org/).\n\n```python\nprint('" +
@@ -58,3 +59,5 @@ TEST_CASE("an answer in Markdown: code is copied and wrapped by its buttons, a l
     CHECK(desk.view().banners.empty());
   });
 }
+
+}  // namespace markdown_flow_test

@@ -126,7 +126,7 @@ TEST_CASE("on the default model the panels draw the numbers of `profile --json` 
 TEST_CASE("on the default model: a person writes, the answer comes, the head map shows what is kept", "[model]") {
   // The window draws and the engine computes on Vulkan devices of their own.
   const std::string backend = GENERATE("cpu", "vulkan");
-#ifdef __SANITIZE_ADDRESS__
+#ifdef HEADROOM_ADDRESS_SANITIZER
   if (backend == "vulkan") return;  // a real model on a software driver under the sanitizer takes minutes
 #endif
   if (!is_there(backend)) return;

@@ -13,6 +13,7 @@
 using namespace headroom;
 using namespace headroom::test;
 
+namespace replay_flow_test {
 namespace {
 
 constexpr const char* cells = "//###heads/**/###cells";
@@ -235,3 +236,5 @@ TEST_CASE("head map: each colouring by list, key and menu, with its scale; the l
     CHECK(stage.state.head_map_mode == HeadMapMode::policy);
   });
 }
+
+}  // namespace replay_flow_test

@@ -7,7 +7,7 @@
 #include "engine/backend/vulkan/vulkan_backend.h"
 #include "tests/vulkan/rig.h"
 
-namespace headroom::vulkan::test {
+namespace headroom::vulkan::test::faults_test {
 namespace {
 
 /// Allocations, an upload, products, work between them, a slab, a download: all values are whole numbers.
@@ -196,4 +196,4 @@ TEST_CASE("any call of a step may fail once") {
   }
 }
 
-}  // namespace headroom::vulkan::test
+}  // namespace headroom::vulkan::test::faults_test

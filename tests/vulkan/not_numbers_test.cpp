@@ -6,7 +6,7 @@
 #include "tests/run/tiny_session.h"
 #include "tests/vulkan/rig.h"
 
-namespace headroom::vulkan::test {
+namespace headroom::vulkan::test::not_numbers_test {
 namespace {
 
 using headroom::test::Bytes;
@@ -97,4 +97,4 @@ TEST_CASE("a backend that computes no numbers where the CPU does is given up") {
   give_up_backend("vulkan", "");
 }
 
-}  // namespace headroom::vulkan::test
+}  // namespace headroom::vulkan::test::not_numbers_test

@@ -5,21 +5,18 @@
 #include "engine/backend/vulkan/vulkan_backend.h"
 #include "engine/run/restartable_backend.h"
 #include "tests/run/tiny_session.h"
+#include "tests/support/effort.h"
 #include "tests/vulkan/faults.h"
 #include "tests/vulkan/rig.h"
 
-namespace headroom::vulkan::test {
+namespace headroom::vulkan::test::session_faults_test {
 namespace {
 
 using headroom::test::random_ids;
 using headroom::test::tiny;
 
 constexpr int32_t n_prompt = 40, n_answer = 5;
-#ifdef __SANITIZE_ADDRESS__
-constexpr int usual_step = 97;
-#else
-constexpr int usual_step = 19;
-#endif
+constexpr int usual_step = headroom::test::has_address_sanitizer ? 97 : 19;
 
 /// Backends of this process have failing calls while it lives; Vulkan is back afterwards, whatever became of it.
 class FailingDevices {
@@ -132,8 +129,8 @@ TEST_CASE("a conversation survives any call that fails") {
   if (!has_device()) return;
   const Model model = tiny(Architecture::llama);
   const std::vector<std::vector<TokenId>> expected{expected_turn(model, 1), expected_turn(model, 2)};
-  // All of them are some thousand conversations; HEADROOM_ALL_FAULTS=1 has them.
-  const bool has_time = std::getenv("HEADROOM_ALL_FAULTS") != nullptr;
+  // All of them are some thousand conversations.
+  const bool has_time = headroom::test::runs_long_tests();
   constexpr VkResult results[] = {VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_DEVICE_LOST};
   for (int i = 0; i < 3; ++i) {
     const int step = has_time ? 1 : usual_step;
@@ -173,4 +170,4 @@ TEST_CASE("a device that is lost is opened once more, then the next backend comp
   CHECK_THROWS_WITH(make_backend({.name = "vulkan"}), Catch::Contains("VK_ERROR_DEVICE_LOST"));
 }
 
-}  // namespace headroom::vulkan::test
+}  // namespace headroom::vulkan::test::session_faults_test

@@ -9,7 +9,7 @@
 #include "tests/run/tiny_session.h"
 #include "tests/vulkan/rig.h"
 
-namespace headroom::vulkan::test {
+namespace headroom::vulkan::test::small_limits_test {
 namespace {
 
 using headroom::test::random_ids;
@@ -155,4 +155,4 @@ TEST_CASE("a prompt that fills several buffers of the residual stream is read as
   CHECK(at_once.ids == in_two);
 }
 
-}  // namespace headroom::vulkan::test
+}  // namespace headroom::vulkan::test::small_limits_test

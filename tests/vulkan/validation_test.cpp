@@ -6,6 +6,7 @@
 #include <cstring>
 #include <sstream>
 
+#include "tests/support/effort.h"
 #include "tests/vulkan/child.h"
 #include "tests/vulkan/rig.h"
 
@@ -31,7 +32,7 @@ const std::string operations_by_hand =
     "'rms_norm divides*','rope turns*','store_kv writes*','three rows by hand: A = *'";
 
 bool has_layer() {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef HEADROOM_ADDRESS_SANITIZER
   return false;  // the layer is somebody else's program, and takes minutes beside the sanitizer
 #endif
   if (!has_device()) return false;
@@ -129,9 +130,9 @@ TEST_CASE("the validation layer has nothing to say about the operations") {
 
 TEST_CASE("the validation layer has nothing to say about what shaders do in two turns and in the operations") {
   if (!has_layer()) return;
-  // With HEADROOM_ALL_SHADERS=1 each test on both variants, which takes long; else the turns have the shaders of one
-  // variant and operations those of the other.
-  const bool has_time = std::getenv("HEADROOM_ALL_SHADERS") != nullptr;
+  // A long run has each test on both variants; otherwise the turns have the shaders of one variant, and the operations
+  // those of the other.
+  const bool has_time = headroom::test::runs_long_tests();
   const auto check = [](const ChildResult& result) {
     INFO(result.output);
     CHECK(result.status == 0);
