@@ -20,7 +20,7 @@ class Heads {
   Heads(Backend& backend, const ModelConfig& model, const std::vector<int32_t>& lengths, int32_t& n_pages)
       : n_kv_heads_(model.n_kv_heads) {
     const PageLayout layout{model.head_dim};
-    const std::vector<uint16_t> rows(layout.slot_row_units());
+    const std::vector<uint16_t> rows(layout.slot_row_u16s());
     for (int32_t layer = 0; layer < n_layers; ++layer) {
       for (const int32_t length : lengths) {
         std::vector<PageId> pages(static_cast<size_t>(length / page_tokens + 1));
@@ -32,12 +32,12 @@ class Heads {
         for (int32_t s = 0; s < length; ++s)
           slots.push_back({.kind = SlotSource::Kind::log, .index = 0, .tag = make_tag(s, TokenClass::plain)});
         const auto n_used = static_cast<size_t>((length + page_tokens - 1) / page_tokens);
-        backend.assemble({.kv_head = 0,
-                          .from = {},
-                          .kv = {},
-                          .log_rows = rows,
-                          .slots = slots,
-                          .pages = std::span(pages).first(n_used)});
+        backend.gather_slots({.kv_head = 0,
+                              .from = {},
+                              .kv = {},
+                              .log_rows = rows,
+                              .slots = slots,
+                              .pages = std::span(pages).first(n_used)});
         pages_.push_back(std::move(pages));
         lengths_.push_back(length);
       }

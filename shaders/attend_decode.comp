@@ -1,6 +1,6 @@
-// One token's attention over a piece of a KV head's slots, for all query heads that share it (a part of them, where they
+// One token's attention over a split of a KV head's slots, for all query heads that share it (a part of them, where they
 // are many): a state (max, sum, sum of probabilities * V) for each, and the probabilities, which merge_decode makes
-// final. The last piece of a head holds the token itself: its K and V are rounded as the page's type wants them, go into
+// final. The last split of a head holds the token itself: its K and V are rounded as the page's type wants them, go into
 // the page, and are attended to.
 // A work group is one subgroup. K: a slot a lane. V: a unit of the row a lane, several slots at once where the lanes
 // are enough.
@@ -27,13 +27,13 @@ const bool IS_LANE = LANE_VARIANT != 0;
 layout(push_constant) uniform Constants { AttendDecodeConstants c; };
 layout(binding = 0) readonly buffer Step { StepState step_state; };
 layout(binding = 1) readonly buffer Heads { StepHead heads[]; };
-layout(binding = 2) readonly buffer Pieces { StepPiece pieces[]; };
+layout(binding = 2) readonly buffer Splits { StepSplit splits[]; };
 layout(binding = 3) readonly buffer PageList { uvec2 pages[]; };
 layout(binding = 4) uniform textureBuffer q;  // texels of one value
 layout(binding = 5) readonly buffer K { float k[]; };
 layout(binding = 6) readonly buffer V { float v[]; };
-layout(binding = 7) writeonly buffer Probabilities { float probabilities[]; };  // (piece, query head, piece_capacity)
-layout(binding = 8) writeonly buffer States { float states[]; };  // (piece, query head): max, sum, out (HEAD_DIM)
+layout(binding = 7) writeonly buffer Probabilities { float probabilities[]; };  // (split, query head, split_capacity)
+layout(binding = 8) writeonly buffer States { float states[]; };  // (split, query head): max, sum, out (HEAD_DIM)
 
 const uint SLOTS_AT_ONCE = 2;  // of a lane, that share a load of q
 const uint Q_REGISTERS = (UNIT_VALUES + N_LANES - 1) / N_LANES;
@@ -44,7 +44,7 @@ const uint V_ROUNDS = (ROW_UNITS + V_LANES - 1) / V_LANES;
 const uint Q_TEXELS = ROW_UNITS * UNIT_VALUES / 4;  // of four values, zeros behind the last
 
 shared vec4 queries[GROUP * Q_TEXELS * (1 - LANE_VARIANT) + LANE_VARIANT];  // without the lanes' registers
-shared float weights[GROUP * piece_capacity];  // scores, then probabilities
+shared float weights[GROUP * split_capacity];  // scores, then probabilities
 shared float sums[N_LANES * UNIT_VALUES];
 shared uint new_row[SLOT_WORDS];
 
@@ -119,7 +119,7 @@ void score_new_row(uint q_begin, uint t) {
       sum += part * new_scale(0, unit);
     }
     sum = subgroupAdd(sum);
-    if (subgroupElect()) weights[g * piece_capacity + t] = sum * c.scale;
+    if (subgroupElect()) weights[g * split_capacity + t] = sum * c.scale;
   }
 }
 
@@ -205,7 +205,7 @@ void score_slots(uint q_begin, uint first_page, uint n) {
       const uint t = base + j * N_LANES + lane;
       if (t < n) {
         [[unroll]] for (uint g = 0; g < GROUP; ++g)
-          weights[g * piece_capacity + t] = scores[g * SLOTS_AT_ONCE + j] * c.scale;
+          weights[g * split_capacity + t] = scores[g * SLOTS_AT_ONCE + j] * c.scale;
       }
     }
   }
@@ -239,7 +239,7 @@ void mix_slots(uint first_page, uint n, uint round) {
       float values[UNIT_VALUES];
       [[unroll]] for (uint i = 0; i < UNIT_VALUES; ++i) values[i] = unit_value(words[j], i);
       [[unroll]] for (uint g = 0; g < GROUP; ++g) {
-        const float weight = weights[g * piece_capacity + min(base + j * V_SLOTS, n - 1)] * scales[j];
+        const float weight = weights[g * split_capacity + min(base + j * V_SLOTS, n - 1)] * scales[j];
         [[unroll]] for (uint i = 0; i < UNIT_VALUES; ++i) mixed[g * UNIT_VALUES + i] += weight * values[i];
       }
     }
@@ -255,7 +255,7 @@ void mix_slots_by_page(uint first_page, uint n, uint round) {
     const uvec2 page = pages[first_page + base / PAGE_TOKENS];
     float lane_weights[GROUP];
     [[unroll]] for (uint g = 0; g < GROUP; ++g)
-      lane_weights[g] = weights[g * piece_capacity + min(base + lane, piece_capacity - 1)];
+      lane_weights[g] = weights[g * split_capacity + min(base + lane, split_capacity - 1)];
     const uint n_slots = min(at_once, n - base);
     for (uint i = 0; i < n_slots; ++i) {
       const uint slot = (base + i) % PAGE_TOKENS;
@@ -273,12 +273,12 @@ void mix_slots_by_page(uint first_page, uint n, uint round) {
 
 void main() {
   const uint lane = gl_SubgroupInvocationID;
-  const StepPiece piece = pieces[c.piece_begin + gl_WorkGroupID.x];
-  const uint first_page = c.page_begin + heads[c.head_begin + piece.head].first_page + piece.first_slot / PAGE_TOKENS;
-  const uint n = piece.n_slots, n_held = n - piece.is_last;
-  const uint q_begin = c.q_offset + (piece.head * c.n_query_heads + c.first_query_head) * HEAD_DIM;
-  if (piece.is_last != 0) {
-    round_new_row(piece.head);
+  const StepSplit split = splits[c.split_begin + gl_WorkGroupID.x];
+  const uint first_page = c.page_begin + heads[c.head_begin + split.head].first_page + split.first_slot / PAGE_TOKENS;
+  const uint n = split.n_slots, n_held = n - split.is_last;
+  const uint q_begin = c.q_offset + (split.head * c.n_query_heads + c.first_query_head) * HEAD_DIM;
+  if (split.is_last != 0) {
+    round_new_row(split.head);
     sync();
     score_new_row(q_begin, n_held);
   }
@@ -292,12 +292,12 @@ void main() {
   const uint first_state = gl_WorkGroupID.x * c.n_query_heads + c.first_query_head;
   [[dont_unroll]] for (uint g = 0; g < GROUP; ++g) {
     float largest = -3e38, sum = 0;
-    for (uint t = lane; t < n; t += N_LANES) largest = max(largest, weights[g * piece_capacity + t]);
+    for (uint t = lane; t < n; t += N_LANES) largest = max(largest, weights[g * split_capacity + t]);
     largest = subgroupMax(largest);
     for (uint t = lane; t < n; t += N_LANES) {
-      const float probability = exp2(weights[g * piece_capacity + t] - largest);
-      weights[g * piece_capacity + t] = probability;
-      probabilities[(first_state + g) * piece_capacity + t] = probability;
+      const float probability = exp2(weights[g * split_capacity + t] - largest);
+      weights[g * split_capacity + t] = probability;
+      probabilities[(first_state + g) * split_capacity + t] = probability;
       sum += probability;
     }
     sum = subgroupAdd(sum);
@@ -315,11 +315,11 @@ void main() {
     else
       mix_slots(first_page, n_held, round);
     const uint unit = lane % V_LANES + round * V_LANES;
-    if (piece.is_last != 0 && lane < V_LANES && unit < ROW_UNITS) {
+    if (split.is_last != 0 && lane < V_LANES && unit < ROW_UNITS) {
       const uvec4 words = new_unit(1, unit);
       const float scale = new_scale(1, unit);
       [[unroll]] for (uint g = 0; g < GROUP; ++g) {
-        const float weight = weights[g * piece_capacity + n_held] * scale;
+        const float weight = weights[g * split_capacity + n_held] * scale;
         [[unroll]] for (uint i = 0; i < UNIT_VALUES; ++i) mixed[g * UNIT_VALUES + i] += weight * unit_value(words, i);
       }
     }
@@ -343,6 +343,6 @@ void main() {
       }
     }
   }
-  if (piece.is_last != 0 && c.first_query_head == 0)
+  if (split.is_last != 0 && c.first_query_head == 0)
     store_new_row(pages[first_page + n_held / PAGE_TOKENS], n_held % PAGE_TOKENS);
 }

@@ -26,7 +26,7 @@ struct AddConstants {
   uint y_stride;
 };
 
-struct GateConstants {
+struct GatedActivationConstants {
   uint n_rows;
   uint n_cols;
   uint gate_offset;
@@ -93,8 +93,8 @@ inline constexpr int x_block_values = 32, x_block_texels = 5;
 const uint x_block_texels = 5;
 #endif
 
-// A weight lies in streams: unit u of block b (32 values) of row r is number
-// (b * n_units + u) * unit_stride + r * unit_row_stride, and so is a word of the other stream (weight.h).
+// A weight lies in planes: unit u of block b (32 values) of row r is number
+// (b * n_units + u) * unit_stride + r * unit_row_stride, and so is a word of the other plane (weight.h).
 struct EmbedConstants {
   uint n_rows;
   uint n_cols;
@@ -256,13 +256,13 @@ struct ExpectedLogitsConstants {
   uint norms_stride;
 };
 
-// A head of the step, in the order of layers and their heads. Pages, pieces and heads are arrays in the step buffer
+// A head of the step, in the order of layers and their heads. Pages, splits and heads are arrays in the step buffer
 // behind StepState (step.h).
 struct StepHead {
   uint n_slots;      // before the step's token
   uint first_page;   // of its addresses
-  uint first_piece;  // among those of its layer
-  uint n_pieces;
+  uint first_split;  // among those of its layer
+  uint n_splits;
   uint parts;  // of its rule: see KeepRule
   uint reach_from;
   uint local_from;
@@ -272,8 +272,8 @@ struct StepHead {
   uint padding[6];
 };
 
-// Slots of one head that one work group attends to; the last piece of a head holds the step's token at its end.
-struct StepPiece {
+// Slots of one head that one work group attends to; the last split of a head holds the step's token at its end.
+struct StepSplit {
   uint head;  // of its layer
   uint first_slot;
   uint n_slots;
@@ -286,7 +286,7 @@ struct AttendDecodeConstants {
   uint v_offset;
   float scale;      // times log2(e): probabilities are powers of 2
   uint head_begin;  // of the layer, in the step buffer, counted in StepHead
-  uint piece_begin;
+  uint split_begin;
   uint page_begin;
   uint first_query_head;  // of the group, that this dispatch serves
   uint n_query_heads;     // of the group
@@ -295,7 +295,7 @@ struct AttendDecodeConstants {
 struct MergeDecodeConstants {
   uint out_offset;
   uint head_begin;
-  uint piece_begin;
+  uint split_begin;
   uint page_begin;
 };
 
@@ -307,9 +307,9 @@ struct ReportedSlot {
   uint is_logged;
 };
 #ifdef __cplusplus
-inline constexpr uint n_reported_slots = 4, piece_capacity = 256;
+inline constexpr uint n_reported_slots = 4, split_capacity = 256;
 #else
-const uint n_reported_slots = 4, piece_capacity = 256;  // slots of a piece at most
+const uint n_reported_slots = 4, split_capacity = 256;  // slots of a split at most
 #endif
 struct ReportedHead {
   uint n_left;      // slots that left in this pass
@@ -327,9 +327,9 @@ struct EvictConstants {
   uint is_first_pass;
 };
 
-// Where a slot of a head that is assembled comes from. A page's address is a multiple of 64: the bits below say the
-// slot in it (4 bits) and the kind.
-struct SourceWords {
+// Where a slot of a new page comes from. A page's address is a multiple of 64: the bits below say the slot in it
+// (4 bits) and the kind.
+struct SlotSourceWords {
   uint low;  // held: address; else row * 4 + kind
   uint high;
   uint tag;
@@ -341,16 +341,24 @@ inline constexpr uint source_held = 0, source_scratch = 1, source_log = 2;
 const uint source_held = 0, source_scratch = 1, source_log = 2;
 #endif
 
-struct AssembleConstants {
+// A page that is written anew.
+struct GatherPage {
+  uint low;  // its address
+  uint high;
+  uint first_source;  // of its slots, from the first of all heads
   uint n_slots;
-  uint source_begin;  // in the lists, counted in SourceWords
-  uint page_begin;    // addresses, counted in pairs of words
+  uint kv_first;  // value of the scratch's first row that is its head's first
+};
+
+struct GatherSlotsConstants {
+  uint source_begin;  // in the lists, counted in SlotSourceWords
+  uint page_begin;    // GatherPage, counted in words
   uint log_begin;     // rows, counted in words
-  uint kv_first;      // value of the scratch's first row
   uint kv_row_values;
   uint kv_capacity_rows;
   uint kv_low;  // address of the scratch
   uint kv_high;
+  uint n_pages;
 };
 
 struct ReadSlotsConstants {

@@ -9,13 +9,13 @@
 layout(local_size_x = 8) in;
 layout(push_constant) uniform Constants { EmbedConstants c; };
 layout(binding = 0) readonly buffer Units { uvec4 units[]; };
-layout(binding = 1) readonly buffer Words { uint stream_words[]; };
+layout(binding = 1) readonly buffer Words { uint plane_words[]; };
 layout(binding = 2) readonly buffer Ids { uint ids[]; };
 layout(binding = 3) readonly buffer Step { StepState step_state; };
 layout(binding = 4) writeonly buffer Out { float result[]; };
 
 #define UNIT(i) units[i]
-#define WORD(i) stream_words[i]
+#define WORD(i) plane_words[i]
 #include "shaders/weights.glsl"
 
 void main() {

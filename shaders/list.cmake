@@ -5,7 +5,7 @@ set(weight_types f32 f16 bf16 q4_0 q4_1 q5_0 q5_1 q8_0 q4_k q5_k q6_k)
 set(product_shaders batch_product_lane batch_product_tile)
 set(weight_shaders embed matmul_lane matmul_subgroup matmul_tile)
 set(dot_shaders matmul_subgroup matmul_tile)
-set(page_shaders assemble attend_decode evict load_columns read_slots)
+set(page_shaders attend_decode evict gather_slots load_columns read_slots)
 
 file(GLOB files CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/*.comp)
 foreach(file IN LISTS files)

@@ -12,13 +12,13 @@ layout(constant_id = 0) const uint N_LANE_TOKENS = 1;  // 1 or 4
 const uint N_LANE_ROWS = 4;
 layout(push_constant) uniform Constants { MatmulConstants c; };
 layout(binding = 0) uniform utextureBuffer units;
-layout(binding = 1) readonly buffer Words { uint stream_words[]; };
+layout(binding = 1) readonly buffer Words { uint plane_words[]; };
 layout(binding = 2) uniform textureBuffer x;  // offset and stride count texels
 layout(binding = 3) readonly buffer Bias { float bias[]; };
 layout(binding = 4) buffer Y { float y[]; };
 
 #define UNIT(i) texelFetch(units, int(i))
-#define WORD(i) stream_words[i]
+#define WORD(i) plane_words[i]
 #include "shaders/weights.glsl"
 
 void store(uint row, uint token, float value) {

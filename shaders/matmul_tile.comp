@@ -10,7 +10,7 @@
 layout(local_size_x = 256) in;
 layout(push_constant) uniform Constants { MatmulConstants c; };
 layout(binding = 0) readonly buffer Units { uvec4 units[]; };
-layout(binding = 1) readonly buffer Words { uint stream_words[]; };
+layout(binding = 1) readonly buffer Words { uint plane_words[]; };
 #ifdef HAS_DOT
 layout(binding = 2) readonly buffer X { uvec4 x[]; };  // blocks of quantize_rows.comp
 #else
@@ -20,7 +20,7 @@ layout(binding = 3) readonly buffer Bias { float bias[]; };
 layout(binding = 4) buffer Y { float y[]; };
 
 #define UNIT(i) units[i]
-#define WORD(i) stream_words[i]
+#define WORD(i) plane_words[i]
 #include "shaders/weights.glsl"
 
 const uint TILE = 64;

@@ -1,4 +1,4 @@
-// The states of a KV head's pieces ─► the attention's output, of which each piece's work group makes a share; and the
+// The states of a KV head's splits ─► the attention's output, of which each split's work group makes a share; and the
 // slots' scores grow by the probabilities, now final. A work group is one subgroup.
 #version 460
 #extension GL_GOOGLE_include_directive : require
@@ -16,7 +16,7 @@ layout(constant_id = 2) const uint SCORES_BEGIN = 0;  // words
 layout(constant_id = 3) const uint N_HEADS = 1;       // of the query group
 layout(push_constant) uniform Constants { MergeDecodeConstants c; };
 layout(binding = 0) readonly buffer Heads { StepHead heads[]; };
-layout(binding = 1) readonly buffer Pieces { StepPiece pieces[]; };
+layout(binding = 1) readonly buffer Splits { StepSplit splits[]; };
 layout(binding = 2) readonly buffer PageList { uvec2 pages[]; };
 layout(binding = 3) readonly buffer Probabilities { vec4 probabilities[]; };
 layout(binding = 4) readonly buffer States { float states[]; };
@@ -30,13 +30,13 @@ shared float largest[N_HEADS], total[N_HEADS];
 
 void main() {
   const uint lane = gl_SubgroupInvocationID, w = gl_WorkGroupID.x;
-  const StepPiece piece = pieces[c.piece_begin + w];
-  const StepHead head = heads[c.head_begin + piece.head];
+  const StepSplit split = splits[c.split_begin + w];
+  const StepHead head = heads[c.head_begin + split.head];
   for (uint g = lane; g < N_HEADS; g += N_LANES) {
     float m = -3e38, sum = 0;
-    for (uint i = head.first_piece; i < head.first_piece + head.n_pieces; ++i)
+    for (uint i = head.first_split; i < head.first_split + head.n_splits; ++i)
       m = max(m, states[(i * N_HEADS + g) * STATE_VALUES]);
-    for (uint i = head.first_piece; i < head.first_piece + head.n_pieces; ++i) {
+    for (uint i = head.first_split; i < head.first_split + head.n_splits; ++i) {
       const uint at = (i * N_HEADS + g) * STATE_VALUES;
       sum += exp2(states[at] - m) * states[at + 1];
     }
@@ -48,32 +48,32 @@ void main() {
 
   // A share of the output.
   const uint n_values = N_HEADS * HEAD_DIM;
-  const uint share = ((n_values + head.n_pieces - 1) / head.n_pieces + N_LANES - 1) / N_LANES * N_LANES;
-  const uint begin = (w - head.first_piece) * share, end = min(begin + share, n_values);
+  const uint share = ((n_values + head.n_splits - 1) / head.n_splits + N_LANES - 1) / N_LANES * N_LANES;
+  const uint begin = (w - head.first_split) * share, end = min(begin + share, n_values);
   for (uint value = begin + lane; value < end; value += N_LANES) {
     const uint g = value / HEAD_DIM, d = value % HEAD_DIM;
     float sum = 0;
-    for (uint i = head.first_piece; i < head.first_piece + head.n_pieces; ++i) {
+    for (uint i = head.first_split; i < head.first_split + head.n_splits; ++i) {
       const uint at = (i * N_HEADS + g) * STATE_VALUES;
       sum += exp2(states[at] - largest[g]) * states[at + 2 + d];
     }
-    result[c.out_offset + piece.head * n_values + value] = sum / total[g];
+    result[c.out_offset + split.head * n_values + value] = sum / total[g];
   }
 
   float factors[N_HEADS];
   for (uint g = 0; g < N_HEADS; ++g)
     factors[g] = exp2(states[(w * N_HEADS + g) * STATE_VALUES] - largest[g]) / total[g];
-  const uint first_page = c.page_begin + head.first_page + piece.first_slot / PAGE_TOKENS;
+  const uint first_page = c.page_begin + head.first_page + split.first_slot / PAGE_TOKENS;
   // Four slots a lane. What lies behind the last slot is of no meaning before and after.
-  for (uint t = 4 * lane; t < piece.n_slots; t += 4 * N_LANES) {
+  for (uint t = 4 * lane; t < split.n_slots; t += 4 * N_LANES) {
     vec4 sum = vec4(0);
-    for (uint g = 0; g < N_HEADS; ++g) sum += factors[g] * probabilities[((w * N_HEADS + g) * piece_capacity + t) / 4];
+    for (uint g = 0; g < N_HEADS; ++g) sum += factors[g] * probabilities[((w * N_HEADS + g) * split_capacity + t) / 4];
     PageScores scores = PageScores(pages[first_page + t / PAGE_TOKENS]);
     const uint at = (SCORES_BEGIN + t % PAGE_TOKENS) / 4;
     vec4 before = scores.at[at];
     // The step's token starts with its own.
     [[unroll]] for (uint i = 0; i < 4; ++i)
-      if (piece.is_last != 0 && t + i >= piece.n_slots - 1) before[i] = 0;
+      if (split.is_last != 0 && t + i >= split.n_slots - 1) before[i] = 0;
     scores.at[at] = before + sum;
   }
 }

@@ -1,6 +1,6 @@
 // Blocks of 32 weights as engine/backend/vulkan/weight.cpp lays them out, to floats; of quantised types also to bytes
 // with scales and offsets. Before it is included: one of FORMAT_F32 …, and UNIT(i), WORD(i) that read number i of a
-// stream.
+// plane.
 #ifndef UNIT_STRIDE
 #define UNIT_STRIDE c.unit_stride
 #endif
@@ -44,7 +44,7 @@ struct Block {
 #endif
 };
 
-// unit_row, word_row: where the row begins in each stream.
+// unit_row, word_row: where the row begins in each plane.
 Block load_block(uint unit_row, uint word_row, uint b) {
   Block block;
   [[unroll]] for (uint u = 0; u < N_UNITS; ++u) block.unit[u] = UNIT((b * N_UNITS + u) * UNIT_STRIDE + unit_row);

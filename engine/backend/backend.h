@@ -90,9 +90,9 @@ struct AttendPrefill {
   float scale = 0;
   Matrix out{};  // (n_rows, n_heads * head_dim)
   // Statistics of the profile; buffers may be null, then nothing is summed.
-  Matrix col{};     // (n_heads, n_held_columns + turn rows): col[j] += sum over rows of A[i][j]
-  Matrix win{};     // (n_win * n_heads, the same): of rows with i - j < win_tokens[w], in rows w * n_heads …
-  Matrix recent{};  // (n_heads, the same): of turn rows from recent_from on
+  Matrix attention_mass{};  // (n_heads, n_held_columns + turn rows): sum over rows of A[i][j] is added to [j]
+  Matrix windowed_mass{};   // (n_win * n_heads, the same): of rows with i - j < win_tokens[w], in rows w * n_heads …
+  Matrix recent_mass{};     // (n_heads, the same): of turn rows from recent_from on
   int32_t n_win = 1;
   std::array<int32_t, max_win_sums> win_tokens{};
   int32_t recent_from = 0;
@@ -145,10 +145,10 @@ struct Eviction {
 
 struct StepReport {
   std::vector<Eviction> evictions;
-  std::vector<uint16_t> rows;  // (logged evictions, PageLayout::slot_row_units()), exactly as the page held them
+  std::vector<uint16_t> rows;  // (logged evictions, PageLayout::slot_row_u16s()), exactly as the page held them
 };
 
-/// Where a slot's K and V come from when a head is assembled anew.
+/// Where a slot's K and V come from when a head's pages are written anew.
 struct SlotSource {
   enum class Kind : uint8_t {
     held,     // index = slot of the head as it stands
@@ -161,15 +161,28 @@ struct SlotSource {
   float score = 0;
 };
 
-/// Writes one head's cache from its parts into new pages (they share none with `from`). Rows of the scratch are rounded
-/// to the layout's type; held and logged rows stay as they are.
-struct AssembleHead {
+/// Writes one head's cache from its parts into new pages, which nothing uses yet. Rows of the scratch are rounded to
+/// the layout's type; held and logged rows stay as they are.
+struct GatherHead {
   int32_t kv_head = 0;                 // selects the columns of the scratch
   HeadView from;                       // may be empty
   KvScratch kv;                        // may be null
-  std::span<const uint16_t> log_rows;  // host: (n, slot_row_units()), as read_rows gives them; may be empty
+  std::span<const uint16_t> log_rows;  // host: (n, slot_row_u16s()), as read_rows gives them; may be empty
   std::span<const SlotSource> slots;   // in order of the new slots
   std::span<const PageId> pages;       // ceil(slots / page_tokens) pages
+};
+
+/// Some slots of one head.
+struct HeadSlots {
+  HeadView head;
+  std::span<const int32_t> slots;
+};
+
+/// Part of a buffer that is to be copied to host memory.
+struct ReadBack {
+  const DeviceBuffer* from = nullptr;
+  size_t offset_bytes = 0;
+  std::span<std::byte> to;
 };
 
 struct StageTime {
@@ -195,7 +208,12 @@ class Backend {
   // Memory.
   virtual std::unique_ptr<DeviceBuffer> allocate(size_t bytes) = 0;  // contents undefined
   virtual void upload(DeviceBuffer& to, size_t offset_bytes, std::span<const std::byte> from) = 0;
-  virtual void download(const DeviceBuffer& from, size_t offset_bytes, std::span<std::byte> to) = 0;
+  /// All parts by one wait for the device.
+  virtual void download(std::span<const ReadBack> parts) = 0;
+  void download(const DeviceBuffer& from, size_t offset_bytes, std::span<std::byte> to) {
+    const ReadBack part{&from, offset_bytes, to};
+    download({&part, 1});
+  }
   virtual std::unique_ptr<DeviceWeight> load_weight(const TensorView& view) = 0;
 
   // Transformer operations on f32 activations.
@@ -212,12 +230,14 @@ class Backend {
                     const DeviceBuffer& frequencies) = 0;
   /// x += y
   virtual void add(Matrix x, Matrix y) = 0;
-  /// gate = act(gate) * up
-  virtual void gate(Activation activation, Matrix gate, Matrix up) = 0;
+  /// gate = act(gate) * up, as SwiGLU and GeGLU have it
+  virtual void gated_activation(Activation activation, Matrix gate, Matrix up) = 0;
   virtual void fill_zero(Matrix x) = 0;
   /// Rounds k and v to f16 into rows first_row … of the scratch.  k, v: (n_rows, kv.row_values)
   virtual void store_kv(Matrix k, Matrix v, KvScratch kv, int32_t first_row) = 0;
   virtual void attend_prefill(const AttendPrefill& args) = 0;
+  /// Moments of no rows, about a shift that is near the queries' mean.  shift: (1, n_heads * head_dim), before RoPE
+  virtual void begin_query_moments(Matrix shift, int32_t head_dim, QueryMoments moments) = 0;
   /// Adds rows to the moments.  q: (n_rows, n_heads * head_dim), before RoPE
   virtual void add_query_moments(Matrix q, int32_t head_dim, QueryMoments moments) = 0;
   virtual void expected_attention(const ExpectedAttention& args) = 0;
@@ -228,11 +248,18 @@ class Backend {
   virtual void add_slab(int32_t slab) = 0;              // throws out_of_memory; nothing has changed then
   virtual void remove_slab(int32_t slab) = 0;           // its memory goes back to the system now
   virtual void copy_page(PageId from, PageId to) = 0;
-  virtual void assemble(const AssembleHead& args) = 0;
-  /// Scores of a head's slots, in slot order.  out: (length)
-  virtual void read_scores(HeadView head, std::span<float> out) = 0;
-  /// K and V of some slots of a head, bit for bit.  out: (slots, PageLayout::slot_row_units())
-  virtual void read_rows(HeadView head, std::span<const int32_t> slots, std::span<uint16_t> out) = 0;
+  /// No head's new pages are another's old ones.
+  virtual void gather_slots(std::span<const GatherHead> heads) = 0;
+  void gather_slots(const GatherHead& head) { gather_slots({&head, 1}); }
+  /// Scores of all slots, head after head in slot order, by one wait for the device.  out: (sum of lengths)
+  virtual void read_scores(std::span<const HeadView> heads, std::span<float> out) = 0;
+  void read_scores(HeadView head, std::span<float> out) { read_scores({&head, 1}, out); }
+  /// K and V of some slots, bit for bit, by one wait for the device.  out: (all slots, PageLayout::slot_row_u16s())
+  virtual void read_rows(std::span<const HeadSlots> heads, std::span<uint16_t> out) = 0;
+  void read_rows(HeadView head, std::span<const int32_t> slots, std::span<uint16_t> out) {
+    const HeadSlots of_head{head, slots};
+    read_rows({&of_head, 1}, out);
+  }
 
   // One token.
   virtual void begin_step(const DecodeStep& step) = 0;  // the spans stay valid until end_step

@@ -38,7 +38,7 @@ using Results = std::vector<std::vector<float>>;
 /// The operations on one backend; the results of each in the order of `names`.
 class Trial {
  public:
-  static constexpr const char* names[] = {"matmul",         "rms_norm",      "rope", "gate",
+  static constexpr const char* names[] = {"matmul",         "rms_norm",      "rope", "gated_activation",
                                           "attend_prefill", "attend_decode", "evict"};
 
   explicit Trial(Backend& backend) : backend_(backend) {
@@ -112,7 +112,7 @@ class Trial {
     const Held table = make(1, head_dim / 2, frequencies);
     backend_.rope(x.matrix, head_dim, 1000, RopeStyle::neox, head_dim, *table.buffer);
     results_.push_back(read(x));
-    backend_.gate(Activation::silu, x.matrix, y.matrix);
+    backend_.gated_activation(Activation::silu, x.matrix, y.matrix);
     results_.push_back(read(x));
   }
 
@@ -130,7 +130,7 @@ class Trial {
                              .head_dim = head_dim,
                              .scale = 0.125f,
                              .out = out.matrix,
-                             .col = col.matrix,
+                             .attention_mass = col.matrix,
                              .n_win = 0});
     std::vector<float> both = read(out);
     const std::vector<float> sums = read(col);
@@ -156,12 +156,12 @@ class Trial {
       pages.emplace_back(static_cast<size_t>(n_kept / page_tokens + 1));
       std::iota(pages.back().begin(), pages.back().end(), h * 16);
       const auto n_used = static_cast<size_t>((n_kept + page_tokens - 1) / page_tokens);
-      backend_.assemble({.kv_head = h,
-                         .from = {},
-                         .kv = kv,
-                         .log_rows = {},
-                         .slots = slots,
-                         .pages = std::span(pages.back()).first(n_used)});
+      backend_.gather_slots({.kv_head = h,
+                             .from = {},
+                             .kv = kv,
+                             .log_rows = {},
+                             .slots = slots,
+                             .pages = std::span(pages.back()).first(n_used)});
       heads.push_back({pages.back(), n_kept});
       rules.push_back({.policy = Policy{Policy::frequent}, .n_frequent = n_kept});
     }

@@ -36,7 +36,7 @@ struct PageLayout {
   }
   /// K and V of one slot as they travel through host memory, in units of 16 bits: K's values, K's scales where it has
   /// some, then V's.
-  constexpr size_t slot_row_units() const { return row_bytes(); }
+  constexpr size_t slot_row_u16s() const { return row_bytes(); }
   constexpr size_t k_offset() const { return 0; }
   constexpr size_t v_offset() const { return page_tokens * row_bytes(); }
   /// q8_0: from the begin of K or V.

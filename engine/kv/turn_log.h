@@ -36,8 +36,8 @@ enum class MarkKind : uint8_t {
 
 class TurnLog {
  public:
-  /// row_units: of one slot's K and V (PageLayout::slot_row_units()); what they mean is not looked at.
-  explicit TurnLog(size_t row_units, TurnLogLimits limits = {}) : row_units_(row_units), limits_(limits) {}
+  /// row_u16s: of one slot's K and V (PageLayout::slot_row_u16s()); what they mean is not looked at.
+  explicit TurnLog(size_t row_u16s, TurnLogLimits limits = {}) : row_units_(row_u16s), limits_(limits) {}
 
   /// Remembers the cache as it stands: n_tokens in the conversation, each head's slots, scores and policy.
   /// scores: for each head the scores of its slots, in slot order. logits: that follow the last token, or none.
@@ -47,7 +47,7 @@ class TurnLog {
   /// The cache stands at the newest mark, and a turn begins there.
   void begin_turn_at_newest() { marks_.back().kind = MarkKind::turn; }
   /// One slot that was held at the newest mark has left its head. Throws std::bad_alloc; the log is as it was then, but
-  /// can no longer undo: clear it, or make room and add the slot again.  row: (row_units)
+  /// can no longer undo: clear it, or make room and add the slot again.  row: (row_u16s)
   void add(int32_t head, int32_t position, std::span<const uint16_t> row);
   void clear();  // gives its memory back
   /// The cache stands at the mark again: newer marks, and the rows that were added after it, are forgotten.
@@ -69,7 +69,7 @@ class TurnLog {
 
   /// The head as it stood at the mark, slot by slot in the same order. Asserts that every slot is held or logged.
   std::vector<RestoredSlot> plan_undo(size_t mark, int32_t head, const HeadCache& now) const;
-  std::span<const uint16_t> rows(int32_t head) const;  // (n, row_units)
+  std::span<const uint16_t> rows(int32_t head) const;  // (n, row_u16s)
   Policy policy(size_t mark, int32_t head) const;
   const HeadProfile& profile(size_t mark, int32_t head) const;
   HeadBudget budget(size_t mark, int32_t head) const;

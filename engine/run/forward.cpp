@@ -142,7 +142,7 @@ void Forward::finish_layer(int32_t layer, Matrix x, Matrix attended, const Activ
   backend_.rms_norm(x, *w.ffn_norm, config().rms_eps, hidden);
   const MatmulTerm terms[] = {{w.ffn_gate.get(), nullptr, gate, false}, {w.ffn_up.get(), nullptr, up, false}};
   backend_.matmul(hidden, terms);
-  backend_.gate(config().activation, gate, up);
+  backend_.gated_activation(config().activation, gate, up);
   contribute(gate, *w.ffn_down, w.post_ffw_norm.get());
 }
 

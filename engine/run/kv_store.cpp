@@ -14,7 +14,7 @@ KvStore::KvStore(const ModelConfig& model, Backend& backend, const CacheConfig& 
       config_(config),
       caches_(model.n_layers, model.n_kv_heads, PageLayout{model.head_dim, config.cache_type},
               static_cast<SlabOwner&>(*this)),
-      log_(layout().slot_row_units(), limits),
+      log_(layout().slot_row_u16s(), limits),
       limits_(limits) {
   backend.set_page_layout(layout());
 }
@@ -24,7 +24,7 @@ void KvStore::set_config(const CacheConfig& config) {
     clear();
     caches_.pool().set_layout({model_.head_dim, config.cache_type});
     backend_.set_page_layout(layout());
-    log_ = TurnLog(layout().slot_row_units(), limits_);
+    log_ = TurnLog(layout().slot_row_u16s(), limits_);
   }
   config_ = config;
 }
@@ -55,6 +55,7 @@ void KvStore::clear() {
   caches_.clear();
   log_.clear();
   solving_.clear();
+  held_scores_.clear();
   measured_.clear();
   keeps_measurements_ = false;
   n_tokens_ = 0;
@@ -75,14 +76,26 @@ void KvStore::add_slab(int32_t slab) {
   }
 }
 
-std::vector<float> KvStore::scores(int32_t head) const {
-  std::vector<float> scores(static_cast<size_t>(caches_.head(head).length()));
-  backend_.read_scores(view(head), scores);
-  return scores;
+std::vector<std::vector<float>> KvStore::scores(int32_t first_head, int32_t n_heads) const {
+  std::vector<HeadView> heads;
+  size_t n_slots = 0;
+  for (int32_t head = first_head; head < first_head + n_heads; ++head) {
+    heads.push_back(view(head));
+    n_slots += static_cast<size_t>(heads.back().length);
+  }
+  std::vector<float> all(n_slots);
+  backend_.read_scores(heads, all);
+  std::vector<std::vector<float>> by_head;
+  auto next = all.begin();
+  for (const HeadView& head : heads) {
+    by_head.emplace_back(next, next + head.length);
+    next += head.length;
+  }
+  return by_head;
 }
 
 std::vector<uint16_t> KvStore::rows(int32_t head, std::span<const int32_t> slots) const {
-  std::vector<uint16_t> rows(slots.size() * layout().slot_row_units());
+  std::vector<uint16_t> rows(slots.size() * layout().slot_row_u16s());
   backend_.read_rows(view(head), slots, rows);
   return rows;
 }
@@ -102,9 +115,7 @@ void KvStore::begin_turn() {
 void KvStore::mark(MarkKind kind, std::span<const float> logits) {
   while (true) {
     try {
-      std::vector<std::vector<float>> all_scores;
-      for (int32_t head = 0; head < caches_.n_heads(); ++head) all_scores.push_back(scores(head));
-      log_.mark(kind, caches_, n_tokens_, std::move(all_scores), {logits.begin(), logits.end()});
+      log_.mark(kind, caches_, n_tokens_, scores(0, caches_.n_heads()), {logits.begin(), logits.end()});
       is_at_newest_mark_ = true;
       return;
     } catch (const std::bad_alloc&) {
@@ -136,12 +147,17 @@ bool KvStore::undo(size_t mark) {
   }
   is_going_back_ = true;
   try {
+    for (int32_t first = 0; first < caches_.n_heads(); first += model_.n_kv_heads) {
+      std::vector<NewSlots> heads;
+      for (int32_t head = first; head < first + model_.n_kv_heads; ++head) {
+        heads.push_back({.head = head, .slots = {}, .log_rows = log_.rows(head)});
+        for (const RestoredSlot& slot : log_.plan_undo(mark, head, caches_.head(head)))
+          heads.back().slots.push_back(
+              {slot.from_log ? SlotSource::Kind::log : SlotSource::Kind::held, slot.index, slot.tag, slot.score});
+      }
+      rebuild(heads, {});
+    }
     for (int32_t head = 0; head < caches_.n_heads(); ++head) {
-      std::vector<SlotSource> slots;
-      for (const RestoredSlot& slot : log_.plan_undo(mark, head, caches_.head(head)))
-        slots.push_back(
-            {slot.from_log ? SlotSource::Kind::log : SlotSource::Kind::held, slot.index, slot.tag, slot.score});
-      rebuild(head, {}, log_.rows(head), slots);
       caches_.head(head).policy = log_.policy(mark, head);
       caches_.head(head).profile = log_.profile(mark, head);
       caches_.head(head).budget = log_.budget(mark, head);
@@ -162,25 +178,32 @@ bool KvStore::undo(size_t mark) {
 
 // --- prefill ---
 
-void KvStore::rebuild(int32_t head, KvScratch kv, std::span<const uint16_t> log_rows,
-                      const std::vector<SlotSource>& slots) {
-  std::vector<PageId> pages = caches_.allocate_pages(head, static_cast<int32_t>(slots.size()));
-  note_peak();
+/// Writes some heads' slots into new pages, by one call of the backend; then the old pages go.
+void KvStore::rebuild(std::span<const NewSlots> heads, KvScratch kv) {
+  std::vector<std::vector<PageId>> pages;
   try {
-    backend_.assemble({.kv_head = head % model_.n_kv_heads,
-                       .from = view(head),
-                       .kv = kv,
-                       .log_rows = log_rows,
-                       .slots = slots,
-                       .pages = pages});
+    std::vector<GatherHead> gathered;
+    for (const NewSlots& of : heads) {
+      pages.push_back(caches_.allocate_pages(of.head, static_cast<int32_t>(of.slots.size())));
+      gathered.push_back({.kv_head = of.head % model_.n_kv_heads,
+                          .from = view(of.head),
+                          .kv = kv,
+                          .log_rows = of.log_rows,
+                          .slots = of.slots,
+                          .pages = pages.back()});
+    }
+    note_peak();
+    backend_.gather_slots(gathered);
   } catch (...) {
-    caches_.free_pages(pages);
+    for (const std::vector<PageId>& of_head : pages) caches_.free_pages(of_head);
     throw;
   }
-  std::vector<SlotTag> tags;
-  tags.reserve(slots.size());
-  for (const SlotSource& slot : slots) tags.push_back(slot.tag);
-  caches_.replace(head, std::move(pages), std::move(tags));
+  for (size_t i = 0; i < heads.size(); ++i) {
+    std::vector<SlotTag> tags;
+    tags.reserve(heads[i].slots.size());
+    for (const SlotSource& slot : heads[i].slots) tags.push_back(slot.tag);
+    caches_.replace(heads[i].head, std::move(pages[i]), std::move(tags));
+  }
 }
 
 void KvStore::count_scratch(int64_t bytes) {
@@ -223,7 +246,7 @@ void KvStore::begin_step(TokenClass token_class) {
 
 StepReport KvStore::finish_step() {
   StepReport report = backend_.end_step();
-  const size_t row_values = layout().slot_row_units();
+  const size_t row_values = layout().slot_row_u16s();
   caches_.append(step_tag_);
   for (const Eviction& eviction : report.evictions) {
     if (eviction.row >= 0)

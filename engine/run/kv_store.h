@@ -116,7 +116,9 @@ class KvStore final : private SlabOwner {
   /// A step began and did not finish: some layers may have evicted what others still hold, so only clear() is left.
   bool is_step_open() const { return is_step_open_; }
 
-  std::vector<float> scores(int32_t head) const;
+  std::vector<float> scores(int32_t head) const { return scores(head, 1).front(); }
+  /// Of neighbouring heads.
+  std::vector<std::vector<float>> scores(int32_t first_head, int32_t n_heads) const;
   std::vector<uint16_t> rows(int32_t head, std::span<const int32_t> slots) const;
 
  private:
@@ -156,11 +158,17 @@ class KvStore final : private SlabOwner {
   Columns gather(const LayerPrefill& layer, const Statistics& statistics, int32_t kv_head) const;
   void choose(const LayerPrefill& layer, int32_t kv_head, const Columns& columns);
   void pool_budgets(const LayerPrefill& layer, std::span<const Columns> heads);
-  void keep(const LayerPrefill& layer, int32_t kv_head, const Columns& columns);
+  /// What a head holds from now on.
+  struct NewSlots {
+    int32_t head = 0;
+    std::vector<SlotSource> slots;            // in their new order; what is held comes first, ascending
+    std::span<const uint16_t> log_rows = {};  // that they come from
+  };
+  NewSlots keep(const LayerPrefill& layer, int32_t kv_head, const Columns& columns);
   void solve();
-  void log_lost(int32_t head, std::span<const int32_t> kept);
-  void keep_held(int32_t head, const KeepRule& rule);
-  void rebuild(int32_t head, KvScratch kv, std::span<const uint16_t> log_rows, const std::vector<SlotSource>& slots);
+  void log_lost(std::span<const NewSlots> heads);
+  void keep_held(int32_t first_head, int32_t n_heads);
+  void rebuild(std::span<const NewSlots> heads, KvScratch kv);
   void move_pages();
   void note_peak();
 
@@ -174,6 +182,7 @@ class KvStore final : private SlabOwner {
   bool is_at_newest_mark_ = false;
   bool is_going_back_ = false;  // the log is read: nothing of it may be given up
   PrefillRows rows_ = PrefillRows::message;
+  std::vector<std::vector<float>> held_scores_;  // (heads), as the running prefill found them
   std::vector<int32_t> n_always_;    // (heads) kept without a look at their score, when they were counted; empty: never
   int32_t n_steps_since_count_ = 0;  // each may have added one
   std::vector<std::array<HeadProfile, max_win_sums>> solving_;  // (heads) while a threshold is solved for

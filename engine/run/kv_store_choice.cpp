@@ -103,7 +103,10 @@ void KvStore::choose_layer(const LayerPrefill& layer, const Statistics& statisti
   }
   if (config_.budget == BudgetKind::pooled && chooses_anew(static_cast<int32_t>(layer.new_tags.size())))
     pool_budgets(layer, heads);
-  for (int32_t h = 0; h < model_.n_kv_heads; ++h) keep(layer, h, heads[static_cast<size_t>(h)]);
+  std::vector<NewSlots> kept;
+  for (int32_t h = 0; h < model_.n_kv_heads; ++h) kept.push_back(keep(layer, h, heads[static_cast<size_t>(h)]));
+  log_lost(kept);
+  rebuild(kept, layer.kv);
 }
 
 KvStore::Columns KvStore::gather(const LayerPrefill& layer, const Statistics& statistics, int32_t kv_head) const {
@@ -116,7 +119,7 @@ KvStore::Columns KvStore::gather(const LayerPrefill& layer, const Statistics& st
     columns.n_held = static_cast<int32_t>(measured_tags_.size());
     columns.n_gone = columns.n_held - cache.length();
   } else {
-    columns.scores = scores(head);
+    columns.scores = held_scores_[static_cast<size_t>(head)];
   }
   columns.tags.insert(columns.tags.end(), layer.new_tags.begin(), layer.new_tags.end());
   columns.scores.resize(columns.size());
@@ -227,8 +230,8 @@ void KvStore::pool_budgets(const LayerPrefill& layer, std::span<const Columns> h
   }
 }
 
-/// Applies the head's rule to its columns and gives it the pages for what stays.
-void KvStore::keep(const LayerPrefill& layer, int32_t kv_head, const Columns& columns) {
+/// Applies the head's rule to its columns.
+KvStore::NewSlots KvStore::keep(const LayerPrefill& layer, int32_t kv_head, const Columns& columns) {
   const int32_t head = head_index(layer.layer, kv_head);
   const int32_t n_total = n_tokens_ + static_cast<int32_t>(layer.new_tags.size());
   const std::vector<int32_t> kept = select_kept(columns.tags, columns.scores, rule_of(head, n_total, n_last_of_prompt));
@@ -241,18 +244,15 @@ void KvStore::keep(const LayerPrefill& layer, int32_t kv_head, const Columns& co
     cache.profile.recoveries[cache.policy.parts] = all > 0 ? std::min(held / all, 1.0) : 1;
   }
 
-  std::vector<SlotSource> slots;
-  std::vector<int32_t> kept_slots;
-  slots.reserve(kept.size());
+  NewSlots of{.head = head, .slots = {}};
+  of.slots.reserve(kept.size());
   for (const int32_t column : kept) {
     const bool held = column < columns.n_held;
-    if (held) kept_slots.push_back(column - columns.n_gone);
-    slots.push_back({held ? SlotSource::Kind::held : SlotSource::Kind::scratch,
-                     held ? column - columns.n_gone : column - columns.n_held,
-                     columns.tags[static_cast<size_t>(column)], columns.scores[static_cast<size_t>(column)]});
+    of.slots.push_back({held ? SlotSource::Kind::held : SlotSource::Kind::scratch,
+                        held ? column - columns.n_gone : column - columns.n_held,
+                        columns.tags[static_cast<size_t>(column)], columns.scores[static_cast<size_t>(column)]});
   }
-  log_lost(head, kept_slots);
-  rebuild(head, layer.kv, {}, slots);
+  return of;
 }
 
 bool KvStore::is_covered_by_measurements(const CacheConfig& config) {
@@ -281,6 +281,7 @@ void KvStore::end_prefill(int32_t n_new) {
   n_tokens_ += n_new;
   keeps_measurements_ = false;
   scratch_bytes_ = 0;
+  held_scores_.clear();
   if (is_solving()) solve();
   move_pages();
 }
@@ -298,8 +299,8 @@ void KvStore::solve() {
     HeadCache& cache = caches_.head(head);
     cache.profile = solving_[static_cast<size_t>(head)][solved.share];
     cache.policy = choose_policy(cache.profile, config_);
-    keep_held(head, rule_of(head, n_tokens_, n_last_of_prompt));
   }
+  for (int32_t head = 0; head < caches_.n_heads(); head += model_.n_kv_heads) keep_held(head, model_.n_kv_heads);
   solving_.clear();
 }
 
@@ -308,6 +309,7 @@ void KvStore::solve() {
 void KvStore::begin_prefill(std::span<const SlotTag> new_tags, PrefillRows rows) {
   is_at_newest_mark_ = false;
   rows_ = rows;
+  if (!is_choosing_again_) held_scores_ = scores(0, caches_.n_heads());
   if (config_.budget == BudgetKind::fixed && config_.keep > 0 && config_.policy_set.size() > 1 && is_first_choice())
     solving_.resize(static_cast<size_t>(caches_.n_heads()));
   if (config_.budget != BudgetKind::shared) return;
@@ -461,37 +463,53 @@ KeepRule KvStore::rule_of(int32_t head, int32_t n_tokens, int32_t n_last) const 
   return make_keep_rule(cache.policy, n_tokens, window_of(head), config_.r_local, config_.r_frequent);
 }
 
-/// What the head held at the newest mark and is about to lose goes to the log.  kept: ascending, slots first
-void KvStore::log_lost(int32_t head, std::span<const int32_t> kept) {
+/// What heads held at the newest mark and are about to lose goes to the log, read from the device at once.
+void KvStore::log_lost(std::span<const NewSlots> heads) {
   if (log_.n_marks() == 0) return;
-  const std::vector<SlotTag>& tags = caches_.head(head).tags;
-  std::vector<int32_t> lost;
-  size_t next_kept = 0;
-  for (int32_t slot = 0; slot < static_cast<int32_t>(tags.size()); ++slot) {
-    if (next_kept < kept.size() && kept[next_kept] == slot)
-      ++next_kept;
-    else if (tag_position(tags[static_cast<size_t>(slot)]) < log_.n_tokens(log_.n_marks() - 1))
-      lost.push_back(slot);
+  std::vector<std::vector<int32_t>> lost(heads.size());
+  std::vector<HeadSlots> lost_slots;
+  size_t n_lost = 0;
+  for (size_t i = 0; i < heads.size(); ++i) {
+    const std::vector<SlotTag>& tags = caches_.head(heads[i].head).tags;
+    auto kept = heads[i].slots.begin();
+    for (int32_t slot = 0; slot < static_cast<int32_t>(tags.size()); ++slot) {
+      const bool is_kept = kept != heads[i].slots.end() && kept->kind == SlotSource::Kind::held && kept->index == slot;
+      if (is_kept)
+        ++kept;
+      else if (tag_position(tags[static_cast<size_t>(slot)]) < log_.n_tokens(log_.n_marks() - 1))
+        lost[i].push_back(slot);
+    }
+    lost_slots.push_back({view(heads[i].head), lost[i]});
+    n_lost += lost[i].size();
   }
-  const std::vector<uint16_t> lost_rows = rows(head, lost);
-  const size_t row_values = layout().slot_row_units();
-  for (size_t i = 0; i < lost.size(); ++i)
-    log_row(head, tag_position(tags[static_cast<size_t>(lost[i])]),
-            std::span(lost_rows).subspan(i * row_values, row_values));
+  const size_t row_u16s = layout().slot_row_u16s();
+  std::vector<uint16_t> lost_rows(n_lost * row_u16s);
+  backend_.read_rows(lost_slots, lost_rows);
+  auto row = std::span<const uint16_t>(lost_rows);
+  for (size_t i = 0; i < heads.size(); ++i)
+    for (const int32_t slot : lost[i]) {
+      log_row(heads[i].head, tag_position(caches_.head(heads[i].head).tags[static_cast<size_t>(slot)]),
+              row.first(row_u16s));
+      row = row.subspan(row_u16s);
+    }
 }
 
-/// Lets a head go down to what a rule keeps of its slots.
-void KvStore::keep_held(int32_t head, const KeepRule& rule) {
-  const std::vector<SlotTag>& tags = caches_.head(head).tags;
-  const std::vector<float> all_scores = scores(head);
-  const std::vector<int32_t> kept = select_kept(tags, all_scores, rule);
-  if (kept.size() == tags.size()) return;
-  log_lost(head, kept);
-  std::vector<SlotSource> slots;
-  for (const int32_t slot : kept)
-    slots.push_back(
-        {SlotSource::Kind::held, slot, tags[static_cast<size_t>(slot)], all_scores[static_cast<size_t>(slot)]});
-  rebuild(head, {}, {}, slots);
+/// Lets neighbouring heads go down to what their rules keep of their slots.
+void KvStore::keep_held(int32_t first_head, int32_t n_heads) {
+  const std::vector<std::vector<float>> all_scores = scores(first_head, n_heads);
+  std::vector<NewSlots> heads;
+  for (int32_t head = first_head; head < first_head + n_heads; ++head) {
+    const std::vector<SlotTag>& tags = caches_.head(head).tags;
+    const std::vector<float>& head_scores = all_scores[static_cast<size_t>(head - first_head)];
+    const std::vector<int32_t> kept = select_kept(tags, head_scores, rule_of(head, n_tokens_, n_last_of_prompt));
+    if (kept.size() == tags.size()) continue;
+    heads.push_back({.head = head, .slots = {}});
+    for (const int32_t slot : kept)
+      heads.back().slots.push_back(
+          {SlotSource::Kind::held, slot, tags[static_cast<size_t>(slot)], head_scores[static_cast<size_t>(slot)]});
+  }
+  log_lost(heads);
+  rebuild(heads, {});
 }
 
 std::vector<int32_t> KvStore::budgets_under(const CacheConfig& config) const {
@@ -505,7 +523,7 @@ void KvStore::cut_head(int32_t head, int32_t n_tokens) {
   cache.budget = {.tokens = n_tokens, .of_tokens = reachable_tokens(n_tokens_, window_of(head)), .grows = true};
   is_at_newest_mark_ = false;
   budgets_changed();
-  keep_held(head, rule_of(head, n_tokens_, n_last_of_prompt));
+  keep_held(head, 1);
 }
 
 bool KvStore::trim(const CacheConfig& config) {
@@ -525,9 +543,10 @@ bool KvStore::trim(const CacheConfig& config) {
   is_at_newest_mark_ = false;
   budgets_changed();
   try {
-    for (int32_t head = 0; head < caches_.n_heads(); ++head) {
-      caches_.head(head).budget = budgets[static_cast<size_t>(head)];
-      keep_held(head, rule_of(head, n_tokens_, n_last_of_prompt));
+    for (int32_t first = 0; first < caches_.n_heads(); first += model_.n_kv_heads) {
+      for (int32_t head = first; head < first + model_.n_kv_heads; ++head)
+        caches_.head(head).budget = budgets[static_cast<size_t>(head)];
+      keep_held(first, model_.n_kv_heads);
     }
   } catch (const Error&) {
     return false;  // some heads are cut, each whole in itself: the caller builds the cache anew

@@ -74,7 +74,8 @@ class Expectation {
 
   /// The queries of some rows of the layer, before RoPE.
   void add(Matrix q) {
-    if (n_added_ == 0) shift_by(q.rows(0, 1));
+    // The first row is near enough to the mean to keep the digits of the variance.
+    if (n_added_ == 0) backend().begin_query_moments(q.rows(0, 1), config().head_dim, {moments_buffer_.get()});
     n_added_ += q.n_rows;
     backend().add_query_moments(q, config().head_dim, {moments_buffer_.get()});
   }
@@ -106,18 +107,6 @@ class Expectation {
     return static_cast<size_t>(config().head_dim) * (static_cast<size_t>(config().head_dim) + 1);
   }
   size_t moment_values() const { return static_cast<size_t>(QueryMoments::values(config().head_dim)); }
-
-  /// Moments of nothing, about a first row of queries: near enough to the mean to keep the digits of the variance.
-  void shift_by(Matrix q) {
-    std::vector<float> row(static_cast<size_t>(q.n_cols));
-    backend().download(*q.buffer, static_cast<size_t>(q.offset) * sizeof(float),
-                       std::as_writable_bytes(std::span(row)));
-    std::fill(moments_.begin(), moments_.end(), 0.0f);
-    const auto d = static_cast<size_t>(config().head_dim);
-    for (size_t h = 0; h * d < row.size(); ++h)
-      std::copy_n(row.data() + h * d, d, moments_.data() + h * moment_values());
-    backend().upload(*moments_buffer_, 0, std::as_bytes(std::span(moments_)));
-  }
 
   /// Few layers differ in their frequencies: each kind is averaged once.
   std::span<const MeanRotation> rotations_of(int32_t layer, int32_t next_position) {
@@ -240,9 +229,9 @@ struct Prefill {
                        .head_dim = config.head_dim,
                        .scale = config.attention_scale,
                        .out = block.attended.rows(0, n),
-                       .col = sums.col,
-                       .win = sums.win,
-                       .recent = sums.recent,
+                       .attention_mass = sums.col,
+                       .windowed_mass = sums.win,
+                       .recent_mass = sums.recent,
                        .n_win = statistics.measures().n_win,
                        .recent_from = n_new - n_recent_rows};
     for (size_t w = 0; w < args.win_tokens.size(); ++w) {

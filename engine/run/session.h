@@ -209,7 +209,7 @@ class Session {
     Policy policy;
     std::vector<SlotTag> tags;
     std::vector<float> scores;
-    std::vector<uint16_t> rows;  // (slots, PageLayout::slot_row_units()), as the pages hold them
+    std::vector<uint16_t> rows;  // (slots, PageLayout::slot_row_u16s()), as the pages hold them
     bool operator==(const HeadDump&) const = default;
   };
   std::vector<HeadDump> dump() const;

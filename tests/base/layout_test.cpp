@@ -63,8 +63,8 @@ TEST_CASE("a page of 8 bits has 34 bytes for 32 values, the values of a part bef
   CHECK(page.page_bytes() == 2304);  // f16: 4224
   CHECK(page.pages_per_slab() == 910);
   CHECK(page.slot_bytes() == 144);
-  CHECK(page.slot_row_units() == 68);             // K and V, 136 bytes
-  CHECK(PageLayout{64}.slot_row_units() == 128);  // f16: 256 bytes
+  CHECK(page.slot_row_u16s() == 68);             // K and V, 136 bytes
+  CHECK(PageLayout{64}.slot_row_u16s() == 128);  // f16: 256 bytes
   for (const int32_t head_dim : {32, 96, 128, 256}) {
     const PageLayout other{head_dim, CacheType::q8_0};
     CHECK(other.is_possible());

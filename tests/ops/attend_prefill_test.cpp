@@ -67,9 +67,9 @@ Result attend(Backend& backend, const Case& c, bool statistics = true) {
                             .head_dim = c.head_dim,
                             .scale = 1 / std::sqrt(static_cast<float>(c.head_dim)),
                             .out = out.matrix().rows(first, count),
-                            .col = statistics ? col.matrix() : Matrix{},
-                            .win = statistics ? win.matrix() : Matrix{},
-                            .recent = statistics ? recent.matrix() : Matrix{},
+                            .attention_mass = statistics ? col.matrix() : Matrix{},
+                            .windowed_mass = statistics ? win.matrix() : Matrix{},
+                            .recent_mass = statistics ? recent.matrix() : Matrix{},
                             .n_win = n_win,
                             .win_tokens = win_tokens,
                             .recent_from = c.recent_from});
@@ -134,8 +134,8 @@ Result attend_powers_of_two(Backend& backend, int32_t window, int32_t win_tokens
                           .head_dim = 2,
                           .scale = 1,
                           .out = out,
-                          .col = col,
-                          .win = win,
+                          .attention_mass = col,
+                          .windowed_mass = win,
                           .win_tokens = {win_tokens}});
   return {out.read(), col.read(), win.read(), {}};
 }

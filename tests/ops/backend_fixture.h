@@ -201,7 +201,7 @@ class TestCache {
     for (int32_t slab = 0; slab < n_slabs_; ++slab) backend_.remove_slab(slab);
   }
 
-  /// A new head with these slots and room for one more. kv: (slots, slot_row_units()), in f16 K then V
+  /// A new head with these slots and room for one more. kv: (slots, slot_row_u16s()), in f16 K then V
   void add_head(const std::vector<Slot>& slots, const std::vector<uint16_t>& kv) {
     const size_t n_pages = slots.size() / page_tokens + 1;
     std::vector<PageId> pages(n_pages);
@@ -213,12 +213,12 @@ class TestCache {
                          .tag = make_tag(slots[i].position, slots[i].token_class),
                          .score = slots[i].score});
     const size_t n_used = (slots.size() + page_tokens - 1) / page_tokens;
-    backend_.assemble({.kv_head = 0,
-                       .from = {},
-                       .kv = {},
-                       .log_rows = kv,
-                       .slots = sources,
-                       .pages = std::span(pages).first(n_used)});
+    backend_.gather_slots({.kv_head = 0,
+                           .from = {},
+                           .kv = {},
+                           .log_rows = kv,
+                           .slots = sources,
+                           .pages = std::span(pages).first(n_used)});
     pages_.push_back(std::move(pages));
     lengths_.push_back(static_cast<int32_t>(slots.size()));
   }
@@ -237,7 +237,7 @@ class TestCache {
   std::vector<uint16_t> rows(size_t head) const {
     std::vector<int32_t> slots(static_cast<size_t>(lengths_[head]));
     std::iota(slots.begin(), slots.end(), 0);
-    std::vector<uint16_t> out(slots.size() * layout_.slot_row_units());
+    std::vector<uint16_t> out(slots.size() * layout_.slot_row_u16s());
     backend_.read_rows(views()[head], slots, out);
     return out;
   }
@@ -280,10 +280,10 @@ inline std::vector<uint16_t> random_halves(Random& random, size_t n) {
   return halves;
 }
 
-/// K and V of some slots, of magnitude up to 2, as a page of this layout holds them.  (n_slots, slot_row_units())
+/// K and V of some slots, of magnitude up to 2, as a page of this layout holds them.  (n_slots, slot_row_u16s())
 inline std::vector<uint16_t> random_rows(Random& random, PageLayout layout, int32_t n_slots) {
   const auto n = static_cast<size_t>(n_slots);
-  if (layout.type == CacheType::f16) return random_halves(random, n * layout.slot_row_units());
+  if (layout.type == CacheType::f16) return random_halves(random, n * layout.slot_row_u16s());
   const auto n_values = static_cast<size_t>(layout.head_dim);
   std::vector<uint16_t> rows;
   for (size_t part = 0; part < 2 * n; ++part) {
@@ -294,7 +294,7 @@ inline std::vector<uint16_t> random_rows(Random& random, PageLayout layout, int3
     for (size_t block = 0; block < n_values / 32; ++block)
       rows.push_back(static_cast<uint16_t>((random() & 0x3ffu) | (4 + random() % 5) << 10));
   }
-  REQUIRE(rows.size() == n * layout.slot_row_units());
+  REQUIRE(rows.size() == n * layout.slot_row_u16s());
   return rows;
 }
 

@@ -16,10 +16,10 @@ struct Outcome {
 /// head's pages must then hold exactly what the mirror says.
 Outcome evict(Backend& backend, const std::vector<Slot>& slots, const KeepRule& rule, int32_t log_before = 0,
               PageLayout layout = {4}) {
-  const size_t row_units = layout.slot_row_units();
+  const size_t row_u16s = layout.slot_row_u16s();
   const auto row_of = [&](int32_t position) {
-    std::vector<uint16_t> row(row_units);
-    for (size_t i = 0; i < row_units; ++i) row[i] = static_cast<uint16_t>(static_cast<size_t>(position) + 7 * i);
+    std::vector<uint16_t> row(row_u16s);
+    for (size_t i = 0; i < row_u16s; ++i) row[i] = static_cast<uint16_t>(static_cast<size_t>(position) + 7 * i);
     return row;
   };
   TestCache cache(backend, layout);
@@ -43,23 +43,23 @@ Outcome evict(Backend& backend, const std::vector<Slot>& slots, const KeepRule& 
     if (hole.score == hole.score) CHECK(eviction.score == hole.score);
     if (eviction.position < log_before) {
       REQUIRE(eviction.row == static_cast<int64_t>(n_logged++));
-      const auto row = outcome.report.rows.begin() + eviction.row * static_cast<int64_t>(row_units);
-      CHECK(std::vector<uint16_t>(row, row + static_cast<int64_t>(row_units)) == row_of(eviction.position));
+      const auto row = outcome.report.rows.begin() + eviction.row * static_cast<int64_t>(row_u16s);
+      CHECK(std::vector<uint16_t>(row, row + static_cast<int64_t>(row_u16s)) == row_of(eviction.position));
     } else {
       CHECK(eviction.row == -1);
     }
     hole = held.back();
     held.pop_back();
   }
-  CHECK(outcome.report.rows.size() == n_logged * row_units);
+  CHECK(outcome.report.rows.size() == n_logged * row_u16s);
 
   cache.set_length(0, static_cast<int32_t>(outcome.slots.size()));
   const std::vector<float> scores = cache.scores(0);
   const std::vector<uint16_t> found_rows = cache.rows(0);
   for (size_t s = 0; s < outcome.slots.size(); ++s) {
     if (outcome.slots[s].score == outcome.slots[s].score) CHECK(scores[s] == outcome.slots[s].score);
-    const auto row = found_rows.begin() + static_cast<int64_t>(s * row_units);
-    CHECK(std::vector<uint16_t>(row, row + static_cast<int64_t>(row_units)) == row_of(outcome.slots[s].position));
+    const auto row = found_rows.begin() + static_cast<int64_t>(s * row_u16s);
+    CHECK(std::vector<uint16_t>(row, row + static_cast<int64_t>(row_u16s)) == row_of(outcome.slots[s].position));
   }
   return outcome;
 }

@@ -49,8 +49,8 @@ std::pair<Row, Row> assemble(Backend& backend, const std::vector<float>& k, cons
   backend.store_kv(DeviceMatrix(backend, {1, head_dim, k}), DeviceMatrix(backend, {1, head_dim, v}), kv, 0);
   const std::vector<PageId> pages{cache.take_page()};
   const std::vector<SlotSource> slots{{.kind = SlotSource::Kind::scratch}};
-  backend.assemble({.kv_head = 0, .from = {}, .kv = kv, .log_rows = {}, .slots = slots, .pages = pages});
-  std::vector<uint16_t> units(PageLayout{head_dim, CacheType::q8_0}.slot_row_units());
+  backend.gather_slots({.kv_head = 0, .from = {}, .kv = kv, .log_rows = {}, .slots = slots, .pages = pages});
+  std::vector<uint16_t> units(PageLayout{head_dim, CacheType::q8_0}.slot_row_u16s());
   backend.read_rows({pages, 1}, std::vector<int32_t>{0}, units);
   return {row_of(units, 0, k.size()), row_of(units, units.size() / 2, k.size())};
 }
@@ -149,7 +149,7 @@ TEST_CASE("decode by hand on a page of 8 bits: one held slot and the token itsel
     const PageLayout layout{32, CacheType::q8_0};
     TestCache cache(backend, layout);
     // K = 0. V = (2, -1, 0, ...), as 4 and -2 steps of 0.5.
-    std::vector<uint16_t> held(layout.slot_row_units());
+    std::vector<uint16_t> held(layout.slot_row_u16s());
     held[17] = 0xfe04, held[17 + 16] = 0x3800;
     cache.add_head({{.position = 4}}, held);
     const std::vector<HeadView> views = cache.views();
@@ -169,10 +169,10 @@ TEST_CASE("decode by hand on a page of 8 bits: one held slot and the token itsel
   });
 }
 
-TEST_CASE("assemble and copy_page keep rows of 8 bits as they are") {
+TEST_CASE("gather_slots and copy_page keep rows of 8 bits as they are") {
   for (const int32_t head_dim : {32, 64, 96, 256}) {
     const PageLayout layout{head_dim, CacheType::q8_0};
-    const size_t n_units = layout.slot_row_units();
+    const size_t n_units = layout.slot_row_u16s();
     for (const auto& [name, backend] : all_backends()) {
       INFO(name);
       Random random(12);
@@ -191,7 +191,7 @@ TEST_CASE("assemble and copy_page keep rows of 8 bits as they are") {
         expected.insert(expected.end(), from, from + static_cast<int64_t>(n_units));
       }
       const std::vector<PageId> pages{cache.take_page(), cache.take_page(), cache.take_page()};
-      backend->assemble(
+      backend->gather_slots(
           {.kv_head = 0, .from = cache.views()[0], .kv = {}, .log_rows = log, .slots = sources, .pages = pages});
       std::vector<int32_t> all(35);
       std::iota(all.begin(), all.end(), 0);

@@ -90,9 +90,9 @@ class Conversation {
                                .head_dim = head_dim,
                                .scale = 1,
                                .out = all_out.rows(first, n),
-                               .col = layer.col,
-                               .win = layer.win,
-                               .recent = layer.recent,
+                               .attention_mass = layer.col,
+                               .windowed_mass = layer.win,
+                               .recent_mass = layer.recent,
                                .win_tokens = {n_total - local.local_from},
                                .recent_from = n_new - n_recent_rows});
     }

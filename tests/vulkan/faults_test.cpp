@@ -53,7 +53,7 @@ std::vector<float> expected() {
   return output;
 }
 
-/// One step of one layer with a cache that was assembled from 20 rows: what is attended to, and the scores.
+/// One step of one layer with a cache that was gathered from 20 rows: what is attended to, and the scores.
 std::vector<float> step(Backend& backend) {
   constexpr int32_t head_dim = 64, n_rows = 20, n_kv_heads = 2, row_values = n_kv_heads * head_dim;
   std::vector<float> values(n_rows * row_values), out(2 * row_values);
@@ -81,7 +81,7 @@ std::vector<float> step(Backend& backend) {
     sources.push_back({.kind = SlotSource::Kind::scratch, .index = i, .tag = make_tag(i, TokenClass::plain)});
   std::vector<HeadView> heads;
   for (const int32_t h : {0, 1}) {
-    backend.assemble({.kv_head = h, .from = {}, .kv = kv, .log_rows = {}, .slots = sources, .pages = pages[h]});
+    backend.gather_slots({.kv_head = h, .from = {}, .kv = kv, .log_rows = {}, .slots = sources, .pages = pages[h]});
     heads.push_back({pages[h], n_rows});
   }
   const std::vector<KeepRule> rules(2, KeepRule{.policy = {Policy::local}, .local_from = 5});

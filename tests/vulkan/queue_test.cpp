@@ -91,7 +91,7 @@ TEST_CASE("an operation waits for what it depends on, and for nothing else") {
   SECTION("pages, which are no bindings") {
     const uint32_t constants[] = {1, 4, 0, 4, 0, 4};
     const auto touch = [&](const Buffer& x, Pages pages) {
-      rig.queue.dispatch(rig.programs.get("add"), {1, 1, 1}, constants, {Use(x), Use(*d)}, 0.05, pages);
+      rig.queue.dispatch(rig.programs.get("add"), {1, 1, 1}, constants, {BufferUse(x), BufferUse(*d)}, 0.05, pages);
     };
     CHECK(rig.barriers_of([&] { touch(*a, Pages::read), touch(*b, Pages::read); }) == 0);
     CHECK(rig.barriers_of([&] { touch(*a, Pages::read), touch(*b, Pages::written); }) == 1);
@@ -176,7 +176,7 @@ TEST_CASE("group counts may come from a buffer, which waits for its use like any
   rig.queue.upload(*counts, 0, std::as_bytes(std::span(two)));
   const uint32_t constants[] = {1, 200, 0, 200, 0, 200};
   const auto add = [&] {
-    rig.queue.dispatch_indirect(rig.programs.get("add"), {*counts, 4, 12}, constants, {Use(*x), Use(*y)});
+    rig.queue.dispatch_indirect(rig.programs.get("add"), {*counts, 4, 12}, constants, {BufferUse(*x), BufferUse(*y)});
   };
   add();
   rig.queue.upload(*counts, 0, std::as_bytes(std::span(one)));
@@ -206,11 +206,11 @@ TEST_CASE("a dispatch that does not fit its shader is refused with what was expe
   Rig rig;
   const auto x = rig.floats({1, 2});
   const uint32_t constants[] = {1, 2, 0, 2, 0, 2};
-  CHECK_THROWS_WITH(rig.queue.dispatch(rig.programs.get("add"), {1, 1, 1}, constants, {Use(*x)}),
+  CHECK_THROWS_WITH(rig.queue.dispatch(rig.programs.get("add"), {1, 1, 1}, constants, {BufferUse(*x)}),
                     Catch::Contains("add") && Catch::Contains("1 buffers; expected"));
-  CHECK_THROWS_WITH(
-      rig.queue.dispatch(rig.programs.get("add"), {1, 1, 1}, std::span(constants).first(5), {Use(*x), Use(*x)}),
-      Catch::Contains("20 bytes"));
+  CHECK_THROWS_WITH(rig.queue.dispatch(rig.programs.get("add"), {1, 1, 1}, std::span(constants).first(5),
+                                       {BufferUse(*x), BufferUse(*x)}),
+                    Catch::Contains("20 bytes"));
   rig.queue.finish();
   CHECK(rig.read(*x) == std::vector<float>{1, 2});
 }
@@ -243,7 +243,7 @@ TEST_CASE("long work is cut into submissions") {
   const uint32_t constants[] = {1, 2, 0, 2, 0, 2};
   const int64_t before = rig.queue.n_submitted();
   for (int i = 0; i < 10; ++i)
-    rig.queue.dispatch(rig.programs.get("add"), {1, 1, 1}, constants, {Use(*x), Use(*y)}, /*cost_ms=*/15);
+    rig.queue.dispatch(rig.programs.get("add"), {1, 1, 1}, constants, {BufferUse(*x), BufferUse(*y)}, /*cost_ms=*/15);
   rig.queue.finish();
   CHECK(rig.queue.n_submitted() >= before + 4);
   CHECK(rig.read(*x) == std::vector<float>{10, 20});

@@ -34,7 +34,7 @@ struct Rig {
   void add(const Buffer& x, const Buffer& y, uint32_t n, uint32_t first = 0) {
     const uint32_t constants[] = {1, n, first, n, first, n};
     queue.dispatch(programs.get("add"), {(n + 63) / 64, 1, 1}, constants,
-                   {Use(x, first * 4, n * 4), Use(y, first * 4, n * 4)});
+                   {BufferUse(x, first * 4, n * 4), BufferUse(y, first * 4, n * 4)});
   }
 
   Device device;

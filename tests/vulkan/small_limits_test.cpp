@@ -56,9 +56,9 @@ LastRows last_rows(Backend& backend) {
     sources.push_back({.kind = SlotSource::Kind::scratch, .index = capacity - 1 - i});
     slots.push_back(i);
   }
-  backend.assemble({.kv_head = 1, .from = {}, .kv = kv, .log_rows = {}, .slots = sources, .pages = pages});
+  backend.gather_slots({.kv_head = 1, .from = {}, .kv = kv, .log_rows = {}, .slots = sources, .pages = pages});
   LastRows result{.attended = {out.begin() + window * row_values, out.end()},
-                  .rows = std::vector<uint16_t>(n * layout.slot_row_units())};
+                  .rows = std::vector<uint16_t>(n * layout.slot_row_u16s())};
   backend.read_rows({pages, n}, slots, result.rows);
   backend.remove_slab(0);
   return result;

@@ -27,8 +27,8 @@ const std::string validating_shaders = validating +
 const std::string all_operations = "-# '~[#matmul_kernels_test]~[#thread_pool_test]~[#dequant_test]~*instruction set*'";
 // A test for each kind of shader.
 const std::string operations_by_hand =
-    "'add puts*','fill_zero clears*','assemble takes*','copy_page*','decode by hand: one*','embed copies*',"
-    "'evict by hand*','moments by hand*','expected attention by hand*','gate is*','a product by hand*',"
+    "'add puts*','fill_zero clears*','gather_slots takes*','copy_page*','decode by hand: one*','embed copies*',"
+    "'evict by hand*','moments by hand*','expected attention by hand*','gated_activation is*','a product by hand*',"
     "'rms_norm divides*','rope turns*','store_kv writes*','three rows by hand: A = *'";
 
 bool has_layer() {

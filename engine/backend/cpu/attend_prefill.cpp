@@ -423,9 +423,10 @@ void add_column_sums(const AttendPrefill& args, const PrefillTile& tile, int32_t
     float* turn = row + args.n_held_columns + turn_begin;
     for (int32_t i = 0; i < tile.n_turn; ++i) turn[i] += sums[tile.n_held() + i];
   };
-  add(args.col, q_head, tile.col);
-  for (int32_t w = 0; w < tile.n_win; ++w) add(args.win, w * n_heads + q_head, tile.win + w * tile.sum_stride);
-  if (tile.recent_row < tile.n_rows) add(args.recent, q_head, tile.recent);
+  add(args.attention_mass, q_head, tile.col);
+  for (int32_t w = 0; w < tile.n_win; ++w)
+    add(args.windowed_mass, w * n_heads + q_head, tile.win + w * tile.sum_stride);
+  if (tile.recent_row < tile.n_rows) add(args.recent_mass, q_head, tile.recent);
 }
 
 size_t round_up(size_t count, size_t multiple) {
@@ -481,9 +482,9 @@ void attend_prefill(ThreadPool& pool, std::span<Scratch> scratch, const AttendPr
                            .position = args.position0 + turn_row,
                            .scale = args.scale * log2_e,
                            .window = args.window,
-                           .n_win = args.win.buffer != nullptr ? args.n_win : 0,
+                           .n_win = args.windowed_mass.buffer != nullptr ? args.n_win : 0,
                            .win_tokens = args.win_tokens,
-                           .recent_row = args.recent.buffer != nullptr ? args.recent_from - turn_row : tile_rows,
+                           .recent_row = args.recent_mass.buffer != nullptr ? args.recent_from - turn_row : tile_rows,
                            .q = host_row(args.q, r0) + q_head * head_dim,
                            .q_stride = args.q.stride,
                            .out = host_row(args.out, r0) + q_head * head_dim,
@@ -494,8 +495,9 @@ void attend_prefill(ThreadPool& pool, std::span<Scratch> scratch, const AttendPr
                            .turn_stride = args.kv.row_values,
                            .turn_position = args.position0 + turn_begin,
                            .n_turn = n_turn,
-                           .statistics = args.col.buffer != nullptr || args.win.buffer != nullptr ||
-                                         (args.recent.buffer != nullptr && args.recent_from < turn_row + n_rows),
+                           .statistics = args.attention_mass.buffer != nullptr ||
+                                         args.windowed_mass.buffer != nullptr ||
+                                         (args.recent_mass.buffer != nullptr && args.recent_from < turn_row + n_rows),
                            .scores = take(n_columns * tile_rows),
                            .q_columns = take(row_values * tile_rows),
                            .out_columns = take(row_values * tile_rows),

@@ -66,9 +66,9 @@ class CpuBackend final : public HostBackend {
     headroom::add(pool_, x, y);
   }
 
-  void gate(Activation activation, Matrix gate, Matrix up) override {
-    const auto scope = clock_.time(Stage::gate, 3 * matrix_bytes(gate));
-    headroom::gate(pool_, activation, gate, up);
+  void gated_activation(Activation activation, Matrix gate, Matrix up) override {
+    const auto scope = clock_.time(Stage::gated_activation, 3 * matrix_bytes(gate));
+    headroom::gated_activation(pool_, activation, gate, up);
   }
 
   void store_kv(Matrix k, Matrix v, KvScratch kv, int32_t first_row) override {

@@ -82,15 +82,26 @@ void HostBackend::upload(DeviceBuffer& to, size_t offset_bytes, std::span<const 
   if (!from.empty()) std::memcpy(host_bytes(to) + offset_bytes, from.data(), from.size());
 }
 
-void HostBackend::download(const DeviceBuffer& from, size_t offset_bytes, std::span<std::byte> to) {
-  assert(offset_bytes + to.size() <= from.size_bytes());
-  if (!to.empty()) std::memcpy(to.data(), host_bytes(from) + offset_bytes, to.size());
+void HostBackend::download(std::span<const ReadBack> parts) {
+  for (const ReadBack& part : parts) {
+    assert(part.offset_bytes + part.to.size() <= part.from->size_bytes());
+    if (!part.to.empty()) std::memcpy(part.to.data(), host_bytes(*part.from) + part.offset_bytes, part.to.size());
+  }
 }
 
 void HostBackend::fill_zero(Matrix x) {
   const size_t bytes = static_cast<size_t>(x.n_cols) * sizeof(float);
   const auto scope = clock_.time(Stage::fill_zero, static_cast<double>(bytes) * x.n_rows);
   for (int32_t row = 0; row < x.n_rows; ++row) std::memset(host_row(x, row), 0, bytes);
+}
+
+void HostBackend::begin_query_moments(Matrix shift, int32_t head_dim, QueryMoments moments) {
+  const int64_t n_heads = shift.n_cols / head_dim, values = QueryMoments::values(head_dim);
+  const auto scope = clock_.time(Stage::add_query_moments, 4.0 * static_cast<double>(n_heads * values));
+  auto* to = reinterpret_cast<float*>(host_bytes(*moments.buffer));
+  std::memset(to, 0, static_cast<size_t>(n_heads * values) * sizeof(float));
+  for (int64_t h = 0; h < n_heads; ++h)
+    std::memcpy(to + h * values, host_row(shift, 0) + h * head_dim, static_cast<size_t>(head_dim) * sizeof(float));
 }
 
 void HostBackend::copy_page(PageId from, PageId to) {
@@ -113,11 +124,17 @@ void HostBackend::store_new_row(const float* from, CacheRow to) {
     for (int32_t i = 0; i < head_dim(); ++i) to.halves()[i] = float_to_half(from[i]);
 }
 
-void HostBackend::assemble(const AssembleHead& args) {
-  const PageLayout layout = slabs_.layout();
-  const size_t row_units = layout.slot_row_units();
+void HostBackend::gather_slots(std::span<const GatherHead> heads) {
+  size_t n_slots = 0;
+  for (const GatherHead& head : heads) n_slots += head.slots.size();
   const auto scope = clock_.time(
-      Stage::assemble, 2.0 * static_cast<double>(layout.slot_bytes()) * static_cast<double>(args.slots.size()));
+      Stage::gather_slots, 2.0 * static_cast<double>(slabs_.layout().slot_bytes()) * static_cast<double>(n_slots));
+  for (const GatherHead& head : heads) gather_head(head);
+}
+
+void HostBackend::gather_head(const GatherHead& args) {
+  const PageLayout layout = slabs_.layout();
+  const size_t row_u16s = layout.slot_row_u16s();
   assert(args.pages.size() == (args.slots.size() + page_tokens - 1) / page_tokens);
   for (size_t i = 0; i < args.slots.size(); ++i) {
     const SlotSource& source = args.slots[i];
@@ -141,10 +158,10 @@ void HostBackend::assemble(const AssembleHead& args) {
         break;
       }
       case SlotSource::Kind::log: {
-        assert((index + 1) * row_units <= args.log_rows.size());
-        const uint16_t* from = args.log_rows.data() + index * row_units;
+        assert((index + 1) * row_u16s <= args.log_rows.size());
+        const uint16_t* from = args.log_rows.data() + index * row_u16s;
         write_cache_row(layout, from, k);
-        write_cache_row(layout, from + row_units / 2, v);
+        write_cache_row(layout, from + row_u16s / 2, v);
         break;
       }
     }
@@ -153,26 +170,30 @@ void HostBackend::assemble(const AssembleHead& args) {
   }
 }
 
-void HostBackend::read_scores(HeadView head, std::span<float> out) {
-  assert(out.size() == static_cast<size_t>(head.length));
+void HostBackend::read_scores(std::span<const HeadView> heads, std::span<float> out) {
   const auto scope = clock_.time(Stage::read_cache, 2.0 * static_cast<double>(out.size_bytes()));
-  for (size_t slot = 0; slot < out.size(); ++slot)
-    out[slot] = slabs_.page(head.pages[slot / page_tokens]).scores[slot % page_tokens];
+  float* to = out.data();
+  for (const HeadView& head : heads)
+    for (int32_t slot = 0; slot < head.length; ++slot)
+      *to++ = slabs_.page(head.pages[static_cast<size_t>(slot / page_tokens)]).scores[slot % page_tokens];
+  assert(to == out.data() + out.size());
 }
 
-void HostBackend::read_rows(HeadView head, std::span<const int32_t> slots, std::span<uint16_t> out) {
+void HostBackend::read_rows(std::span<const HeadSlots> heads, std::span<uint16_t> out) {
   const PageLayout layout = slabs_.layout();
-  const size_t row_units = layout.slot_row_units();
-  assert(out.size() == slots.size() * row_units);
+  const size_t row_u16s = layout.slot_row_u16s();
   const auto scope = clock_.time(Stage::read_cache, 2.0 * static_cast<double>(out.size_bytes()));
   uint16_t* to = out.data();
-  for (const int32_t slot : slots) {
-    assert(slot >= 0 && slot < head.length);
-    const PageView page = slabs_.page(head.pages[static_cast<size_t>(slot / page_tokens)]);
-    read_cache_row(layout, cache_row(layout, page.k, slot % page_tokens), to);
-    read_cache_row(layout, cache_row(layout, page.v, slot % page_tokens), to + row_units / 2);
-    to += row_units;
+  for (const HeadSlots& of : heads) {
+    for (const int32_t slot : of.slots) {
+      assert(slot >= 0 && slot < of.head.length);
+      const PageView page = slabs_.page(of.head.pages[static_cast<size_t>(slot / page_tokens)]);
+      read_cache_row(layout, cache_row(layout, page.k, slot % page_tokens), to);
+      read_cache_row(layout, cache_row(layout, page.v, slot % page_tokens), to + row_u16s / 2);
+      to += row_u16s;
+    }
   }
+  assert(to == out.data() + out.size());
 }
 
 void HostBackend::begin_step(const DecodeStep& step) {
@@ -212,12 +233,12 @@ void HostBackend::remove_slot(int32_t head, int32_t slot) {
 
   Eviction eviction{.head = head, .slot = slot, .position = tag_position(hole.tags[to]), .score = hole.scores[to]};
   if (eviction.position < step_.log_before) {
-    const size_t row_units = layout.slot_row_units();
+    const size_t row_u16s = layout.slot_row_u16s();
     const size_t first = report_.rows.size();
-    eviction.row = static_cast<int64_t>(first / row_units);
-    report_.rows.resize(first + row_units);
+    eviction.row = static_cast<int64_t>(first / row_u16s);
+    report_.rows.resize(first + row_u16s);
     read_cache_row(layout, hole_k, report_.rows.data() + first);
-    read_cache_row(layout, hole_v, report_.rows.data() + first + row_units / 2);
+    read_cache_row(layout, hole_v, report_.rows.data() + first + row_u16s / 2);
   }
   report_.evictions.push_back(eviction);
 

@@ -150,19 +150,20 @@ class HostBackend : public Backend {
   const BackendInfo& info() const final { return info_; }
   std::unique_ptr<DeviceBuffer> allocate(size_t bytes) final { return std::make_unique<HostBuffer>(bytes); }
   void upload(DeviceBuffer& to, size_t offset_bytes, std::span<const std::byte> from) final;
-  void download(const DeviceBuffer& from, size_t offset_bytes, std::span<std::byte> to) final;
+  void download(std::span<const ReadBack> parts) final;
   std::unique_ptr<DeviceWeight> load_weight(const TensorView& view) final {
     return std::make_unique<DeviceWeight>(view);
   }
   void fill_zero(Matrix x) final;
+  void begin_query_moments(Matrix shift, int32_t head_dim, QueryMoments moments) final;
 
   void set_page_layout(PageLayout layout) final { slabs_.set_layout(layout); }
   void add_slab(int32_t slab) final { slabs_.add(slab); }
   void remove_slab(int32_t slab) final { slabs_.remove(slab); }
   void copy_page(PageId from, PageId to) final;
-  void assemble(const AssembleHead& args) final;
-  void read_scores(HeadView head, std::span<float> out) final;
-  void read_rows(HeadView head, std::span<const int32_t> slots, std::span<uint16_t> out) final;
+  void gather_slots(std::span<const GatherHead> heads) final;
+  void read_scores(std::span<const HeadView> heads, std::span<float> out) final;
+  void read_rows(std::span<const HeadSlots> heads, std::span<uint16_t> out) final;
 
   void begin_step(const DecodeStep& step) override;
   StepReport end_step() final;
@@ -190,6 +191,7 @@ class HostBackend : public Backend {
   DecodeStep step_;
 
  private:
+  void gather_head(const GatherHead& args);
   void store_scratch_row(const uint16_t* from, CacheRow to);
   void store_new_row(const float* from, CacheRow to);
 

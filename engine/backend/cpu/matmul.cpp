@@ -13,7 +13,7 @@ namespace headroom {
 namespace {
 
 // A chunk of weights a thread takes at a time: some microseconds, so that a late thread costs no more than that.
-constexpr int64_t few_rows_chunk_bytes = 32 << 10;
+constexpr int64_t gemv_chunk_bytes = 32 << 10;
 // Where there are few weight rows for the threads, x is cut as well, but not finer than this: each cut unpacks anew.
 constexpr int32_t least_rows_of_a_cut = 96;
 
@@ -82,8 +82,8 @@ void for_each_chunk(ThreadPool& pool, std::span<const MatmulProduct> products, C
   });
 }
 
-void multiply_few_rows(ThreadPool& pool, MatmulWorkspace& workspace, const MatmulKernels& kernels,
-                       const MatmulInput& input, std::span<const MatmulProduct> products, bool any_quantised) {
+void multiply_by_gemv(ThreadPool& pool, MatmulWorkspace& workspace, const MatmulKernels& kernels,
+                      const MatmulInput& input, std::span<const MatmulProduct> products, bool any_quantised) {
   std::byte* x_quantised = nullptr;
   const size_t x_row_bytes = kernels.row_bytes(input.n_in);
   if (any_quantised) {
@@ -97,7 +97,7 @@ void multiply_few_rows(ThreadPool& pool, MatmulWorkspace& workspace, const Matmu
   for (const MatmulProduct& product : products) {
     total_bytes += product.n_out * static_cast<int64_t>(row_bytes(product.type, input.n_in));
   }
-  const int64_t chunk_bytes = std::min(few_rows_chunk_bytes, total_bytes / (4 * pool.n_threads()) + 1);
+  const int64_t chunk_bytes = std::min(gemv_chunk_bytes, total_bytes / (4 * pool.n_threads()) + 1);
   auto rows_of_chunk = [&](const MatmulProduct& product) {
     return divide_up(chunk_bytes, static_cast<int64_t>(row_bytes(product.type, input.n_in)));
   };
@@ -109,12 +109,12 @@ void multiply_few_rows(ThreadPool& pool, MatmulWorkspace& workspace, const Matmu
             make_job(input, product, begin, std::min<int64_t>(begin + rows_of_chunk(product), product.n_out));
         job.x_quantised = x_quantised;
         job.x_quantised_stride_bytes = static_cast<int64_t>(x_row_bytes);
-        kernels.few_rows(job);
+        kernels.gemv(job);
       });
 }
 
-void multiply_many_rows(ThreadPool& pool, MatmulWorkspace& workspace, const MatmulKernels& kernels,
-                        const MatmulInput& input, std::span<const MatmulProduct> products, bool any_quantised) {
+void multiply_by_gemm(ThreadPool& pool, MatmulWorkspace& workspace, const MatmulKernels& kernels,
+                      const MatmulInput& input, std::span<const MatmulProduct> products, bool any_quantised) {
   const int32_t n_tiles = static_cast<int32_t>(divide_up(input.n_rows, kernels.tile_rows));
   const size_t tile_bytes = any_quantised ? round_up_to_line(kernels.tile_bytes(input.n_in)) : 0;
   const size_t x_bytes = tile_bytes * static_cast<size_t>(n_tiles);
@@ -143,7 +143,7 @@ void multiply_many_rows(ThreadPool& pool, MatmulWorkspace& workspace, const Matm
         job.n_tiles = n_tiles;
         job.first_tile = static_cast<int32_t>(cut * n_tiles / n_cuts);
         job.end_tile = static_cast<int32_t>((cut + 1) * n_tiles / n_cuts);
-        kernels.many_rows(job, memory + x_bytes + scratch_bytes * static_cast<size_t>(thread));
+        kernels.gemm(job, memory + x_bytes + scratch_bytes * static_cast<size_t>(thread));
       });
 }
 
@@ -172,7 +172,7 @@ void matmul(ThreadPool& pool, MatmulWorkspace& workspace, CpuLevel level, const 
     assert(product.y_stride >= product.n_out && input.n_in % type_traits(product.type).block_values == 0);
     any_quantised = any_quantised || is_quantised(product.type);
   }
-  const auto multiply = input.n_rows < least_many_rows ? multiply_few_rows : multiply_many_rows;
+  const auto multiply = input.n_rows < least_gemm_rows ? multiply_by_gemv : multiply_by_gemm;
   multiply(pool, workspace, kernels_of(level), input, products, any_quantised);
 }
 

@@ -137,7 +137,7 @@ void many_floats(const MatmulJob& job, std::byte* scratch) {
   }
 }
 
-void few_rows(const MatmulJob& job) {
+void gemv(const MatmulJob& job) {
   switch (job.type) {
     case TensorType::f32:
       return few_floats<F32>(job);
@@ -164,7 +164,7 @@ void few_rows(const MatmulJob& job) {
   }
 }
 
-void many_rows(const MatmulJob& job, std::byte* scratch) {
+void gemm(const MatmulJob& job, std::byte* scratch) {
   switch (job.type) {
     case TensorType::f32:
       return many_floats<F32>(job, scratch);
@@ -198,8 +198,8 @@ constexpr MatmulKernels kernels = {
     quantised_tile_bytes,
     quantise_row,
     quantise_tile,
-    few_rows,
-    many_rows,
+    gemv,
+    gemm,
 };
 
 }  // namespace

@@ -380,7 +380,7 @@ void multiply_tile(const PanelGroup<F>* panel, const XTileGroup* x, int32_t n_gr
   write_sums<n_rows>(out, sums);
 }
 
-/// multiply_tile for a number of rows that is known at run time only. Equal shares of least_many_rows or more rows
+/// multiply_tile for a number of rows that is known at run time only. Equal shares of least_gemm_rows or more rows
 /// are never much smaller than a tile.
 template <typename F>
 void multiply_tile_of(int32_t n_rows, const PanelGroup<F>* panel, const XTileGroup* x, int32_t n_groups,

@@ -45,15 +45,15 @@ static inline TileRows tile_rows_of(int32_t tile, int32_t n_tiles, int32_t n_row
   return {first, static_cast<int32_t>(static_cast<int64_t>(tile + 1) * n_rows / n_tiles) - first};
 }
 
-// many_rows takes at least so many rows of x (below, unpacking weights anew for each four rows costs less than laying
+// gemm takes at least so many rows of x (below, unpacking weights anew for each four rows costs less than laying
 // out panels), and at most so many weight rows in one call.
-constexpr int32_t least_many_rows = 9;
+constexpr int32_t least_gemm_rows = 9;
 constexpr int32_t most_chunk_rows = 32;
 
 /// The kernels of one instruction set.
 struct MatmulKernels {
-  int32_t tile_rows;     // rows of x that the inner loop of many_rows takes at once
-  size_t scratch_bytes;  // of many_rows
+  int32_t tile_rows;     // rows of x that the inner loop of gemm takes at once
+  size_t scratch_bytes;  // of gemm
   /// Bytes of one quantised row, and of one quantised tile, of n_in values.
   size_t (*row_bytes)(int32_t n_in);
   size_t (*tile_bytes)(int32_t n_in);
@@ -62,9 +62,9 @@ struct MatmulKernels {
   /// x: (n_rows, n_in), n_rows at most tile_rows. out: 64-byte aligned
   void (*quantise_tile)(const float* x, int64_t x_stride, int32_t n_rows, int32_t n_in, std::byte* out);
   /// Unpacks each weight row on its way through the registers: for one row of x, and for a few.
-  void (*few_rows)(const MatmulJob& job);
+  void (*gemv)(const MatmulJob& job);
   /// Unpacks panels of weight rows into the scratch and multiplies them with tile after tile of x.
-  void (*many_rows)(const MatmulJob& job, std::byte* scratch);
+  void (*gemm)(const MatmulJob& job, std::byte* scratch);
 };
 
 /// nullptr where the program was built for another kind of processor.

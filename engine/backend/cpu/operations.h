@@ -48,7 +48,7 @@ void rope(ThreadPool& pool, RopeTables& tables, const Matrix& x, int32_t head_di
 
 void add(ThreadPool& pool, const Matrix& x, const Matrix& y);
 
-void gate(ThreadPool& pool, Activation activation, const Matrix& gate, const Matrix& up);
+void gated_activation(ThreadPool& pool, Activation activation, const Matrix& gate, const Matrix& up);
 
 void store_kv(ThreadPool& pool, const Matrix& k, const Matrix& v, const KvScratch& kv, int32_t first_row);
 

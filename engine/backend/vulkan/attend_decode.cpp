@@ -1,4 +1,4 @@
-// One token's attention: pieces of equal size, whatever the heads' lengths, then their merge.
+// One token's attention: splits of equal size, whatever the heads' lengths, then their merge.
 #include <cassert>
 
 #include "engine/backend/vulkan/backend_state.h"
@@ -25,17 +25,17 @@ void VulkanBackend::attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, f
   int32_t at_once = std::min(group, max_group);
   while (group % at_once != 0) --at_once;
 
-  const size_t n_states = static_cast<size_t>(step_plan_.n_pieces) * static_cast<size_t>(group);
-  const Use probabilities = scratch("attend probabilities", n_states * piece_capacity * sizeof(float));
-  const Use states = scratch("attend states", n_states * static_cast<size_t>(head_dim + 2) * sizeof(float));
-  const Use lists = step_list_use();
+  const size_t n_states = static_cast<size_t>(step_plan_.n_splits) * static_cast<size_t>(group);
+  const BufferUse probabilities = scratch("attend probabilities", n_states * split_capacity * sizeof(float));
+  const BufferUse states = scratch("attend states", n_states * static_cast<size_t>(head_dim + 2) * sizeof(float));
+  const BufferUse lists = step_list_use();
   const uint32_t n_lanes = device_.facts().subgroup_size;
   AttendDecodeConstants constants{.q_offset = static_cast<uint>(q.offset),
                                   .k_offset = static_cast<uint>(k.offset),
                                   .v_offset = static_cast<uint>(v.offset),
                                   .scale = scale * log2_e,
                                   .head_begin = step_plan_.head_begin(layer),
-                                  .piece_begin = step_plan_.piece_begin(layer),
+                                  .split_begin = step_plan_.split_begin(layer),
                                   .page_begin = step_plan_.page_begin(),
                                   .first_query_head = 0,
                                   .n_query_heads = static_cast<uint>(group)};
@@ -46,7 +46,7 @@ void VulkanBackend::attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, f
   std::string name = std::string("attend_decode.") + page_variant(layout);
   if (is_lane() && device_.facts().has_int64) name += ".int64";
   const Program& program = programs_.get(name, special, required_subgroup());
-  const Use counts{step_buffer(), step_plan_.counts_begin(layer), 12};
+  const BufferUse counts{step_buffer(), step_plan_.counts_begin(layer), 12};
   for (int32_t first = 0; first < group; first += at_once) {
     constants.first_query_head = static_cast<uint>(first);
     queue_.dispatch_indirect(program, counts, words(constants),
@@ -57,7 +57,7 @@ void VulkanBackend::attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, f
 
   const MergeDecodeConstants merge{.out_offset = static_cast<uint>(out.offset),
                                    .head_begin = constants.head_begin,
-                                   .piece_begin = constants.piece_begin,
+                                   .split_begin = constants.split_begin,
                                    .page_begin = constants.page_begin};
   const uint32_t merge_special[] = {n_lanes, static_cast<uint32_t>(head_dim), special[5], static_cast<uint32_t>(group)};
   queue_.dispatch_indirect(programs_.get("merge_decode", merge_special, required_subgroup()), counts, words(merge),

@@ -43,7 +43,7 @@ inline uint32_t high_word(uint64_t address) {
 }
 
 /// The buffer of a matrix as an operation uses it; where in it the matrix lies is among the operation's constants.
-inline Use use_of(const Matrix& m) {
+inline BufferUse use_of(const Matrix& m) {
   return buffer_of(*m.buffer);
 }
 
@@ -107,7 +107,7 @@ struct ColumnRange {
 enum class Product { plain, scores, mix };
 
 /// Rows and KV heads whose scores lie in memory at once.
-struct AttendPiece {
+struct AttendSplit {
   int32_t row = 0;  // of the block
   int32_t n_rows = 0;
   int32_t kv_head = 0;
@@ -123,7 +123,7 @@ class VulkanBackend final : public Backend {
 
   std::unique_ptr<DeviceBuffer> allocate(size_t bytes) override;
   void upload(DeviceBuffer& to, size_t offset_bytes, std::span<const std::byte> from) override;
-  void download(const DeviceBuffer& from, size_t offset_bytes, std::span<std::byte> to) override;
+  void download(std::span<const ReadBack> parts) override;
   std::unique_ptr<DeviceWeight> load_weight(const TensorView& view) override;
 
   void embed(const DeviceWeight& table, std::span<const TokenId> ids, float scale, Matrix out) override;
@@ -132,10 +132,11 @@ class VulkanBackend final : public Backend {
   void rope(Matrix x, int32_t head_dim, int32_t position0, RopeStyle style, int32_t n_rot,
             const DeviceBuffer& frequencies) override;
   void add(Matrix x, Matrix y) override;
-  void gate(Activation activation, Matrix gate, Matrix up) override;
+  void gated_activation(Activation activation, Matrix gate, Matrix up) override;
   void fill_zero(Matrix x) override;
   void store_kv(Matrix k, Matrix v, KvScratch kv, int32_t first_row) override;
   void attend_prefill(const AttendPrefill& args) override;
+  void begin_query_moments(Matrix shift, int32_t head_dim, QueryMoments moments) override;
   void add_query_moments(Matrix q, int32_t head_dim, QueryMoments moments) override;
   void expected_attention(const ExpectedAttention& args) override;
 
@@ -146,9 +147,9 @@ class VulkanBackend final : public Backend {
     slabs_.remove(slab);
   }
   void copy_page(PageId from, PageId to) override;
-  void assemble(const AssembleHead& args) override;
-  void read_scores(HeadView head, std::span<float> out) override;
-  void read_rows(HeadView head, std::span<const int32_t> slots, std::span<uint16_t> out) override;
+  void gather_slots(std::span<const GatherHead> heads) override;
+  void read_scores(std::span<const HeadView> heads, std::span<float> out) override;
+  void read_rows(std::span<const HeadSlots> heads, std::span<uint16_t> out) override;
 
   void begin_step(const DecodeStep& step) override;
   void attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, float scale, Matrix out) override;
@@ -180,24 +181,31 @@ class VulkanBackend final : public Backend {
                      int32_t first_token, bool in_tiles);
   // Attention of many rows: columns of the cache and of the turn as f32 rows, and products of such rows (columns.cpp).
   const Buffer& head_table(std::span<const HeadView> held, int32_t n_kv_heads);
-  Use slab_table_use(const Buffer& stand_in) const;
+  BufferUse slab_table_use(const Buffer& stand_in) const;
   void load_columns(const ColumnRange& range, const KvScratch& kv, const Buffer& table, const Buffer& values,
                     const Buffer& positions);
-  void pack_heads(const PackHeadsConstants& constants, int32_t n_heads, Use x, Use shifts, const Buffer& to);
+  void pack_heads(const PackHeadsConstants& constants, int32_t n_heads, BufferUse x, BufferUse shifts,
+                  const Buffer& to);
   /// more: positions of held slots for scores, sums of rows for mix.
-  void batch_product(Product product, const BatchProductConstants& constants, int32_t n_batches, Use x, Use w,
-                     const Buffer& table, Use y, const Use& more = {});
-  void attend_rows(const AttendPrefill& args, const Buffer& table, const AttendPiece& piece);
+  void batch_product(Product product, const BatchProductConstants& constants, int32_t n_batches, BufferUse x,
+                     BufferUse w, const Buffer& table, BufferUse y, const BufferUse& more = {});
+  void attend_rows(const AttendPrefill& args, const Buffer& table, const AttendSplit& split);
   /// A buffer for an operation's own use, at least so large; the same from call to call.
   const Buffer& scratch(const std::string& name, size_t bytes);
   void release_prompt_scratch();
   void reserve_step(size_t bytes);
   const Buffer& step_buffer() const { return *step_buffer_; }
   /// The words of StepState, for shaders that serve prefill and step alike.
-  Use step_use() const { return {*step_buffer_, 0, sizeof(StepState)}; }
-  /// Heads, pieces or page addresses of the step, for shaders that only read them.
-  Use step_list_use() const { return {*step_buffer_, sizeof(StepState), step_plan_.bytes - sizeof(StepState)}; }
-  void read_slots(HeadView head, std::span<const int32_t> slots, bool is_scores, std::span<std::byte> out);
+  BufferUse step_use() const { return {*step_buffer_, 0, sizeof(StepState)}; }
+  /// Heads, splits or page addresses of the step, for shaders that only read them.
+  BufferUse step_list_use() const { return {*step_buffer_, sizeof(StepState), step_plan_.bytes - sizeof(StepState)}; }
+  /// Words of some slots, each by its page's address with the slot in the low bits; for pages that the host does not
+  /// see.
+  void read_slots(std::span<const uint64_t> slots, bool is_scores, std::span<std::byte> out);
+  uint64_t slot_address(const HeadView& head, size_t slot) const {
+    return slabs_.address(head.pages[slot / page_tokens]) | slot % page_tokens;
+  }
+  SlotSourceWords source_words(const GatherHead& head, const SlotSource& slot, uint32_t first_log) const;
   void leave_step();
   void dispatch_evict(int32_t layer, bool is_first_pass);
   /// What evict reported since the last call, in the order of heads. Waits. True: there is more to leave.

@@ -34,7 +34,7 @@ const Buffer& VulkanBackend::head_table(std::span<const HeadView> held, int32_t 
     next_head_table_ = (i + 1) % head_tables_.size();
     head_tables_[i].clear();  // nothing is known of it where the upload fails
   }
-  const Buffer& buffer = scratch("head table " + std::to_string(i), words.size() * sizeof(uint32_t));
+  const Buffer& buffer = scratch("head table " + std::to_string(i), std::bit_ceil(words.size() * sizeof(uint32_t)));
   if (!is_known) {
     queue_.upload(buffer, 0, std::as_bytes(std::span(words)));
     head_tables_[i] = std::move(words);
@@ -43,8 +43,8 @@ const Buffer& VulkanBackend::head_table(std::span<const HeadView> held, int32_t 
 }
 
 /// No slab was ever added: nothing reads the table then.
-Use VulkanBackend::slab_table_use(const Buffer& stand_in) const {
-  return slabs_.has_table() ? Use(slabs_.table()) : Use(stand_in);
+BufferUse VulkanBackend::slab_table_use(const Buffer& stand_in) const {
+  return slabs_.has_table() ? BufferUse(slabs_.table()) : BufferUse(stand_in);
 }
 
 void VulkanBackend::load_columns(const ColumnRange& range, const KvScratch& kv, const Buffer& table,
@@ -74,21 +74,21 @@ void VulkanBackend::load_columns(const ColumnRange& range, const KvScratch& kv, 
   const int64_t n_threads = int64_t{range.texels()} * groups_for(range.head_dim, 4);
   queue_.dispatch(programs_.get(std::string("load_columns.") + page_variant(layout), page_constants(layout, 0)),
                   {groups_for(n_threads, load_group), static_cast<uint32_t>(range.n_kv_heads), 1}, words(constants),
-                  {slab_table_use(table), Use(table), Use(values, 0, range.bytes()), Use(positions)},
+                  {slab_table_use(table), BufferUse(table), BufferUse(values, 0, range.bytes()), BufferUse(positions)},
                   cost_ms(8.0 * range.count * range.head_dim * range.n_kv_heads),
                   range.is_held ? Pages::read : Pages::none, {.buffer = &turn});
 }
 
-void VulkanBackend::pack_heads(const PackHeadsConstants& constants, int32_t n_heads, Use x, Use shifts,
+void VulkanBackend::pack_heads(const PackHeadsConstants& constants, int32_t n_heads, BufferUse x, BufferUse shifts,
                                const Buffer& to) {
   const int64_t n_threads = int64_t{groups_for(constants.n_rows, 4)} * groups_for(constants.head_dim, 4);
   queue_.dispatch(programs_.get("pack_heads"), {groups_for(n_threads, load_group), static_cast<uint32_t>(n_heads), 1},
-                  words(constants), {x, shifts, Use(to)},
+                  words(constants), {x, shifts, BufferUse(to)},
                   cost_ms(4.0 * constants.n_rows * constants.head_dim * n_heads));
 }
 
-void VulkanBackend::batch_product(Product product, const BatchProductConstants& constants, int32_t n_batches, Use x,
-                                  Use w, const Buffer& table, Use y, const Use& more) {
+void VulkanBackend::batch_product(Product product, const BatchProductConstants& constants, int32_t n_batches,
+                                  BufferUse x, BufferUse w, const Buffer& table, BufferUse y, const BufferUse& more) {
   const double cost = cost_ms(8.0 * constants.n_m * constants.n_n * constants.n_k * n_batches);
   const char* variant = product == Product::plain ? ".plain" : product == Product::scores ? ".scores" : ".mix";
   const uint32_t lanes = device_.facts().subgroup_size, lane_m = std::min(lanes, max_lane_m);
@@ -105,9 +105,9 @@ void VulkanBackend::batch_product(Product product, const BatchProductConstants& 
     w = as_texels(w, VK_FORMAT_R32G32B32A32_SFLOAT);
   }
   if (product == Product::plain)
-    queue_.dispatch(program, groups, words(constants), {x, w, Use(table), y}, cost);
+    queue_.dispatch(program, groups, words(constants), {x, w, BufferUse(table), y}, cost);
   else
-    queue_.dispatch(program, groups, words(constants), {x, w, Use(table), y, more}, cost);
+    queue_.dispatch(program, groups, words(constants), {x, w, BufferUse(table), y, more}, cost);
 }
 
 }  // namespace headroom::vulkan

@@ -32,8 +32,8 @@ void VulkanBackend::dispatch_evict(int32_t layer, bool is_first_pass) {
       programs_.get(std::string("evict.") + page_variant(layout), page_constants(layout, n_lanes), required_subgroup()),
       {static_cast<uint32_t>(n_of_layer), 1, 1}, words(constants),
       {step_use(), step_list_use(), step_list_use(),
-       Use(report, first_head * sizeof(ReportedHead), n_of_layer * sizeof(ReportedHead)),
-       Use(rows, first_head * row_bytes, n_of_layer * row_bytes)},
+       BufferUse(report, first_head * sizeof(ReportedHead), n_of_layer * sizeof(ReportedHead)),
+       BufferUse(rows, first_head * row_bytes, n_of_layer * row_bytes)},
       cost_ms(20.0 * step_plan_.typical_slots()), Pages::written);
 }
 
@@ -76,7 +76,7 @@ bool VulkanBackend::collect_report(std::vector<LeftSlot>& left, std::vector<uint
 
 StepReport VulkanBackend::make_report(std::vector<LeftSlot>& left, const std::vector<uint32_t>& rows) const {
   const PageLayout layout = slabs_.layout();
-  const size_t row_units = layout.slot_row_units();
+  const size_t row_u16s = layout.slot_row_u16s();
   // Passes came one after the other, each in the order of heads.
   std::stable_sort(left.begin(), left.end(),
                    [](const LeftSlot& a, const LeftSlot& b) { return a.eviction.head < b.eviction.head; });
@@ -84,9 +84,9 @@ StepReport VulkanBackend::make_report(std::vector<LeftSlot>& left, const std::ve
   for (LeftSlot& slot : left) {
     if (slot.eviction.row == 0) {
       const size_t first = report.rows.size();
-      slot.eviction.row = static_cast<int64_t>(first / row_units);
-      report.rows.resize(first + row_units);
-      words_to_units(layout, &rows[slot.row], &report.rows[first]);
+      slot.eviction.row = static_cast<int64_t>(first / row_u16s);
+      report.rows.resize(first + row_u16s);
+      words_to_u16s(layout, &rows[slot.row], &report.rows[first]);
     }
     report.evictions.push_back(slot.eviction);
   }

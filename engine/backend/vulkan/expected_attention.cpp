@@ -24,7 +24,7 @@ void VulkanBackend::expected_attention(const ExpectedAttention& args) {
   begin_stage(Stage::expected_attention, 4.0 * n_heads * head_values + 4.0 * args.kv.row_values * args.n_rows);
 
   const Buffer& table = head_table(args.held, n_kv_heads);
-  const Use queries(buffer_of(*args.queries), 0, uint64_t{4} * head_values * static_cast<uint64_t>(n_heads));
+  const BufferUse queries(buffer_of(*args.queries), 0, uint64_t{4} * head_values * static_cast<uint64_t>(n_heads));
   const Buffer& linear = scratch("linear queries", size_t{16} * texels * static_cast<size_t>(n_heads));
   const Buffer& quadratic = scratch("quadratic queries", size_t{16} * texels * dim * static_cast<size_t>(n_heads));
   PackHeadsConstants pack{.n_rows = 1,
@@ -35,10 +35,10 @@ void VulkanBackend::expected_attention(const ExpectedAttention& args) {
                           .is_transposed = 0,
                           .shift_stride = 0,
                           .factor = 1};
-  pack_heads(pack, n_heads, queries, Use(table), linear);
+  pack_heads(pack, n_heads, queries, BufferUse(table), linear);
   pack.n_rows = dim;
   pack.x_offset = dim;
-  pack_heads(pack, n_heads, queries, Use(table), quadratic);
+  pack_heads(pack, n_heads, queries, BufferUse(table), quadratic);
 
   const double column_flops = 2.0 * n_heads * head_dim * head_dim;
   const double affordable = std::min((dispatch_ms - cost_ms(0)) / (cost_ms(column_flops) - cost_ms(0)),
@@ -80,7 +80,7 @@ void VulkanBackend::expected_attention(const ExpectedAttention& args) {
                    .position = 0,
                    .window = 0,
                    .positions_stride = 0},
-                  n_heads, Use(keys), Use(quadratic), table, Use(products));
+                  n_heads, BufferUse(keys), BufferUse(quadratic), table, BufferUse(products));
     const ExpectedLogitsConstants constants{.n_columns = static_cast<uint>(count),
                                             .head_dim = dim,
                                             .group = group,
@@ -91,10 +91,12 @@ void VulkanBackend::expected_attention(const ExpectedAttention& args) {
                                             .logits_stride = static_cast<uint>(args.logits.stride),
                                             .norms_offset = static_cast<uint>(args.norms.offset),
                                             .norms_stride = static_cast<uint>(args.norms.stride)};
-    const auto texels_of = [](const Buffer& buffer) { return as_texels(Use(buffer), VK_FORMAT_R32G32B32A32_SFLOAT); };
+    const auto texels_of = [](const Buffer& buffer) {
+      return as_texels(BufferUse(buffer), VK_FORMAT_R32G32B32A32_SFLOAT);
+    };
     queue_.dispatch(programs_.get("expected_logits"), {groups_for(count, 32), static_cast<uint32_t>(n_heads), 1},
                     words(constants),
-                    {Use(table), texels_of(keys), texels_of(values), texels_of(products), texels_of(linear),
+                    {BufferUse(table), texels_of(keys), texels_of(values), texels_of(products), texels_of(linear),
                      use_of(args.logits), use_of(args.norms)},
                     cost_ms(8.0 * count * n_heads * head_dim));
   };

@@ -46,7 +46,7 @@ void VulkanBackend::embed(const DeviceWeight& table, std::span<const TokenId> id
                                    .is_step = is_in_step_ ? 1u : 0u,
                                    .scale = scale};
     queue_.dispatch(program, {groups_for(weight.n_blocks(), 8), static_cast<uint32_t>(out.n_rows), 1}, words(constants),
-                    {Use(*part.units), Use(*part.words), Use(id_buffer), step_use(), use_of(out)},
+                    {BufferUse(*part.units), BufferUse(*part.words), BufferUse(id_buffer), step_use(), use_of(out)},
                     cost_ms(20.0 * out.n_rows * out.n_cols));
   }
 }
@@ -141,7 +141,7 @@ void VulkanBackend::multiply_rows(const Matrix& texels, int32_t n_in, const Matm
       .bias_first = static_cast<uint>(part.first_row),
       .flags = (term.bias != nullptr ? matmul_has_bias : 0) | (term.accumulate ? matmul_accumulates : 0)};
   // A shader without a bias does not read it: any buffer stands in.
-  const Use bias = term.bias != nullptr ? Use(vector_of(*term.bias)) : Use(*part.words);
+  const BufferUse bias = term.bias != nullptr ? BufferUse(vector_of(*term.bias)) : BufferUse(*part.words);
   const double cost = cost_ms(2.0 * static_cast<double>(part.n_rows) * n_in * n_tokens);
   if (is_lane()) {
     const uint32_t threads = groups_for(part.n_rows, lane_rows);
@@ -154,7 +154,7 @@ void VulkanBackend::multiply_rows(const Matrix& texels, int32_t n_in, const Matm
       const uint32_t special[] = {tokens_per_lane};
       queue_.dispatch(programs_.get("matmul_lane." + type, special),
                       {groups_for(threads, lane_group), static_cast<uint32_t>(n) / tokens_per_lane, 1}, words(piece),
-                      {as_texels(Use(*part.units), VK_FORMAT_R32G32B32A32_UINT), Use(*part.words),
+                      {as_texels(BufferUse(*part.units), VK_FORMAT_R32G32B32A32_UINT), BufferUse(*part.words),
                        as_texels(use_of(texels), VK_FORMAT_R32G32B32A32_SFLOAT), bias, use_of(y)},
                       cost * n / n_tokens);
     };
@@ -163,7 +163,8 @@ void VulkanBackend::multiply_rows(const Matrix& texels, int32_t n_in, const Matm
     run(n_whole, n_tokens - n_whole, 1);
     return;
   }
-  const std::initializer_list<Use> uses{Use(*part.units), Use(*part.words), use_of(texels), bias, use_of(y)};
+  const std::initializer_list<BufferUse> uses{BufferUse(*part.units), BufferUse(*part.words), use_of(texels), bias,
+                                              use_of(y)};
   if (in_tiles) {
     queue_.dispatch(programs_.get("matmul_tile." + type),
                     {groups_for(part.n_rows, tile), groups_for(n_tokens, tile), 1}, words(constants), uses, cost);

@@ -36,33 +36,33 @@ size_t slot_words(const PageLayout& layout) {
   return 2 * (value_bytes(layout) / sizeof(uint32_t) + n_scales(layout));
 }
 
-void units_to_words(const PageLayout& layout, const uint16_t* units, uint32_t* words) {
-  const size_t bytes = value_bytes(layout), row_units = layout.row_bytes() / sizeof(uint16_t);
+void u16s_to_words(const PageLayout& layout, const uint16_t* u16s, uint32_t* words) {
+  const size_t bytes = value_bytes(layout), row_u16s = layout.row_bytes() / sizeof(uint16_t);
   for (size_t part = 0; part < 2; ++part) {
-    const uint16_t* row = units + part * row_units;
+    const uint16_t* row = u16s + part * row_u16s;
     std::memcpy(words + part * bytes / sizeof(uint32_t), row, bytes);
     uint32_t* scales = words + 2 * bytes / sizeof(uint32_t) + part * n_scales(layout);
     for (size_t i = 0; i < n_scales(layout); ++i) scales[i] = row[bytes / sizeof(uint16_t) + i];
   }
 }
 
-void words_to_units(const PageLayout& layout, const uint32_t* words, uint16_t* units) {
-  const size_t bytes = value_bytes(layout), row_units = layout.row_bytes() / sizeof(uint16_t);
+void words_to_u16s(const PageLayout& layout, const uint32_t* words, uint16_t* u16s) {
+  const size_t bytes = value_bytes(layout), row_u16s = layout.row_bytes() / sizeof(uint16_t);
   for (size_t part = 0; part < 2; ++part) {
-    uint16_t* row = units + part * row_units;
+    uint16_t* row = u16s + part * row_u16s;
     std::memcpy(row, words + part * bytes / sizeof(uint32_t), bytes);
     const uint32_t* scales = words + 2 * bytes / sizeof(uint32_t) + part * n_scales(layout);
     for (size_t i = 0; i < n_scales(layout); ++i) row[bytes / sizeof(uint16_t) + i] = static_cast<uint16_t>(scales[i]);
   }
 }
 
-void page_to_units(const PageLayout& layout, const std::byte* page, size_t slot, uint16_t* units) {
+void page_to_u16s(const PageLayout& layout, const std::byte* page, size_t slot, uint16_t* u16s) {
   const size_t bytes = value_bytes(layout);
   for (const size_t offset : {layout.k_offset(), layout.v_offset()}) {
-    std::memcpy(units, page + offset + slot * bytes, bytes);
-    units += bytes / sizeof(uint16_t);
+    std::memcpy(u16s, page + offset + slot * bytes, bytes);
+    u16s += bytes / sizeof(uint16_t);
     for (size_t block = 0; block < n_scales(layout); ++block)
-      std::memcpy(units++, page + offset + layout.scales_offset() + (block * page_tokens + slot) * sizeof(uint16_t),
+      std::memcpy(u16s++, page + offset + layout.scales_offset() + (block * page_tokens + slot) * sizeof(uint16_t),
                   sizeof(uint16_t));
   }
 }

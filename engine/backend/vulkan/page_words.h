@@ -1,5 +1,5 @@
 // Pages as shaders see them: words of 32 bits. A slot's row travels between host and device as words of K, of V, then a
-// word for each scale of K and of V; on the host its units of 16 bits lie as PageLayout::slot_row_units says.
+// word for each scale of K and of V; on the host its values of 16 bits lie as PageLayout::slot_row_u16s says.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,9 @@ const char* page_variant(const PageLayout& layout);
 
 /// Words of a travelling row.
 size_t slot_words(const PageLayout& layout);
-void units_to_words(const PageLayout& layout, const uint16_t* units, uint32_t* words);
-void words_to_units(const PageLayout& layout, const uint32_t* words, uint16_t* units);
-/// The same units out of a page.
-void page_to_units(const PageLayout& layout, const std::byte* page, size_t slot, uint16_t* units);
+void u16s_to_words(const PageLayout& layout, const uint16_t* u16s, uint32_t* words);
+void words_to_u16s(const PageLayout& layout, const uint32_t* words, uint16_t* u16s);
+/// The same values of 16 bits out of a page.
+void page_to_u16s(const PageLayout& layout, const std::byte* page, size_t slot, uint16_t* u16s);
 
 }  // namespace headroom::vulkan

@@ -14,21 +14,22 @@ constexpr double submission_ms = 40;
 // A driver resets a device that hangs after a few seconds; one that says nothing for so long will not say more.
 constexpr uint64_t patience_ns = 30'000'000'000;
 constexpr size_t staging_bytes = size_t{8} << 20;
+constexpr size_t part_bytes = staging_bytes / 4;  // that one copy of a download takes at most
 
 /// What was touched since the last barrier. Buffers count whole: a shader is bound to the whole of them, and the
 /// validation layer looks at no more than that.
 class Hazards {
  public:
-  bool conflicts(const Use& use, bool writes) const {
-    const auto overlaps = [&](const Use& other) { return other.buffer_id == use.buffer_id; };
+  bool conflicts(const BufferUse& use, bool writes) const {
+    const auto overlaps = [&](const BufferUse& other) { return other.buffer_id == use.buffer_id; };
     return std::any_of(written_.begin(), written_.end(), overlaps) ||
            (writes && std::any_of(read_.begin(), read_.end(), overlaps));
   }
   bool conflicts(Pages pages) const {
     return pages_ == Pages::written ? pages != Pages::none : pages_ == Pages::read && pages == Pages::written;
   }
-  void note(const Use& use, bool writes) { (writes ? written_ : read_).push_back(use); }
-  void note(Pages pages) { pages_ = std::max(pages_, pages); }
+  void add(const BufferUse& use, bool writes) { (writes ? written_ : read_).push_back(use); }
+  void add(Pages pages) { pages_ = std::max(pages_, pages); }
   void clear() {
     read_.clear();
     written_.clear();
@@ -36,20 +37,20 @@ class Hazards {
   }
 
  private:
-  std::vector<Use> read_, written_;
+  std::vector<BufferUse> read_, written_;
   Pages pages_ = Pages::none;
 };
 
-/// Whether an operation writes through its use number i.
-bool writes(const Operation& operation, size_t i) {
-  if (operation.kind == Operation::Kind::copy) return i == 1;
-  if (operation.kind == Operation::Kind::fill) return true;
-  const std::vector<Binding>& bindings = operation.program->interface().bindings;
-  return i < bindings.size() ? bindings[i].writes : operation.writes_reached;
+/// Whether an command writes through its use number i.
+bool writes(const Command& command, size_t i) {
+  if (command.kind == Command::Kind::copy) return i == 1;
+  if (command.kind == Command::Kind::fill) return true;
+  const std::vector<Binding>& bindings = command.program->interface().bindings;
+  return i < bindings.size() ? bindings[i].writes : command.writes_addressed;
 }
 
-Operation dispatch_of(const Program& program, std::span<const uint32_t> constants, std::initializer_list<Use> uses,
-                      double cost_ms, Pages pages) {
+Command dispatch_of(const Program& program, std::span<const uint32_t> constants, std::initializer_list<BufferUse> uses,
+                    double cost_ms, Pages pages) {
   const Interface& interface = program.interface();
   if (constants.size_bytes() != interface.constants_bytes || constants.size() > max_constants ||
       uses.size() != interface.bindings.size() || uses.size() > max_bindings)
@@ -57,16 +58,16 @@ Operation dispatch_of(const Program& program, std::span<const uint32_t> constant
                 "the shader " + program.name() + " was given " + std::to_string(constants.size_bytes()) +
                     " bytes of constants and " + std::to_string(uses.size()) + " buffers; expected " +
                     std::to_string(interface.constants_bytes) + " and " + std::to_string(interface.bindings.size()));
-  Operation operation{.kind = Operation::Kind::dispatch,
-                      .pages = pages,
-                      .n_uses = static_cast<uint8_t>(uses.size()),
-                      .n_constants = static_cast<uint8_t>(constants.size()),
-                      .program = &program,
-                      .cost_ms = cost_ms};
+  Command command{.kind = Command::Kind::dispatch,
+                  .pages = pages,
+                  .n_uses = static_cast<uint8_t>(uses.size()),
+                  .n_constants = static_cast<uint8_t>(constants.size()),
+                  .program = &program,
+                  .cost_ms = cost_ms};
   for (size_t i = 0; i < uses.size(); ++i) uses.begin()[i].buffer->check_binding(interface.bindings[i].type);
-  std::copy(constants.begin(), constants.end(), operation.constants.begin());
-  std::copy(uses.begin(), uses.end(), operation.uses.begin());
-  return operation;
+  std::copy(constants.begin(), constants.end(), command.constants.begin());
+  std::copy(uses.begin(), uses.end(), command.uses.begin());
+  return command;
 }
 
 }  // namespace
@@ -96,7 +97,7 @@ Queue::~Queue() {
   const VolkDeviceTable& call = device_.call;
   if (!hangs_) call.vkDeviceWaitIdle(device_.handle());  // whatever it says, there is nothing more to do
   completed_ = last_submission_;
-  noted_.clear();
+  pending_.clear();
   staging_.reset();
   memory_.set_user(nullptr);
   for (Recording& recording : recordings_) destroy(recording);
@@ -118,48 +119,48 @@ void Queue::begin_stage(int32_t stage, double bytes) {
 }
 
 void Queue::dispatch(const Program& program, std::array<uint32_t, 3> groups, std::span<const uint32_t> constants,
-                     std::initializer_list<Use> uses, double cost_ms, Pages pages, Reached reached) {
+                     std::initializer_list<BufferUse> uses, double cost_ms, Pages pages, AddressedBuffer addressed) {
   if (groups[0] == 0 || groups[1] == 0 || groups[2] == 0) return;
-  Operation operation = dispatch_of(program, constants, uses, cost_ms, pages);
-  operation.groups = groups;
-  if (reached.buffer != nullptr) {
-    operation.uses[operation.n_uses++] = *reached.buffer;
-    operation.writes_reached = reached.is_written;
+  Command command = dispatch_of(program, constants, uses, cost_ms, pages);
+  command.groups = groups;
+  if (addressed.buffer != nullptr) {
+    command.uses[command.n_uses++] = *addressed.buffer;
+    command.writes_addressed = addressed.is_written;
   }
-  note(operation);
+  enqueue(command);
 }
 
-void Queue::dispatch_indirect(const Program& program, Use counts, std::span<const uint32_t> constants,
-                              std::initializer_list<Use> uses, double cost_ms, Pages pages) {
-  Operation operation = dispatch_of(program, constants, uses, cost_ms, pages);
-  operation.kind = Operation::Kind::dispatch_indirect;
-  operation.uses[operation.n_uses++] = counts;
-  note(operation);
+void Queue::dispatch_indirect(const Program& program, BufferUse counts, std::span<const uint32_t> constants,
+                              std::initializer_list<BufferUse> uses, double cost_ms, Pages pages) {
+  Command command = dispatch_of(program, constants, uses, cost_ms, pages);
+  command.kind = Command::Kind::dispatch_indirect;
+  command.uses[command.n_uses++] = counts;
+  enqueue(command);
 }
 
-void Queue::copy(Use from, Use to) {
-  Operation operation{.kind = Operation::Kind::copy, .n_uses = 2, .cost_ms = static_cast<double>(from.bytes) * 1e-6};
-  operation.uses[0] = from;
-  operation.uses[1] = to;
-  note(operation);
+void Queue::copy(BufferUse from, BufferUse to) {
+  Command command{.kind = Command::Kind::copy, .n_uses = 2, .cost_ms = static_cast<double>(from.bytes) * 1e-6};
+  command.uses[0] = from;
+  command.uses[1] = to;
+  enqueue(command);
 }
 
-void Queue::fill(Use to, uint32_t value) {
-  Operation operation{.kind = Operation::Kind::fill, .n_uses = 1, .fill_value = value, .cost_ms = 0.01};
-  operation.uses[0] = to;
-  note(operation);
+void Queue::fill(BufferUse to, uint32_t value) {
+  Command command{.kind = Command::Kind::fill, .n_uses = 1, .fill_value = value, .cost_ms = 0.01};
+  command.uses[0] = to;
+  enqueue(command);
 }
 
-void Queue::note(const Operation& operation) {
-  if (noted_ms_ > 0 && noted_ms_ + operation.cost_ms > submission_ms) submit();
-  noted_.push_back(operation);
-  noted_.back().stage = stage_;
-  noted_ms_ += operation.cost_ms;
-  for (size_t i = 0; i < operation.n_uses; ++i) operation.uses[i].buffer->used_by = last_submission_ + 1;
+void Queue::enqueue(const Command& command) {
+  if (pending_ms_ > 0 && pending_ms_ + command.cost_ms > submission_ms) submit();
+  pending_.push_back(command);
+  pending_.back().stage = stage_;
+  pending_ms_ += command.cost_ms;
+  for (size_t i = 0; i < command.n_uses; ++i) command.uses[i].buffer->used_by = last_submission_ + 1;
 }
 
 void Queue::set_repeating(bool repeating) {
-  if (!noted_.empty()) submit();
+  if (!pending_.empty()) submit();
   is_repeating_ = repeating;
   next_part_ = 0;
 }
@@ -170,35 +171,35 @@ void Queue::record_again() {
 
 void Queue::submit() {
   rethrow_failure();
-  if (noted_.empty()) return;
-  std::vector<Operation> operations = std::move(noted_);
-  const double operations_ms = noted_ms_;
-  noted_.clear();
-  noted_ms_ = 0;
+  if (pending_.empty()) return;
+  std::vector<Command> commands = std::move(pending_);
+  const double commands_ms = pending_ms_;
+  pending_.clear();
+  pending_ms_ = 0;
   try {
-    submit_part(operations, next_part_++);
+    submit_part(commands, next_part_++);
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::device) {
       device_failure_ = error.what();
     } else {
       // Memory that was missing may be there the next time, and a cache is taken back by rows that these write.
-      noted_ = std::move(operations);
-      noted_ms_ = operations_ms;
+      pending_ = std::move(commands);
+      pending_ms_ = commands_ms;
     }
     throw;
   }
 }
 
-void Queue::submit_part(std::span<const Operation> operations, size_t part) {
+void Queue::submit_part(std::span<const Command> commands, size_t part) {
   bool is_same = false;
-  Recording& recording = recording_for(operations, part, is_same);
+  Recording& recording = recording_for(commands, part, is_same);
   if (!is_same) {
-    recording.operations.assign(operations.begin(), operations.end());
+    recording.commands.assign(commands.begin(), commands.end());
     try {
       record(recording);
     } catch (...) {
-      recording.operations.clear();
-      if (recording.commands != VK_NULL_HANDLE) device_.call.vkResetCommandBuffer(recording.commands, 0);
+      recording.commands.clear();
+      if (recording.command_buffer != VK_NULL_HANDLE) device_.call.vkResetCommandBuffer(recording.command_buffer, 0);
       throw;
     }
     recording.is_outdated = false;
@@ -213,7 +214,7 @@ void Queue::submit_part(std::span<const Operation> operations, size_t part) {
   submit.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
   submit.pNext = &timeline;
   submit.commandBufferCount = 1;
-  submit.pCommandBuffers = &recording.commands;
+  submit.pCommandBuffers = &recording.command_buffer;
   submit.signalSemaphoreCount = 1;
   submit.pSignalSemaphores = &timeline_;
   check(device_.call.vkQueueSubmit(device_.queue(), 1, &submit, VK_NULL_HANDLE), "take work");
@@ -223,14 +224,14 @@ void Queue::submit_part(std::span<const Operation> operations, size_t part) {
   ++n_submitted_;
 }
 
-Queue::Recording& Queue::recording_for(std::span<const Operation> operations, size_t part, bool& is_same) {
+Queue::Recording& Queue::recording_for(std::span<const Command> commands, size_t part, bool& is_same) {
   Recording* found = nullptr;
   if (is_repeating_) {
     while (repeating_.size() <= part) repeating_.emplace_back();
     found = &repeating_[part];
     if (found->is_running) wait_for(found->submission);
     is_same = !found->is_outdated &&
-              std::equal(operations.begin(), operations.end(), found->operations.begin(), found->operations.end());
+              std::equal(commands.begin(), commands.end(), found->commands.begin(), found->commands.end());
   } else {
     for (Recording& recording : recordings_)
       if (!recording.is_running) found = &recording;
@@ -247,19 +248,20 @@ Queue::Recording& Queue::recording_for(std::span<const Operation> operations, si
 
 void Queue::prepare_pools(Recording& recording) {
   const VolkDeviceTable& call = device_.call;
-  if (recording.commands == VK_NULL_HANDLE) {
+  if (recording.command_buffer == VK_NULL_HANDLE) {
     VkCommandBufferAllocateInfo allocate{};
     allocate.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
     allocate.commandPool = pool_;
     allocate.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
     allocate.commandBufferCount = 1;
-    check(call.vkAllocateCommandBuffers(device_.handle(), &allocate, &recording.commands), "make a command buffer");
+    check(call.vkAllocateCommandBuffers(device_.handle(), &allocate, &recording.command_buffer),
+          "make a command buffer");
   }
   uint32_t n_sets = 0, n_storage = 0, n_texels = 0;
-  for (const Operation& operation : recording.operations) {
-    if (operation.program == nullptr) continue;
+  for (const Command& command : recording.commands) {
+    if (command.program == nullptr) continue;
     ++n_sets;
-    for (const Binding& binding : operation.program->interface().bindings)
+    for (const Binding& binding : command.program->interface().bindings)
       ++(binding.type == VK_DESCRIPTOR_TYPE_STORAGE_BUFFER ? n_storage : n_texels);
   }
   if (n_sets > recording.n_sets || n_storage > recording.n_storage || n_texels > recording.n_texels) {
@@ -281,7 +283,7 @@ void Queue::prepare_pools(Recording& recording) {
   } else if (recording.descriptors != VK_NULL_HANDLE) {
     check(call.vkResetDescriptorPool(device_.handle(), recording.descriptors, 0), "reset a descriptor pool");
   }
-  const auto n_queries = static_cast<uint32_t>(recording.operations.size()) + 1;
+  const auto n_queries = static_cast<uint32_t>(recording.commands.size()) + 1;
   if (device_.facts().timestamp_ns > 0 && n_queries > recording.n_queries) {
     call.vkDestroyQueryPool(device_.handle(), recording.queries, nullptr);
     recording.queries = VK_NULL_HANDLE;
@@ -296,8 +298,8 @@ void Queue::prepare_pools(Recording& recording) {
   }
 }
 
-VkDescriptorSet Queue::bind(Recording& recording, const Operation& operation) {
-  const Program& program = *operation.program;
+VkDescriptorSet Queue::bind(Recording& recording, const Command& command) {
+  const Program& program = *command.program;
   const VkDescriptorSetLayout layout = program.set_layout();
   VkDescriptorSetAllocateInfo allocate{};
   allocate.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO;
@@ -311,7 +313,7 @@ VkDescriptorSet Queue::bind(Recording& recording, const Operation& operation) {
   std::array<VkBufferView, max_uses> views{};
   std::array<VkWriteDescriptorSet, max_uses> writes{};
   for (uint32_t i = 0; i < bindings.size(); ++i) {
-    const Use& use = operation.uses[i];
+    const BufferUse& use = command.uses[i];
     VkWriteDescriptorSet& write = writes[i];
     write.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET;
     write.dstSet = set;
@@ -334,15 +336,15 @@ VkDescriptorSet Queue::bind(Recording& recording, const Operation& operation) {
 void Queue::record(Recording& recording) {
   const VolkDeviceTable& call = device_.call;
   prepare_pools(recording);
-  const VkCommandBuffer commands = recording.commands;
+  const VkCommandBuffer command_buffer = recording.command_buffer;
   VkCommandBufferBeginInfo begin{};
   begin.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
-  check(call.vkBeginCommandBuffer(commands, &begin), "begin to record");
-  const auto n_queries = static_cast<uint32_t>(recording.operations.size()) + 1;
+  check(call.vkBeginCommandBuffer(command_buffer, &begin), "begin to record");
+  const auto n_queries = static_cast<uint32_t>(recording.commands.size()) + 1;
   const bool is_timed = recording.queries != VK_NULL_HANDLE;
   if (is_timed) {
-    call.vkCmdResetQueryPool(commands, recording.queries, 0, n_queries);
-    call.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, recording.queries, 0);
+    call.vkCmdResetQueryPool(command_buffer, recording.queries, 0, n_queries);
+    call.vkCmdWriteTimestamp(command_buffer, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, recording.queries, 0);
   }
   constexpr VkPipelineStageFlags stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
   const auto barrier = [&](VkPipelineStageFlags more_before, VkAccessFlags before, VkPipelineStageFlags more_after,
@@ -353,7 +355,7 @@ void Queue::record(Recording& recording) {
                            VK_ACCESS_TRANSFER_READ_BIT | before;
     memory.dstAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT |
                            VK_ACCESS_TRANSFER_READ_BIT | after;
-    call.vkCmdPipelineBarrier(commands, stages | more_before, stages | more_after, 0, 1, &memory, 0, nullptr, 0,
+    call.vkCmdPipelineBarrier(command_buffer, stages | more_before, stages | more_after, 0, 1, &memory, 0, nullptr, 0,
                               nullptr);
   };
   // What the submission before wrote, and what the host did.
@@ -362,52 +364,55 @@ void Queue::record(Recording& recording) {
   Hazards hazards;
   const Program* bound = nullptr;
   uint32_t query = 0;
-  for (const Operation& operation : recording.operations) {
-    bool conflict = hazards.conflicts(operation.pages);
-    for (size_t i = 0; i < operation.n_uses; ++i)
-      conflict = conflict || hazards.conflicts(operation.uses[i], writes(operation, i));
+  for (const Command& command : recording.commands) {
+    bool conflict = hazards.conflicts(command.pages);
+    for (size_t i = 0; i < command.n_uses; ++i)
+      conflict = conflict || hazards.conflicts(command.uses[i], writes(command, i));
     if (conflict) {
       barrier(0, 0, VK_PIPELINE_STAGE_DRAW_INDIRECT_BIT, VK_ACCESS_INDIRECT_COMMAND_READ_BIT);
       hazards.clear();
     }
-    hazards.note(operation.pages);
-    for (size_t i = 0; i < operation.n_uses; ++i) hazards.note(operation.uses[i], writes(operation, i));
+    hazards.add(command.pages);
+    for (size_t i = 0; i < command.n_uses; ++i) hazards.add(command.uses[i], writes(command, i));
 
-    const std::array<Use, max_uses>& uses = operation.uses;
-    switch (operation.kind) {
-      case Operation::Kind::copy: {
+    const std::array<BufferUse, max_uses>& uses = command.uses;
+    switch (command.kind) {
+      case Command::Kind::copy: {
         const VkBufferCopy region{uses[0].first, uses[1].first, uses[0].bytes};
-        call.vkCmdCopyBuffer(commands, uses[0].buffer->handle(), uses[1].buffer->handle(), 1, &region);
+        call.vkCmdCopyBuffer(command_buffer, uses[0].buffer->handle(), uses[1].buffer->handle(), 1, &region);
         break;
       }
-      case Operation::Kind::fill:
-        call.vkCmdFillBuffer(commands, uses[0].buffer->handle(), uses[0].first, uses[0].bytes, operation.fill_value);
+      case Command::Kind::fill:
+        call.vkCmdFillBuffer(command_buffer, uses[0].buffer->handle(), uses[0].first, uses[0].bytes,
+                             command.fill_value);
         break;
-      case Operation::Kind::dispatch:
-      case Operation::Kind::dispatch_indirect: {
-        const Program& program = *operation.program;
-        if (bound != &program) call.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, program.pipeline());
+      case Command::Kind::dispatch:
+      case Command::Kind::dispatch_indirect: {
+        const Program& program = *command.program;
+        if (bound != &program)
+          call.vkCmdBindPipeline(command_buffer, VK_PIPELINE_BIND_POINT_COMPUTE, program.pipeline());
         bound = &program;
-        const VkDescriptorSet set = bind(recording, operation);
-        call.vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, program.layout(), 0, 1, &set, 0,
+        const VkDescriptorSet set = bind(recording, command);
+        call.vkCmdBindDescriptorSets(command_buffer, VK_PIPELINE_BIND_POINT_COMPUTE, program.layout(), 0, 1, &set, 0,
                                      nullptr);
-        if (operation.n_constants > 0)
-          call.vkCmdPushConstants(commands, program.layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0,
-                                  4u * operation.n_constants, operation.constants.data());
-        if (operation.kind == Operation::Kind::dispatch) {
-          call.vkCmdDispatch(commands, operation.groups[0], operation.groups[1], operation.groups[2]);
+        if (command.n_constants > 0)
+          call.vkCmdPushConstants(command_buffer, program.layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                                  4u * command.n_constants, command.constants.data());
+        if (command.kind == Command::Kind::dispatch) {
+          call.vkCmdDispatch(command_buffer, command.groups[0], command.groups[1], command.groups[2]);
         } else {
-          const Use& counts = uses[static_cast<size_t>(operation.n_uses - 1)];
-          call.vkCmdDispatchIndirect(commands, counts.buffer->handle(), counts.first);
+          const BufferUse& counts = uses[static_cast<size_t>(command.n_uses - 1)];
+          call.vkCmdDispatchIndirect(command_buffer, counts.buffer->handle(), counts.first);
         }
         break;
       }
     }
-    if (is_timed) call.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, recording.queries, ++query);
+    if (is_timed)
+      call.vkCmdWriteTimestamp(command_buffer, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, recording.queries, ++query);
   }
   // For the host, which reads after it has waited.
   barrier(0, 0, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
-  check(call.vkEndCommandBuffer(commands), "record");
+  check(call.vkEndCommandBuffer(command_buffer), "record");
 }
 
 void Queue::wait_for(uint64_t submission) {
@@ -443,7 +448,7 @@ void Queue::wait_for(uint64_t submission) {
 
 void Queue::count_times(Recording& recording) {
   if (recording.queries == VK_NULL_HANDLE) return;
-  const size_t n = recording.operations.size() + 1;
+  const size_t n = recording.commands.size() + 1;
   std::vector<uint64_t> ticks(n);
   const VkResult result =
       device_.call.vkGetQueryPoolResults(device_.handle(), recording.queries, 0, static_cast<uint32_t>(n),
@@ -451,7 +456,7 @@ void Queue::count_times(Recording& recording) {
   if (result != VK_SUCCESS) return;  // times are a nicety
   for (size_t i = 0; i + 1 < n; ++i) {
     if (ticks[i + 1] < ticks[i]) continue;
-    stages_[static_cast<size_t>(recording.operations[i].stage)].ms +=
+    stages_[static_cast<size_t>(recording.commands[i].stage)].ms +=
         static_cast<double>(ticks[i + 1] - ticks[i]) * device_.facts().timestamp_ns * 1e-6;
   }
 }
@@ -487,25 +492,30 @@ void Queue::drain() {
 /// In a handler: work is lost, and who is there now cannot be told. The next call that can be is.
 void Queue::give_up() {
   failure_ = std::current_exception();
-  noted_.clear();  // what is left of it may use what goes now
-  noted_ms_ = 0;
+  pending_.clear();  // what is left of it may use what goes now
+  pending_ms_ = 0;
   if (!hangs_) device_.call.vkDeviceWaitIdle(device_.handle());
 }
 
 void Queue::rethrow_failure() {
   if (!device_failure_.empty()) {
-    noted_.clear();
-    noted_ms_ = 0;
+    pending_.clear();
+    pending_ms_ = 0;
     throw Error(ErrorKind::device, device_failure_);
   }
   if (failure_ != nullptr) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
-const Buffer& Queue::staging(size_t bytes) {
-  if (staging_ == nullptr || staging_->size_bytes() < bytes)
-    staging_ = memory_.allocate(std::max(bytes, staging_bytes), MemoryUse::staging);
-  finish(*staging_);
-  return *staging_;
+/// A place in the staging buffer that nothing uses; waits for the device only where the buffer is full.
+size_t Queue::stage(size_t bytes) {
+  assert(bytes <= staging_bytes);
+  if (staging_ == nullptr) staging_ = memory_.allocate(staging_bytes, MemoryUse::staging);
+  if (staging_->used_by <= completed_) staged_ = 0;
+  if (staged_ + bytes > staging_bytes) {
+    finish(*staging_);
+    staged_ = 0;
+  }
+  return std::exchange(staged_, staged_ + (bytes + 3) / 4 * 4);
 }
 
 void Queue::upload(const Buffer& to, size_t offset, std::span<const std::byte> bytes) {
@@ -516,29 +526,52 @@ void Queue::upload(const Buffer& to, size_t offset, std::span<const std::byte> b
     return;
   }
   for (size_t done = 0; done < bytes.size();) {
-    const size_t n = std::min(bytes.size() - done, staging_bytes);
-    const Buffer& from = staging(n);
-    std::memcpy(from.mapped(), bytes.data() + done, n);
-    copy({from, 0, n}, {to, offset + done, n});
+    const size_t n = std::min(bytes.size() - done, staging_bytes), at = stage(n);
+    std::memcpy(staging_->mapped() + at, bytes.data() + done, n);
+    copy({*staging_, at, n}, {to, offset + done, n});
     done += n;
   }
 }
 
-void Queue::download(const Buffer& from, size_t offset, std::span<std::byte> bytes) {
-  if (bytes.empty()) return;
-  if (from.mapped() != nullptr) {
-    finish(from);
-    std::memcpy(bytes.data(), from.mapped() + offset, bytes.size());
-    return;
+void Queue::download(std::span<const ReadBack> parts) {
+  for (const ReadBack& part : parts) {
+    const auto& from = static_cast<const Buffer&>(*part.from);
+    assert(part.offset_bytes + part.to.size() <= from.size_bytes());
+    if (from.mapped() != nullptr && !part.to.empty()) finish(from);
   }
-  for (size_t done = 0; done < bytes.size();) {
-    const size_t n = std::min(bytes.size() - done, staging_bytes);
-    const Buffer& to = staging(n);
-    copy({from, offset + done, n}, {to, 0, n});
-    finish(to);
-    std::memcpy(bytes.data() + done, to.mapped(), n);
-    done += n;
+  // What the host does not see comes through the staging buffer, as much at once as fits.
+  struct Staged {
+    size_t at;
+    std::span<std::byte> to;
+  };
+  std::vector<Staged> staged;
+  const auto fetch = [&] {
+    if (staged.empty()) return;
+    finish(*staging_);
+    for (const Staged& part : staged) std::memcpy(part.to.data(), staging_->mapped() + part.at, part.to.size());
+    staged.clear();
+  };
+  size_t n_staged = 0;
+  for (const ReadBack& part : parts) {
+    const auto& from = static_cast<const Buffer&>(*part.from);
+    if (from.mapped() != nullptr) {
+      if (!part.to.empty()) std::memcpy(part.to.data(), from.mapped() + part.offset_bytes, part.to.size());
+      continue;
+    }
+    for (size_t done = 0; done < part.to.size();) {
+      const size_t n = std::min(part.to.size() - done, part_bytes);
+      if (n_staged + n > staging_bytes) {
+        fetch();
+        n_staged = 0;
+      }
+      const size_t at = stage(n);
+      copy({from, part.offset_bytes + done, n}, {*staging_, at, n});
+      staged.push_back({at, part.to.subspan(done, n)});
+      n_staged += (n + 3) / 4 * 4;
+      done += n;
+    }
   }
+  fetch();
 }
 
 std::vector<StageTime> Queue::stage_times() const {

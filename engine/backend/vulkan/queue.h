@@ -1,4 +1,4 @@
-// Work for the device, in order: operations are noted as they are asked for, then recorded with the barriers that they
+// Work for the device, in order: commands are enqueued as they are asked for, then recorded with the barriers that they
 // need, in submissions that a desktop can wait for. A step that asks for the same work as the one before is submitted
 // again without recording anything.
 #pragma once
@@ -18,22 +18,22 @@
 
 namespace headroom::vulkan {
 
-/// A buffer as an operation uses it. A shader is bound to the whole of it; first and bytes say which part is copied or
+/// A buffer as an command uses it. A shader is bound to the whole of it; first and bytes say which part is copied or
 /// filled, and where group counts lie.
-struct Use {
+struct BufferUse {
   const Buffer* buffer = nullptr;
   uint64_t first = 0;  // byte
   uint64_t bytes = VK_WHOLE_SIZE;
   uint64_t buffer_id = 0;
   VkFormat texels = VK_FORMAT_UNDEFINED;  // where the shader reads texels
 
-  Use() = default;
-  Use(const Buffer& of, uint64_t first_byte = 0, uint64_t n_bytes = VK_WHOLE_SIZE)
+  BufferUse() = default;
+  BufferUse(const Buffer& of, uint64_t first_byte = 0, uint64_t n_bytes = VK_WHOLE_SIZE)
       : buffer(&of), first(first_byte), bytes(n_bytes), buffer_id(of.id()) {}
-  bool operator==(const Use&) const = default;
+  bool operator==(const BufferUse&) const = default;
 };
 
-inline Use as_texels(Use use, VkFormat format) {
+inline BufferUse as_texels(BufferUse use, VkFormat format) {
   use.texels = format;
   return use;
 }
@@ -42,32 +42,33 @@ inline Use as_texels(Use use, VkFormat format) {
 enum class Pages : uint8_t { none, read, written };
 
 /// A buffer that a shader finds by its address too, since it may be larger than what is bound at once.
-struct Reached {
+struct AddressedBuffer {
   const Buffer* buffer = nullptr;
   bool is_written = false;
 };
 
 inline constexpr size_t max_bindings = 12;
-inline constexpr size_t max_uses = max_bindings + 1;  // and group counts, or what is reached
+inline constexpr size_t max_uses = max_bindings + 1;  // and group counts, or what is addressed
 inline constexpr size_t max_constants = 32;           // of 32 bits; 128 bytes are what every device has
 
-struct Operation {
+struct Command {
   enum class Kind : uint8_t { dispatch, dispatch_indirect, copy, fill };
   Kind kind = Kind::dispatch;
   Pages pages = Pages::none;
-  bool writes_reached = false;
+  bool writes_addressed = false;
   uint8_t n_uses = 0;
   uint8_t n_constants = 0;
   int32_t stage = 0;  // index of the stage that its time counts for
   const Program* program = nullptr;
   std::array<uint32_t, 3> groups{};
   std::array<uint32_t, max_constants> constants{};
-  // copy: from, to; fill: to; behind the bindings of dispatch: what is reached, of dispatch_indirect: the group counts
-  std::array<Use, max_uses> uses{};
+  // copy: from, to; fill: to; behind the bindings of dispatch: what is addressed, of dispatch_indirect: the group
+  // counts
+  std::array<BufferUse, max_uses> uses{};
   uint32_t fill_value = 0;
   double cost_ms = 0;
 
-  bool operator==(const Operation&) const = default;
+  bool operator==(const Command&) const = default;
 };
 
 class Queue final : public BufferUser {
@@ -86,13 +87,13 @@ class Queue final : public BufferUser {
   /// cost_ms: an estimate for this device; submissions stay short by it. Throws Error(out_of_memory) for a buffer that
   /// is larger than what the device binds.
   void dispatch(const Program& program, std::array<uint32_t, 3> groups, std::span<const uint32_t> constants,
-                std::initializer_list<Use> uses, double cost_ms = 0.05, Pages pages = Pages::none,
-                Reached reached = {});
+                std::initializer_list<BufferUse> uses, double cost_ms = 0.05, Pages pages = Pages::none,
+                AddressedBuffer addressed = {});
   /// The group counts are three u32 at `counts.first` of a buffer.
-  void dispatch_indirect(const Program& program, Use counts, std::span<const uint32_t> constants,
-                         std::initializer_list<Use> uses, double cost_ms = 0.05, Pages pages = Pages::none);
-  void copy(Use from, Use to);
-  void fill(Use to, uint32_t value);
+  void dispatch_indirect(const Program& program, BufferUse counts, std::span<const uint32_t> constants,
+                         std::initializer_list<BufferUse> uses, double cost_ms = 0.05, Pages pages = Pages::none);
+  void copy(BufferUse from, BufferUse to);
+  void fill(BufferUse to, uint32_t value);
 
   /// While it is on, what is submitted is kept recorded for the next time.
   void set_repeating(bool repeating);
@@ -100,7 +101,7 @@ class Queue final : public BufferUser {
   /// reach by address: the validation layer knows no others than those of the time of recording.
   void record_again();
 
-  /// Starts what was noted.
+  /// Starts what was enqueued.
   void submit();
   /// Waits until all is done. Throws Error(device) for a lost device and for one that hangs.
   void finish();
@@ -111,7 +112,12 @@ class Queue final : public BufferUser {
   void drain();
 
   void upload(const Buffer& to, size_t offset, std::span<const std::byte> bytes);
-  void download(const Buffer& from, size_t offset, std::span<std::byte> bytes);
+  /// All parts by one wait, unless they are larger than the staging buffer.
+  void download(std::span<const ReadBack> parts);
+  void download(const Buffer& from, size_t offset, std::span<std::byte> bytes) {
+    const ReadBack part{&from, offset, bytes};
+    download({&part, 1});
+  }
 
   std::vector<StageTime> stage_times() const;
   void reset_stage_times();
@@ -121,8 +127,8 @@ class Queue final : public BufferUser {
  private:
   /// A command buffer with what it was recorded from.
   struct Recording {
-    std::vector<Operation> operations;
-    VkCommandBuffer commands = VK_NULL_HANDLE;
+    std::vector<Command> commands;
+    VkCommandBuffer command_buffer = VK_NULL_HANDLE;
     VkDescriptorPool descriptors = VK_NULL_HANDLE;
     uint32_t n_sets = 0, n_storage = 0, n_texels = 0;  // that the pool has room for
     VkQueryPool queries = VK_NULL_HANDLE;
@@ -132,15 +138,15 @@ class Queue final : public BufferUser {
     bool is_outdated = false;
   };
 
-  void note(const Operation& operation);
-  void submit_part(std::span<const Operation> operations, size_t part);
-  Recording& recording_for(std::span<const Operation> operations, size_t part, bool& is_same);
+  void enqueue(const Command& command);
+  void submit_part(std::span<const Command> commands, size_t part);
+  Recording& recording_for(std::span<const Command> commands, size_t part, bool& is_same);
   void record(Recording& recording);
   void prepare_pools(Recording& recording);
-  VkDescriptorSet bind(Recording& recording, const Operation& operation);
+  VkDescriptorSet bind(Recording& recording, const Command& command);
   void count_times(Recording& recording);
   void destroy(Recording& recording);
-  const Buffer& staging(size_t bytes);
+  size_t stage(size_t bytes);
   void wait_for(uint64_t submission);
   void give_up();
   /// Throws what failed before and has not been told yet; a failure of the device again and again.
@@ -150,8 +156,8 @@ class Queue final : public BufferUser {
   Memory& memory_;
   VkCommandPool pool_ = VK_NULL_HANDLE;
   VkSemaphore timeline_ = VK_NULL_HANDLE;
-  std::vector<Operation> noted_;
-  double noted_ms_ = 0;
+  std::vector<Command> pending_;
+  double pending_ms_ = 0;
   std::deque<Recording> recordings_;  // for work that comes once
   std::deque<Recording> repeating_;   // part i of a step
   size_t next_part_ = 0;
@@ -162,6 +168,7 @@ class Queue final : public BufferUser {
   std::string device_failure_;  // once it is lost or hangs; nothing is tried any more
   std::exception_ptr failure_;  // of work that nobody was there to be told about
   std::unique_ptr<Buffer> staging_;
+  size_t staged_ = 0;  // bytes of it in use
   std::vector<StageTime> stages_;
   int32_t stage_ = 0;
   int64_t n_recorded_ = 0, n_submitted_ = 0;

@@ -24,18 +24,19 @@ void VulkanBackend::add(Matrix x, Matrix y) {
                   words(constants), {use_of(x), use_of(y)}, cost_ms(2.0 * x.n_rows * x.n_cols));
 }
 
-void VulkanBackend::gate(Activation activation, Matrix gate, Matrix up) {
+void VulkanBackend::gated_activation(Activation activation, Matrix gate, Matrix up) {
   assert(gate.n_rows == up.n_rows && gate.n_cols == up.n_cols);
-  begin_stage(Stage::gate, 3 * matrix_bytes(gate));
-  const GateConstants constants{.n_rows = static_cast<uint>(gate.n_rows),
-                                .n_cols = static_cast<uint>(gate.n_cols),
-                                .gate_offset = static_cast<uint>(gate.offset),
-                                .gate_stride = static_cast<uint>(gate.stride),
-                                .up_offset = static_cast<uint>(up.offset),
-                                .up_stride = static_cast<uint>(up.stride),
-                                .activation = activation == Activation::silu ? 0u : 1u};
-  queue_.dispatch(programs_.get("gate"), {groups_for(gate.n_cols, group_size), static_cast<uint32_t>(gate.n_rows), 1},
-                  words(constants), {use_of(gate), use_of(up)}, cost_ms(20.0 * gate.n_rows * gate.n_cols));
+  begin_stage(Stage::gated_activation, 3 * matrix_bytes(gate));
+  const GatedActivationConstants constants{.n_rows = static_cast<uint>(gate.n_rows),
+                                           .n_cols = static_cast<uint>(gate.n_cols),
+                                           .gate_offset = static_cast<uint>(gate.offset),
+                                           .gate_stride = static_cast<uint>(gate.stride),
+                                           .up_offset = static_cast<uint>(up.offset),
+                                           .up_stride = static_cast<uint>(up.stride),
+                                           .activation = activation == Activation::silu ? 0u : 1u};
+  queue_.dispatch(programs_.get("gated_activation"),
+                  {groups_for(gate.n_cols, group_size), static_cast<uint32_t>(gate.n_rows), 1}, words(constants),
+                  {use_of(gate), use_of(up)}, cost_ms(20.0 * gate.n_rows * gate.n_cols));
 }
 
 void VulkanBackend::fill_zero(Matrix x) {
@@ -82,7 +83,7 @@ void VulkanBackend::rope(Matrix x, int32_t head_dim, int32_t position0, RopeStyl
                                 .position0 = is_in_step_ ? 0u : static_cast<uint>(position0)};
   queue_.dispatch(programs_.get("rope"),
                   {groups_for(int64_t{n_heads} * (n_rot / 2), group_size), static_cast<uint32_t>(x.n_rows), 1},
-                  words(constants), {use_of(x), Use(buffer_of(frequencies)), step_use()},
+                  words(constants), {use_of(x), BufferUse(buffer_of(frequencies)), step_use()},
                   cost_ms(60.0 * x.n_rows * n_heads * n_rot));
 }
 

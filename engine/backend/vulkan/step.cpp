@@ -9,31 +9,31 @@
 namespace headroom::vulkan {
 namespace {
 
-static_assert(sizeof(StepHead) == 64 && sizeof(StepPiece) == 16 && sizeof(StepState) <= sizeof(StepHead));
+static_assert(sizeof(StepHead) == 64 && sizeof(StepSplit) == 16 && sizeof(StepState) <= sizeof(StepHead));
 
-// Slots that pay for a piece.
-constexpr int64_t min_piece_slots = 64;
+// Slots that pay for a split.
+constexpr int64_t min_split_slots = 64;
 
 int64_t in_pages(int64_t slots) {
   return (slots + page_tokens - 1) / page_tokens * page_tokens;
 }
 
-/// Calls f with the first slot, the number of slots and whether it is the last, for each piece of a head. The slots are
+/// Calls f with the first slot, the number of slots and whether it is the last, for each split of a head. The slots are
 /// those of the head and the step's token.
 template <typename F>
-void for_pieces(int64_t n_slots, int64_t piece_slots, F f) {
-  const int64_t n_pieces = (n_slots + piece_slots - 1) / piece_slots;
-  const int64_t even = in_pages((n_slots + n_pieces - 1) / n_pieces);
+void for_splits(int64_t n_slots, int64_t split_slots, F f) {
+  const int64_t n_splits = (n_slots + split_slots - 1) / split_slots;
+  const int64_t even = in_pages((n_slots + n_splits - 1) / n_splits);
   for (int64_t first = 0; first < n_slots; first += even)
     f(first, std::min(even, n_slots - first), first + even >= n_slots);
 }
 
 /// No more than a work group has room for.
-int64_t piece_slots_of(std::span<const HeadView> heads, int64_t wanted_pieces) {
+int64_t split_slots_of(std::span<const HeadView> heads, int64_t wanted_splits) {
   int64_t n_slots = 0;
   for (const HeadView& head : heads) n_slots += head.length + 1;
-  return std::clamp(in_pages((n_slots + wanted_pieces - 1) / wanted_pieces), min_piece_slots,
-                    static_cast<int64_t>(piece_capacity));
+  return std::clamp(in_pages((n_slots + wanted_splits - 1) / wanted_splits), min_split_slots,
+                    static_cast<int64_t>(split_capacity));
 }
 
 /// Heads of a layer.
@@ -42,23 +42,23 @@ std::span<const HeadView> layer_heads(const DecodeStep& step, int32_t layer) {
 }
 
 /// Makes the plan's capacities large enough for a step.
-void fit(StepPlan& plan, const DecodeStep& step, int64_t wanted_pieces) {
+void fit(StepPlan& plan, const DecodeStep& step, int64_t wanted_splits) {
   const auto n_heads = static_cast<int32_t>(step.heads.size());
   if (n_heads != plan.n_heads || step.n_kv_heads != plan.n_kv_heads)
     plan = {.n_heads = n_heads, .n_kv_heads = step.n_kv_heads, .n_layers = n_heads / step.n_kv_heads};
-  uint32_t n_pages = 0, n_pieces = 0;
+  uint32_t n_pages = 0, n_splits = 0;
   for (int32_t layer = 0; layer < plan.n_layers; ++layer) {
     const std::span<const HeadView> heads = layer_heads(step, layer);
-    const int64_t piece_slots = piece_slots_of(heads, wanted_pieces);
+    const int64_t split_slots = split_slots_of(heads, wanted_splits);
     uint32_t n = 0;
     for (const HeadView& head : heads) {
-      for_pieces(head.length + 1, piece_slots, [&](int64_t, int64_t, bool) { ++n; });
+      for_splits(head.length + 1, split_slots, [&](int64_t, int64_t, bool) { ++n; });
       n_pages += static_cast<uint32_t>(head.pages.size());
     }
-    n_pieces = std::max(n_pieces, n);
+    n_splits = std::max(n_splits, n);
   }
-  constexpr uint32_t fewest_pieces = 32, fewest_pages = 1024;
-  if (n_pieces > plan.n_pieces) plan.n_pieces = std::max(std::bit_ceil(n_pieces), fewest_pieces);
+  constexpr uint32_t fewest_splits = 32, fewest_pages = 1024;
+  if (n_splits > plan.n_splits) plan.n_splits = std::max(std::bit_ceil(n_splits), fewest_splits);
   if (n_pages > plan.n_pages) plan.n_pages = std::max(std::bit_ceil(n_pages), fewest_pages);
   plan.bytes = static_cast<size_t>(plan.page_begin() + plan.n_pages) * sizeof(uint64_t);
 }
@@ -71,9 +71,9 @@ void VulkanBackend::begin_step(const DecodeStep& step) {
   queue_.set_repeating(true);
   queue_.finish(*step_host_);  // a step that was given up may still read it
   begin_stage(Stage::step_state, 0);
-  // Pieces of a layer that keep a device busy.
-  const int64_t wanted_pieces = is_lane() ? 16 : 256;
-  fit(step_plan_, step, wanted_pieces);
+  // Splits of a layer that keep a device busy.
+  const int64_t wanted_splits = is_lane() ? 16 : 256;
+  fit(step_plan_, step, wanted_splits);
   reserve_step(std::bit_ceil(step_plan_.bytes));
 
   std::byte* to = step_host_->mapped();
@@ -86,17 +86,17 @@ void VulkanBackend::begin_step(const DecodeStep& step) {
   uint32_t next_page = step_plan_.page_begin();
   step_plan_.n_slots = 0;
   for (int32_t layer = 0; layer < step_plan_.n_layers; ++layer) {
-    const int64_t piece_slots = piece_slots_of(layer_heads(step, layer), wanted_pieces);
-    auto* pieces = reinterpret_cast<StepPiece*>(to) + step_plan_.piece_begin(layer);
-    uint32_t n_pieces = 0;
+    const int64_t split_slots = split_slots_of(layer_heads(step, layer), wanted_splits);
+    auto* splits = reinterpret_cast<StepSplit*>(to) + step_plan_.split_begin(layer);
+    uint32_t n_splits = 0;
     for (int32_t h = 0; h < step.n_kv_heads; ++h) {
       const auto head = static_cast<size_t>(layer * step.n_kv_heads + h);
       const HeadView& view = step.heads[head];
       const KeepRule& rule = step.rules[head];
       assert(static_cast<size_t>(view.length) < view.pages.size() * page_tokens);
-      const uint32_t first_piece = n_pieces;
-      for_pieces(view.length + 1, piece_slots, [&](int64_t first, int64_t n, bool is_last) {
-        pieces[n_pieces++] = {.head = static_cast<uint>(h),
+      const uint32_t first_split = n_splits;
+      for_splits(view.length + 1, split_slots, [&](int64_t first, int64_t n, bool is_last) {
+        splits[n_splits++] = {.head = static_cast<uint>(h),
                               .first_slot = static_cast<uint>(first),
                               .n_slots = static_cast<uint>(n),
                               .is_last = is_last ? 1u : 0u};
@@ -104,8 +104,8 @@ void VulkanBackend::begin_step(const DecodeStep& step) {
       heads[step_plan_.head_begin(layer) + static_cast<uint32_t>(h)] = {
           .n_slots = static_cast<uint>(view.length),
           .first_page = next_page - step_plan_.page_begin(),
-          .first_piece = first_piece,
-          .n_pieces = n_pieces - first_piece,
+          .first_split = first_split,
+          .n_splits = n_splits - first_split,
           .parts = rule.policy.parts,
           .reach_from = static_cast<uint>(std::max(rule.reach_from, 0)),
           .local_from = static_cast<uint>(std::max(rule.local_from, 0)),
@@ -116,7 +116,7 @@ void VulkanBackend::begin_step(const DecodeStep& step) {
       for (const PageId page : view.pages) pages[next_page++] = slabs_.address(page);
       step_plan_.n_slots += view.length + 1;
     }
-    const uint32_t counts[] = {n_pieces, 1, 1, 0};
+    const uint32_t counts[] = {n_splits, 1, 1, 0};
     std::memcpy(to + step_plan_.counts_begin(layer), counts, sizeof counts);
   }
   step_plan_.is_appended.assign(static_cast<size_t>(step_plan_.n_layers), 0);

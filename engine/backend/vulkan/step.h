@@ -14,13 +14,13 @@ namespace headroom::vulkan {
 ///   StepState, padded to a StepHead
 ///   heads   StepHead, of all layers
 ///   counts  four words a layer: group counts of attend_decode and merge_decode
-///   pieces  StepPiece, n_pieces of each layer
+///   splits  StepSplit, n_splits of each layer
 ///   pages   addresses of n_pages pages, head after head
 struct StepPlan {
   int32_t n_heads = 0;
   int32_t n_kv_heads = 0;
   int32_t n_layers = 0;
-  uint32_t n_pieces = 0;  // of a layer at most
+  uint32_t n_splits = 0;  // of a layer at most
   uint32_t n_pages = 0;   // of all heads at most
   size_t bytes = 0;
 
@@ -33,10 +33,10 @@ struct StepPlan {
   size_t counts_begin(int32_t layer) const {
     return 64 * (1 + static_cast<size_t>(n_heads)) + 16 * static_cast<size_t>(layer);
   }
-  uint32_t piece_begin(int32_t layer) const {
-    return static_cast<uint32_t>(counts_begin(n_layers) / 16) + static_cast<uint32_t>(layer) * n_pieces;
+  uint32_t split_begin(int32_t layer) const {
+    return static_cast<uint32_t>(counts_begin(n_layers) / 16) + static_cast<uint32_t>(layer) * n_splits;
   }
-  uint32_t page_begin() const { return 2 * piece_begin(n_layers); }
+  uint32_t page_begin() const { return 2 * split_begin(n_layers); }
   /// Slots of a layer, as far as the estimate of a dispatch's time may depend on them.
   double typical_slots() const { return 16.0 * n_pages / (n_layers > 0 ? n_layers : 1); }
 };

@@ -10,14 +10,14 @@ namespace headroom::vulkan {
 
 class UploadArena {
  public:
-  /// Bytes for the host to fill, now, and for the operations that are noted before the next place is taken to read.
+  /// Bytes for the host to fill, now, and for the operations that are enqueued before the next place is taken to read.
   struct Place {
     const Buffer* buffer = nullptr;
     size_t first = 0;
     size_t bytes = 0;
 
     std::byte* data() const { return buffer->mapped() + first; }
-    Use use() const { return {*buffer, first, bytes}; }
+    BufferUse use() const { return {*buffer, first, bytes}; }
   };
 
   UploadArena(Memory& memory, Queue& queue, bool is_unified)

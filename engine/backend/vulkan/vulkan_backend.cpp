@@ -51,9 +51,8 @@ void VulkanBackend::upload(DeviceBuffer& to, size_t offset_bytes, std::span<cons
   queue_.upload(buffer_of(to), offset_bytes, from);
 }
 
-void VulkanBackend::download(const DeviceBuffer& from, size_t offset_bytes, std::span<std::byte> to) {
-  assert(offset_bytes + to.size() <= from.size_bytes());
-  queue_.download(buffer_of(from), offset_bytes, to);
+void VulkanBackend::download(std::span<const ReadBack> parts) {
+  queue_.download(parts);
 }
 
 const Buffer& VulkanBackend::scratch(const std::string& name, size_t bytes) {

@@ -1,4 +1,4 @@
-// A tensor of the file ─► streams in the device's memory.
+// A tensor of the file ─► planes in the device's memory.
 //
 //   type      unit(s)                                  words
 //   f32       8: values                                -
@@ -123,7 +123,7 @@ BlockBits take_block(TensorType type, const uint8_t* row, int64_t n_cols, int64_
   return to;
 }
 
-/// The rows of a part in both streams.
+/// The rows of a part in both planes.
 void repack(const VulkanWeight& weight, const VulkanWeight::Part& part, std::span<uint32_t> units,
             std::span<uint32_t> words) {
   const TensorView& view = weight.view();
@@ -189,20 +189,20 @@ std::unique_ptr<DeviceWeight> VulkanBackend::load_weight(const TensorView& view)
     queue_.upload(*weight->values, 0, view.data);
   }
   const WeightFormat& format = weight_format(view.type);
-  const size_t row_units = size_t{weight->n_blocks()} * format.n_units * 16;
+  const size_t row_unit_bytes = size_t{weight->n_blocks()} * format.n_units * 16;
   const size_t row_words = size_t{weight->n_blocks()} * format.n_words * 4;
   const DeviceFacts& facts = device_.facts();
   // A row a lane reads units as texels, of which a view shows so many at most.
   const uint64_t viewed = is_lane() ? facts.max_texels * 16 : ~uint64_t{0};
   const size_t largest = std::min({facts.max_storage_range, facts.max_allocation_bytes, viewed, uint64_t{1} << 30});
-  const auto rows_per_part = static_cast<int64_t>(largest / std::max(row_units, row_words));
+  const auto rows_per_part = static_cast<int64_t>(largest / std::max(row_unit_bytes, row_words));
   if (rows_per_part == 0)
     throw Error(ErrorKind::unsupported, "a row of the tensor " + view.name + " is larger than what the Vulkan device " +
                                             "binds at once (" + std::to_string(largest) + " bytes)");
   for (int64_t first = 0; first < view.n_rows; first += rows_per_part) {
     VulkanWeight::Part part{
         .first_row = first, .n_rows = std::min(rows_per_part, view.n_rows - first), .units = {}, .words = {}};
-    const size_t unit_bytes = row_units * static_cast<size_t>(part.n_rows);
+    const size_t unit_bytes = row_unit_bytes * static_cast<size_t>(part.n_rows);
     const size_t word_bytes = row_words * static_cast<size_t>(part.n_rows);
     part.units = memory_.allocate(unit_bytes, MemoryUse::weight);
     part.words = memory_.allocate(std::max<size_t>(word_bytes, 4), MemoryUse::weight);

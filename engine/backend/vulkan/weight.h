@@ -1,4 +1,4 @@
-// Weights in the device's memory. A row is cut into blocks of 32 values; a block lies in streams, so that a shader
+// Weights in the device's memory. A row is cut into blocks of 32 values; a block lies in planes, so that a shader
 // reads whole words: units of 16 bytes, with the values' low bits, and words with scales, minima and high bits. The
 // bits are the file's, moved to other places (weight.cpp has the table).
 #pragma once
@@ -10,7 +10,7 @@
 
 namespace headroom::vulkan {
 
-/// How a type of tensor lies in the streams, a block of 32 values.
+/// How a type of tensor lies in the planes, a block of 32 values.
 struct WeightFormat {
   const char* shader;  // variant of the shaders that read it: "q4_1"
   uint32_t n_units;    // of 16 bytes

@@ -89,11 +89,12 @@ void reference_attend_prefill(const AttendPrefill& args, const Slabs& slabs) {
     }
     for (size_t c = 0; c < columns.size(); ++c) {
       const int32_t to = columns[c].statistics_column;
-      if (args.col.buffer != nullptr) host_row(args.col, q_head)[to] += static_cast<float>(col[c]);
-      if (args.win.buffer != nullptr)
+      if (args.attention_mass.buffer != nullptr)
+        host_row(args.attention_mass, q_head)[to] += static_cast<float>(col[c]);
+      if (args.windowed_mass.buffer != nullptr)
         for (int32_t w = 0; w < args.n_win; ++w)
-          host_row(args.win, w * n_heads + q_head)[to] += static_cast<float>(win[static_cast<size_t>(w)][c]);
-      if (args.recent.buffer != nullptr) host_row(args.recent, q_head)[to] += static_cast<float>(recent[c]);
+          host_row(args.windowed_mass, w * n_heads + q_head)[to] += static_cast<float>(win[static_cast<size_t>(w)][c]);
+      if (args.recent_mass.buffer != nullptr) host_row(args.recent_mass, q_head)[to] += static_cast<float>(recent[c]);
     }
   }
 }

@@ -1,4 +1,4 @@
-// The plain operations of the oracle: embedding, norm, products, RoPE, gate. Read each as its definition.
+// The plain operations of the oracle: embedding, norm, products, RoPE, gated activation. Read each as its definition.
 #include "engine/backend/cpu/reference/reference_backend.h"
 
 #include <algorithm>
@@ -23,7 +23,7 @@ class ReferenceBackend final : public HostBackend {
   void rope(Matrix x, int32_t head_dim, int32_t position0, RopeStyle style, int32_t n_rot,
             const DeviceBuffer& frequencies) override;
   void add(Matrix x, Matrix y) override;
-  void gate(Activation activation, Matrix gate, Matrix up) override;
+  void gated_activation(Activation activation, Matrix gate, Matrix up) override;
   void store_kv(Matrix k, Matrix v, KvScratch kv, int32_t first_row) override;
 
   void attend_prefill(const AttendPrefill& args) override {
@@ -118,8 +118,8 @@ void ReferenceBackend::add(Matrix x, Matrix y) {
     for (int32_t i = 0; i < x.n_cols; ++i) host_row(x, r)[i] += host_row(y, r)[i];
 }
 
-void ReferenceBackend::gate(Activation activation, Matrix gate, Matrix up) {
-  const auto scope = clock_.time(Stage::gate, 0);
+void ReferenceBackend::gated_activation(Activation activation, Matrix gate, Matrix up) {
+  const auto scope = clock_.time(Stage::gated_activation, 0);
   for (int32_t r = 0; r < gate.n_rows; ++r) {
     for (int32_t i = 0; i < gate.n_cols; ++i) {
       float& value = host_row(gate, r)[i];

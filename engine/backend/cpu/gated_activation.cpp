@@ -2,7 +2,7 @@
 #include "engine/backend/cpu/simd_targets.h"
 //
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "engine/backend/cpu/gate.cpp"
+#define HWY_TARGET_INCLUDE "engine/backend/cpu/gated_activation.cpp"
 #include "hwy/foreach_target.h"
 //
 #include "engine/backend/cpu/operations.h"
@@ -43,7 +43,7 @@ HWY_AFTER_NAMESPACE();
 namespace headroom {
 HWY_EXPORT(GateRow);
 
-void gate(ThreadPool& pool, Activation activation, const Matrix& gate, const Matrix& up) {
+void gated_activation(ThreadPool& pool, Activation activation, const Matrix& gate, const Matrix& up) {
   assert(gate.n_rows == up.n_rows && gate.n_cols == up.n_cols);
   pool.parallel_for(gate.n_rows, row_chunk(gate.n_cols), [&](int64_t begin, int64_t end, int) {
     for (int64_t r = begin; r < end; ++r)

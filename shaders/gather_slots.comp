@@ -1,5 +1,5 @@
-// A head's slots, from where each of them comes, into its new pages: a page a work group. Rows of f16 pages move in
-// units a thread; of 8-bit pages a block of two neighbouring slots a thread, whose scales share a word.
+// Slots of some heads, from where each of them comes, into new pages: one work group per page. A thread moves a unit of
+// a row of f16, or a block of two neighbouring slots of 8 bits, whose scales share a word.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
@@ -13,34 +13,39 @@
 #endif
 
 layout(local_size_x = 64) in;
-layout(push_constant) uniform Constants { AssembleConstants c; };
-layout(binding = 0) readonly buffer Sources { SourceWords sources[]; };
-layout(binding = 1) readonly buffer PageList { uvec2 pages[]; };
+layout(push_constant) uniform Constants { GatherSlotsConstants c; };
+layout(binding = 0) readonly buffer Sources { SlotSourceWords sources[]; };
+layout(binding = 1) readonly buffer PageList { uint page_words[]; };  // GatherPage
 layout(binding = 2) readonly buffer Log { uint log_words[]; };
 
-uint kind_of(SourceWords source) {
+GatherPage load_page(uint i) {
+  const uint at = c.page_begin + 5 * i;
+  return GatherPage(page_words[at], page_words[at + 1], page_words[at + 2], page_words[at + 3], page_words[at + 4]);
+}
+
+uint kind_of(SlotSourceWords source) {
   return source.low & 3u;
 }
-uvec2 page_of(SourceWords source) {
+uvec2 page_of(SlotSourceWords source) {
   return uvec2(source.low & ~63u, source.high);
 }
-uint slot_of(SourceWords source) {
+uint slot_of(SlotSourceWords source) {
   return source.low >> 2 & 15u;
 }
 uint kv_word(uint i) {
   return ScratchWords(uvec2(c.kv_low, c.kv_high)).at[i];
 }
 /// First word of a row of the log, or of the scratch.
-uint log_begin(SourceWords source) {
+uint log_begin(SlotSourceWords source) {
   return c.log_begin + (source.low >> 2) * SLOT_WORDS;
 }
-uint kv_begin(SourceWords source, uint part) {
-  return ((source.low >> 2) + part * c.kv_capacity_rows) * (c.kv_row_values / 2) + c.kv_first / 2;
+uint kv_begin(SlotSourceWords source, uint part, uint kv_first) {
+  return ((source.low >> 2) + part * c.kv_capacity_rows) * (c.kv_row_values / 2) + kv_first / 2;
 }
 
 #ifdef CACHE_Q8
 /// Writes a block's values, returns its scale.
-uint copy_block(uvec2 page, uint slot, uint part, uint block, SourceWords source) {
+uint copy_block(uvec2 page, uint slot, uint part, uint block, SlotSourceWords source, uint kv_first) {
   const uint v_begin = part * V_BEGIN, first = block * BLOCK_VALUES / 4;
   const uint to = v_begin + slot * ROW_WORDS + first;
   if (kind_of(source) == source_held) {
@@ -53,7 +58,7 @@ uint copy_block(uvec2 page, uint slot, uint part, uint block, SourceWords source
       PageWords(page).at[to + i] = log_words[log_begin(source) + part * ROW_WORDS + first + i];
     return log_words[log_begin(source) + 2 * ROW_WORDS + part * N_BLOCKS + block];
   }
-  const uint from = kv_begin(source, part) + block * BLOCK_VALUES / 2;
+  const uint from = kv_begin(source, part, kv_first) + block * BLOCK_VALUES / 2;
   float largest = 0;
   for (uint i = 0; i < BLOCK_VALUES / 2; ++i) {
     const vec2 pair = abs(unpackHalf2x16(kv_word(from + i)));
@@ -69,21 +74,24 @@ uint copy_block(uvec2 page, uint slot, uint part, uint block, SourceWords source
   return scale;
 }
 
-void copy_rows(uvec2 page, uint n_slots) {
+void copy_rows(GatherPage to_page) {
+  const uvec2 page = uvec2(to_page.low, to_page.high);
+  const uint n_slots = to_page.n_slots, first_source = c.source_begin + to_page.first_source;
   for (uint task = gl_LocalInvocationID.x; task < PAGE_TOKENS * N_BLOCKS; task += gl_WorkGroupSize.x) {
     const uint block = task % N_BLOCKS, part = task / N_BLOCKS % 2, slot = task / N_BLOCKS / 2 * 2;
     uint scales = 0;
     for (uint i = 0; i < 2 && slot + i < n_slots; ++i)
-      scales |= copy_block(page, slot + i, part, block,
-                           sources[c.source_begin + gl_WorkGroupID.x * PAGE_TOKENS + slot + i]) << 16 * i;
+      scales |= copy_block(page, slot + i, part, block, sources[first_source + slot + i], to_page.kv_first) << 16 * i;
     if (slot < n_slots) PageWords(page).at[scale_word(part * V_BEGIN, slot, block)] = scales;
   }
 }
 #else
-void copy_rows(uvec2 page, uint n_slots) {
+void copy_rows(GatherPage to_page) {
+  const uvec2 page = uvec2(to_page.low, to_page.high);
+  const uint n_slots = to_page.n_slots, first_source = c.source_begin + to_page.first_source;
   for (uint task = gl_LocalInvocationID.x; task < n_slots * 2 * ROW_UNITS; task += gl_WorkGroupSize.x) {
     const uint unit = task % ROW_UNITS, part = task / ROW_UNITS % 2, slot = task / ROW_UNITS / 2;
-    const SourceWords source = sources[c.source_begin + gl_WorkGroupID.x * PAGE_TOKENS + slot];
+    const SlotSourceWords source = sources[first_source + slot];
     uvec4 words = uvec4(0);
     if (kind_of(source) == source_held) {
       words = load_unit(page_of(source), part * V_BEGIN, slot_of(source), unit);
@@ -92,7 +100,7 @@ void copy_rows(uvec2 page, uint n_slots) {
       for (uint i = 0; i < 4; ++i)
         if (4 * unit + i < ROW_WORDS) words[i] = log_words[from + i];
     } else {
-      const uint from = kv_begin(source, part) + 4 * unit;
+      const uint from = kv_begin(source, part, to_page.kv_first) + 4 * unit;
       for (uint i = 0; i < 4; ++i)
         if (4 * unit + i < ROW_WORDS) words[i] = kv_word(from + i);
     }
@@ -108,13 +116,15 @@ void copy_rows(uvec2 page, uint n_slots) {
 #endif
 
 void main() {
-  const uvec2 page = pages[c.page_begin + gl_WorkGroupID.x];
-  const uint n_slots = min(c.n_slots - gl_WorkGroupID.x * PAGE_TOKENS, PAGE_TOKENS);
-  copy_rows(page, n_slots);
+  const uint i = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
+  if (i >= c.n_pages) return;
+  const GatherPage page = load_page(i);
+  copy_rows(page);
   const uint slot = gl_LocalInvocationID.x;
-  if (slot < n_slots) {
-    const SourceWords source = sources[c.source_begin + gl_WorkGroupID.x * PAGE_TOKENS + slot];
-    PageWords(page).at[TAGS_BEGIN + slot] = source.tag;
-    PageWords(page).at[SCORES_BEGIN + slot] = floatBitsToUint(source.score);
+  if (slot < page.n_slots) {
+    const SlotSourceWords source = sources[c.source_begin + page.first_source + slot];
+    const uvec2 to = uvec2(page.low, page.high);
+    PageWords(to).at[TAGS_BEGIN + slot] = source.tag;
+    PageWords(to).at[SCORES_BEGIN + slot] = floatBitsToUint(source.score);
   }
 }

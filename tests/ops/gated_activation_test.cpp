@@ -1,20 +1,20 @@
-// gate: act(gate) * up, for both activations.
+// gated_activation: act(gate) * up, for both activations.
 #include "tests/ops/backend_fixture.h"
 
 namespace headroom::test {
 
-TEST_CASE("gate is x / (1 + e^-x) or the tanh form of GELU, times up") {
+TEST_CASE("gated_activation is x / (1 + e^-x) or the tanh form of GELU, times up") {
   for (const auto& [name, backend] : all_backends()) {
     INFO(name);
     const DeviceMatrix silu(*backend, {1, 3, {0, 1, -2}}), up(*backend, {1, 3, {5, 2, 1}});
-    backend->gate(Activation::silu, silu, up);
+    backend->gated_activation(Activation::silu, silu, up);
     Values found = silu.read();
     CHECK(found.at(0, 0) == 0);
     CHECK(found.at(0, 1) == Approx(2 / (1 + std::exp(-1.0))));
     CHECK(found.at(0, 2) == Approx(-2 / (1 + std::exp(2.0))));
 
     const DeviceMatrix gelu(*backend, {1, 3, {0, 1, -2}});
-    backend->gate(Activation::gelu_tanh, gelu, up);
+    backend->gated_activation(Activation::gelu_tanh, gelu, up);
     found = gelu.read();
     CHECK(found.at(0, 0) == 0);
     CHECK(found.at(0, 1) == Approx(2 * 0.841192).epsilon(1e-5));
@@ -22,7 +22,7 @@ TEST_CASE("gate is x / (1 + e^-x) or the tanh form of GELU, times up") {
   }
 }
 
-TEST_CASE("gate agrees with the reference value by value, for large magnitudes too") {
+TEST_CASE("gated_activation agrees with the reference value by value, for large magnitudes too") {
   Random random(1);
   for (const Activation activation : {Activation::silu, Activation::gelu_tanh})
     for (const int32_t n_rows : {1, 3, 200})
@@ -33,11 +33,11 @@ TEST_CASE("gate agrees with the reference value by value, for large magnitudes t
         const Values up = random_values(random, n_rows, n_cols);
         Backend& slow = shared_backend("cpu-reference");
         const DeviceMatrix gated(slow, x);
-        slow.gate(activation, gated, DeviceMatrix(slow, up));
+        slow.gated_activation(activation, gated, DeviceMatrix(slow, up));
         const Values expected = gated.read();
         for (const auto& [name, backend] : tested_backends()) {
           const DeviceMatrix matrix(*backend, x);
-          backend->gate(activation, matrix, DeviceMatrix(*backend, up));
+          backend->gated_activation(activation, matrix, DeviceMatrix(*backend, up));
           const Values found = matrix.read();
           double worst = 0;
           for (size_t i = 0; i < found.data.size(); ++i) {

@@ -5,7 +5,7 @@
 #include "shaders/constants.h"
 
 layout(local_size_x = 64) in;
-layout(push_constant) uniform Constants { GateConstants c; };
+layout(push_constant) uniform Constants { GatedActivationConstants c; };
 layout(binding = 0) buffer Gate { float gate[]; };
 layout(binding = 1) readonly buffer Up { float up[]; };
 

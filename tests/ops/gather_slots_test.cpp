@@ -1,4 +1,4 @@
-// The paged cache as memory: assemble, read_rows, read_scores, copy_page, slabs.
+// The paged cache as memory: gather_slots, read_rows, read_scores, copy_page, slabs.
 #include "engine/backend/cpu/cpu_backend.h"
 #include "engine/backend/cpu/reference/reference_backend.h"
 #include "engine/base/error.h"
@@ -25,7 +25,7 @@ std::vector<int32_t> evicted_positions(Backend& backend, const TestCache& cache,
 
 }  // namespace
 
-TEST_CASE("assemble takes rows from the held slots, the scratch and the log, in the order asked for") {
+TEST_CASE("gather_slots takes rows from the held slots, the scratch and the log, in the order asked for") {
   for (const auto& [name, backend] : all_backends()) {
     INFO(name);
     Random random(1);
@@ -68,7 +68,7 @@ TEST_CASE("assemble takes rows from the held slots, the scratch and the log, in 
       sources.push_back(source);
     }
     const std::vector<PageId> pages{cache.take_page(), cache.take_page(), cache.take_page()};
-    backend->assemble(
+    backend->gather_slots(
         {.kv_head = 1, .from = cache.views()[0], .kv = kv, .log_rows = log, .slots = sources, .pages = pages});
 
     const HeadView head{pages, 35};
@@ -89,7 +89,7 @@ TEST_CASE("assemble takes rows from the held slots, the scratch and the log, in 
   }
 }
 
-TEST_CASE("assemble keeps positions and token classes with their slots") {
+TEST_CASE("gather_slots keeps positions and token classes with their slots") {
   for (const auto& [name, backend] : all_backends()) {
     INFO(name);
     for (const uint8_t kept : {uint8_t{0}, Policy::special, Policy::punctuation}) {
