@@ -19,7 +19,7 @@
 #include "engine/base/error.h"
 #include "engine/base/platform/private_file.h"
 #include "engine/base/platform/regular_file.h"
-#include "engine/run/calibrate.h"
+#include "engine/run/calibrator.h"
 
 namespace headroom {
 namespace {

@@ -10,7 +10,7 @@
 #include "app/recording.h"
 #include "app/turn_printer.h"
 #include "engine/base/error.h"
-#include "engine/run/calibration.h"
+#include "engine/run/calibration_table.h"
 #include "engine/run/prompt.h"
 
 namespace headroom {

@@ -11,7 +11,7 @@ struct BuiltinFile {
   std::string_view text;
 };
 
-/// Tables of importance (engine/run/calibration.h), one a model.
+/// Tables of importance (engine/run/calibration_table.h), one a model.
 std::span<const BuiltinFile> builtin_calibrations();
 /// Texts that `headroom calibrate` measures on; their names say which kind they are.
 std::span<const BuiltinFile> builtin_calibration_texts();

@@ -63,11 +63,11 @@ class KeptCounts {
 };
 
 /// A head's place among the others under `config`; layers of the same window have the same.
-std::vector<HeadRoom> rooms_of(const LoadedModel& model, std::span<const MirrorToken> tokens,
-                               const CacheConfig& config) {
+std::vector<HeadCapacity> rooms_of(const LoadedModel& model, std::span<const MirrorToken> tokens,
+                                   const CacheConfig& config) {
   const auto n = static_cast<int32_t>(tokens.size());
-  std::vector<HeadRoom> rooms;
-  std::vector<std::pair<int32_t, HeadRoom>> known;  // by window
+  std::vector<HeadCapacity> rooms;
+  std::vector<std::pair<int32_t, HeadCapacity>> known;  // by window
   for (const int32_t window : model.windows) {
     auto found = std::find_if(known.begin(), known.end(), [&](const auto& it) { return it.first == window; });
     if (found == known.end()) {
@@ -82,8 +82,8 @@ std::vector<HeadRoom> rooms_of(const LoadedModel& model, std::span<const MirrorT
 
 /// The same under a bound of bytes: there must be room for what an answer protects, and where there is none a part of
 /// what is protected gives way.
-std::vector<HeadRoom> rooms_in_bytes(const LoadedModel& model, std::span<const MirrorToken> tokens,
-                                     const CacheConfig& config, int64_t page_bytes) {
+std::vector<HeadCapacity> rooms_in_bytes(const LoadedModel& model, std::span<const MirrorToken> tokens,
+                                         const CacheConfig& config, int64_t page_bytes) {
   check_budget_bytes(config, least_budget_bytes(model.windows, model.n_kv_heads, page_bytes));
   const auto n = static_cast<int32_t>(tokens.size());
   std::vector<HeadClaims> claims;
@@ -101,17 +101,17 @@ std::vector<HeadRoom> rooms_in_bytes(const LoadedModel& model, std::span<const M
     claims.insert(claims.end(), static_cast<size_t>(model.n_kv_heads), claim);
   }
   const Protection protection = protection_in_bytes(claims, config.kv_budget_bytes, page_bytes);
-  std::vector<HeadRoom> rooms;
+  std::vector<HeadCapacity> rooms;
   for (const HeadClaims& claim : claims) rooms.push_back({claim.n_reach, claim.n_protected(protection)});
   return rooms;
 }
 
-std::vector<int32_t> budgets_of(const CacheConfig& config, std::span<const HeadRoom> rooms, int64_t page_bytes) {
+std::vector<int32_t> budgets_of(const CacheConfig& config, std::span<const HeadCapacity> rooms, int64_t page_bytes) {
   if (config.budget == BudgetKind::shared)
     return config.kv_budget_bytes > 0 ? shared_budgets_in_bytes(config, config.keep, rooms, page_bytes)
                                       : shared_budgets(config, config.keep, rooms);
   std::vector<int32_t> even;
-  for (const HeadRoom& room : rooms)
+  for (const HeadCapacity& room : rooms)
     even.push_back(std::max(static_cast<int32_t>(std::llround(config.keep * room.n_reach)), room.n_protected));
   return even;
 }
@@ -220,7 +220,8 @@ SmallestBounds smallest_bounds(const Mirror& mirror, const CacheConfig& config) 
   CacheConfig bounded = config;
   bounded.kv_budget_bytes = 1;
   std::vector<int32_t> least;
-  for (const HeadRoom& room : rooms_of(model, mirror.tokens().first(static_cast<size_t>(mirror.n_cached())), bounded))
+  for (const HeadCapacity& room :
+       rooms_of(model, mirror.tokens().first(static_cast<size_t>(mirror.n_cached())), bounded))
     least.push_back(std::max(room.n_protected, n_first_tokens + n_last_of_answer));
   const int64_t page_bytes = page_bytes_under(model, mirror.config().cache_type, config.cache_type);
   const auto bytes_of = [&] {
@@ -253,7 +254,7 @@ WhatIf what_if(const LoadedModel& model, std::span<const MirrorToken> tokens, st
   const auto n = static_cast<int32_t>(tokens.size());
   const int64_t page_bytes = page_bytes_under(model, now, config.cache_type);
   if (config.budget != BudgetKind::fixed) {
-    std::vector<HeadRoom> rooms;
+    std::vector<HeadCapacity> rooms;
     const Policy policy = config.policy_set[0];
     try {
       rooms = config.kv_budget_bytes > 0 ? rooms_in_bytes(model, tokens, config, page_bytes)

@@ -18,7 +18,7 @@
 #include "app/format.h"
 #include "app/json_report.h"
 #include "engine/base/error.h"
-#include "engine/run/calibration.h"
+#include "engine/run/calibration_table.h"
 
 namespace headroom {
 namespace {

@@ -107,8 +107,8 @@ struct QueryMoments {
   static constexpr int64_t values(int32_t head_dim) { return int64_t{head_dim} * (head_dim + 2); }
 };
 
-/// Attention that queries with a known mean and covariance are expected to give (engine/kv/expected.h), before the
-/// softmax, for every column of the sums above:
+/// Attention that queries with a known mean and covariance are expected to give (engine/kv/expected_attention.h),
+/// before the softmax, for every column of the sums above:
 ///   logits[h][j] = k_j . linear_h + k_j^T quadratic_h k_j
 ///   norms[kv][j] = |v_j|
 struct ExpectedAttention {

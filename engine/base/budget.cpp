@@ -18,20 +18,20 @@ constexpr double least_importance = 1e-3;
 constexpr double least_share_of_keep = 0.4;  // of a head's tokens, whatever its importance
 constexpr double least_pooled_share = 0.2;
 
-int32_t least_of(const HeadRoom& room, double keep) {
+int32_t least_of(const HeadCapacity& room, double keep) {
   const auto floor = static_cast<int32_t>(std::lround(least_share_of_keep * keep * room.n_reach));
   return std::min(room.n_reach, std::max(floor, room.n_protected));
 }
 
 }  // namespace
 
-std::vector<int32_t> shared_budgets(const CacheConfig& config, double keep, std::span<const HeadRoom> rooms) {
+std::vector<int32_t> shared_budgets(const CacheConfig& config, double keep, std::span<const HeadCapacity> rooms) {
   assert(config.head_importance.empty() || config.head_importance.size() == rooms.size());
   std::vector<double> lifts(rooms.size());  // beta * ln c_h
   for (size_t h = 0; h < config.head_importance.size(); ++h)
     lifts[h] = config.beta * std::log(std::max<double>(config.head_importance[h], least_importance));
   int64_t n_all = 0;
-  for (const HeadRoom& room : rooms) n_all += room.n_reach;
+  for (const HeadCapacity& room : rooms) n_all += room.n_reach;
   const auto wanted = static_cast<int64_t>(std::llround(keep * static_cast<double>(n_all)));
 
   const auto share_at = [&](double x, size_t h) { return rooms[h].n_reach / (1 + std::exp(-(x + lifts[h]))); };
@@ -119,8 +119,8 @@ void check_budget_bytes(const CacheConfig& config, int64_t least_bytes) {
               std::to_string(n_last_at_least) + " tokens take in every head");
 }
 
-std::vector<int32_t> shared_budgets_in_bytes(const CacheConfig& config, double keep, std::span<const HeadRoom> rooms,
-                                             int64_t page_bytes) {
+std::vector<int32_t> shared_budgets_in_bytes(const CacheConfig& config, double keep,
+                                             std::span<const HeadCapacity> rooms, int64_t page_bytes) {
   const auto fits = [&](const std::vector<int32_t>& budgets) {
     return budget_bytes(budgets, page_bytes) <= config.kv_budget_bytes;
   };
@@ -146,7 +146,7 @@ std::vector<int32_t> shared_budgets_in_bytes(const CacheConfig& config, double k
   return best;
 }
 
-std::vector<int32_t> pooled_budgets(double keep, std::span<const HeadRoom> rooms,
+std::vector<int32_t> pooled_budgets(double keep, std::span<const HeadCapacity> rooms,
                                     std::span<const std::vector<float>> scores) {
   assert(scores.size() == rooms.size());
   struct Entry {

@@ -12,7 +12,7 @@
 namespace headroom {
 
 /// What a head could hold, and what it holds in any case.
-struct HeadRoom {
+struct HeadCapacity {
   int32_t n_reach = 0;      // tokens within its layer's window
   int32_t n_protected = 0;  // of them kept without a look at their score
 };
@@ -21,7 +21,7 @@ struct HeadRoom {
 /// what is protected, at most n_h; x is such that all heads together hold keep of all tokens (where the least of each
 /// head is more than that already, the least). Every budget grows with keep, so a smaller keep is a cut in the same
 /// order. rooms: (heads). Where config.head_importance is not empty it has as many values.
-std::vector<int32_t> shared_budgets(const CacheConfig& config, double keep, std::span<const HeadRoom> rooms);
+std::vector<int32_t> shared_budgets(const CacheConfig& config, double keep, std::span<const HeadCapacity> rooms);
 
 /// Bytes of the pages that heads with these budgets hold at most while tokens come and go (one slot more each).
 int64_t budget_bytes(std::span<const int32_t> budgets, int64_t page_bytes);
@@ -50,13 +50,13 @@ void check_budget_bytes(const CacheConfig& config, int64_t least_bytes);
 
 /// The budgets of the largest share, at most `keep`, whose pages fit in kv_budget_bytes. Throws Error where what is
 /// protected alone does not fit, which a bound of least_budget_bytes or more never does.
-std::vector<int32_t> shared_budgets_in_bytes(const CacheConfig& config, double keep, std::span<const HeadRoom> rooms,
-                                             int64_t page_bytes);
+std::vector<int32_t> shared_budgets_in_bytes(const CacheConfig& config, double keep,
+                                             std::span<const HeadCapacity> rooms, int64_t page_bytes);
 
 /// `pooled`: budgets of a layer's heads, by the number of each head's tokens among the best keep of all; a head has at
 /// least a fifth of its even share, and what is protected.
 /// scores: one list a head, of the tokens that are not protected, in any order.
-std::vector<int32_t> pooled_budgets(double keep, std::span<const HeadRoom> rooms,
+std::vector<int32_t> pooled_budgets(double keep, std::span<const HeadCapacity> rooms,
                                     std::span<const std::vector<float>> scores);
 
 }  // namespace headroom

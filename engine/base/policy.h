@@ -42,9 +42,10 @@ enum class GroupReduce : uint8_t { min, mean };
 /// score grows by the attention that the slot receives.
 enum class TokenScore : uint8_t {
   accumulated,  // attention received from all rows (the paper)
-  expected,     // attention that queries to come will give it, times the norm of its value (engine/kv/expected.h)
+  expected,     // attention that queries to come will give it, times the norm of its value
+                // (engine/kv/expected_attention.h)
   recent,       // attention received from the last 64 rows (SnapKV, Li et al. 2024)
-  mixed,        // all three, weighted (engine/kv/mixed.h)
+  mixed,        // all three, weighted (engine/kv/mixed_score.h)
 };
 
 /// How many tokens a head may hold.
@@ -57,7 +58,7 @@ enum class BudgetKind : uint8_t {
 /// How much a head counts where budgets are shared.
 enum class ImportanceKind : uint8_t {
   equal,
-  calibrated,  // by the model's table (engine/run/calibration.h); without one: equal, with `accumulated`
+  calibrated,  // by the model's table (engine/run/calibration_table.h); without one: equal, with `accumulated`
 };
 
 /// How pages hold keys and values.

@@ -8,7 +8,7 @@
 
 namespace headroom {
 
-KvStore::KvStore(const ModelConfig& model, Backend& backend, const CacheConfig& config, TurnLogLimits limits)
+KvStore::KvStore(const ModelConfig& model, Backend& backend, const CacheConfig& config, UndoLimits limits)
     : model_(model),
       backend_(backend),
       config_(config),
@@ -24,7 +24,7 @@ void KvStore::set_config(const CacheConfig& config) {
     clear();
     caches_.pool().set_layout({model_.head_dim, config.cache_type});
     backend_.set_page_layout(layout());
-    log_ = TurnLog(layout().slot_row_u16s(), limits_);
+    log_ = UndoLog(layout().slot_row_u16s(), limits_);
   }
   config_ = config;
 }
@@ -100,7 +100,7 @@ std::vector<uint16_t> KvStore::rows(int32_t head, std::span<const int32_t> slots
   return rows;
 }
 
-// --- turn log ---
+// --- undo log ---
 
 void KvStore::begin_turn() {
   measured_.clear();

@@ -13,7 +13,7 @@
 #include "engine/base/model_config.h"
 #include "engine/base/policy.h"
 #include "engine/kv/head_cache.h"
-#include "engine/kv/turn_log.h"
+#include "engine/kv/undo_log.h"
 
 namespace headroom {
 
@@ -45,7 +45,7 @@ enum class PrefillRows : uint8_t { message, generation_prompt };
 
 class KvStore final : private SlabOwner {
  public:
-  KvStore(const ModelConfig& model, Backend& backend, const CacheConfig& config, TurnLogLimits limits = {});
+  KvStore(const ModelConfig& model, Backend& backend, const CacheConfig& config, UndoLimits limits = {});
 
   int32_t n_tokens() const { return n_tokens_; }
   const CacheConfig& config() const { return config_; }
@@ -101,7 +101,7 @@ class KvStore final : private SlabOwner {
   /// From now on nothing can be undone.
   void forget_marks() { log_.clear(); }
   /// The marks that can be gone back to.
-  const TurnLog& log() const { return log_; }
+  const UndoLog& log() const { return log_; }
   /// True where nothing happened since the newest mark.
   bool is_at_newest_mark() const { return is_at_newest_mark_; }
   /// The cache as it stood at the mark, slot by slot, bit for bit. If memory runs out on the way, the cache is empty
@@ -146,7 +146,7 @@ class KvStore final : private SlabOwner {
   static PrefillMeasures all_measures();
   PrefillMeasures needed(int32_t n_new) const;
   void choose_layer(const LayerPrefill& layer, const Statistics& statistics);
-  std::vector<HeadRoom> rooms(std::span<const SlotTag> new_tags, const CacheConfig& config, int32_t n_last) const;
+  std::vector<HeadCapacity> rooms(std::span<const SlotTag> new_tags, const CacheConfig& config, int32_t n_last) const;
   std::vector<HeadClaims> claims(std::span<const SlotTag> new_tags, const CacheConfig& config) const;
   int32_t window_of(int32_t head) const { return model_.layers[static_cast<size_t>(head / model_.n_kv_heads)].window; }
   std::vector<HeadBudget> plan_budgets(std::span<const SlotTag> new_tags, const CacheConfig& config,
@@ -176,8 +176,8 @@ class KvStore final : private SlabOwner {
   Backend& backend_;
   CacheConfig config_;
   HeadCaches caches_;
-  TurnLog log_;
-  TurnLogLimits limits_;
+  UndoLog log_;
+  UndoLimits limits_;
   int32_t n_tokens_ = 0;
   bool is_at_newest_mark_ = false;
   bool is_going_back_ = false;  // the log is read: nothing of it may be given up

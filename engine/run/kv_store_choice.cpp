@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "engine/base/error.h"
-#include "engine/kv/expected.h"
-#include "engine/kv/mixed.h"
-#include "engine/kv/threshold.h"
+#include "engine/kv/expected_attention.h"
+#include "engine/kv/mixed_score.h"
+#include "engine/kv/solve_threshold.h"
 #include "engine/run/kv_store.h"
 
 namespace headroom {
@@ -206,7 +206,7 @@ void KvStore::pool_budgets(const LayerPrefill& layer, std::span<const Columns> h
   const int32_t n_total = n_tokens_ + static_cast<int32_t>(layer.new_tags.size());
   const int32_t window = model_.layers[static_cast<size_t>(layer.layer)].window;
   const KeepRule rule = make_budget_rule(config_.policy_set.front(), {}, n_total, window, n_last_of_prompt);
-  std::vector<HeadRoom> rooms;
+  std::vector<HeadCapacity> rooms;
   std::vector<std::vector<float>> competing;
   for (const Columns& columns : heads) {
     rooms.push_back({.n_reach = n_total - rule.reach_from, .n_protected = 0});
@@ -331,10 +331,10 @@ void KvStore::check_budget_bytes(const CacheConfig& config) const {
   headroom::check_budget_bytes(config, least_budget_bytes(config.cache_type));
 }
 
-std::vector<HeadRoom> KvStore::rooms(std::span<const SlotTag> new_tags, const CacheConfig& config,
-                                     int32_t n_last) const {
+std::vector<HeadCapacity> KvStore::rooms(std::span<const SlotTag> new_tags, const CacheConfig& config,
+                                         int32_t n_last) const {
   const int32_t n_total = n_tokens_ + static_cast<int32_t>(new_tags.size());
-  std::vector<HeadRoom> rooms;
+  std::vector<HeadCapacity> rooms;
   for (int32_t head = 0; head < caches_.n_heads(); ++head) {
     const KeepRule rule = make_budget_rule(config.policy_set.front(), {}, n_total, window_of(head), n_last);
     rooms.push_back({.n_reach = n_total - rule.reach_from, .n_protected = 0});
@@ -380,7 +380,7 @@ std::vector<HeadBudget> KvStore::plan_budgets(std::span<const SlotTag> new_tags,
                                               int32_t n_last) const {
   const auto page_bytes = static_cast<int64_t>(layout().page_bytes());
   Protection protection;
-  std::vector<HeadRoom> all_rooms;
+  std::vector<HeadCapacity> all_rooms;
   if (config.kv_budget_bytes > 0) {
     const std::vector<HeadClaims> all_claims = claims(new_tags, config);
     protection = protection_in_bytes(all_claims, config.kv_budget_bytes, page_bytes);
@@ -400,8 +400,8 @@ std::vector<HeadBudget> KvStore::plan_budgets(std::span<const SlotTag> new_tags,
     }
   }
   // A head that holds just what is protected grows by its share from there on, not by all that is protected now.
-  std::vector<HeadRoom> free_rooms = all_rooms;
-  for (HeadRoom& room : free_rooms) room.n_protected = 0;
+  std::vector<HeadCapacity> free_rooms = all_rooms;
+  for (HeadCapacity& room : free_rooms) room.n_protected = 0;
   const std::vector<int32_t> shares = shared_budgets(config, config.keep, free_rooms);
   for (size_t head = 0; head < wanted.size(); ++head)
     budgets.push_back(

@@ -5,7 +5,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/error.h"
-#include "engine/kv/expected.h"
+#include "engine/kv/expected_attention.h"
 #include "engine/run/decode.h"
 
 namespace headroom {

@@ -8,7 +8,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
-#include "engine/run/calibration.h"
+#include "engine/run/calibration_table.h"
 #include "engine/run/decode.h"
 #include "engine/run/forward.h"
 #include "engine/run/kv_store.h"
@@ -156,7 +156,7 @@ struct Session::Impl {
                   ? options.n_ctx
                   : context_that_fits(model_.config(), available_memory_bytes(), options.cache.cache_type)),
         forward(model_, backend_),
-        store(model_.config(), backend_, cache_config, options.turn_log),
+        store(model_.config(), backend_, cache_config, options.undo_log),
         row(backend_, model_.config(), 1),
         stream_buffer(backend_.allocate(static_cast<size_t>(model_.config().n_embd) * sizeof(float))),
         stream{stream_buffer.get(), 0, 1, model_.config().n_embd, model_.config().n_embd},
@@ -212,7 +212,7 @@ struct Session::Impl {
         static_cast<size_t>(std::mismatch(ids.begin(), ids.end(), wanted.begin(), wanted.end()).first - ids.begin());
     if (n_common == ids.size() && wanted.size() > ids.size())
       return {CacheAction::appended, "the conversation goes on"};
-    const TurnLog& log = store.log();
+    const UndoLog& log = store.log();
     // The newest mark within what both have. Where nothing is left to read behind it, it has to know what followed.
     for (size_t mark = log.n_marks(); mark-- > 0 && log.n_tokens(mark) > 0;) {
       const auto n_tokens = static_cast<size_t>(log.n_tokens(mark));
@@ -228,7 +228,7 @@ struct Session::Impl {
   }
 
   std::string reason_to_go_back(size_t mark, size_t n_wanted, size_t n_common) const {
-    const TurnLog& log = store.log();
+    const UndoLog& log = store.log();
     const size_t last_turn = log.newest(MarkKind::turn);
     const auto n_tokens = static_cast<size_t>(log.n_tokens(mark));
     const bool is_of_last_turn = last_turn == log.n_marks() || mark >= last_turn;
@@ -457,7 +457,7 @@ Session::~Session() = default;
 
 void Session::change_backend(Backend& backend) {
   const Model& model = impl_->model;
-  SessionOptions options{.cache = impl_->cache_config, .n_ctx = impl_->n_ctx, .turn_log = impl_->store.log().limits()};
+  SessionOptions options{.cache = impl_->cache_config, .n_ctx = impl_->n_ctx, .undo_log = impl_->store.log().limits()};
   ResolvedConfig same{impl_->cache_config, impl_->cache_note};
   std::vector<TokenId> generated = std::move(impl_->generated);
   impl_.reset();  // its memory is given back before the other backend asks for as much
@@ -496,7 +496,7 @@ TurnResult Session::re_encode(TurnObserver& observer) {
 }
 
 bool Session::undo_turn() {
-  const TurnLog& log = impl_->store.log();
+  const UndoLog& log = impl_->store.log();
   size_t mark = log.newest(MarkKind::turn);
   if (mark == log.n_marks()) return false;
   if (impl_->store.is_at_newest_mark() && mark + 1 == log.n_marks()) {  // the last turn is taken back already

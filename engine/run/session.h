@@ -12,7 +12,7 @@
 
 #include "engine/backend/backend.h"
 #include "engine/base/policy.h"
-#include "engine/kv/turn_log.h"
+#include "engine/kv/undo_log.h"
 #include "engine/run/model.h"
 #include "engine/run/prompt.h"
 #include "engine/run/sampler.h"
@@ -20,9 +20,9 @@
 namespace headroom {
 
 struct SessionOptions {
-  CacheConfig cache;         // find_cache_config("paper") with changes
-  int32_t n_ctx = 0;         // 0: the model's, at most what memory allows
-  TurnLogLimits turn_log{};  // how much host memory makes turns undoable
+  CacheConfig cache;      // find_cache_config("paper") with changes
+  int32_t n_ctx = 0;      // 0: the model's, at most what memory allows
+  UndoLimits undo_log{};  // how much host memory makes turns undoable
 };
 
 struct TurnOptions {

@@ -7,7 +7,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/platform/platform.h"
-#include "engine/run/calibration.h"
+#include "engine/run/calibration_table.h"
 
 namespace headroom {
 namespace {

@@ -25,7 +25,7 @@ int64_t sum(const std::vector<int32_t>& budgets) {
 }  // namespace
 
 TEST_CASE("heads that count alike share evenly") {
-  const std::vector<HeadRoom> rooms(4, {1000, 40});
+  const std::vector<HeadCapacity> rooms(4, {1000, 40});
   CHECK(shared_budgets(shared_config(), 0.5, rooms) == std::vector<int32_t>(4, 500));
   CHECK(shared_budgets(shared_config({1, 1, 1, 1}, 0.8), 0.25, rooms) == std::vector<int32_t>(4, 250));
   CHECK(shared_budgets(shared_config(), 1, rooms) == std::vector<int32_t>(4, 1000));
@@ -35,14 +35,14 @@ TEST_CASE("two heads by hand: e times as important at beta 1 is one more in the 
   // sigmoid(x + 1/2) + sigmoid(x - 1/2) = 1 where x = 0: 622.5 and 377.5 of 1000 tokens.
   const float root = std::exp(0.5f);
   const std::vector<int32_t> budgets =
-      shared_budgets(shared_config({root, 1 / root}, 1), 0.5, std::vector<HeadRoom>(2, {1000, 40}));
+      shared_budgets(shared_config({root, 1 / root}, 1), 0.5, std::vector<HeadCapacity>(2, {1000, 40}));
   CHECK(sum(budgets) == 1000);
   CHECK(budgets[0] == Approx(622.46).margin(1));
   CHECK(budgets[1] == Approx(377.54).margin(1));
 }
 
 TEST_CASE("no head falls below its part of the share, or what is protected, or above what there is") {
-  const std::vector<HeadRoom> rooms{{1000, 40}, {1000, 40}, {1000, 40}, {1000, 700}};
+  const std::vector<HeadCapacity> rooms{{1000, 40}, {1000, 40}, {1000, 40}, {1000, 700}};
   const std::vector<int32_t> budgets = shared_budgets(shared_config({100, 1e-6f, 1, 1e-6f}, 2), 0.5, rooms);
   CHECK(budgets[0] <= 1000);
   CHECK(budgets[1] == 200);  // 0.4 of 0.5
@@ -51,8 +51,8 @@ TEST_CASE("no head falls below its part of the share, or what is protected, or a
 }
 
 TEST_CASE("where what is protected is more than the share, every head has that") {
-  CHECK(shared_budgets(shared_config(), 0.25, std::vector<HeadRoom>(3, {100, 60})) == std::vector<int32_t>(3, 60));
-  CHECK(shared_budgets(shared_config(), 0.25, std::vector<HeadRoom>(3, {20, 20})) == std::vector<int32_t>(3, 20));
+  CHECK(shared_budgets(shared_config(), 0.25, std::vector<HeadCapacity>(3, {100, 60})) == std::vector<int32_t>(3, 60));
+  CHECK(shared_budgets(shared_config(), 0.25, std::vector<HeadCapacity>(3, {20, 20})) == std::vector<int32_t>(3, 20));
 }
 
 TEST_CASE("any importance: the total is the share to a token, and a smaller share is a cut in every head") {
@@ -60,7 +60,7 @@ TEST_CASE("any importance: the total is the share to a token, and a smaller shar
   std::lognormal_distribution<float> importance(0, 2);
   for (int round = 0; round < 40; ++round) {
     std::vector<float> values;
-    std::vector<HeadRoom> rooms;
+    std::vector<HeadCapacity> rooms;
     int64_t n_all = 0;
     for (int h = 0; h < 90; ++h) {
       values.push_back(importance(random));
@@ -85,7 +85,7 @@ TEST_CASE("bytes count the pages with room for one more token") {
 
 TEST_CASE("a bound in bytes gives the largest share that fits") {
   CacheConfig config = shared_config();
-  const std::vector<HeadRoom> rooms(4, {1000, 80});
+  const std::vector<HeadCapacity> rooms(4, {1000, 80});
   config.kv_budget_bytes = 1'000'000;
   CHECK(shared_budgets_in_bytes(config, 0.5, rooms, 100) == std::vector<int32_t>(4, 500));
   config.kv_budget_bytes = 4 * 20 * 100;  // 20 pages a head: 319 tokens and one more
@@ -98,7 +98,7 @@ TEST_CASE("bytes that do not hold what is protected are refused with what is nee
   CacheConfig config = shared_config();
   config.kv_budget_bytes = 1000;
   try {
-    shared_budgets_in_bytes(config, 1, std::vector<HeadRoom>(4, {1000, 80}), 100);
+    shared_budgets_in_bytes(config, 1, std::vector<HeadCapacity>(4, {1000, 80}), 100);
     FAIL("nothing was thrown");
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::out_of_memory);  // while an answer is written it ends the turn
@@ -138,7 +138,7 @@ TEST_CASE("the least bound in bytes holds the first four and the last sixteen to
 
 TEST_CASE("a pool goes to the best scores of a layer, whichever head they are in") {
   // 10 tokens a head, 2 of them protected; 10 of 20 are kept, each head at least 1.
-  const std::vector<HeadRoom> rooms(2, {10, 2});
+  const std::vector<HeadCapacity> rooms(2, {10, 2});
   const std::vector<std::vector<float>> scores{{9, 8, 7, 6, 5, 4, 0, 0}, {3, 2, 1, 0, 0, 0, 0, 0}};
   CHECK(pooled_budgets(0.5, rooms, scores) == std::vector<int32_t>{8, 2});
   const std::vector<std::vector<float>> mixed{{9, 8, 1, 0, 0, 0, 0, 0}, {7, 6, 5, 4, 0, 0, 0, 0}};

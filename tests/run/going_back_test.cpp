@@ -87,12 +87,11 @@ struct Pair {
   std::vector<ChatMessage> messages;
   std::vector<TokenId> generated;  // the last prompt and its answer, closed tokens included
 
-  Pair(const Model& model_, const CacheConfig& config, TurnLogLimits limits = {},
-       const std::string& backend_name = "cpu")
+  Pair(const Model& model_, const CacheConfig& config, UndoLimits limits = {}, const std::string& backend_name = "cpu")
       : model(model_),
         backend(make_backend({.name = backend_name, .n_threads = 2})),
         straight_backend(make_backend({.name = backend_name, .n_threads = 2})),
-        session(model, *backend, {.cache = config, .n_ctx = 0, .turn_log = limits}),
+        session(model, *backend, {.cache = config, .n_ctx = 0, .undo_log = limits}),
         straight(model, *straight_backend, {.cache = config, .n_ctx = 0}) {
     watcher.session = &session;
   }
@@ -330,7 +329,7 @@ struct Setting {
   CacheConfig config;
   Architecture architecture = Architecture::llama;
   int32_t head_dim = 0;
-  TurnLogLimits limits{};
+  UndoLimits limits{};
 };
 
 std::vector<Setting> walk_settings() {

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <random>
 
-#include "engine/kv/expected.h"
+#include "engine/kv/expected_attention.h"
 #include "engine/run/kv_store.h"
 #include "tests/support/backends.h"
 #include "tests/support/fastgen_simulation.h"

@@ -5,7 +5,7 @@
 
 #include "engine/backend/registry.h"
 #include "engine/base/error.h"
-#include "engine/run/calibrate.h"
+#include "engine/run/calibrator.h"
 #include "engine/run/session.h"
 #include "tests/run/tiny_session.h"
 

@@ -315,7 +315,7 @@ void Player::fill_table() {
 /// All heads have the one policy; as many tokens as importance, or scores drawn by lot, give them.
 void Player::set_budgets(std::vector<double>& recoveries) {
   const auto n = static_cast<int32_t>(n_cached_);
-  std::vector<HeadRoom> rooms(n_heads_, HeadRoom{.n_reach = n, .n_protected = 0});
+  std::vector<HeadCapacity> rooms(n_heads_, HeadCapacity{.n_reach = n, .n_protected = 0});
   // Under a bound of bytes there must be room for what an answer protects, too.
   const int32_t n_last = config_.kv_budget_bytes > 0 ? n_last_of_answer : n_last_of_prompt;
   const KeepRule rule = make_budget_rule(config_.policy_set[0], {.tokens = n, .of_tokens = n}, n, 0, n_last);
@@ -338,7 +338,7 @@ void Player::set_budgets(std::vector<double>& recoveries) {
   if (config_.budget == BudgetKind::pooled)
     for (size_t first = 0; first < n_heads_; first += n_kv_heads) {
       const std::vector<int32_t> of_layer =
-          pooled_budgets(config_.keep, std::span<const HeadRoom>(rooms).subspan(first, n_kv_heads),
+          pooled_budgets(config_.keep, std::span<const HeadCapacity>(rooms).subspan(first, n_kv_heads),
                          std::span<const std::vector<float>>(scores).subspan(first, n_kv_heads));
       tokens.insert(tokens.end(), of_layer.begin(), of_layer.end());
     }

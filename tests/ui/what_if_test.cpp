@@ -141,7 +141,7 @@ TEST_CASE("what-if: shared budgets are those of the engine's own function, bytes
   config.head_importance = {0.1f, 2.5f, 0.4f, 1};
   // special and first: positions 0 to 3 and 61; the last 32: positions 68 to 99. In the window all but two are among
   // the last 32.
-  const std::vector<HeadRoom> rooms{{100, 4 + 1 + 32}, {100, 4 + 1 + 32}, {30, 30}, {30, 30}};
+  const std::vector<HeadCapacity> rooms{{100, 4 + 1 + 32}, {100, 4 + 1 + 32}, {30, 30}, {30, 30}};
   const std::vector<int32_t> budgets = shared_budgets(config, 0.5, rooms);
   REQUIRE(std::accumulate(budgets.begin(), budgets.end(), 0) == 134);  // what is protected is more than half of 260
   const WhatIf then = what_if(model, tokens, std::vector<MirrorHead>(4), config);

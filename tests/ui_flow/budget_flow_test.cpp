@@ -175,7 +175,7 @@ TEST_CASE("policy panel with budgets: share, bytes, cache type, what they would 
     for (int32_t position = 0; position < n; ++position)
       n_protected += rule.keeps_always(position, mirror.tokens()[static_cast<size_t>(position)].token_class);
     int64_t n_kept = 0;
-    for (const int32_t tokens : shared_budgets(uniform, 0.9, std::vector<HeadRoom>(4, {n, n_protected})))
+    for (const int32_t tokens : shared_budgets(uniform, 0.9, std::vector<HeadCapacity>(4, {n, n_protected})))
       n_kept += tokens;
     CHECK(text_of(person, "policy").find(": " + count_text(n_kept) + " of " + count_text(4 * n)) != std::string::npos);
     CHECK(text_of(person, "policy").find("Exact: budgets follow") != std::string::npos);

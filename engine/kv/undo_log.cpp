@@ -1,6 +1,6 @@
 // The heads as they stand at a mark, and the slots that leave after it ─► a plan that restores each head slot by slot.
 // Stands beside the head caches; must not know pages or where K and V came from.
-#include "engine/kv/turn_log.h"
+#include "engine/kv/undo_log.h"
 
 #include <algorithm>
 #include <cassert>
@@ -26,12 +26,12 @@ void erase_before(std::vector<T>& list, size_t first) {
 
 }  // namespace
 
-void TurnLog::check_room(int64_t more_bytes) const {
+void UndoLog::check_room(int64_t more_bytes) const {
   if (limits_.all_bytes == std::numeric_limits<int64_t>::max()) return;
   if (bytes() + more_bytes > limits_.all_bytes) throw std::bad_alloc();
 }
 
-void TurnLog::mark(MarkKind kind, const HeadCaches& caches, int32_t n_tokens, std::vector<std::vector<float>> scores,
+void UndoLog::mark(MarkKind kind, const HeadCaches& caches, int32_t n_tokens, std::vector<std::vector<float>> scores,
                    std::vector<float> logits) {
   assert(scores.size() == static_cast<size_t>(caches.n_heads()));
   assert(marks_.empty() || (n_tokens >= marks_.back().n_tokens && evicted_.size() == scores.size()));
@@ -52,7 +52,7 @@ void TurnLog::mark(MarkKind kind, const HeadCaches& caches, int32_t n_tokens, st
   marks_.push_back(std::move(mark));
 }
 
-void TurnLog::add(int32_t head, int32_t position, std::span<const uint16_t> row) {
+void UndoLog::add(int32_t head, int32_t position, std::span<const uint16_t> row) {
   assert(!marks_.empty() && position < marks_.back().n_tokens);
   assert(row.size() == row_units_);
   check_room(static_cast<int64_t>(sizeof position + row.size_bytes()));
@@ -66,12 +66,12 @@ void TurnLog::add(int32_t head, int32_t position, std::span<const uint16_t> row)
   }
 }
 
-void TurnLog::clear() {
+void UndoLog::clear() {
   std::vector<Mark>().swap(marks_);
   std::vector<Evicted>().swap(evicted_);
 }
 
-void TurnLog::returned_to(size_t mark, const HeadCaches& now) {
+void UndoLog::returned_to(size_t mark, const HeadCaches& now) {
   assert(mark < marks_.size());
   for (size_t head = 0; head < evicted_.size(); ++head) {
     assert(now.head(static_cast<int32_t>(head)).tags == marks_[mark].heads[head].tags);
@@ -87,19 +87,19 @@ void TurnLog::returned_to(size_t mark, const HeadCaches& now) {
   marks_.erase(marks_.begin() + static_cast<std::ptrdiff_t>(mark) + 1, marks_.end());
 }
 
-size_t TurnLog::newest(MarkKind kind) const {
+size_t UndoLog::newest(MarkKind kind) const {
   for (size_t mark = marks_.size(); mark-- > 0;)
     if (marks_[mark].kind == kind) return mark;
   return marks_.size();
 }
 
-size_t TurnLog::second_turn() const {
+size_t UndoLog::second_turn() const {
   size_t mark = 1;
   while (mark < marks_.size() && marks_[mark].kind != MarkKind::turn) ++mark;
   return std::min(mark, marks_.size());
 }
 
-bool TurnLog::drop_oldest_turn() {
+bool UndoLog::drop_oldest_turn() {
   const size_t n_dropped = second_turn();
   if (n_dropped == marks_.size()) return false;
   try {
@@ -119,20 +119,20 @@ bool TurnLog::drop_oldest_turn() {
   return true;
 }
 
-void TurnLog::hold_old_turns() {
+void UndoLog::hold_old_turns() {
   const auto old_bytes = [&] { return bytes() - marks_.back().bytes; };
   while (!marks_.empty() && old_bytes() > limits_.old_turns_bytes && drop_oldest_turn()) {
   }
 }
 
-int64_t TurnLog::bytes() const {
+int64_t UndoLog::bytes() const {
   int64_t sum = held_bytes(marks_) + held_bytes(evicted_);
   for (const Mark& mark : marks_) sum += mark.bytes;
   for (const Evicted& evicted : evicted_) sum += held_bytes(evicted.positions) + held_bytes(evicted.rows);
   return sum;
 }
 
-std::vector<RestoredSlot> TurnLog::plan_undo(size_t mark, int32_t head, const HeadCache& now) const {
+std::vector<RestoredSlot> UndoLog::plan_undo(size_t mark, int32_t head, const HeadCache& now) const {
   const HeadMark& then = head_mark(mark, head);
   const Evicted& evicted = evicted_[static_cast<size_t>(head)];
   std::unordered_map<int32_t, int32_t> held, logged;  // by position
@@ -156,16 +156,16 @@ std::vector<RestoredSlot> TurnLog::plan_undo(size_t mark, int32_t head, const He
   return plan;
 }
 
-std::span<const uint16_t> TurnLog::rows(int32_t head) const {
+std::span<const uint16_t> UndoLog::rows(int32_t head) const {
   return evicted_[static_cast<size_t>(head)].rows;
 }
-Policy TurnLog::policy(size_t mark, int32_t head) const {
+Policy UndoLog::policy(size_t mark, int32_t head) const {
   return head_mark(mark, head).policy;
 }
-const HeadProfile& TurnLog::profile(size_t mark, int32_t head) const {
+const HeadProfile& UndoLog::profile(size_t mark, int32_t head) const {
   return head_mark(mark, head).profile;
 }
-HeadBudget TurnLog::budget(size_t mark, int32_t head) const {
+HeadBudget UndoLog::budget(size_t mark, int32_t head) const {
   return head_mark(mark, head).budget;
 }
 

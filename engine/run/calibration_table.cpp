@@ -1,5 +1,5 @@
-// Tables of importance as JSON. See calibration.h.
-#include "engine/run/calibration.h"
+// Tables of importance as JSON. See calibration_table.h.
+#include "engine/run/calibration_table.h"
 
 #include <xxhash.h>
 

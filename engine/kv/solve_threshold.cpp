@@ -1,5 +1,5 @@
-// Bisection over the recoveries that were measured. See threshold.h.
-#include "engine/kv/threshold.h"
+// Bisection over the recoveries that were measured. See solve_threshold.h.
+#include "engine/kv/solve_threshold.h"
 
 #include <algorithm>
 #include <cmath>

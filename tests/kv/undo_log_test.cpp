@@ -1,6 +1,6 @@
-// The turn log: whatever a turn appends, evicts, reassembles and moves, undo restores each head slot by slot: order,
+// The undo log: whatever a turn appends, evicts, reassembles and moves, undo restores each head slot by slot: order,
 // tags, scores, policy and contents.
-#include "engine/kv/turn_log.h"
+#include "engine/kv/undo_log.h"
 
 #include <catch2/catch.hpp>
 #include <map>
@@ -30,7 +30,7 @@ TEST_CASE("a head of four slots loses two and gets them back, by hand") {
     caches.append(plain(position));
   }
   caches.head(0).policy = Policy{Policy::local};
-  TurnLog log(log_row_units);
+  UndoLog log(log_row_units);
   CHECK(log.n_marks() == 0);
   log.mark(MarkKind::turn, caches, 4, {{0.5f, 1.5f, 2.5f, 3.5f}});
   CHECK(log.n_marks() == 1);
@@ -63,7 +63,7 @@ TEST_CASE("the log's bytes grow with what it holds and go when it is cleared") {
   HeadCaches caches(1, 1, four_a_slab, owner);
   caches.reserve_slot();
   caches.append(plain(0));
-  TurnLog log(128);
+  UndoLog log(128);
   CHECK(log.bytes() == 0);
   log.mark(MarkKind::turn, caches, 1000, {{1.0f}});
   const int64_t empty = log.bytes();
@@ -221,7 +221,7 @@ class Machine {
 
   FakeSlabOwner owner;
   HeadCaches caches;
-  TurnLog log{log_row_units};
+  UndoLog log{log_row_units};
   std::map<std::pair<PageId, int32_t>, Slot> memory;
   int32_t n_tokens = 0;
   std::mt19937 rng;
@@ -320,7 +320,7 @@ TEST_CASE("turns before the last one are given up where they are more than their
   HeadCaches caches(1, 1, four_a_slab, owner);
   caches.reserve_slot();
   caches.append(plain(0));
-  TurnLog log(128, {.old_turns_bytes = 12'000});
+  UndoLog log(128, {.old_turns_bytes = 12'000});
   for (int32_t turn = 0; turn < 10; ++turn) {
     log.mark(MarkKind::turn, caches, 100 * (turn + 1), {{1.0f}});
     log.hold_old_turns();
@@ -338,7 +338,7 @@ TEST_CASE("more than all of the log may hold is refused like memory that is not 
   HeadCaches caches(1, 1, four_a_slab, owner);
   caches.reserve_slot();
   caches.append(plain(0));
-  TurnLog log(128, {.old_turns_bytes = 1 << 20, .all_bytes = 4'000});
+  UndoLog log(128, {.old_turns_bytes = 1 << 20, .all_bytes = 4'000});
   log.mark(MarkKind::turn, caches, 1000, {{1.0f}});
   int32_t n_added = 0;
   const auto add_all = [&] {

@@ -1,5 +1,5 @@
 // Expected attention on the host: moments to terms over keys, logits to scores.
-#include "engine/kv/expected.h"
+#include "engine/kv/expected_attention.h"
 
 #include <catch2/catch.hpp>
 #include <cmath>

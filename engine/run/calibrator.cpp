@@ -1,5 +1,5 @@
-// Measures head by head, then tries scores and betas. See calibrate.h.
-#include "engine/run/calibrate.h"
+// Measures head by head, then tries scores and betas. See calibrator.h.
+#include "engine/run/calibrator.h"
 
 #include <algorithm>
 #include <random>

@@ -1,11 +1,11 @@
-// Weighted shares, added up and handed out by two orders in turns. See mixed.h.
-#include "engine/kv/mixed.h"
+// Weighted shares, added up and handed out by two orders in turns. See mixed_score.h.
+#include "engine/kv/mixed_score.h"
 
 #include <algorithm>
 #include <cassert>
 #include <functional>
 
-#include "engine/kv/expected.h"
+#include "engine/kv/expected_attention.h"
 
 namespace headroom {
 namespace {

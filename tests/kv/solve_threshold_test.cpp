@@ -1,5 +1,5 @@
 // The threshold that leaves a wanted share of the tokens.
-#include "engine/kv/threshold.h"
+#include "engine/kv/solve_threshold.h"
 
 #include <catch2/catch.hpp>
 

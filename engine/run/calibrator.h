@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/run/calibration.h"
+#include "engine/run/calibration_table.h"
 #include "engine/run/session.h"
 
 namespace headroom {

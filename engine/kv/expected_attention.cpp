@@ -1,5 +1,5 @@
-// Expected attention before and after the products with the keys. See expected.h.
-#include "engine/kv/expected.h"
+// Expected attention before and after the products with the keys. See expected_attention.h.
+#include "engine/kv/expected_attention.h"
 
 #include <algorithm>
 #include <cassert>

@@ -1,9 +1,9 @@
 // Mixed scores against numbers by hand.
-#include "engine/kv/mixed.h"
+#include "engine/kv/mixed_score.h"
 
 #include <catch2/catch.hpp>
 
-#include "engine/kv/expected.h"
+#include "engine/kv/expected_attention.h"
 
 namespace headroom {
 

@@ -20,7 +20,7 @@ struct RestoredSlot {
   float score = 0;
 };
 
-struct TurnLogLimits {
+struct UndoLimits {
   /// Of host memory for what makes turns before the last one undoable, as they stand when a turn begins.
   int64_t old_turns_bytes = int64_t{32} << 20;
   /// For all of it: more is refused like memory that the system does not have.
@@ -34,10 +34,10 @@ enum class MarkKind : uint8_t {
   answer,      // the whole prompt was read
 };
 
-class TurnLog {
+class UndoLog {
  public:
   /// row_u16s: of one slot's K and V (PageLayout::slot_row_u16s()); what they mean is not looked at.
-  explicit TurnLog(size_t row_u16s, TurnLogLimits limits = {}) : row_units_(row_u16s), limits_(limits) {}
+  explicit UndoLog(size_t row_u16s, UndoLimits limits = {}) : row_units_(row_u16s), limits_(limits) {}
 
   /// Remembers the cache as it stands: n_tokens in the conversation, each head's slots, scores and policy.
   /// scores: for each head the scores of its slots, in slot order. logits: that follow the last token, or none.
@@ -57,7 +57,7 @@ class TurnLog {
   /// Gives up turns before the last one, oldest first, until they are within their bound.
   void hold_old_turns();
 
-  const TurnLogLimits& limits() const { return limits_; }
+  const UndoLimits& limits() const { return limits_; }
   size_t n_marks() const { return marks_.size(); }
   MarkKind kind(size_t mark) const { return marks_[mark].kind; }
   int32_t n_tokens(size_t mark) const { return marks_[mark].n_tokens; }
@@ -101,7 +101,7 @@ class TurnLog {
   void check_room(int64_t more_bytes) const;
 
   size_t row_units_;
-  TurnLogLimits limits_;
+  UndoLimits limits_;
   std::vector<Mark> marks_;
   std::vector<Evicted> evicted_;  // by head, in the order in which slots left
 };

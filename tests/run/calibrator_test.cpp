@@ -1,5 +1,5 @@
 // How calibrate() chooses a score and a beta, on a tiny model with results that are known beforehand.
-#include "engine/run/calibrate.h"
+#include "engine/run/calibrator.h"
 
 #include <catch2/catch.hpp>
 #include <cmath>
