@@ -15,30 +15,41 @@ void build_layout(ImGuiID dock_space, ImVec2 size, LayoutKind kind) {
   ImGui::DockBuilderRemoveNode(dock_space);
   ImGui::DockBuilderAddNode(dock_space, ImGuiDockNodeFlags_DockSpace);
   ImGui::DockBuilderSetNodeSize(dock_space, size);
-  ImGuiID center = dock_space, heads = 0, policy = 0, memory = 0, chats = 0;
+  ImGuiID center = dock_space, left = 0, right_top = 0, right_middle = 0, right_bottom = 0;
   switch (kind) {
     case LayoutKind::tabs:
-      heads = policy = memory = chats = center;
+      left = right_top = right_middle = right_bottom = center;
       break;
     case LayoutKind::narrow:
-      heads = ImGui::DockBuilderSplitNode(center, ImGuiDir_Right, 0.42f, nullptr, &center);
-      policy = memory = chats = heads;
+      right_top = ImGui::DockBuilderSplitNode(center, ImGuiDir_Right, 0.42f, nullptr, &center);
+      left = right_middle = right_bottom = right_top;
       break;
     case LayoutKind::wide:
     case LayoutKind::tall:
-      chats = ImGui::DockBuilderSplitNode(center, ImGuiDir_Left, 0.17f, nullptr, &center);
-      heads = ImGui::DockBuilderSplitNode(center, ImGuiDir_Right, 0.42f, nullptr, &center);
-      memory =
-          ImGui::DockBuilderSplitNode(heads, ImGuiDir_Down, kind == LayoutKind::wide ? 0.40f : 0.3f, nullptr, &heads);
-      policy =
-          kind == LayoutKind::wide ? heads : ImGui::DockBuilderSplitNode(heads, ImGuiDir_Down, 0.45f, nullptr, &heads);
+      left = ImGui::DockBuilderSplitNode(center, ImGuiDir_Left, 0.17f, nullptr, &center);
+      right_top = ImGui::DockBuilderSplitNode(center, ImGuiDir_Right, 0.42f, nullptr, &center);
+      right_bottom = ImGui::DockBuilderSplitNode(right_top, ImGuiDir_Down, kind == LayoutKind::wide ? 0.40f : 0.3f,
+                                                 nullptr, &right_top);
+      right_middle = kind == LayoutKind::wide
+                         ? right_top
+                         : ImGui::DockBuilderSplitNode(right_top, ImGuiDir_Down, 0.45f, nullptr, &right_top);
       break;
   }
   ImGui::DockBuilderDockWindow(transcript_window, center);
-  ImGui::DockBuilderDockWindow(heads_window, heads);
-  ImGui::DockBuilderDockWindow(policy_window, policy);
-  ImGui::DockBuilderDockWindow(memory_window, memory);
-  ImGui::DockBuilderDockWindow(chats_window, chats);
+  const auto node_of = [&](PanelPlace place) {
+    switch (place) {
+      case PanelPlace::left:
+        return left;
+      case PanelPlace::right_top:
+        return right_top;
+      case PanelPlace::right_middle:
+        return right_middle;
+      case PanelPlace::right_bottom:
+        return right_bottom;
+    }
+    return center;
+  };
+  for (const Panel& panel : side_panels) ImGui::DockBuilderDockWindow(panel.window, node_of(panel.place));
   ImGui::DockBuilderFinish(dock_space);
 }
 

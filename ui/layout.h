@@ -1,18 +1,12 @@
 // Where panels stand at first, for windows from 640x480 to 4K and any zoom: a wide window shows them side by side, a
-// small one as tabs. Knows the panels' window names, not what is in them.
+// small one as tabs. Knows the panels' windows and places, not what is in them.
 #pragma once
 
 #include <imgui.h>
 
-namespace headroom {
+#include "ui/panels.h"
 
-/// Names of the panels' windows; what stands behind ### is their id.
-inline constexpr const char* transcript_window = "Chat###transcript";
-inline constexpr const char* heads_window = "Heads###heads";
-inline constexpr const char* memory_window = "Memory###memory";
-inline constexpr const char* policy_window = "Policies###policy";
-inline constexpr const char* chats_window = "Chats###chats";
-inline constexpr const char* help_window = "Help###help";
+namespace headroom {
 
 enum class LayoutKind {
   tall,    // everything at once

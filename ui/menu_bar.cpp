@@ -37,11 +37,9 @@ constexpr std::array<MenuEntry, 17> chat_entries{{
     {Action::dismiss_banner, "Close message"},
 }};
 
-constexpr std::array<MenuEntry, 14> view_entries{{
-    {Action::toggle_chats, "Chats"},
-    {Action::toggle_heads, "Heads"},
-    {Action::toggle_memory, "Memory"},
-    {Action::toggle_policy, "Policies"},
+constexpr MenuEntry view_entries[] = {
+#define HEADROOM_PANEL(id, title, ...) {Action::toggle_##id, title},
+#include "ui/panels.def"
     {Action::reset_layout, "Reset layout"},
     {Action::toggle_tokens, "Conversation as tokens", true},
     {Action::next_head_map_mode, "Next colouring of heads"},
@@ -52,7 +50,7 @@ constexpr std::array<MenuEntry, 14> view_entries{{
     {Action::zoom_in, "Larger"},
     {Action::zoom_out, "Smaller"},
     {Action::zoom_reset, "Usual size"},
-}};
+};
 
 constexpr std::array<MenuEntry, 8> replay_entries{{
     {Action::replay_play_or_pause, "Play or pause"},
@@ -78,14 +76,10 @@ constexpr std::array<Menu, 5> all_menus{{
 /// Whether an entry is ticked; nothing for one that is no switch.
 std::optional<bool> is_on(Action action, const ChatView& chat, const UiState& state) {
   switch (action) {
-    case Action::toggle_chats:
-      return state.show_chats;
-    case Action::toggle_heads:
-      return state.show_heads;
-    case Action::toggle_memory:
-      return state.show_memory;
-    case Action::toggle_policy:
-      return state.show_policy;
+#define HEADROOM_PANEL(id, ...) \
+  case Action::toggle_##id:     \
+    return state.show_##id;
+#include "ui/panels.def"
     case Action::toggle_tokens:
       return state.show_tokens;
     case Action::toggle_theme:

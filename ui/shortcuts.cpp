@@ -91,14 +91,16 @@ constexpr Shortcut table[] = {
     {Action::close_replay, "close_replay", ctrl | ImGuiKey_W, none, "Ctrl+W", "Close the recording, back to the chat",
      "Replay", window},
 
-    {Action::toggle_chats, "toggle_chats", ctrl | ImGuiKey_1, none, "Ctrl+1", "Show or hide the chats", "Window",
-     window},
-    {Action::toggle_heads, "toggle_heads", ctrl | ImGuiKey_2, none, "Ctrl+2", "Show or hide the head map", "Window",
-     window},
-    {Action::toggle_memory, "toggle_memory", ctrl | ImGuiKey_3, none, "Ctrl+3", "Show or hide the memory panel",
-     "Window", window},
-    {Action::toggle_policy, "toggle_policy", ctrl | ImGuiKey_4, none, "Ctrl+4", "Show or hide the policy panel",
-     "Window", window},
+#define HEADROOM_PANEL(id, title, place, key, what, ...) \
+  {Action::toggle_##id,                                  \
+   "toggle_" #id,                                        \
+   ctrl | ImGuiKey_##key,                                \
+   none,                                                 \
+   "Ctrl+" #key,                                         \
+   "Show or hide " what,                                 \
+   "Window",                                             \
+   window},
+#include "ui/panels.def"
     {Action::reset_layout, "reset_layout", ctrl | shift | ImGuiKey_0, none, "Ctrl+Shift+0",
      "Put all panels back in their places", "Window", window},
     {Action::toggle_theme, "toggle_theme", ctrl | ImGuiKey_D, none, "Ctrl+D", "Dark or light", "Window", window},
@@ -194,18 +196,11 @@ bool perform_on_view(Action action, UiState& state, Actions& actions) {
     case Action::next_head_map_mode:
       state.head_map_mode = static_cast<HeadMapMode>((static_cast<int>(state.head_map_mode) + 1) % n_head_map_modes);
       return true;
-    case Action::toggle_chats:
-      toggle(state.show_chats, actions);
-      return true;
-    case Action::toggle_heads:
-      toggle(state.show_heads, actions);
-      return true;
-    case Action::toggle_memory:
-      toggle(state.show_memory, actions);
-      return true;
-    case Action::toggle_policy:
-      toggle(state.show_policy, actions);
-      return true;
+#define HEADROOM_PANEL(id, ...)       \
+  case Action::toggle_##id:           \
+    toggle(state.show_##id, actions); \
+    return true;
+#include "ui/panels.def"
     case Action::toggle_theme:
       toggle(state.dark, actions);
       return true;

@@ -60,11 +60,9 @@ enum class Action {
   replay_slower,
   replay_faster,
   close_replay,
-  // view
-  toggle_chats,
-  toggle_heads,
-  toggle_memory,
-  toggle_policy,
+// view
+#define HEADROOM_PANEL(id, ...) toggle_##id,
+#include "ui/panels.def"
   reset_layout,
   toggle_theme,
   zoom_in,

@@ -6,26 +6,25 @@
 #include <imgui_internal.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <iterator>
 
 #include "ui/banner.h"
-#include "ui/chat_list.h"
 #include "ui/composer.h"
-#include "ui/head_map.h"
 #include "ui/help.h"
 #include "ui/keyboard.h"
 #include "ui/layout.h"
-#include "ui/memory_panel.h"
 #include "ui/menu_bar.h"
-#include "ui/policy_panel.h"
 #include "ui/replay_bar.h"
 #include "ui/shortcuts.h"
 #include "ui/status_bar.h"
 #include "ui/theme.h"
 #include "ui/transcript.h"
+
+#define HEADROOM_PANEL_HEADERS
+#include "ui/panels.def"
 
 namespace headroom {
 
@@ -34,10 +33,8 @@ struct Ui::Impl {
   TranscriptState transcript;
   ComposerState composer;
   HelpState help;
-  ChatListState chats;
-  HeadMapState heads;
-  MemoryPanelState memory;
-  PolicyPanelState policy;
+#define HEADROOM_PANEL(id, title, place, key, what, State, draw) State id;
+#include "ui/panels.def"
   StatusBarState status;
   KeyboardState keyboard;
   const Mirror* shown = nullptr;  // of the frame before
@@ -60,19 +57,6 @@ struct Ui::Impl {
 };
 
 namespace {
-
-/// A panel that can be closed: its window, its name on the command line, its switch, its drawing.
-struct Panel {
-  const char* window;
-  const char* name;
-  bool UiState::*is_shown;
-};
-constexpr std::array<Panel, 4> side_panels{{
-    {chats_window, "chats", &UiState::show_chats},
-    {heads_window, "heads", &UiState::show_heads},
-    {policy_window, "policy", &UiState::show_policy},
-    {memory_window, "memory", &UiState::show_memory},
-}};
 
 /// What belongs to one chat: its draft, and the head that was pinned in it.
 void follow_chat(const ChatView& chat, UiState& state, std::optional<uint64_t>& n_opened, Actions& actions) {
@@ -127,7 +111,10 @@ Ui::Ui() : impl_(std::make_unique<Impl>()) {}
 Ui::~Ui() = default;
 
 std::vector<std::string> Ui::panel_names() {
-  return {"transcript", "heads", "memory", "policy", "chats", "help"};
+  std::vector<std::string> names = {"transcript"};
+  for (const Panel& panel : side_panels) names.push_back(panel.name);
+  names.push_back("help");
+  return names;
 }
 
 void Ui::draw(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions, const std::string& panel) {
@@ -184,23 +171,26 @@ void Ui::Impl::begin_with(const Mirror& mirror, UiState& state) {
   if (shown != nullptr && shown != &mirror) {
     banners = {};
     transcript = {};
-    heads = {};
-    memory = {};
-    policy = {};
     status = {};
+    ChatListState same_chats = std::move(chats);  // the list is that of both
+#define HEADROOM_PANEL(id, ...) id = {};
+#include "ui/panels.def"
+    chats = std::move(same_chats);
     state.pinned_head = state.hovered_head = state.hovered_token = -1;
     state.show_tokens = false;
   }
   shown = &mirror;
 }
 
-/// The message field has the keyboard unless somebody uses it elsewhere. A panel at the side keeps its arrows and
+/// The message field has the keyboard unless somebody uses it elsewhere. A panel on the right keeps its arrows and
 /// Ctrl+C, but what is typed there is meant for the message too.
 void Ui::Impl::place_keyboard(const ChatView& chat, UiState& state) {
   if (chat.replay) return;
   const std::string panel = focused_panel();
-  const bool is_side_panel = panel == heads_window || panel == policy_window || panel == memory_window;
-  const bool keeps_it = is_side_panel || !transcript.selection.is_empty() || chats.renamed_chat != 0;
+  const bool is_on_the_right = std::any_of(std::begin(side_panels), std::end(side_panels), [&](const Panel& side) {
+    return panel == side.window && side.place != PanelPlace::left;
+  });
+  const bool keeps_it = is_on_the_right || !transcript.selection.is_empty() || chats.renamed_chat != 0;
   if (keyboard_is_free(keyboard, keeps_it) && is_on_top(transcript_window)) composer.wants_focus = true;
   const StrayTyping typing = take_stray_typing();
   if (typing.is_empty()) return;
@@ -272,20 +262,16 @@ void Ui::Impl::draw_window(const Mirror& mirror, const ChatView& chat, UiState& 
   else
     state.hovered_token = -1;
   ImGui::End();
-  const std::array<std::function<void()>, 4> draws{{
-      [&] { draw_chat_list(mirror, chat, state, actions, chats); },
-      [&] { draw_head_map(mirror, chat, state, actions, heads); },
-      [&] { draw_policy_panel(mirror, chat, state, actions, policy); },
-      [&] { draw_memory_panel(mirror, chat, state, actions, memory); },
-  }};
   state.hovered_head = -1;
-  for (size_t i = 0; i < side_panels.size(); ++i) {
-    bool& is_shown = state.*side_panels[i].is_shown;
-    if (!is_shown) continue;
-    if (ImGui::Begin(side_panels[i].window, &is_shown, ImGuiWindowFlags_NoCollapse)) draws[i]();
+  const auto in_panel = [&](const char* window, bool& is_shown, const std::function<void()>& draw_content) {
+    if (!is_shown) return;
+    if (ImGui::Begin(window, &is_shown, ImGuiWindowFlags_NoCollapse)) draw_content();
     ImGui::End();
     if (!is_shown) actions.settings_changed();
-  }
+  };
+#define HEADROOM_PANEL(id, title, place, key, what, State, draw) \
+  in_panel(id##_window, state.show_##id, [&] { draw(mirror, chat, state, actions, id); });
+#include "ui/panels.def"
   draw_help(mirror, chat, state, actions, help);
   // The windows stand in their nodes only now: in front are the heads beside the conversation, which has the keys.
   if (frames_since_layout++ == 1) {
@@ -306,15 +292,10 @@ void Ui::Impl::draw_alone(const std::string& panel, const Mirror& mirror, const 
     if (ImGui::Begin(window, nullptr, flags)) draw();
     ImGui::End();
   };
-  if (panel == "heads")
-    in_window(heads_window, [&] { draw_head_map(mirror, chat, state, actions, heads); });
-  else if (panel == "memory")
-    in_window(memory_window, [&] { draw_memory_panel(mirror, chat, state, actions, memory); });
-  else if (panel == "policy")
-    in_window(policy_window, [&] { draw_policy_panel(mirror, chat, state, actions, policy); });
-  else if (panel == "chats")
-    in_window(chats_window, [&] { draw_chat_list(mirror, chat, state, actions, chats); });
-  else if (panel == "help")
+#define HEADROOM_PANEL(id, title, place, key, what, State, draw) \
+  if (panel == #id) in_window(id##_window, [&] { draw(mirror, chat, state, actions, id); });
+#include "ui/panels.def"
+  if (panel == "help")
     in_window(help_window, [&] { draw_shortcut_list(); });
   else if (panel == "transcript")
     in_window(transcript_window, [&] { draw_conversation(mirror, chat, state, actions); });

@@ -93,7 +93,8 @@ struct UiState {
   // settings
   bool dark = true;
   float zoom = 1.0f;
-  bool show_chats = true, show_heads = true, show_memory = true, show_policy = true;
+#define HEADROOM_PANEL(id, ...) bool show_##id = true;
+#include "ui/panels.def"
   // picked
   HeadMapMode head_map_mode = HeadMapMode::policy;
   int32_t recovery_policy = 0;  // index into the policy set, for the recovery mode
@@ -105,7 +106,9 @@ struct UiState {
   std::string draft;  // what is being typed, in draft_chat
   int64_t draft_chat = 0;
   std::map<int64_t, std::string> drafts;  // of the other chats; outlive the program
-  int32_t active_head() const { return hovered_head >= 0 ? hovered_head : pinned_head; }
+  int32_t active_head() const {
+    return hovered_head >= 0 ? hovered_head : pinned_head;
+  }
 };
 
 }  // namespace headroom

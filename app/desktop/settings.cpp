@@ -10,6 +10,7 @@
 #include "engine/base/error.h"
 #include "engine/base/platform/private_file.h"
 #include "engine/base/platform/regular_file.h"
+#include "ui/panels.h"
 
 namespace headroom {
 namespace {
@@ -44,10 +45,7 @@ std::string load_settings(const std::string& path, UiState& state, WindowSetting
     if (!object.is_object()) throw std::runtime_error("not an object");
     take(object, "dark", new_state.dark);
     take(object, "zoom", new_state.zoom);
-    take(object, "show_chats", new_state.show_chats);
-    take(object, "show_heads", new_state.show_heads);
-    take(object, "show_memory", new_state.show_memory);
-    take(object, "show_policy", new_state.show_policy);
+    for (const Panel& panel : side_panels) take(object, panel.setting, new_state.*panel.is_shown);
     take(object, "width", new_window.width);
     take(object, "height", new_window.height);
     if (const auto drafts = object.find("drafts"); drafts != object.end())
@@ -74,15 +72,11 @@ std::string save_settings(const std::string& path, const UiState& state, const W
   for (const auto& [chat, draft] : state.drafts)
     if (chat != state.draft_chat) add_draft(chat, draft);
   add_draft(state.draft_chat, state.draft);
-  const Json object = {{"dark", state.dark},
-                       {"zoom", state.zoom},
-                       {"show_chats", state.show_chats},
-                       {"show_heads", state.show_heads},
-                       {"show_memory", state.show_memory},
-                       {"show_policy", state.show_policy},
-                       {"width", window.width},
-                       {"height", window.height},
-                       {"drafts", drafts}};
+  Json object = {{"dark", state.dark}, {"zoom", state.zoom}};
+  for (const Panel& panel : side_panels) object[panel.setting] = state.*panel.is_shown;
+  object["width"] = window.width;
+  object["height"] = window.height;
+  object["drafts"] = std::move(drafts);
   namespace fs = std::filesystem;
   try {
     make_private_folders(fs::path(path).parent_path().string());
