@@ -1,7 +1,21 @@
-# Every shader of this folder; those that read weights once for each type of tensor, by the macro FORMAT_<TYPE>, two of
-# them for quantised types again with integer dot products, by HAS_DOT; the products of attention once for each of their
-# uses, by IS_<USE>; those that know what is in a page once for each type of page.
-set(weight_types f32 f16 bf16 q4_0 q4_1 q5_0 q5_1 q8_0 q4_k q5_k q6_k)
+# Every shader of this folder. Those that read weights are compiled once per type of engine/base/tensor_types.def, with
+# FORMAT_<NAME>, BITS and SCALES_<SCALES> from its row; two of them again with integer dot products for quantised types,
+# by HAS_DOT. The products of attention are compiled once per use, by IS_<USE>; those that know what is in a page once
+# per type of page.
+set(types_file ${CMAKE_SOURCE_DIR}/engine/base/tensor_types.def)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${types_file})
+file(STRINGS ${types_file} rows REGEX "^HEADROOM_TENSOR_TYPE")
+set(weight_types)
+foreach(row IN LISTS rows)
+  if(NOT row MATCHES "^HEADROOM_TENSOR_TYPE\\(([a-z0-9_]+), ([A-Z0-9_]+), [0-9]+, [0-9]+, [0-9]+, ([0-9]+), ([a-z_]+)\\)$")
+    message(FATAL_ERROR "${types_file}: found \"${row}\", expected the columns that its first lines name")
+  endif()
+  list(APPEND weight_types ${CMAKE_MATCH_1})
+  set(scales_of_${CMAKE_MATCH_1} ${CMAKE_MATCH_4})
+  set(defines_of_${CMAKE_MATCH_1} FORMAT_${CMAKE_MATCH_2} BITS=${CMAKE_MATCH_3})
+  string(TOUPPER ${CMAKE_MATCH_4} scales)
+  list(APPEND defines_of_${CMAKE_MATCH_1} SCALES_${scales})
+endforeach()
 set(product_shaders batch_product_lane batch_product_tile)
 set(weight_shaders embed matmul_lane matmul_subgroup matmul_tile)
 set(dot_shaders matmul_subgroup matmul_tile)
@@ -12,10 +26,9 @@ foreach(file IN LISTS files)
   string(REPLACE ".comp" "" name ${file})
   if(name IN_LIST weight_shaders)
     foreach(type IN LISTS weight_types)
-      string(TOUPPER ${type} upper)
-      headroom_shader(${name} VARIANT ${type} DEFINES FORMAT_${upper})
-      if(name IN_LIST dot_shaders AND type MATCHES "^q")
-        headroom_shader(${name} VARIANT ${type}.dot DEFINES FORMAT_${upper} HAS_DOT)
+      headroom_shader(${name} VARIANT ${type} DEFINES ${defines_of_${type}})
+      if(name IN_LIST dot_shaders AND NOT scales_of_${type} STREQUAL none)
+        headroom_shader(${name} VARIANT ${type}.dot DEFINES ${defines_of_${type}} HAS_DOT)
       endif()
     endforeach()
   elseif(name IN_LIST page_shaders)

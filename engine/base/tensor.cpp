@@ -1,40 +1,40 @@
-// The table of tensor types: names and block sizes as GGUF defines them.
+// The list of tensor types as values, and sizes that follow from them. See tensor_types.def.
 #include "engine/base/tensor.h"
 
+#include <algorithm>
 #include <cassert>
+#include <iterator>
 
 namespace headroom {
 
-const TypeTraits* find_type_traits(uint32_t ggml_type) {
-  static constexpr TypeTraits f32{"F32", 1, 4}, f16{"F16", 1, 2}, bf16{"BF16", 1, 2};
-  static constexpr TypeTraits q4_0{"Q4_0", 32, 18}, q4_1{"Q4_1", 32, 20}, q5_0{"Q5_0", 32, 22};
-  static constexpr TypeTraits q5_1{"Q5_1", 32, 24}, q8_0{"Q8_0", 32, 34};
-  static constexpr TypeTraits q4_k{"Q4_K", 256, 144}, q5_k{"Q5_K", 256, 176}, q6_k{"Q6_K", 256, 210};
-  switch (static_cast<TensorType>(ggml_type)) {
-    case TensorType::f32:
-      return &f32;
-    case TensorType::f16:
-      return &f16;
-    case TensorType::bf16:
-      return &bf16;
-    case TensorType::q4_0:
-      return &q4_0;
-    case TensorType::q4_1:
-      return &q4_1;
-    case TensorType::q5_0:
-      return &q5_0;
-    case TensorType::q5_1:
-      return &q5_1;
-    case TensorType::q8_0:
-      return &q8_0;
-    case TensorType::q4_k:
-      return &q4_k;
-    case TensorType::q5_k:
-      return &q5_k;
-    case TensorType::q6_k:
-      return &q6_k;
+namespace {
+
+constexpr TypeTraits tensor_type_rows[] = {
+#define HEADROOM_TENSOR_TYPE(id, name, number, values, bytes, bits, scales) \
+  {TensorType::id, #name, values, bytes, bits, BlockScales::scales},
+#include "engine/base/tensor_types.def"
+};
+
+}  // namespace
+
+std::span<const TypeTraits> tensor_types() {
+  return tensor_type_rows;
+}
+
+std::string tensor_type_list() {
+  std::string list;
+  for (const TypeTraits& traits : tensor_type_rows) {
+    if (!list.empty()) list += &traits == std::end(tensor_type_rows) - 1 ? " or " : ", ";
+    list += traits.name;
   }
-  return nullptr;
+  return list;
+}
+
+const TypeTraits* find_type_traits(uint32_t ggml_type) {
+  const auto* found =
+      std::find_if(std::begin(tensor_type_rows), std::end(tensor_type_rows),
+                   [&](const TypeTraits& traits) { return static_cast<uint32_t>(traits.type) == ggml_type; });
+  return found == std::end(tensor_type_rows) ? nullptr : found;
 }
 
 const TypeTraits& type_traits(TensorType type) {

@@ -9,28 +9,36 @@
 
 namespace headroom {
 
-/// The values are GGUF's (ggml_type). Only the types below are read.
+/// The values are GGUF's (ggml_type). Only these types are read.
 enum class TensorType : uint32_t {
-  f32 = 0,
-  f16 = 1,
-  q4_0 = 2,
-  q4_1 = 3,
-  q5_0 = 6,
-  q5_1 = 7,
-  q8_0 = 8,
-  q4_k = 12,
-  q5_k = 13,
-  q6_k = 14,
-  bf16 = 30,
+#define HEADROOM_TENSOR_TYPE(id, name, number, ...) id = number,
+#include "engine/base/tensor_types.def"
 };
 
-/// Values in a block and bytes of a block; {1, size} for the float types.
+/// Where a block has its scales. d and m are f16.
+enum class BlockScales {
+  none,           // a float type
+  scale,          // d first: value = d * (q - the middle of q)
+  scale_and_min,  // d and m first: value = d * q + m
+  packed,         // d and dmin first, then a 6-bit scale and minimum for each of 8 groups
+  signed_bytes,   // a signed byte for each of 16 groups, then d at the end
+};
+
 struct TypeTraits {
+  TensorType type;
   std::string_view name;  // as llama.cpp writes it: "Q4_K"
-  int32_t block_values;
+  int32_t block_values;   // 1 for the float types
   int32_t block_bytes;
+  int32_t bits;  // of a stored value
+  BlockScales scales;
+
+  bool is_quantised() const { return scales != BlockScales::none; }
 };
 
+/// All of them, in the order of the list.
+std::span<const TypeTraits> tensor_types();
+/// "F32, F16 … or Q6_K"
+std::string tensor_type_list();
 /// nullptr for a number that is none of the supported types.
 const TypeTraits* find_type_traits(uint32_t ggml_type);
 const TypeTraits& type_traits(TensorType type);

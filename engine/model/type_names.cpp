@@ -15,7 +15,7 @@ struct NumberedName {
   std::string_view name;
 };
 
-// Of those that are not read here. 4, 5, 31 to 33 and 36 to 38 are gone from ggml; old files have them.
+// Those that are not read here. 4, 5, 31 to 33 and 36 to 38 are gone from ggml; old files have them.
 constexpr NumberedName other_tensor_types[] = {
     {4, "Q4_2"},     {5, "Q4_3"},        {9, "Q8_1"},        {10, "Q2_K"},       {11, "Q3_K"},     {15, "Q8_K"},
     {16, "IQ2_XXS"}, {17, "IQ2_XS"},     {18, "IQ3_XXS"},    {19, "IQ1_S"},      {20, "IQ4_NL"},   {21, "IQ3_S"},
@@ -48,7 +48,7 @@ std::string tensor_type_name(uint32_t ggml_type) {
 }
 
 std::string expected_matrix_types() {
-  return "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K; a Q4_K_M or Q8_0 of the same model runs";
+  return tensor_type_list() + "; a Q4_K_M or Q8_0 of the same model runs";
 }
 
 std::string file_type_name(uint64_t file_type) {

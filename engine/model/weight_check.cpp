@@ -27,22 +27,19 @@ struct ScalePlaces {
   size_t n = 0;
 };
 
-ScalePlaces scale_places(TensorType type) {
-  switch (type) {
-    case TensorType::q4_0:
-    case TensorType::q5_0:
-    case TensorType::q8_0:
-      return {{0}, 1};
-    case TensorType::q4_1:  // scale and minimum
-    case TensorType::q5_1:
-    case TensorType::q4_k:
-    case TensorType::q5_k:
-      return {{0, 2}, 2};
-    case TensorType::q6_k:  // behind the block's values
-      return {{208}, 1};
-    default:
+ScalePlaces scale_places(const TypeTraits& traits) {
+  switch (traits.scales) {
+    case BlockScales::none:
       return {};
+    case BlockScales::scale:
+      return {{0}, 1};
+    case BlockScales::scale_and_min:
+    case BlockScales::packed:
+      return {{0, 2}, 2};
+    case BlockScales::signed_bytes:
+      return {{static_cast<size_t>(traits.block_bytes) - 2}, 1};
   }
+  return {};
 }
 
 /// Counts what is not a number among the floats; the index of the first one in `first`.
@@ -87,7 +84,7 @@ std::optional<BadTensor> find_not_numbers(const GgufFile::Tensor& tensor) {
   else if (type == TensorType::f16 || type == TensorType::bf16)
     found.n_bad = count_bad(tensor.bytes, type == TensorType::f16 ? f16_exponent : bf16_exponent, first);
   else {
-    const ScalePlaces places = scale_places(type);
+    const ScalePlaces places = scale_places(*traits);
     assert(places.n > 0);
     found.are_scales = true;
     found.n_checked *= static_cast<int64_t>(places.n);

@@ -13,6 +13,7 @@ using namespace headroom;
 using namespace headroom::test;
 using Catch::Matchers::Contains;
 
+namespace architecture_test {
 namespace {
 
 std::string refusal(const GgufWriter& writer) {
@@ -86,3 +87,5 @@ TEST_CASE("a bias that the architecture does not have is one tensor too many, on
 TEST_CASE("README and man page list the architectures of the table") {
   for (const char* file : {"README.md", "assets/headroom.1"}) CHECK_THAT(words_of(file), Contains(architecture_list()));
 }
+
+}  // namespace architecture_test

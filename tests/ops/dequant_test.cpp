@@ -14,13 +14,9 @@
 namespace headroom::dequant_test {
 namespace {
 
-constexpr TensorType all_types[] = {TensorType::f32,  TensorType::f16,  TensorType::bf16, TensorType::q4_0,
-                                    TensorType::q4_1, TensorType::q5_0, TensorType::q5_1, TensorType::q8_0,
-                                    TensorType::q4_k, TensorType::q5_k, TensorType::q6_k};
-
 TensorType type_of_name(const std::string& name) {
-  for (TensorType type : all_types) {
-    if (type_traits(type).name == name) return type;
+  for (const TypeTraits& traits : tensor_types()) {
+    if (traits.name == name) return traits.type;
   }
   FAIL("unknown type " << name);
   return TensorType::f32;
@@ -43,7 +39,7 @@ TEST_CASE("random blocks of every format expand to the values of the gguf packag
   std::ifstream file(std::string(HEADROOM_TEST_DATA) + "/dequant.json");
   REQUIRE(file.good());
   const nlohmann::json fixture = nlohmann::json::parse(file);
-  REQUIRE(fixture["cases"].size() == std::size(all_types));
+  REQUIRE(fixture["cases"].size() == tensor_types().size());
   for (const auto& one : fixture["cases"]) {
     const TensorType type = type_of_name(one["type"]);
     const std::vector<std::byte> bytes = bytes_of_hex(one["bytes"]);
@@ -100,8 +96,9 @@ TEST_CASE("f16 values: zeros, subnormals, the largest, infinities and not-a-numb
 }
 
 TEST_CASE("a row may start at any byte and is read to its last byte only") {
-  for (TensorType type : all_types) {
-    const int64_t n_cols = 2 * type_traits(type).block_values;
+  for (const TypeTraits& traits : tensor_types()) {
+    const TensorType type = traits.type;
+    const int64_t n_cols = 2 * traits.block_values;
     const size_t size = row_bytes(type, n_cols);
     std::vector<std::byte> aligned(size, std::byte{0x11}), shifted(size + 1, std::byte{0x11});
     std::vector<float> a(static_cast<size_t>(n_cols)), b(static_cast<size_t>(n_cols));

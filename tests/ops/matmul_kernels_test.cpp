@@ -21,10 +21,14 @@ namespace {
 
 using test::random_weights;
 
-constexpr TensorType float_types[] = {TensorType::f32, TensorType::f16, TensorType::bf16};
-constexpr TensorType small_block_types[] = {TensorType::q4_0, TensorType::q4_1, TensorType::q5_0, TensorType::q5_1,
-                                            TensorType::q8_0};
-constexpr TensorType k_types[] = {TensorType::q4_k, TensorType::q5_k, TensorType::q6_k};
+/// The types whose blocks have so many values; 1: the float types.
+std::vector<TensorType> types_with_blocks_of(int32_t n_values) {
+  std::vector<TensorType> types;
+  for (const TypeTraits& traits : tensor_types())
+    if (traits.block_values == n_values) types.push_back(traits.type);
+  return types;
+}
+
 constexpr float sentinel = 12345.678f;
 
 std::vector<CpuLevel> levels_of_this_machine() {
@@ -190,7 +194,7 @@ void check_on_all_levels(const Case& one) {
 
 TEST_CASE("float weights: every level, awkward sizes, bias and accumulate") {
   std::mt19937 random(1);
-  for (TensorType type : float_types) {
+  for (TensorType type : types_with_blocks_of(1)) {
     for (Sizes sizes : {Sizes{1, 1, 1},
                         {1, 32, 1},
                         {3, 5, 2},
@@ -209,7 +213,7 @@ TEST_CASE("float weights: every level, awkward sizes, bias and accumulate") {
 
 TEST_CASE("formats with blocks of 32: every level, awkward sizes, bias and accumulate") {
   std::mt19937 random(2);
-  for (TensorType type : small_block_types) {
+  for (TensorType type : types_with_blocks_of(32)) {
     for (Sizes sizes : {Sizes{1, 32, 1},
                         {3, 64, 2},
                         {17, 96, 3},
@@ -228,7 +232,7 @@ TEST_CASE("formats with blocks of 32: every level, awkward sizes, bias and accum
 
 TEST_CASE("formats with blocks of 256: every level, awkward sizes, bias and accumulate") {
   std::mt19937 random(3);
-  for (TensorType type : k_types) {
+  for (TensorType type : types_with_blocks_of(256)) {
     for (Sizes sizes : {Sizes{1, 256, 1},
                         {3, 512, 2},
                         {17, 256, 3},

@@ -9,9 +9,11 @@
 
 namespace headroom::test {
 
-inline constexpr TensorType all_tensor_types[] = {
-    TensorType::f32,  TensorType::f16,  TensorType::bf16, TensorType::q4_0, TensorType::q4_1, TensorType::q5_0,
-    TensorType::q5_1, TensorType::q8_0, TensorType::q4_k, TensorType::q5_k, TensorType::q6_k};
+inline const std::vector<TensorType> all_tensor_types = [] {
+  std::vector<TensorType> types;
+  for (const TypeTraits& traits : tensor_types()) types.push_back(traits.type);
+  return types;
+}();
 
 /// Random bytes with scales of a sensible size, now and then a scale of zero, a negative one, a subnormal one.
 inline std::vector<std::byte> random_weights(TensorType type, int64_t n_out, int64_t n_in, std::mt19937& random) {
@@ -26,29 +28,15 @@ inline std::vector<std::byte> random_weights(TensorType type, int64_t n_out, int
     if (kind == 0) half = 0;
     if (kind == 1) half = static_cast<uint16_t>(random() & 0x3ffu);
     const uint16_t min = static_cast<uint16_t>((random() & 0x8000u) | (0x1c00u + (random() & 0x0fffu)));
-    switch (type) {
-      case TensorType::f32:
-        put(block, static_cast<float>(static_cast<int32_t>(random())) * 1e-11f);
-        break;
-      case TensorType::bf16:
-        put(block, static_cast<uint16_t>((random() & 0x8000u) | (0x3b00u + random() % 256)));
-        break;
-      case TensorType::f16:
-        put(block, half);
-        break;
-      case TensorType::q6_k:
-        put(block + 208, half);
-        break;
-      case TensorType::q4_0:
-      case TensorType::q5_0:
-      case TensorType::q8_0:
-        put(block, half);
-        break;
-      default:
-        put(block, half);
-        put(block + 2, min);
-        break;
-    }
+    if (type == TensorType::f32)
+      put(block, static_cast<float>(static_cast<int32_t>(random())) * 1e-11f);
+    else if (type == TensorType::bf16)
+      put(block, static_cast<uint16_t>((random() & 0x8000u) | (0x3b00u + random() % 256)));
+    else if (traits.scales == BlockScales::signed_bytes)
+      put(block + static_cast<size_t>(traits.block_bytes) - 2, half);
+    else
+      put(block, half);
+    if (traits.scales == BlockScales::scale_and_min || traits.scales == BlockScales::packed) put(block + 2, min);
   }
   return bytes;
 }

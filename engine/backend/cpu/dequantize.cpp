@@ -32,21 +32,19 @@ ScaleAndMin read_scale_and_min(const uint8_t* packed, int g) {
   return {(packed[g + 4] & 15) | (packed[g - 4] >> 6 << 4), (packed[g + 4] >> 4) | (packed[g] >> 6 << 4)};
 }
 
-void f32_row(const uint8_t* row, int64_t n, float* out) {
-  std::memcpy(out, row, static_cast<size_t>(n) * 4);
+void f32_block(const uint8_t* block, float* out) {
+  std::memcpy(out, block, sizeof *out);
 }
 
-void f16_row(const uint8_t* row, int64_t n, float* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] = read_f16(row + 2 * i);
+void f16_block(const uint8_t* block, float* out) {
+  *out = read_f16(block);
 }
 
-void bf16_row(const uint8_t* row, int64_t n, float* out) {
-  for (int64_t i = 0; i < n; ++i) {
-    uint16_t upper;
-    std::memcpy(&upper, row + 2 * i, sizeof upper);
-    const uint32_t bits = static_cast<uint32_t>(upper) << 16;
-    std::memcpy(out + i, &bits, sizeof bits);
-  }
+void bf16_block(const uint8_t* block, float* out) {
+  uint16_t upper;
+  std::memcpy(&upper, block, sizeof upper);
+  const uint32_t bits = static_cast<uint32_t>(upper) << 16;
+  std::memcpy(out, &bits, sizeof bits);
 }
 
 // d (f16), 16 bytes: value j in the low half of byte j, value j + 16 in the high half.
@@ -141,12 +139,9 @@ void q6_k_block(const uint8_t* block, float* out) {
   }
 }
 
-template <void block_to_f32(const uint8_t*, float*)>
-void blocks(TensorType type, const uint8_t* row, int64_t n_cols, float* out) {
-  const TypeTraits& traits = type_traits(type);
-  for (int64_t b = 0; b < n_cols / traits.block_values; ++b) {
-    block_to_f32(row + b * traits.block_bytes, out + b * traits.block_values);
-  }
+template <void block_to_f32(const uint8_t*, float*), int block_values, int block_bytes>
+void blocks(const uint8_t* row, int64_t n_cols, float* out) {
+  for (int64_t b = 0; b < n_cols / block_values; ++b) block_to_f32(row + b * block_bytes, out + b * block_values);
 }
 
 }  // namespace
@@ -155,28 +150,10 @@ void dequantize_row(TensorType type, const std::byte* row_data, int64_t n_cols, 
   assert(n_cols % type_traits(type).block_values == 0);
   const uint8_t* row = reinterpret_cast<const uint8_t*>(row_data);
   switch (type) {
-    case TensorType::f32:
-      return f32_row(row, n_cols, out);
-    case TensorType::f16:
-      return f16_row(row, n_cols, out);
-    case TensorType::bf16:
-      return bf16_row(row, n_cols, out);
-    case TensorType::q4_0:
-      return blocks<q4_0_block>(type, row, n_cols, out);
-    case TensorType::q4_1:
-      return blocks<q4_1_block>(type, row, n_cols, out);
-    case TensorType::q5_0:
-      return blocks<q5_0_block>(type, row, n_cols, out);
-    case TensorType::q5_1:
-      return blocks<q5_1_block>(type, row, n_cols, out);
-    case TensorType::q8_0:
-      return blocks<q8_0_block>(type, row, n_cols, out);
-    case TensorType::q4_k:
-      return blocks<q4_k_block>(type, row, n_cols, out);
-    case TensorType::q5_k:
-      return blocks<q5_k_block>(type, row, n_cols, out);
-    case TensorType::q6_k:
-      return blocks<q6_k_block>(type, row, n_cols, out);
+#define HEADROOM_TENSOR_TYPE(id, name, number, values, bytes, ...) \
+  case TensorType::id:                                             \
+    return blocks<id##_block, values, bytes>(row, n_cols, out);
+#include "engine/base/tensor_types.def"
   }
 }
 

@@ -37,10 +37,6 @@ const MatmulKernels& kernels_of(CpuLevel level) {
   return *kernels;
 }
 
-bool is_quantised(TensorType type) {
-  return type_traits(type).block_values > 1;
-}
-
 int64_t divide_up(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
@@ -170,7 +166,7 @@ void matmul(ThreadPool& pool, MatmulWorkspace& workspace, CpuLevel level, const 
   bool any_quantised = false;
   for (const MatmulProduct& product : products) {
     assert(product.y_stride >= product.n_out && input.n_in % type_traits(product.type).block_values == 0);
-    any_quantised = any_quantised || is_quantised(product.type);
+    any_quantised = any_quantised || type_traits(product.type).is_quantised();
   }
   const auto multiply = input.n_rows < least_gemm_rows ? multiply_by_gemv : multiply_by_gemm;
   multiply(pool, workspace, kernels_of(level), input, products, any_quantised);

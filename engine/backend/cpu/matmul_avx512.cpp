@@ -7,7 +7,7 @@
 // The kernels are written over the operations that the first file defines.
 // clang-format off
 #include "engine/backend/cpu/matmul_simd_avx512-inl.h"
-#include "engine/backend/cpu/matmul_float_kernels-inl.h"
+#include "engine/backend/cpu/matmul_dispatch-inl.h"
 // clang-format on
 
 const headroom::MatmulKernels* headroom::matmul_kernels_avx512() {

@@ -1,5 +1,5 @@
 // The kernels of the matrix product for float weights (F32, F16, BF16): f32 throughout. The same two shapes as for
-// quantised weights, and the dispatch by type for both.
+// quantised weights.
 // Included into one .cpp only, after one of the matmul_simd files; everything has internal linkage.
 #pragma once
 
@@ -12,7 +12,7 @@ constexpr int float_panel_values = 256;
 constexpr size_t float_scratch_bytes = sizeof(float) * float_panel_values * most_chunk_rows;
 
 template <typename F, int n_rows>
-void multiply_few_floats(const MatmulJob& job, int32_t first_row) {
+void multiply_gemv_floats(const MatmulJob& job, int32_t first_row) {
   const float* x = job.x + first_row * job.x_stride;
   const int32_t n_whole = job.n_in / lanes * lanes;
   for (int32_t row = 0; row < job.n_weight_rows; ++row) {
@@ -45,20 +45,20 @@ void multiply_few_floats(const MatmulJob& job, int32_t first_row) {
 }
 
 template <typename F>
-void few_floats(const MatmulJob& job) {
+void gemv_floats(const MatmulJob& job) {
   for (int32_t row = 0; row < job.n_rows; row += 4) {
     switch (job.n_rows - row) {
       case 1:
-        multiply_few_floats<F, 1>(job, row);
+        multiply_gemv_floats<F, 1>(job, row);
         break;
       case 2:
-        multiply_few_floats<F, 2>(job, row);
+        multiply_gemv_floats<F, 2>(job, row);
         break;
       case 3:
-        multiply_few_floats<F, 3>(job, row);
+        multiply_gemv_floats<F, 3>(job, row);
         break;
       default:
-        multiply_few_floats<F, 4>(job, row);
+        multiply_gemv_floats<F, 4>(job, row);
         break;
     }
   }
@@ -118,7 +118,7 @@ void multiply_float_tile_of(int32_t n_rows, const float* panel, const float* x, 
 }
 
 template <typename F>
-void many_floats(const MatmulJob& job, std::byte* scratch) {
+void gemm_floats(const MatmulJob& job, std::byte* scratch) {
   float* panels = reinterpret_cast<float*>(scratch);
   for (int32_t first = 0; first < job.n_in; first += float_panel_values) {
     const int32_t n_values = job.n_in - first < float_panel_values ? job.n_in - first : float_panel_values;
@@ -136,71 +136,6 @@ void many_floats(const MatmulJob& job, std::byte* scratch) {
     }
   }
 }
-
-void gemv(const MatmulJob& job) {
-  switch (job.type) {
-    case TensorType::f32:
-      return few_floats<F32>(job);
-    case TensorType::f16:
-      return few_floats<F16>(job);
-    case TensorType::bf16:
-      return few_floats<BF16>(job);
-    case TensorType::q4_0:
-      return few_quantised<Q4_0>(job);
-    case TensorType::q4_1:
-      return few_quantised<Q4_1>(job);
-    case TensorType::q5_0:
-      return few_quantised<Q5_0>(job);
-    case TensorType::q5_1:
-      return few_quantised<Q5_1>(job);
-    case TensorType::q8_0:
-      return few_quantised<Q8_0>(job);
-    case TensorType::q4_k:
-      return few_quantised<Q4_K>(job);
-    case TensorType::q5_k:
-      return few_quantised<Q5_K>(job);
-    case TensorType::q6_k:
-      return few_quantised<Q6_K>(job);
-  }
-}
-
-void gemm(const MatmulJob& job, std::byte* scratch) {
-  switch (job.type) {
-    case TensorType::f32:
-      return many_floats<F32>(job, scratch);
-    case TensorType::f16:
-      return many_floats<F16>(job, scratch);
-    case TensorType::bf16:
-      return many_floats<BF16>(job, scratch);
-    case TensorType::q4_0:
-      return many_quantised<Q4_0>(job, scratch);
-    case TensorType::q4_1:
-      return many_quantised<Q4_1>(job, scratch);
-    case TensorType::q5_0:
-      return many_quantised<Q5_0>(job, scratch);
-    case TensorType::q5_1:
-      return many_quantised<Q5_1>(job, scratch);
-    case TensorType::q8_0:
-      return many_quantised<Q8_0>(job, scratch);
-    case TensorType::q4_k:
-      return many_quantised<Q4_K>(job, scratch);
-    case TensorType::q5_k:
-      return many_quantised<Q5_K>(job, scratch);
-    case TensorType::q6_k:
-      return many_quantised<Q6_K>(job, scratch);
-  }
-}
-
-constexpr MatmulKernels kernels = {
-    Simd::tile_rows,
-    quantised_scratch_bytes > float_scratch_bytes ? quantised_scratch_bytes : float_scratch_bytes,
-    quantised_row_bytes,
-    quantised_tile_bytes,
-    quantise_row,
-    quantise_tile,
-    gemv,
-    gemm,
-};
 
 }  // namespace
 }  // namespace headroom

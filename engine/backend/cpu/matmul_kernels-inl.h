@@ -159,7 +159,7 @@ HEADROOM_INLINE void write_sum(const MatmulJob& job, int32_t r, int32_t weight_r
 }
 
 template <typename F, int n_rows>
-void multiply_few(const MatmulJob& job, int32_t first_row) {
+void multiply_gemv(const MatmulJob& job, int32_t first_row) {
   // Far enough ahead for memory, near enough that the first lines of a chunk are few.
   constexpr int prefetch_bytes = 1024;
   const std::byte* x = job.x_quantised + first_row * job.x_quantised_stride_bytes;
@@ -189,20 +189,20 @@ void multiply_few(const MatmulJob& job, int32_t first_row) {
 }
 
 template <typename F>
-void few_quantised(const MatmulJob& job) {
+void gemv_quantised(const MatmulJob& job) {
   for (int32_t row = 0; row < job.n_rows; row += 4) {
     switch (job.n_rows - row) {
       case 1:
-        multiply_few<F, 1>(job, row);
+        multiply_gemv<F, 1>(job, row);
         break;
       case 2:
-        multiply_few<F, 2>(job, row);
+        multiply_gemv<F, 2>(job, row);
         break;
       case 3:
-        multiply_few<F, 3>(job, row);
+        multiply_gemv<F, 3>(job, row);
         break;
       default:
-        multiply_few<F, 4>(job, row);
+        multiply_gemv<F, 4>(job, row);
         break;
     }
   }
@@ -399,7 +399,7 @@ HEADROOM_INLINE PanelOutput panel_output(const MatmulJob& job, int32_t panel_row
 }
 
 template <typename F>
-void many_quantised(const MatmulJob& job, std::byte* scratch) {
+void gemm_quantised(const MatmulJob& job, std::byte* scratch) {
   PanelGroup<F>* panels = reinterpret_cast<PanelGroup<F>*>(scratch);
   // Equal parts of a row, each of whole blocks of 256.
   const int32_t n_parts = (job.n_in + panel_values - 1) / panel_values;

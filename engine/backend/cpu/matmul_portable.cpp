@@ -5,7 +5,7 @@
 // The kernels are written over the operations that the first file defines.
 // clang-format off
 #include "engine/backend/cpu/matmul_simd_portable-inl.h"
-#include "engine/backend/cpu/matmul_float_kernels-inl.h"
+#include "engine/backend/cpu/matmul_dispatch-inl.h"
 // clang-format on
 
 const headroom::MatmulKernels* headroom::matmul_kernels_portable() {

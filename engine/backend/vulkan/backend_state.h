@@ -163,9 +163,7 @@ class VulkanBackend final : public Backend {
   /// A row a lane, or a row a subgroup.
   bool is_lane() const { return variant_ == VulkanVariant::lane; }
   /// Products with weights of this type take x in 16 bits.
-  bool takes_dots(TensorType type) const {
-    return variant_ == VulkanVariant::dot && type_traits(type).block_values > 1;
-  }
+  bool takes_dots(TensorType type) const { return variant_ == VulkanVariant::dot && type_traits(type).is_quantised(); }
   void begin_stage(Stage stage, double bytes) { queue_.begin_stage(static_cast<int32_t>(stage), bytes); }
   /// Milliseconds that so many floating point operations take here, roughly.
   double cost_ms(double flops) const { return 0.02 + flops * 1e-6 / gflops_; }

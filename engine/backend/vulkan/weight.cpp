@@ -123,6 +123,17 @@ BlockBits take_block(TensorType type, const uint8_t* row, int64_t n_cols, int64_
   return to;
 }
 
+/// Units of a block of 32 values: four low bits of each, or all bits from eight on.
+constexpr uint32_t n_units_of(int32_t bits) {
+  return bits < 8 ? 1 : static_cast<uint32_t>(bits) / 4;
+}
+
+/// Words of a block: scales, and the bits above the fourth.
+constexpr uint32_t n_words_of(int32_t bits, BlockScales scales) {
+  if (scales == BlockScales::none) return 0;
+  return bits < 8 ? 1 + static_cast<uint32_t>(bits) - 4 : 1;
+}
+
 /// The rows of a part in both planes.
 void repack(const VulkanWeight& weight, const VulkanWeight::Part& part, std::span<uint32_t> units,
             std::span<uint32_t> words) {
@@ -147,32 +158,13 @@ void repack(const VulkanWeight& weight, const VulkanWeight::Part& part, std::spa
 }  // namespace
 
 const WeightFormat& weight_format(TensorType type) {
-  static constexpr WeightFormat f32{"f32", 8, 0}, f16{"f16", 4, 0}, bf16{"bf16", 4, 0}, q4_0{"q4_0", 1, 1},
-      q4_1{"q4_1", 1, 1}, q5_0{"q5_0", 1, 2}, q5_1{"q5_1", 1, 2}, q8_0{"q8_0", 2, 1}, q4_k{"q4_k", 1, 1},
-      q5_k{"q5_k", 1, 2}, q6_k{"q6_k", 1, 3};
   switch (type) {
-    case TensorType::f32:
-      return f32;
-    case TensorType::f16:
-      return f16;
-    case TensorType::bf16:
-      return bf16;
-    case TensorType::q4_0:
-      return q4_0;
-    case TensorType::q4_1:
-      return q4_1;
-    case TensorType::q5_0:
-      return q5_0;
-    case TensorType::q5_1:
-      return q5_1;
-    case TensorType::q8_0:
-      return q8_0;
-    case TensorType::q4_k:
-      return q4_k;
-    case TensorType::q5_k:
-      return q5_k;
-    case TensorType::q6_k:
-      return q6_k;
+#define HEADROOM_TENSOR_TYPE(id, name, number, values, bytes, bits, scales)                             \
+  case TensorType::id: {                                                                                \
+    static constexpr WeightFormat format{#id, n_units_of(bits), n_words_of(bits, BlockScales::scales)}; \
+    return format;                                                                                      \
+  }
+#include "engine/base/tensor_types.def"
   }
   throw Error(ErrorKind::unsupported, "a tensor has a type that the Vulkan backend does not know");
 }
