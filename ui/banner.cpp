@@ -1,5 +1,5 @@
-// One strip a banner: a bar in the colour of its kind, the sentence, buttons for what it offers. However many there are
-// and however long they are, the conversation below keeps most of the room, and Dismiss is in sight.
+// One strip per banner: a bar in the colour of its kind, the sentence, buttons for what it offers. However many and
+// long the banners are, the conversation below keeps most of the room, and Dismiss is in sight.
 #include "ui/banner.h"
 
 #include <imgui.h>
@@ -30,8 +30,8 @@ float button_width(const char* label) {
   return width_of(label) + 2 * ImGui::GetStyle().FramePadding.x;
 }
 
-/// Known before anything is drawn: a child that finds its height by drawing is too low in its first frame, and no
-/// second one follows where nothing else happens.
+/// Height of a banner, computed before it is drawn. A child that measures itself by drawing is too low in its first
+/// frame, and no second frame follows if nothing else happens.
 float height_of(const Banner& banner, bool can_be_dismissed, float max_sentence_height) {
   const ImGuiStyle& style = ImGui::GetStyle();
   const float width = ImGui::GetContentRegionAvail().x - 2 * style.WindowPadding.x;
@@ -62,7 +62,7 @@ void button(const char* label, Action action, const Mirror& mirror, const ChatVi
 constexpr int max_shown = 3;
 constexpr float max_share_of_room = 0.4f;
 
-/// A sentence that is longer than its room is scrolled.
+/// Draws the sentence; it scrolls if it is higher than max_height.
 void draw_sentence(const std::string& text, float max_height) {
   const float width = ImGui::GetContentRegionAvail().x;
   const bool is_long = ImGui::CalcTextSize(text.c_str(), nullptr, false, width).y > max_height;
@@ -73,7 +73,7 @@ void draw_sentence(const std::string& text, float max_height) {
   if (is_long) ImGui::EndChild();
 }
 
-/// The oldest, which Dismiss is about, and the newest.
+/// Indices of the banners to show: the oldest, which Dismiss closes, and the newest.
 std::vector<size_t> shown_banners(size_t n_banners) {
   std::vector<size_t> shown;
   for (size_t i = 0; i < n_banners; ++i)
@@ -107,7 +107,7 @@ void draw_banners(const Mirror& mirror, const ChatView& chat, UiState& state, Ac
       if (banner.offers_restart)
         button("Restart the engine###restart", Action::restart_engine, mirror, chat, state, actions);
       if (banner.offers_undo) button("Undo###undo", Action::undo_delete, mirror, chat, state, actions);
-      // The Actions know the oldest banner only as "the" banner.
+      // Actions::dismiss_banner always closes the oldest banner, so only that one has the button.
       if (own.n_drawn == 0) {
         if (ImGui::Button("Dismiss###dismiss")) actions.dismiss_banner();
         explain(std::string("Close this message (") + key_text(Action::dismiss_banner) + ")");

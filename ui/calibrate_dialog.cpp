@@ -1,4 +1,4 @@
-// A button and a modal window with a command, to be copied.
+// Draws a button and a modal window with a command to copy.
 #include "ui/calibrate_dialog.h"
 
 #include <imgui.h>

@@ -1,5 +1,5 @@
-// Which command makes a model's table of importance, in a window over the others. Calibration runs outside: it takes
-// minutes and is done once a model. Knows no engine.
+// A dialog that shows the command which makes a model's calibration table. Calibration runs outside of the program: it
+// takes minutes and is done once per model. Knows no engine.
 #pragma once
 
 #include <string>
@@ -9,10 +9,10 @@
 
 namespace headroom {
 
-/// "headroom calibrate -m MODEL", as a shell takes it.
+/// "headroom calibrate -m MODEL", quoted for a shell.
 std::string calibrate_command(const std::string& model_path);
 
-/// The button that opens it, and the window while it is open. A model must be open.
+/// Draws the button that opens the dialog, and the dialog while it is open. A model must be open.
 void draw_calibrate_button(const Mirror& mirror, Actions& actions);
 
 }  // namespace headroom

@@ -1,5 +1,5 @@
-// One selectable line a chat, only those that are in view; what can be done with a chat is behind its "…" and its right
-// click.
+// One selectable line per chat; only those in view are drawn. The commands for a chat are behind its "…" button and a
+// right click.
 #include "ui/chat_list.h"
 
 #include <imgui.h>
@@ -53,7 +53,7 @@ void draw_menu(const ChatView& chat, const ChatEntry& entry, Actions& actions, C
   ImGui::BeginDisabled(why != nullptr);
   if (ImGui::MenuItem("Rename###rename", "F2")) begin_rename(chat, entry.id, own);
   explain(why != nullptr ? why : "Another title for this chat.");
-  // The key of the open chat; Del is that of the row that the keyboard is on.
+  // The key for the open chat. Del deletes the row that has the keyboard.
   const char* key = entry.id == chat.open_chat ? key_text(Action::delete_chat) : nullptr;
   if (ImGui::MenuItem("Delete###delete", key)) actions.delete_chat(entry.id);
   explain(why != nullptr ? std::string(why)

@@ -1,4 +1,4 @@
-// Draws the printed scale in steps that the eye does not see.
+// Draws the scale in steps too small to see.
 #include "ui/color_scale.h"
 
 #include <imgui.h>

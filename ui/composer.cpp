@@ -1,4 +1,4 @@
-// Draft ─► Actions::send. ImGui's text field does the editing; what was sent before comes in through its callback.
+// Draft ─► Actions::send. ImGui's text field does the editing; its callback inserts earlier messages.
 #include "ui/composer.h"
 
 #include <imgui.h>
@@ -17,7 +17,7 @@ namespace {
 
 constexpr int max_lines = 8;
 
-/// Of the draft, as it would be drawn; counts no further than is shown.
+/// Lines of the draft after wrapping, at most max_lines.
 int lines_of(const std::string& draft, float width) {
   int lines = 1;
   const char* at = draft.data();
@@ -52,7 +52,7 @@ float field_height(const std::string& draft) {
   return static_cast<float>(lines_of(draft, room)) * ImGui::GetTextLineHeight() + 4 * style.FramePadding.y;
 }
 
-/// What stands below the field.
+/// The text and buttons below the field.
 struct Notice {
   std::string text;
   bool is_warning = false;
@@ -63,20 +63,20 @@ bool has_text(const std::string& draft) {
   return draft.find_first_not_of(" \t\r\n") != std::string::npos;
 }
 
-/// Of the draft as it is now; null while it is not known.
+/// The token count for the current draft; null while it is unknown.
 const PromptCount* count_of(const ChatView& chat, const UiState& state) {
   return chat.prompt_count && chat.prompt_count->draft == state.draft && has_text(state.draft) ? &*chat.prompt_count
                                                                                                : nullptr;
 }
 
-/// Why the engine would refuse the message as it stands; empty where it would not, or that is not known.
+/// Why the engine would refuse the current message; empty if it would not, or if this is unknown.
 std::string refusal_of(const Mirror& mirror, const ChatView& chat, const UiState& state) {
   const PromptCount* count = count_of(chat, state);
   if (count == nullptr || mirror.model() == nullptr) return "";
   if (count->n_tokens < 0) return "This message cannot be sent: " + count->why_not;
   const int32_t n_ctx = mirror.model()->n_ctx, n_before = static_cast<int32_t>(mirror.tokens().size());
   if (count->n_tokens < n_ctx) return "";
-  // Of a chat that was not read yet nobody knows how much of it is the draft.
+  // Before the chat has been prefilled (n_before == 0), the draft's own part of the count is unknown.
   if (n_before == 0 ? chat.n_droppable_turns == 0 : count->n_tokens - n_before >= n_ctx)
     return "This message is too long: with it the conversation has " + count_text(count->n_tokens, "token", "tokens") +
            ", and the context holds " + count_text(n_ctx) + ". Shorten it.";
@@ -84,7 +84,7 @@ std::string refusal_of(const Mirror& mirror, const ChatView& chat, const UiState
          ", and the context holds " + count_text(n_ctx) + ".";
 }
 
-/// Whether the message would fit without the oldest turns, as far as that can be told.
+/// Whether the message would fit without the oldest turns, as far as this is known.
 bool helps_to_drop(const Mirror& mirror, const ChatView& chat, const UiState& state) {
   const PromptCount* count = count_of(chat, state);
   const int32_t n_before = static_cast<int32_t>(mirror.tokens().size());
@@ -138,7 +138,7 @@ std::string drop_label(const ChatView& chat) {
 float notice_height(const Notice& notice) {
   const ImGuiStyle& style = ImGui::GetStyle();
   const float wrap = ImGui::GetContentRegionAvail().x;
-  // One line is always there: a field that jumps while somebody types is hard to write in.
+  // Reserve at least one line always, because a field that moves during typing is hard to use.
   float height = std::max(ImGui::GetTextLineHeight(), ImGui::CalcTextSize(notice.text.c_str(), nullptr, false, wrap).y);
   if (notice.offers_model || notice.offers_room) height += ImGui::GetFrameHeight() + style.ItemSpacing.y;
   return height + style.ItemSpacing.y;
@@ -165,7 +165,7 @@ void draw_notice(const Notice& notice, const Mirror& mirror, const ChatView& cha
   explain(std::string("Begin an empty conversation (") + key_text(Action::new_chat) + "); this one stays in the list");
 }
 
-/// What the program puts into the draft: a refused message in front, text of files behind. The field takes it over.
+/// Puts the program's text into the draft: a refused message in front, the text of files behind.
 void take_for_draft(const ChatView& chat, UiState& state, Actions& actions, ComposerState& own) {
   if (chat.returned_text.empty() && chat.attached_text.empty()) return;
   const auto join = [](const std::string& first, const std::string& second) {
@@ -177,8 +177,8 @@ void take_for_draft(const ChatView& chat, UiState& state, Actions& actions, Comp
   actions.take_for_draft();
 }
 
-/// A draft that changed outside of the field: another chat's, a refused message, what was typed elsewhere. A field that
-/// is written in holds a text of its own, so it is told.
+/// Updates the field after the draft changed elsewhere: another chat, a refused message, stray typing. The active field
+/// has its own copy of the text, so it must reload.
 void follow_draft(const UiState& state, ComposerState& own) {
   if (state.draft == own.drawn_draft) return;
   own.wants_end = true;
@@ -198,8 +198,8 @@ void show(ImGuiInputTextCallbackData& data, const std::string& text, ComposerSta
   data.ClearSelection();
 }
 
-/// Up where the cursor cannot go up: the message sent before. Down where it cannot go down: the next one, at last the
-/// draft. Called after the field has moved its cursor.
+/// If Up cannot move the cursor, shows the previous message of the history. If Down cannot, shows the next one, and the
+/// draft after the last. ImGui calls this after the field has moved its cursor.
 int walk_history(ImGuiInputTextCallbackData* data) {
   const auto [chat, own] = *static_cast<Walk*>(data->UserData);
   const std::vector<std::string>& history = chat->input_history;
@@ -264,7 +264,7 @@ void draw_composer(const Mirror& mirror, const ChatView& chat, UiState& state, A
     const ImGuiStyle& style = ImGui::GetStyle();
     const ImVec2 min = ImGui::GetItemRectMin(), max = ImGui::GetItemRectMax();
     const float pad = style.FramePadding.x;
-    // Into the field's own list: its ground may be drawn after everything in the list of this window.
+    // Use the field's own draw list: its background may be drawn after everything in this window's list.
     ImDrawList& list = *ImGui::GetCurrentWindow()->DC.ChildWindows.back()->DrawList;
     list.PushClipRect(min, max);
     draw_elided(list, {min.x + pad, min.y + style.FramePadding.y}, {max.x - pad, max.y},

@@ -1,5 +1,5 @@
-// A page of text with a question about it, for the first card of an empty chat: long enough that the heads let go of a
-// good part, short enough that a small machine has read it in seconds.
+// A page of text with a question about it, for the first card of an empty chat. It is long enough that the heads evict
+// a good part of it, and short enough that a small machine prefills it in seconds.
 #pragma once
 
 namespace headroom {

@@ -1,4 +1,4 @@
-// Font files ─► the atlas of ImGui. Files of the system are mapped once for all fonts and contexts.
+// Font files ─► ImGui's font atlas. System files are mapped once for all fonts and contexts.
 #include "ui/fonts.h"
 
 #include <imgui_rich_md/rich_md.h>
@@ -16,7 +16,7 @@
 namespace headroom {
 namespace {
 
-/// The places of one font in Debian, Fedora and Arch; the first that is there is taken.
+/// Paths of one font in Debian, Fedora and Arch; the first usable file is loaded.
 using Places = std::vector<const char*>;
 const std::array<Places, 3> everywhere = {{
     {"/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "/usr/share/fonts/dejavu-sans-fonts/DejaVuSans.ttf",
@@ -25,7 +25,7 @@ const std::array<Places, 3> everywhere = {{
      "/usr/share/fonts/google-noto-cjk/NotoSansCJK-Regular.ttc", "/usr/share/fonts/noto-cjk/NotoSansCJK-Regular.ttc",
      "/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf", "/usr/share/fonts/truetype/wqy/wqy-microhei.ttc",
      "/usr/share/fonts/truetype/wqy/wqy-zenhei.ttc"},
-    // Drawn as outlines; a font of coloured bitmaps (Noto Color Emoji) has none and is of no use here.
+    // Only outline fonts work here; a font of coloured bitmaps (Noto Color Emoji) has no outlines.
     {"/usr/share/fonts/truetype/noto/NotoEmoji-Regular.ttf",
      "/usr/share/fonts/google-noto-emoji-fonts/NotoEmoji-Regular.ttf", "/usr/share/fonts/noto/NotoEmoji-Regular.ttf",
      "/usr/share/fonts/truetype/ancient-scripts/Symbola_hint.ttf", "/usr/share/fonts/gdouros-symbola/Symbola.ttf"},
@@ -40,8 +40,8 @@ uint32_t big_endian(std::span<const uint8_t> bytes, size_t at, size_t width) {
   return value;
 }
 
-/// True for a font whose tables lie inside the file and are those of an outline font (OpenType 1.9, "Font file"):
-/// ImGui asserts that what it gets is one.
+/// Whether all tables lie inside the file and are those of an outline font (OpenType 1.9, "Font file"). ImGui asserts
+/// on anything else.
 bool has_outlines(std::span<const uint8_t> bytes) {
   if (bytes.size() < 100) return false;
   size_t start = 0;
@@ -61,7 +61,7 @@ bool has_outlines(std::span<const uint8_t> bytes) {
   return needed == 5 && outlines;
 }
 
-/// The bytes of the first place that has a usable font; they live as long as the program.
+/// The bytes of the first usable font; they live as long as the program.
 std::span<const uint8_t> system_font(const Places& places) {
   static std::map<const Places*, std::vector<MappedFile>> mapped;  // one file each, or none
   const auto [entry, is_new] = mapped.try_emplace(&places);
@@ -73,7 +73,7 @@ std::span<const uint8_t> system_font(const Places& places) {
     try {
       MappedFile file = MappedFile::open(places[i]);
       if (has_outlines(bytes_of(file))) found.push_back(std::move(file));
-    } catch (const Error&) {  // not there: the next place
+    } catch (const Error&) {  // not there: try the next path
     }
   }
   return found.empty() ? std::span<const uint8_t>() : bytes_of(found.front());

@@ -1,5 +1,6 @@
-// The fonts of the window: Roboto and Inconsolata, which are in the program, and behind them what the system has for
-// Greek, Chinese, emoji … Glyphs are drawn on demand, at any size; a font that is missing or damaged is left out.
+// The fonts of the window: Roboto and Inconsolata, which are in the program, then the system's fonts for Greek,
+// Chinese, emoji and others. Glyphs are rasterized on demand at any size. A font that is missing or damaged is left
+// out.
 #pragma once
 
 #include <imgui.h>
@@ -12,8 +13,8 @@ struct Fonts {
   ImFont* monospaced = nullptr;
 };
 
-/// Puts the system's fonts behind those of the current imgui_rich_md context and makes its text font the one of the
-/// current ImGui context; before the first frame. Never fails: what comes with the program is always there.
+/// Adds the system's fonts as fallbacks to those of the current imgui_rich_md context, and makes its text font the
+/// default of the current ImGui context. Call it before the first frame. Never fails: the program has its own fonts.
 Fonts add_fonts();
 
 }  // namespace headroom

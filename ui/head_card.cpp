@@ -1,5 +1,5 @@
 // Draws the card of a head. Bars from 0 to 1 with a line at the threshold show the choice: the first bar that reaches
-// the line is the head's policy. Where heads have budgets nothing was chosen: the card says how the budget came about.
+// the line is the head's policy. If heads have budgets, no policy was chosen; the card explains the budget instead.
 #include "ui/head_card.h"
 
 #include <imgui.h>
@@ -22,7 +22,7 @@ std::string query_heads_text(const LoadedModel& model, int32_t kv_head) {
   return "query heads " + std::to_string(first) + " to " + std::to_string(first + group - 1);
 }
 
-/// threshold < 0: none.
+/// threshold < 0: draws no threshold line.
 void recovery_bar(bool dark, Policy policy, double recovery, double threshold, bool is_chosen, float width) {
   const float height = ImGui::GetTextLineHeight();
   const float gap = ImGui::GetStyle().ItemInnerSpacing.x;

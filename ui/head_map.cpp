@@ -1,5 +1,5 @@
-// The map is rectangles in one draw list, so that a thousand heads cost what a paragraph of text costs; one invisible
-// button over all of them takes the mouse, and arithmetic finds the cell.
+// The map is rectangles in one draw list, so that a thousand heads cost as much as a paragraph of text. One invisible
+// button over all of them receives the mouse, and arithmetic finds the cell.
 #include "ui/head_map.h"
 
 #include <imgui.h>
@@ -39,7 +39,7 @@ constexpr std::array<ModeName, n_head_map_modes> modes{{
      "How much a head counts where budgets are shared, by the model's table; the mean of all heads is 1."},
 }};
 
-// Importance is drawn from here on: less is as good as nothing (engine/base/budget.cpp).
+// The lowest end of the importance scale: less has no effect (engine/base/budget.cpp).
 constexpr double least_importance = 1e-3;
 
 struct Drawn {
@@ -54,9 +54,9 @@ struct Drawn {
   double lowest = 0, highest = 1;  // of the scale
   ColorScale scale;
 
-  /// Cells have the colour of a kind, not of a number.
+  /// Whether cells have the colour of a policy, not of a number.
   bool shows_kinds() const { return state.head_map_mode == HeadMapMode::policy && !has_budgets; }
-  /// There is no number that could be drawn.
+  /// Whether the mode has no numbers to draw.
   bool shows_nothing() const {
     return (state.head_map_mode == HeadMapMode::importance && mirror.config().head_importance.empty()) ||
            (state.head_map_mode == HeadMapMode::recovery && has_budgets && !mirror.has_profile());
@@ -163,7 +163,7 @@ ImU32 faded(ImU32 color) {
   return ImGui::GetColorU32(ImLerp(background, ImGui::ColorConvertU32ToFloat4(color), 0.18f));
 }
 
-/// Every how many rows or columns a label is written: 1, 2, 5, 10, 20, 50, …
+/// A label appears every this many rows or columns: 1, 2, 5, 10, 20, 50, …
 int32_t label_step(float needed, float cell) {
   int32_t step = 1;
   while (static_cast<float>(step) * cell < needed) {
@@ -243,7 +243,8 @@ void outline(ImDrawList& list, const Grid& grid, int32_t head, ImU32 color, floa
   list.AddRect(min, {min.x + grid.cell_width, min.y + grid.cell_height}, color, 0, thickness);
 }
 
-/// Arrow keys move the pinned head; the first of them pins one. Owning the keys keeps ImGui's own navigation off them.
+/// Arrow keys move the pinned head; if none is pinned, the first key pins one. Owning the keys disables ImGui's own
+/// navigation for them.
 void take_keys(const Drawn& d, const Grid& grid, ImGuiID owner) {
   constexpr std::array<std::pair<ImGuiKey, std::pair<int32_t, int32_t>>, 4> arrows{{
       {ImGuiKey_LeftArrow, {-1, 0}},
@@ -278,12 +279,12 @@ float smallest_cell() {
   return std::floor(ImGui::GetTextLineHeight() * 0.4f);
 }
 
-/// Labels above the cells: what the axes are, and the numbers of the KV heads.
+/// Height of the labels above the cells: the axes' names and the numbers of the KV heads.
 float header_height() {
   return ImGui::GetTextLineHeight() * 2.4f;
 }
 
-/// Below this the map scrolls.
+/// The map's smallest height; below it the map scrolls.
 float lowest_map(const Drawn& d) {
   return header_height() + static_cast<float>(d.model.n_layers) * smallest_cell() + 2;
 }
@@ -372,7 +373,7 @@ const char* why_nothing(const Drawn& d) {
              : "All heads count alike in this configuration; headroom is the one that weighs them.";
 }
 
-/// What all heads keep, and why that is not what was asked for.
+/// What all heads keep, and why it differs from the requested share.
 std::string kept_sentence(const Mirror& mirror, const KeptTotal& kept) {
   const CacheConfig& config = mirror.config();
   const std::string keep = "All heads keep " + percent_text(kept.share()) + " of the tokens";
@@ -385,7 +386,7 @@ std::string kept_sentence(const Mirror& mirror, const KeptTotal& kept) {
   return keep + ", " + percent_text(config.keep) + " were asked for";
 }
 
-/// With budgets there is one policy; what differs is how much of it each head has.
+/// For configurations with budgets, where all heads have one policy and differ only in how much they keep.
 void draw_kept_line(const Drawn& d) {
   const KeptTotal kept = kept_total(d.mirror);
   ImGui::PushTextWrapPos(0);
@@ -465,7 +466,8 @@ void draw_head_map(const Mirror& mirror, const ChatView& chat, UiState& state, A
   const ImVec2 room = ImGui::GetContentRegionAvail();
   const float em = ImGui::GetFontSize();
   const float widest_map = label_width_of(d.model) + static_cast<float>(d.model.n_kv_heads) * widest_cell() + em;
-  // A map of few heads leaves room beside it; one that would get too low keeps its height, and the panel scrolls.
+  // A map of few heads leaves room for the legend beside it. A map that would get too low keeps its height, and the
+  // panel scrolls.
   const float lowest = std::max(em * 9, std::min(lowest_map(d), room.y * 0.75f));
   if (room.x - widest_map >= em * 14) {
     draw_map(d, {widest_map, std::max(lowest, room.y)}, own);

@@ -1,5 +1,6 @@
-// Every KV head of the model as a cell: layers down, KV heads across, coloured by policy or by a number. Hovering a
-// head tells the transcript (UiState::hovered_head); the token hovered there lights up the heads that hold it here.
+// Every KV head of the model as a cell: layers down, KV heads across, coloured by policy or by a number. The head under
+// the mouse goes to the transcript (UiState::hovered_head). The token under the mouse there marks the heads that hold
+// it here (UiState::hovered_token).
 #pragma once
 
 #include "engine/telemetry/mirror.h"
@@ -9,7 +10,7 @@
 namespace headroom {
 
 struct HeadMapState {
-  float cells_width = 0, cells_height = 0;  // of one cell, as drawn last; for tests
+  float cells_width = 0, cells_height = 0;  // of one cell in the last frame; for tests
   float cells_left = 0, cells_top = 0;      // of the first cell on screen
 };
 

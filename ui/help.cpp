@@ -1,4 +1,4 @@
-// Shortcut table ─► a table on screen.
+// Draws the shortcut table as a dialog.
 #include "ui/help.h"
 
 #include <imgui.h>

@@ -1,4 +1,4 @@
-// The list of all keys, out of the table that dispatches them.
+// The list of all keys, made from the table that dispatches them (shortcuts.h).
 #pragma once
 
 #include "engine/telemetry/mirror.h"
@@ -11,9 +11,10 @@ struct HelpState {
   bool was_open = false;
 };
 
-/// A dialog over everything while UiState::show_help; F1, Esc and its cross close it. Called outside of any window.
+/// Draws a dialog over everything while UiState::show_help is set; F1, Esc and its cross close it. Call it outside of
+/// any window.
 void draw_help(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions, HelpState& own);
-/// The list itself, into the current window.
+/// Draws the list into the current window.
 void draw_shortcut_list();
 
 }  // namespace headroom

@@ -1,4 +1,4 @@
-// ImGui's state ─► whether anyone has the keyboard. See keyboard.h.
+// ImGui's state ─► who has the keyboard. See keyboard.h.
 #include "ui/keyboard.h"
 
 #include <imgui.h>
@@ -25,7 +25,7 @@ StrayTyping take_stray_typing() {
                       ImGui::IsKeyChordPressed(ImGuiMod_Shift | ImGuiKey_Insert);
   if (const char* clipboard = pastes ? ImGui::GetClipboardText() : nullptr) typing.text += clipboard;
   for (const ImWchar character : io.InputQueueCharacters) {
-    // Who walks by keys presses what has the cursor with Space.
+    // During navigation by keys, Space presses the item under the navigation cursor.
     if (character < ' ' || character == 0x7f || (character == ' ' && g.NavCursorVisible)) continue;
     append_utf8(typing.text, character);
   }
@@ -45,7 +45,7 @@ bool keyboard_is_free(KeyboardState& own, bool panel_keeps_it) {
   const ImGuiContext& g = *ImGui::GetCurrentContext();
   const bool is_used = g.ActiveId != 0 || g.NavCursorVisible || ImGui::IsAnyMouseDown() ||
                        ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopup) || panel_keeps_it;
-  // Two: from one field to the next there is a frame in which none has the keyboard.
+  // Two frames, because a change from one field to another has one frame in which none has the keyboard.
   own.n_free_frames = is_used ? 0 : own.n_free_frames + 1;
   return own.n_free_frames >= 2;
 }

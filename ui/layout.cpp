@@ -1,4 +1,4 @@
-// Splits of the dock space for each kind of layout.
+// Splits the dock space for each kind of layout.
 #include "ui/layout.h"
 
 #include <imgui_internal.h>

@@ -1,5 +1,5 @@
-// Where panels stand at first, for windows from 640x480 to 4K and any zoom: a wide window shows them side by side, a
-// small one as tabs. Knows the panels' windows and places, not what is in them.
+// The initial places of the panels, for windows from 640x480 to 4K and any zoom: a wide window shows them side by side,
+// a small one as tabs. Knows the panels' windows and places, not their content.
 #pragma once
 
 #include <imgui.h>
@@ -15,10 +15,10 @@ enum class LayoutKind {
   tabs,    // one panel at a time
 };
 
-/// Sizes in widths of the letter m: what counts is how much text fits.
+/// Sizes are in em, because what matters is how much text fits.
 LayoutKind layout_kind(float width_em, float height_em);
 
-/// Docks the panels into the dock space, whatever was there. Between frames of its windows: before they begin.
+/// Docks the panels into the dock space and replaces what was there. Call it before the frame's windows begin.
 void build_layout(ImGuiID dock_space, ImVec2 size, LayoutKind kind);
 
 }  // namespace headroom

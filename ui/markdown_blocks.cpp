@@ -1,4 +1,4 @@
-// Lines of Markdown, one after the other: is it inside a code fence, may a block end before it?
+// Reads Markdown line by line, and decides whether a line is in a code fence and whether a block may end before it.
 #include "ui/markdown_blocks.h"
 
 #include <algorithm>
@@ -6,8 +6,8 @@
 namespace headroom {
 namespace {
 
-/// A run of three or more ` or ~ that begins a line (CommonMark 0.31, 4.5; any indentation, since fences stand in
-/// lists).
+/// A run of three or more ` or ~ that begins a line (CommonMark 0.31, 4.5). Any indentation is allowed, since fences
+/// occur in lists.
 struct Fence {
   char mark = 0;
   size_t length = 0;
@@ -33,7 +33,7 @@ bool is_blank(std::string_view line) {
   return line.find_first_not_of(" \t\r") == std::string_view::npos;
 }
 
-/// Where to cut a block that nothing else ends: behind a line, else behind a word, else between two characters.
+/// The cut of a block that has no natural end: behind a line, else behind a word, else between two characters.
 size_t forced_end(std::string_view content, size_t begin) {
   const size_t limit = std::min(begin + max_block_bytes, content.size());
   const std::string_view room = content.substr(begin, max_block_bytes);
@@ -46,7 +46,7 @@ size_t forced_end(std::string_view content, size_t begin) {
   return end;
 }
 
-/// Fills the block from its begin on and says which fence is open at its end.
+/// Sets the block's end, starting from its begin, and returns the fence that is open there.
 Fence fill(std::string_view content, TextKind kind, Fence fence, TextBlock& block) {
   size_t fence_begin = fence.mark != 0 ? block.begin : std::string::npos;
   bool after_blank = false;
@@ -55,7 +55,7 @@ Fence fill(std::string_view content, TextKind kind, Fence fence, TextBlock& bloc
     const std::string_view line = content.substr(at, line_end - at);
     const size_t size = at - block.begin;
     if (size >= block_bytes) {
-      // The first character of a line that is still being written may be one of a fence or an indentation to come.
+      // A blank line may still grow into a fence or indented text, so a block cannot end before it.
       const bool stands_alone = after_blank && !line.empty() && !is_blank(line) && line[0] != ' ' && line[0] != '\t';
       if (kind == TextKind::plain || (fence.mark == 0 && stands_alone)) {
         block.end = at;
@@ -63,7 +63,7 @@ Fence fill(std::string_view content, TextKind kind, Fence fence, TextBlock& bloc
       }
     }
     if (size + line.size() >= max_block_bytes) {
-      // Cut inside this line, if it begins the block; else before it.
+      // Cut before this line, or inside it if the block would be too short.
       block.end = size > block_bytes ? at : forced_end(content, block.begin);
       return fence;
     }

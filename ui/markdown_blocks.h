@@ -1,5 +1,5 @@
-// A message's text ─► blocks that can be drawn on their own, so that of a long text only what is in view is. A text
-// that grows at its end keeps its blocks but the last. Plain text in, ranges out; knows no ImGui.
+// A message's text ─► blocks that can be drawn separately, so that only the part of a long text in view is drawn. When
+// a text grows at its end, all blocks but the last stay. Plain text in, ranges out; knows no ImGui.
 #pragma once
 
 #include <cstddef>
@@ -9,26 +9,26 @@
 
 namespace headroom {
 
-/// Bytes [begin, end) of the text; drawn between prefix and suffix, which are not empty where a code fence was cut.
+/// Bytes [begin, end) of the text. It is drawn between prefix and suffix, which repeat a code fence that was cut.
 struct TextBlock {
   size_t begin = 0, end = 0;
   std::string prefix, suffix;
-  size_t open_fence = std::string::npos;  // byte where a fence begins that the text's end leaves open; last block only
+  size_t open_fence = std::string::npos;  // byte where an unclosed fence begins; last block only
 
   bool operator==(const TextBlock&) const = default;
 };
 
 enum class TextKind { markdown, plain };
 
-/// Blocks end where the next has nothing to do with them (Markdown: a blank line outside fences and before what is not
-/// indented; plain text: a line's end) from about this many bytes on, and at any cost at four times as many.
+/// From block_bytes on a block ends at the next independent place: in Markdown after a blank line outside of fences, if
+/// the next line is not indented; in plain text at a line's end. At max_block_bytes it ends in any case.
 inline constexpr size_t block_bytes = 3000;
 inline constexpr size_t max_block_bytes = 4 * block_bytes;
 
-/// blocks: of an earlier version of the text that `content` goes on from; empty at first.
+/// Updates `blocks`, which are those of an earlier version of the text that `content` extends; empty at first.
 void cut_blocks(std::string_view content, TextKind kind, std::vector<TextBlock>& blocks);
 
-/// What is drawn of a block.
+/// The text to draw for a block: prefix, its bytes, suffix.
 std::string drawn_text(std::string_view content, const TextBlock& block);
 
 }  // namespace headroom

@@ -1,5 +1,5 @@
-// Figures, one plot of three lines, bars by policy and by layer. The plot's samples are thinned out once a change, not
-// once a frame.
+// Draws figures, one plot of three lines, and bars by policy and by layer. The plot's samples are thinned out once per
+// change, not once per frame.
 #include "ui/memory_panel.h"
 
 #include <imgui.h>
@@ -74,13 +74,13 @@ struct LineLook {
   ImVec4 live, full, pool;
 };
 
-/// Apart in hue; live is drawn the strongest, full is a mere comparison.
+/// The hues differ. Live is the strongest line; full is only a comparison.
 LineLook line_look(bool dark) {
   const auto color = [&](int index) { return ImGui::ColorConvertU32ToFloat4(category_color(index, dark)); };
   return {color(2), ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled), color(1)};
 }
 
-/// Tokens are whole: ticks at 1, 2 or 5 times a power of ten, at most so many.
+/// Sets at most n_most ticks at whole tokens: multiples of 1, 2 or 5 times a power of ten.
 void set_whole_ticks(double left, double right, int n_most) {
   int64_t step = 1;
   for (int i = 0; (right - left) / static_cast<double>(step) > n_most; ++i) step = i % 3 == 1 ? step / 2 * 5 : step * 2;
@@ -136,7 +136,7 @@ void draw_lines(const Mirror& mirror, bool dark, MemoryPanelState& own, float he
     else
       ImPlot::SetupAxisFormat(ImAxis_X1, "%g");
     ImPlot::SetupAxisFormat(ImAxis_Y1, "%g");
-    // A low plot has no line to spare for its legend, and its upper left corner is empty: all lines start low.
+    // A low plot has no room for a legend above it. Its upper left corner is free, because all lines start low.
     const bool is_low = height < em * 11;
     ImPlot::SetupLegend(is_low ? ImPlotLocation_NorthWest : ImPlotLocation_North,
                         ImPlotLegendFlags_Horizontal | (is_low ? 0 : ImPlotLegendFlags_Outside));
@@ -161,7 +161,7 @@ void draw_lines(const Mirror& mirror, bool dark, MemoryPanelState& own, float he
   ImPlot::PopStyleVar(6);
 }
 
-/// A row of a bar chart: text, a bar of its share of the longest, the number.
+/// A row of a bar chart: the name, a bar for its share of the largest value, the number.
 void bar_row(const std::string& name, const std::string& explanation, int64_t bytes, int64_t most_bytes, ImU32 color,
              float name_width) {
   const float width = ImGui::GetContentRegionAvail().x;
@@ -220,7 +220,7 @@ void draw_by_layer(const Mirror& mirror) {
 MemoryLines memory_lines(std::span<const MirrorSample> history, MemoryAxis axis, int32_t n_columns, double unit_bytes) {
   MemoryLines lines;
   if (history.empty()) return lines;
-  // Over tokens: where the conversation was taken back, its earlier part stays and what was taken back goes.
+  // On the axis of tokens, drop the samples of undone tokens.
   std::vector<MirrorSample> path;
   if (axis == MemoryAxis::tokens) {
     for (const MirrorSample& sample : history) {
@@ -256,7 +256,7 @@ MemoryLines memory_lines(std::span<const MirrorSample> history, MemoryAxis axis,
     if (lowest != highest) add(shown[std::max(lowest, highest)]);
     i = end;
   }
-  // The end of the line is the state now, whatever the thinning took.
+  // The line must end at the current state, even if thinning removed that sample.
   if (lines.x.back() != right || lines.live.back() != static_cast<double>(shown.back().kv_live_bytes) / unit_bytes)
     add(shown.back());
   return lines;

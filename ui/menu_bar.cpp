@@ -1,4 +1,4 @@
-// The menus as tables, and one loop that draws them.
+// Tables of the menus, and one loop that draws them.
 #include "ui/menu_bar.h"
 
 #include <array>
@@ -73,7 +73,7 @@ constexpr std::array<Menu, 5> all_menus{{
     {"Help###help", help_entries},
 }};
 
-/// Whether an entry is ticked; nothing for one that is no switch.
+/// Whether an entry is ticked; empty for one that is not a switch.
 std::optional<bool> is_on(Action action, const ChatView& chat, const UiState& state) {
   switch (action) {
 #define HEADROOM_PANEL(id, ...) \

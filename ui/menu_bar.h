@@ -1,5 +1,5 @@
-// File, Chat, View, Help: every entry is an Action of ui/shortcuts.h, prints its key, and is disabled where the key
-// would do nothing.
+// The menus File, Chat, View, Help. Every entry is an Action of ui/shortcuts.h, prints its key, and is disabled if the
+// key would do nothing.
 #pragma once
 
 #include <functional>
@@ -22,7 +22,7 @@ struct Menu {
 
 std::span<const Menu> menus();
 
-/// A bar on top of the main window. `run` does what was chosen.
+/// Draws the bar on top of the main window. `run` executes the chosen action.
 void draw_menu_bar(const Mirror& mirror, const ChatView& chat, const UiState& state,
                    const std::function<void(Action)>& run);
 

@@ -1,4 +1,4 @@
-// Text of numbers by printf, with the units and grouping that all panels share; titles cut between characters.
+// Formats numbers with the units and grouping that all panels share, and cuts titles between characters.
 #include "ui/number_text.h"
 
 #include <algorithm>
@@ -22,7 +22,7 @@ struct Character {
   size_t n_bytes = 1;
 };
 
-/// The character that text starts with; one byte of U+FFFD where it is not UTF-8.
+/// The first character of the text; U+FFFD with a length of one byte if it is not UTF-8.
 Character first_character(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint8_t lead = byte(0);
@@ -44,7 +44,7 @@ bool is_space(char32_t c) {
   return c == ' ' || (c >= '\t' && c <= '\r') || c == 0x85 || c == 0x2028 || c == 0x2029;
 }
 
-/// Control characters, and those that reorder or hide what stands beside them. The joiner of emoji stays.
+/// Whether it is a control character or one that reorders or hides its neighbours. The joiner of emoji (U+200D) is not.
 bool is_unseen(char32_t c) {
   if (c == 0x200d) return false;
   return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) ||
@@ -55,7 +55,7 @@ bool is_unseen(char32_t c) {
 
 std::string bytes_text(int64_t bytes) {
   const double value = static_cast<double>(bytes);
-  // Limits where one place would round up to 1024.0 of the smaller unit.
+  // The limits are lowered because one decimal place would round up to 1024.0 of the smaller unit.
   if (value >= gib - 0.05 * mib) return with_one_place(value / gib, "GiB");
   if (value >= mib - 0.05 * kib) return with_one_place(value / mib, "MiB");
   if (value >= kib) return with_one_place(value / kib, "KiB");
@@ -87,7 +87,7 @@ std::string count_text(int64_t count, const char* one, const char* many) {
 std::string model_text(std::string_view name, std::string_view path) {
   std::string_view stem = path.substr(path.find_last_of("/\\") + 1);
   if (stem.ends_with(".gguf")) stem.remove_suffix(5);
-  // One file of several.
+  // Remove the "-00001-of-00002" of a model that is split into several files.
   if (const size_t of = stem.rfind("-of-"); of != std::string_view::npos && of >= 6 && stem.size() - of == 9) {
     const std::string_view number = stem.substr(of - 6, 6);
     if (number[0] == '-' && number.find_first_not_of("0123456789", 1) == std::string_view::npos)
@@ -114,7 +114,7 @@ std::string percent_text(double share) {
 std::string share_text(double share) {
   if (!std::isfinite(share)) return "–";
   std::array<char, 48> text{};
-  // The small addend keeps 0.95 from becoming 0.949 by its binary form.
+  // The small addend stops 0.95 from becoming 0.949, since its binary form may be slightly smaller.
   std::snprintf(text.data(), text.size(), "%.3f", std::trunc(share * 1000 + 1e-9) / 1000);
   return text.data();
 }

@@ -1,12 +1,12 @@
-// The windows of the panels: what each is called, which flag shows it, where it stands at first. Rows come from
-// ui/panels.def. For the frame, the layout, the settings and the tests; knows no panel and no toolkit.
+// The windows of the panels: their names, the flags that show them, their initial places. The rows come from
+// ui/panels.def. The frame, the layout, the settings and the tests use them. Knows no panel and no toolkit.
 #pragma once
 
 #include "ui/view.h"
 
 namespace headroom {
 
-/// Names of windows; what stands behind ### is their id.
+/// Names of windows; the part behind ### is the id.
 inline constexpr const char* transcript_window = "Chat###transcript";
 inline constexpr const char* help_window = "Help###help";
 #define HEADROOM_PANEL(id, title, ...) inline constexpr const char* id##_window = title "###" #id;

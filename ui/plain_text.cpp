@@ -1,4 +1,4 @@
-// Bytes ─► wrapped lines ─► draw list. Laid out anew each frame: pieces are short.
+// Bytes ─► wrapped lines ─► draw list. Each frame computes the lines again, since pieces are short.
 #include "ui/plain_text.h"
 
 #include <imgui_internal.h>
@@ -14,7 +14,7 @@ struct Line {
   const char* end = nullptr;
 };
 
-/// Calls take(line) for each line of the picture; a line feed ends one, and so does the width.
+/// Calls take(line) for each drawn line, which ends at a line feed or at the width.
 template <typename Take>
 void for_each_line(std::string_view piece, float width, bool wraps, Take take) {
   const char* at = piece.data();
@@ -34,7 +34,7 @@ void for_each_line(std::string_view piece, float width, bool wraps, Take take) {
       at = line_end + 1;
     } else {
       at = next;
-      while (at < line_end && *at == ' ') ++at;  // the blank where it was wrapped
+      while (at < line_end && *at == ' ') ++at;  // spaces at the wrap are not drawn
       if (at == line_end) {
         if (line_end == end) return;
         ++at;
@@ -47,7 +47,7 @@ float width_between(const char* begin, const char* end) {
   return begin < end ? ImGui::CalcTextSize(begin, end).x : 0.0f;
 }
 
-/// The character of a line that is left of x, or the place between two characters that is nearest to it.
+/// The character of the line that covers x; with `nearest`, the gap between two characters that is nearest to x.
 const char* place_at(const Line& line, float x, bool nearest) {
   const char* at = line.begin;
   float left = 0;

@@ -1,5 +1,5 @@
-// Text as it is, wrapped: what a person wrote, and code that is still being written. With a selection that spans the
-// pieces of one text, tints behind bytes, and the byte under the mouse. Knows ImGui only.
+// Draws text without Markdown, wrapped: what a person wrote, and code that is still being generated. Supports a
+// selection across the pieces of one text, tints behind bytes, and the byte under the mouse. Knows ImGui only.
 #pragma once
 
 #include <imgui.h>
@@ -17,7 +17,7 @@ struct ByteTint {
   ImU32 color = 0;
 };
 
-/// What is selected of which text; one for all texts of a panel.
+/// The selected bytes and their text. All texts of a panel share one selection.
 struct TextSelection {
   int64_t text = -1;  // -1: nothing
   size_t anchor = 0, focus = 0;
@@ -30,18 +30,18 @@ struct TextSelection {
 
 /// A piece of a text, drawn at the cursor.
 struct PlainText {
-  int64_t text = 0;                 // which one it is a piece of
-  size_t begin = 0;                 // byte of the whole text where the piece begins
+  int64_t text = 0;                 // id of the text that the piece belongs to
+  size_t begin = 0;                 // byte offset of the piece in the whole text
   std::string_view piece;           // without a line feed at its end
   std::span<const ByteTint> tints;  // bytes of the whole text, ascending
   float width = 0;
   bool wraps = true;  // else lines are cut at the right edge
 };
 
-/// Draws it in the current font. Gives the byte of the whole text under the mouse.
+/// Draws the piece in the current font. Returns the byte under the mouse, counted in the whole text.
 std::optional<size_t> draw_plain_text(const PlainText& text, TextSelection& selection);
 
-/// Height that it would take, in the current font.
+/// Height of the piece in the current font.
 float plain_text_height(std::string_view piece, float width, bool wraps);
 
 }  // namespace headroom

@@ -1,4 +1,4 @@
-// The places of the named policies among the colours of the theme; any other union takes one by its bits.
+// Assigns theme colours to the named policies; any other union gets one by its bits.
 #include "ui/policy_look.h"
 
 #include <array>

@@ -1,4 +1,4 @@
-// Lines, a table and a small map, recomputed when the cache or the configuration changes.
+// Draws lines, a table and a small map. Their numbers are recomputed when the cache or the configuration changes.
 #include "ui/policy_outlook.h"
 
 #include <imgui.h>
@@ -83,7 +83,7 @@ void draw_outlook_by_policy(const Mirror& mirror, bool dark, const CacheConfig& 
   }
 }
 
-/// Layers across, KV heads down: the share that each head would hold.
+/// Draws a map of the share that each head would hold: layers across, KV heads down.
 void draw_by_head(const Mirror& mirror, const CacheConfig& draft, const WhatIf& then) {
   const LoadedModel& model = *mirror.model();
   const float em = ImGui::GetFontSize();

@@ -1,5 +1,5 @@
-// What a configuration would do to the cache as it stands: bytes, tokens, heads by policy, and with budgets the share
-// of each head. A part of the policy panel; everything is computed without a forward pass (what_if.h).
+// What a configuration would do to the current cache: bytes, tokens, heads by policy, and with budgets the share of
+// each head. A part of the policy panel. Everything is computed without a forward pass (what_if.h).
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace headroom {
 struct PolicyOutlookState {
   WhatIf then;
   WhatIfTrust trust;
-  // what both were computed of
+  // the inputs that both were computed from
   uint64_t version = ~uint64_t{0};
   CacheConfig config;
 };

@@ -1,4 +1,4 @@
-// A draft of a configuration, edited in place and compared with the one under which the cache was built.
+// Edits a draft configuration and compares it with the one that the cache was built with.
 #include "ui/policy_panel.h"
 
 #include <imgui.h>
@@ -60,7 +60,7 @@ void draw_named(const CacheConfig& now, CacheConfig& draft, PolicyPanelState& ow
                               : explanation_of(current));
 }
 
-/// What the engine has to say about the configuration that the cache has.
+/// Draws the engine's note about the cache's configuration.
 void draw_note(const Mirror& mirror, Actions& actions) {
   if (mirror.cache_note().empty()) return;
   ImGui::PushTextWrapPos(0);
@@ -70,7 +70,7 @@ void draw_note(const Mirror& mirror, Actions& actions) {
     draw_calibrate_button(mirror, actions);
 }
 
-/// A slider with a field beside it, or below where there is no room.
+/// A slider with a number field beside it, or below it if there is no room.
 void number_knob(const char* slider, const char* field, double& value, double lowest, double highest, double step,
                  const char* slider_format, const char* field_format, const char* explanation) {
   const float room = ImGui::GetContentRegionAvail().x;
@@ -98,7 +98,7 @@ void draw_keep(CacheConfig& draft) {
   draft.keep = (percent >= 1 ? std::min(percent, 100.0) : 1) / 100;
 }
 
-/// A bound, and what it means: what is the smallest that leaves something to share out, and whether it gives way.
+/// Draws the byte bound and what it means: the smallest sensible bound, and whether protected tokens are evicted too.
 void draw_kv_budget(const Mirror& mirror, CacheConfig& draft) {
   constexpr double mib = 1 << 20, most_mib = 1 << 20;
   ImGui::TextUnformatted("At most, in MiB (0: no bound)");
@@ -187,7 +187,7 @@ void swatch(Policy policy, bool dark) {
   ImGui::Dummy({side, ImGui::GetFrameHeight()});
 }
 
-/// One line of the list; returns the way it should move: -1, 0, 1. `checked` is toggled by a click.
+/// Draws one line of the list. Returns the direction to move it: -1, 0, 1. A click toggles `checked`.
 int draw_policy_line(Policy policy, bool dark, bool& checked, bool can_toggle, bool can_rise, bool can_sink) {
   const std::string name = policy_name(policy);
   int moves = 0;
@@ -270,7 +270,7 @@ void draw_shares(const CacheConfig& draft) {
       "--r-local and --r-frequent set them at the start.");
 }
 
-/// Why Apply cannot be pressed; null where it can.
+/// Why Apply is disabled; null if it is enabled.
 const char* why_not_apply(const Mirror& mirror, const ChatView& chat, bool changed) {
   if (chat.replay) return "This is a recording: what the engine did then cannot be changed.";
   if (!chat.engine_is_running) return "The engine is not running.";
@@ -280,7 +280,7 @@ const char* why_not_apply(const Mirror& mirror, const ChatView& chat, bool chang
   return nullptr;
 }
 
-/// A configuration without what no knob of the panel sets: its name, the model's table, and what the engine solves for.
+/// A configuration without the parts that no knob sets: its name, the model's table, values that the engine solves.
 CacheConfig knobs_of(CacheConfig config) {
   config.name.clear();
   config.beta = 0;
@@ -333,7 +333,7 @@ std::string config_name_of(const CacheConfig& config) {
 CacheConfig named_draft(const std::string& name, const CacheConfig& draft, const CacheConfig& now) {
   const CacheConfig named = *find_cache_config(name);
   CacheConfig next = draft;
-  // The shares stay: the recoveries that are there were measured with them.
+  // The local and frequent shares stay, because the cached recoveries were measured with them.
   next.policy_set = named.policy_set;
   if (named.budget == BudgetKind::fixed && draft.budget == BudgetKind::fixed) return next;
   next.name = name;
@@ -386,7 +386,7 @@ void draw_policy_panel(const Mirror& mirror, const ChatView& chat, UiState& stat
   const bool changed = !same_config(draft, mirror.config());
   draw_policy_outlook(mirror, state.dark, draft, changed, own.outlook);
   draw_buttons(mirror, chat, actions, own, changed);
-  // What was not changed, was changed back, or has been applied follows the cache again.
+  // A draft equal to the cache's configuration (unchanged, reverted or applied) follows the cache again.
   if (!changed) own.draft.reset();
 }
 

@@ -1,4 +1,4 @@
-// Sentences by configuration, score and part.
+// The sentences for each configuration, score and part of a policy.
 #include "ui/policy_words.h"
 
 namespace headroom {

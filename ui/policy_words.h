@@ -1,5 +1,5 @@
-// What a configuration does, in words: what it protects, what ranks the other tokens. The same words on a head's card
-// and in the policy panel. Knows no ImGui.
+// A configuration in words: what it protects, what ranks the other tokens. A head's card and the policy panel use the
+// same words. Knows no ImGui.
 #pragma once
 
 #include <string>
@@ -8,14 +8,14 @@
 
 namespace headroom {
 
-/// One sentence for a list: what a named configuration is.
+/// One sentence about a named configuration, for a list.
 const char* explanation_of(const std::string& config_name);
 
 /// "attention received from all rows"
 const char* score_words(TokenScore score);
-/// What stays without a look at its score: "control tokens and position 0; the last 32 tokens, …"; "nothing".
+/// What stays whatever its score: "control tokens and position 0; the last 32 tokens, …"; "nothing".
 std::string protected_words(Policy policy, BudgetKind budget);
-/// In which order tokens stay, as a sentence; empty where no score decides.
+/// A sentence about the order in which tokens are kept; empty if no score decides.
 std::string order_sentence(const CacheConfig& config, Policy policy);
 
 }  // namespace headroom

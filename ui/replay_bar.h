@@ -1,4 +1,4 @@
-// The controls of a recording: play, step, scrub, speed. Drawn where a live chat has its input.
+// The controls of a recording: play, step, scrub, speed. They replace the composer of a live chat.
 #pragma once
 
 #include "engine/telemetry/mirror.h"

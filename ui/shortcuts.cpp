@@ -11,7 +11,7 @@ namespace {
 constexpr ImGuiKeyChord ctrl = ImGuiMod_Ctrl, shift = ImGuiMod_Shift, alt = ImGuiMod_Alt, none = ImGuiKey_None;
 constexpr auto window = KeyScope::window, not_typing = KeyScope::not_typing, panel = KeyScope::panel;
 
-// Keys that a text field uses itself (Ctrl+Z, Ctrl+Home, Ctrl+Shift+arrows …) are not taken from it.
+// No entry uses a key that a text field needs itself (Ctrl+Z, Ctrl+Home, Ctrl+Shift+arrows …).
 constexpr Shortcut table[] = {
     {Action::send, "send", ImGuiKey_Enter, ImGuiKey_KeypadEnter, "Enter", "Send the message", "Chat", panel},
     {Action::new_line, "new_line", shift | ImGuiKey_Enter, none, "Shift+Enter", "Begin a new line in the message",
@@ -130,7 +130,7 @@ const TranscriptMessage* last_with_versions(const ChatView& chat) {
   return found == chat.messages.rend() ? nullptr : &*found;
 }
 
-/// The chat that many places below the open one in the list; 0: there is none.
+/// The chat `step` places below the open one in the list; 0: there is none.
 int64_t neighbour(const ChatView& chat, int step) {
   const auto open = std::find_if(chat.chats.begin(), chat.chats.end(),
                                  [&](const ChatEntry& entry) { return entry.id == chat.open_chat; });

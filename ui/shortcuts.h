@@ -1,5 +1,5 @@
-// Every key of the window, once: what is pressed, what it does, and what F1 and the menus print. Also what an action is
-// when no panel is needed for it, so that a key, a menu entry and a button do the same. Knows no panel.
+// The table of all keys of the window: the chord, its action, the text that F1 and the menus print. Also performs the
+// actions that need no panel, so that a key, a menu entry and a button do the same. Knows no panel.
 #pragma once
 
 #include <imgui.h>
@@ -73,16 +73,16 @@ enum class Action {
   quit,
 };
 
-/// Who looks at the keys.
+/// Who handles the keys.
 enum class KeyScope {
-  window,      // pressed_shortcut(), also while something is typed
-  not_typing,  // pressed_shortcut(), unless something is typed
-  panel,       // the panel or field that has the focus; listed only
+  window,      // pressed_shortcut(), also while a text field has the keyboard
+  not_typing,  // pressed_shortcut(), unless a text field has the keyboard
+  panel,       // the panel or field that has the focus; the table only lists the key
 };
 
 struct Shortcut {
   Action action;
-  const char* id;                    // "new_chat"; for lists of what tests used
+  const char* id;                    // "new_chat"; for the tests' list of used actions
   ImGuiKeyChord chord, other_chord;  // ImGuiKey_None: there is no second one
   const char* keys;                  // "Ctrl+N"; both chords
   const char* what;                  // "Begin a new chat"
@@ -90,7 +90,7 @@ struct Shortcut {
   KeyScope scope;
 };
 
-/// In the order of the help, groups together. Every Action stands in it once.
+/// In the order of the help, groups together. Every Action is in it once.
 std::span<const Shortcut> shortcuts();
 const Shortcut& shortcut_of(Action action);
 /// What a menu prints: "Ctrl+N"
@@ -100,9 +100,10 @@ const char* key_text(Action action);
 /// (ImGuiIO::WantTextInput).
 std::optional<Action> pressed_shortcut(bool text_input_active);
 
-/// Whether it would do something now, as far as that can be told without the panels.
+/// Whether the action would do something now, as far as this is known without the panels.
 bool is_enabled(Action action, const Mirror& mirror, const ChatView& chat, const UiState& state);
-/// Does it and says true; false where it is a panel's to do (scrolling, renaming, applying a policy …), or not enabled.
+/// Performs the action and returns true. Returns false if it is not enabled, or if a panel must do it (scrolling,
+/// renaming, applying a policy …).
 bool perform(Action action, const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions);
 
 inline constexpr float min_zoom = 0.5f, max_zoom = 3.0f;

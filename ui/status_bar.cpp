@@ -1,4 +1,4 @@
-// Each piece of the bar knows its width and its importance; pieces are laid out from the left until the room is used.
+// Each piece of the bar knows its width and its importance; the least important are dropped until the rest fits.
 #include "ui/status_bar.h"
 
 #include <imgui.h>
@@ -19,7 +19,7 @@ namespace headroom {
 namespace {
 
 struct Piece {
-  int importance = 0;  // the smallest goes first
+  int importance = 0;  // the piece with the smallest is dropped first
   float width = 0;
   std::function<void()> draw;
 };
@@ -120,7 +120,7 @@ void add_meters(std::vector<Piece>& pieces, const Mirror& mirror, bool dark) {
                       (model->n_ctx_train > 0 ? " (the model was trained with " + count_text(model->n_ctx_train) + ")."
                                               : std::string("."))));
   const MirrorSample& now = mirror.now();
-  // Under a bound of bytes that is what live is to be compared with.
+  // If there is a byte bound, compare the live bytes with it.
   const int64_t bound = mirror.config().budget == BudgetKind::shared ? mirror.config().kv_budget_bytes : 0;
   const int64_t whole = bound > 0 ? bound : now.kv_full_bytes;
   const double share = whole > 0 ? static_cast<double>(now.kv_live_bytes) / static_cast<double>(whole) : 0;

@@ -1,5 +1,5 @@
-// One line at the bottom: model, backend, speeds, context, KV cache, recording; while a model is opened, its progress.
-// What does not fit goes, the least important first.
+// One line at the bottom: model, backend, speeds, context, KV cache, recording; while a model is loading, its progress.
+// Pieces that do not fit are left out, the least important first.
 #pragma once
 
 #include "engine/telemetry/mirror.h"
@@ -8,14 +8,14 @@
 
 namespace headroom {
 
-/// Shown last; for tests.
+/// Counts of the last frame; for tests.
 struct StatusBarState {
   int n_shown = 0, n_dropped = 0;
 };
 
 void draw_status_bar(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions, StatusBarState& own);
 
-/// Tokens a second of what runs, else of the last turn; 0: nothing was measured yet.
+/// Generated tokens per second of the running turn, else of the last turn; 0: nothing was measured yet.
 double generate_speed(const Mirror& mirror);
 
 }  // namespace headroom

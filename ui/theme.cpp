@@ -1,4 +1,4 @@
-// Theme ─► ImGuiStyle and colours of data. Every number that is a colour stands here.
+// Theme ─► ImGuiStyle and colours of data. All colour values are in this file.
 #include "ui/theme.h"
 
 #include <algorithm>
@@ -16,7 +16,7 @@ struct Shades {
   uint32_t window, panel, popup, frame, frame_hovered, frame_active, border, text, text_dim, accent, accent_hovered,
       accent_active, selection, warning, failure;
 };
-// Text is at least 4.5:1 on every ground that carries text, the dim text too.
+// Text, dimmed or not, has a contrast of at least 4.5:1 on every background that carries text.
 constexpr Shades dark_shades = {0x17191E, 0x1C1F25, 0x22262D, 0x2A2F38, 0x353C47, 0x414A57, 0x3C434E, 0xE6E8EC,
                                 0xA9B0BC, 0x2B5F8F, 0x306A97, 0x3C7FB5, 0x2F5C86, 0xF0B429, 0xFF8A75};
 constexpr Shades light_shades = {0xFAFAF8, 0xF3F3F0, 0xFFFFFF, 0xE7E8E4, 0xDADCD7, 0xCCCFC9, 0xC3C6C0, 0x1B1D21,
@@ -85,7 +85,7 @@ void apply_theme(bool dark, float zoom) {
   style.WindowBorderSize = style.ChildBorderSize = style.PopupBorderSize = 1.0f;
   style.ScaleAllSizes(zoom * display_scale);
   set_colors(style, dark ? dark_shades : light_shades, dark);
-  style.FontSizeBase = ImGui::GetStyle().FontSizeBase;  // of the frame in progress
+  style.FontSizeBase = ImGui::GetStyle().FontSizeBase;  // that of the current frame
   style._NextFrameFontSizeBase = base_font_size;
   style.FontScaleMain = zoom;
   style.FontScaleDpi = display_scale;

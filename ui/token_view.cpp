@@ -1,4 +1,4 @@
-// Tokens ─► rows of coloured cells. A cell's width is computed once; only rows in view are drawn.
+// Tokens ─► rows of coloured cells. Each cell's width is computed once, and only rows in view are drawn.
 #include "ui/token_view.h"
 
 #include <imgui.h>
@@ -21,7 +21,7 @@ float row_height() {
   return ImGui::GetTextLineHeight() + 3 * padding();
 }
 
-/// What a cell shows: a control token that has no text by its id.
+/// The text of a cell: "#id" for a token without text.
 std::string cell_text(const Mirror& mirror, int32_t position) {
   const std::string_view text = mirror.text_of(position);
   if (text.empty()) return "#" + std::to_string(mirror.tokens()[static_cast<size_t>(position)].id);
@@ -45,7 +45,7 @@ void add_to_rows(TokenViewState& own, int32_t position, float width) {
   own.row_width += own.cells[p].width + padding();
 }
 
-/// Cells and rows of the tokens that changed since.
+/// Updates the cells and rows of the tokens that have changed.
 void lay_out(const Mirror& mirror, float width, TokenViewState& own) {
   if (own.font_size != ImGui::GetFontSize()) own.cells.clear();
   const bool same = own.version == mirror.version() && own.font_size == ImGui::GetFontSize() && own.width == width;
@@ -71,7 +71,7 @@ void lay_out(const Mirror& mirror, float width, TokenViewState& own) {
 
 ImU32 ground_of(const Mirror& mirror, const UiState& state, int32_t position) {
   const int32_t head = state.active_head();
-  if (position >= mirror.n_cached()) return 0;  // drawn, not read yet
+  if (position >= mirror.n_cached()) return 0;  // sampled, not in the cache yet
   if (head >= 0) return mirror.holds(head, position) ? ImGui::GetColorU32(ImGuiCol_ButtonActive) : 0;
   const auto n_heads = static_cast<float>(std::max<size_t>(1, mirror.heads().size()));
   return scale_color(static_cast<float>(mirror.n_heads_holding(position)) / n_heads);

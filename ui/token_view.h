@@ -1,5 +1,5 @@
-// The whole conversation as its tokens: control tokens as chips, white space visible, coloured by the share of heads
-// that hold each, or by whether one head does. Also the card of one token, which the transcript shows too.
+// The whole conversation as tokens: control tokens as chips, white space visible. A token's colour is the share of
+// heads that hold it, or whether the active head does. Also the card of one token, which the transcript shows too.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +13,10 @@
 namespace headroom {
 
 struct TokenViewState {
-  // Laid out once for each token and width; rows are what is drawn.
+  // Computed once per token and width.
   struct Cell {
     TokenId id = 0;
-    uint32_t text_end = 0;  // in Mirror::token_text(): with the id, whether it is the same token
+    uint32_t text_end = 0;  // in Mirror::token_text(); an equal id and text_end mean the same token
     float width = 0;
     bool ends_row = false;  // a line feed
   };
@@ -29,10 +29,10 @@ struct TokenViewState {
 
 void draw_token_view(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions, TokenViewState& own);
 
-/// A tooltip: the token, where it stands, its class, how many heads hold it.
+/// Shows a tooltip: the token, its position, its class, how many heads hold it.
 void show_token_card(const Mirror& mirror, int32_t position);
 
-/// A token as one line: white space as signs, bytes that are no character as "<E2>".
+/// A token as one line: white space as visible signs, invalid UTF-8 as "<E2>".
 std::string visible_token(std::string_view text);
 
 /// "Layer 3, KV head 1 keeps 120 of 300 tokens"; both counted from 0, as everywhere in the window.

@@ -1,5 +1,5 @@
-// What surrounds the messages: the line about the pinned head, the sentence where nothing is said yet, the progress of
-// a prompt, what became of the cache, the button to the end. The messages themselves: ui/transcript_messages.cpp.
+// Draws what surrounds the messages: the line about the pinned head, the page of an empty chat, the progress of a
+// prompt, the last action on the cache, the button to the end. ui/transcript_messages.cpp draws the messages.
 #include "ui/transcript.h"
 
 #include <imgui.h>
@@ -20,7 +20,7 @@
 namespace headroom {
 namespace {
 
-/// What a card says, and what it sends.
+/// The label of a card and the message it sends.
 struct Example {
   const char* title;
   const char* text;
@@ -43,7 +43,7 @@ void progress(double fraction, const std::string& text) {
   meter(fraction, ImGui::GetColorU32(ImGuiCol_PlotHistogram), text.c_str(), ImGui::GetContentRegionAvail().x);
 }
 
-/// Whether tokens are shown, and which head is looked at.
+/// Draws the choice between text and tokens, and a sentence about the active head.
 void draw_top_line(const Mirror& mirror, const ChatView& chat, UiState& state) {
   const std::string head = state.active_head() >= 0 ? head_sentence(mirror, state.active_head()) : "";
   if (chat.messages.empty() && mirror.tokens().empty() && head.empty()) return;
@@ -89,12 +89,12 @@ void draw_loading(const Mirror& mirror, Actions& actions) {
   explain(std::string("Stop loading (") + key_text(Action::stop) + ")");
 }
 
-/// Whether there is something to say of what became of the cache.
+/// Whether there is an action on the cache to report.
 bool has_action(const Mirror& mirror, const ChatView& chat) {
   return !mirror.last_action().empty() && !chat.messages.empty() && mirror.n_cached() > 0;
 }
 
-/// Below the messages: what the engine does with the prompt, what became of the cache.
+/// Draws the line below the messages: loading, the progress of the prompt, or the last action on the cache.
 void draw_bottom_line(const Mirror& mirror, const ChatView& chat, Actions& actions) {
   if (mirror.is_loading()) {
     draw_loading(mirror, actions);
@@ -108,7 +108,7 @@ void draw_bottom_line(const Mirror& mirror, const ChatView& chat, Actions& actio
   }
 }
 
-/// A column in the middle for the sentences below.
+/// Begins a column in the middle for the page of an empty chat.
 void begin_middle(float height) {
   const ImVec2 room = ImGui::GetContentRegionAvail();
   const float width = std::min(room.x, ImGui::GetFontSize() * 30);
@@ -117,7 +117,7 @@ void begin_middle(float height) {
   ImGui::BeginChild("###empty", {width, 0}, ImGuiChildFlags_None);
 }
 
-/// Whoever has a GGUF file opens it; whoever has none learns how to get one.
+/// Draws ways to open a GGUF file, and how to get one.
 void draw_ways_to_a_model(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions,
                           TranscriptState& own) {
   heading("No model is open");
@@ -189,9 +189,9 @@ void draw_nothing_said(const ChatView& chat, UiState& state, Actions& actions) {
     const ImVec2 size = ImGui::CalcTextSize(title, nullptr, false, width - 4 * pad);
     ImGui::PushID(static_cast<int>(i));
     const ImVec2 at = ImGui::GetCursorScreenPos();
-    // A button's label does not wrap: it is drawn over it.
+    // A button's label does not wrap, so the text is drawn over an empty button.
     if (ImGui::Button("###example", {width, size.y + 4 * pad})) {
-      // While nothing can be sent it becomes the draft.
+      // If nothing can be sent now, the example becomes the draft.
       if (!chat.can_send || !actions.send(text)) state.draft = text;
     }
     ImGui::GetWindowDrawList()->AddText(ImGui::GetFont(), ImGui::GetFontSize(), {at.x + 2 * pad, at.y + 2 * pad},
@@ -221,7 +221,7 @@ void draw_empty(const Mirror& mirror, const ChatView& chat, UiState& state, Acti
   }
 }
 
-/// Over the lower right corner of the messages.
+/// Draws the button over the lower right corner of the messages.
 void draw_to_end(TranscriptState& own, ImVec2 corner) {
   if (own.follows_end) return;
   const float em = ImGui::GetFontSize();

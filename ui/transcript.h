@@ -1,5 +1,5 @@
-// The chat as it is read: messages one below the other, answers as Markdown, with the tokens that a head still holds
-// tinted, what the engine is doing with the prompt and the cache, and a sentence where there is nothing yet.
+// The panel of the conversation: messages below each other, answers as Markdown, the tokens that the active head holds
+// tinted. Below them it shows what the engine does with the prompt and the cache. An empty chat shows what to do first.
 #pragma once
 
 #include "engine/telemetry/mirror.h"
@@ -17,22 +17,22 @@ struct TranscriptState {
   TokenViewState tokens;
   TextSelection selection;
   int64_t chat = -1;
-  bool follows_end = true;  // until somebody scrolls up
-  float scroll = 0;         // as it was set last
-  size_t anchor = 0;        // an item in view, and how far below its top the view begins
+  bool follows_end = true;  // until the user scrolls up
+  float scroll = 0;         // the value that was set last
+  size_t anchor = 0;        // an item in view, and the distance from its top down to the view's top
   float anchor_offset = 0;
-  float wanted_pages = 0;  // by keys: pages to go down
+  float wanted_pages = 0;  // pages to scroll down by keys
   bool wants_start = false;
-  int32_t lit_token = -1;  // the hovered one of the frame before
-  double built_ms = 0;     // what the last frame took
-  std::string model_path;  // that is being typed, where no model is open
+  int32_t lit_token = -1;  // UiState::hovered_token of the previous frame
+  double built_ms = 0;     // time that the last frame took
+  std::string model_path;  // the path being typed while no model is open
 };
 
-/// Fills what is left of the window (or child window) it is drawn in.
+/// Fills the rest of the current window or child window.
 void draw_transcript(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions,
                      TranscriptState& own);
 
-/// page_up, page_down, to_start, to_end; false for any other.
+/// Performs page_up, page_down, to_start and to_end; returns false for any other action.
 bool scroll_transcript(Action action, TranscriptState& own);
 
 }  // namespace headroom

@@ -1,4 +1,4 @@
-// Which blocks changed, and sums of heights.
+// Finds the blocks that changed, and sums up heights.
 #include "ui/transcript_layout.h"
 
 #include <algorithm>
@@ -44,7 +44,7 @@ void TranscriptLayout::follow(const ChatView& chat) {
   for (size_t i = 0; i < chat.messages.size(); ++i)
     texts_.push_back(read(chat.messages[i], i < before.size() ? &before[i] : nullptr));
   rebuild();
-  // Heights of what is as it was. The last block of a text that grew is not: it is measured anew.
+  // Copy the heights of unchanged items. The last block of a text that grew has changed, so it is measured again.
   for (TranscriptItem& item : items_) {
     const auto m = static_cast<size_t>(item.message);
     if (m >= before.size() || before[m].role != texts_[m].role) continue;
@@ -86,7 +86,7 @@ void TranscriptLayout::rebuild() {
   n_valid_tops_ = 0;
 }
 
-/// Half a line height is about the width of a letter.
+/// Assumes that a letter is half as wide as a line is high.
 float TranscriptLayout::estimate(const TranscriptItem& item) const {
   if (item.part == TranscriptItem::Part::header) return 1.5f * line_height_;
   if (item.part == TranscriptItem::Part::footer) return 1.0f * line_height_;

@@ -1,5 +1,5 @@
-// Items of the layout ─► names, text and buttons in a child window. Heights that are not known are measured out of
-// sight before they decide where something stands, so that nothing jumps.
+// Items of the layout ─► names, text and buttons in a child window. Unknown heights are measured out of sight before
+// anything is placed by them, so that nothing jumps.
 #include "ui/transcript_messages.h"
 
 #include <imgui.h>
@@ -24,8 +24,8 @@ struct Drawing {
   TranscriptState& own;
   float left, width;          // of the column
   bool is_measuring = false;  // out of sight
-  bool is_aside = false;      // not where it stands, so that what is drawn there later in the frame is another item
-  // Message and version: other messages follow then, so nothing may be drawn after it in this frame.
+  bool is_aside = false;      // drawn for measuring only, so its ImGui ids must differ from those drawn in place
+  // Message and version. The choice replaces the messages, so it is executed after all drawing of this frame.
   std::optional<std::pair<int64_t, int32_t>> chosen_version = {};
 };
 
@@ -52,7 +52,7 @@ std::vector<ByteTint> tints_of(const Drawing& d, const TranscriptMessage& messag
                      ImGui::GetColorU32(ImGuiCol_TextDisabled, 0.45f));
 }
 
-/// Tells the head map which token is under the mouse, and shows its card.
+/// Sets UiState::hovered_token for the head map, and shows the token's card.
 void point_at(Drawing& d, const TranscriptMessage& message, size_t byte) {
   const MirrorMessage* read = mirrored(d, message);
   if (read == nullptr || !is_pointing() || ImGui::IsMouseDown(ImGuiMouseButton_Left)) return;
@@ -83,7 +83,7 @@ void draw_written(Drawing& d, const TranscriptMessage& message, int64_t text, si
   }
 }
 
-/// Markdown between two bytes of the message; what is drawn has prefix_bytes before them.
+/// Draws Markdown from byte `begin` of the message. `text` has prefix_bytes in front that are not in the message.
 void draw_markdown(Drawing& d, const TranscriptMessage& message, const std::string& text, size_t begin,
                    size_t prefix_bytes, const std::vector<ByteTint>& tints) {
   std::vector<RichMd::TextTint> shifted;
@@ -102,13 +102,13 @@ void draw_markdown(Drawing& d, const TranscriptMessage& message, const std::stri
   if (byte && *byte >= prefix_bytes) point_at(d, message, *byte - prefix_bytes + begin);
 }
 
-/// Code that is still being written: as text, since an editor for each version of it would be made otherwise.
+/// Draws code that is still being generated as plain text. Markdown would create a code editor for each version of it.
 void draw_open_code(Drawing& d, const TranscriptMessage& message, int64_t text, const TextBlock& block,
                     std::span<const ByteTint> tints) {
   const std::string_view content = message.content;
   size_t begin = block.open_fence, end = block.end;
   if (block.prefix.empty()) begin = std::min(content.find('\n', begin), end - 1) + 1;
-  // The first characters of the fence that ends it.
+  // Hide the first characters of the closing fence.
   const size_t last_line = content.rfind('\n', end - 1) + 1;
   const std::string_view tail = content.substr(last_line, end - last_line);
   if (last_line >= begin && !tail.empty() && tail.find_first_not_of("`~") == std::string_view::npos) end = last_line;
@@ -245,7 +245,7 @@ void draw_footer(Drawing& d, const TranscriptItem& item) {
   ImGui::Dummy({0, ImGui::GetFontSize() * 0.35f});
 }
 
-/// At the cursor; gives its height.
+/// Draws an item at the cursor and returns its height.
 float draw_item(Drawing& d, size_t index) {
   const TranscriptItem item = d.own.layout.items()[index];
   const float top = ImGui::GetCursorScreenPos().y;
@@ -271,7 +271,7 @@ float draw_item(Drawing& d, size_t index) {
   return ImGui::GetCursorScreenPos().y - top;
 }
 
-/// Draws an item out of sight. What it added to the window's content is taken back.
+/// Draws an item at y, out of sight, and returns its height. Restores the cursor and content size of the window.
 float draw_unseen(Drawing& d, size_t index, float y) {
   ImGuiWindow* window = ImGui::GetCurrentWindow();
   const ImVec2 cursor = window->DC.CursorPos, max = window->DC.CursorMaxPos, ideal = window->DC.IdealMaxPos;
@@ -285,15 +285,15 @@ float draw_unseen(Drawing& d, size_t index, float y) {
   return height;
 }
 
-/// For what decides in this frame where something stands. A table may be lower when it is drawn.
+/// Measures an item whose height is needed for placing in this frame. A table may be lower when it is drawn in place.
 void measure(Drawing& d, size_t index) {
   d.is_aside = true;
   d.own.layout.set_height(index, draw_unseen(d, index, ImGui::GetCurrentWindow()->InnerRect.Max.y + 10000));
   d.is_aside = false;
 }
 
-/// What comes into view next when somebody scrolls up is drawn where it stands, above the view, until its height is
-/// sure: what is in view keeps its place then.
+/// Draws the items above the view in place, until their heights are certain. Text in view then keeps its place when the
+/// user scrolls up.
 void prepare_above(Drawing& d, ImVec2 origin, float scroll, float view) {
   TranscriptLayout& layout = d.own.layout;
   const size_t first = layout.item_at(scroll);
@@ -305,7 +305,7 @@ void prepare_above(Drawing& d, ImVec2 origin, float scroll, float view) {
   }
 }
 
-/// Of another width or size, the view begins with the same part of the same item.
+/// After a change of width or font size, the view still begins at the same part of the same item.
 void set_measures(TranscriptState& own, float width) {
   const auto height = [&] {
     return own.anchor < own.layout.items().size() ? own.layout.items()[own.anchor].height : 0.0f;
@@ -315,7 +315,7 @@ void set_measures(TranscriptState& own, float width) {
   if (before > 0 && own.anchor_offset > 0) own.anchor_offset *= height() / before;
 }
 
-/// Where the view stands: what is at its top, after keys, wheel and what arrived.
+/// Returns the scroll position after keys, wheel and new text. view: height of the view.
 float place_view(Drawing& d, float view) {
   TranscriptState& own = d.own;
   TranscriptLayout& layout = own.layout;
@@ -338,7 +338,7 @@ float place_view(Drawing& d, float view) {
   if (own.follows_end) {
     float shown = 0;
     for (size_t i = n; i-- > 0 && shown < view;) {
-      // What stands in the last line depends on what can be done now, which no text tells.
+      // Measure footers always: their buttons depend on the state, which the layout does not see.
       const TranscriptItem& item = layout.items()[i];
       if (!item.is_measured || item.part == TranscriptItem::Part::footer) measure(d, i);
       shown += layout.items()[i].height;
@@ -346,7 +346,7 @@ float place_view(Drawing& d, float view) {
     return std::max(0.0f, layout.total_height() - view);
   }
   scroll = std::clamp(scroll, 0.0f, std::max(0.0f, layout.total_height() - view));
-  // What comes into view from above keeps its lower edge in place.
+  // An item that is cut by the upper edge keeps its lower edge in place.
   for (size_t first = layout.item_at(scroll); n > 0 && !layout.items()[first].is_measured;) {
     const float before = layout.items()[first].height;
     const bool is_cut = layout.top(first) < scroll;
@@ -378,7 +378,7 @@ void copy_by_key(Drawing& d) {
   TextSelection& selection = d.own.selection;
   if (!ImGui::IsMouseDown(ImGuiMouseButton_Left)) selection.is_dragging = false;
   if (selection.text >= std::ssize(d.chat.messages)) selection = {};
-  // A click anywhere else in the text lets it go.
+  // A click anywhere else in the text clears the selection.
   if (ImGui::IsWindowHovered() && ImGui::IsMouseClicked(ImGuiMouseButton_Left) && !selection.is_dragging &&
       ImGui::GetMouseClickedCount(ImGuiMouseButton_Left) == 1)
     selection = {};
@@ -422,7 +422,7 @@ void draw_messages(const Mirror& mirror, const ChatView& chat, UiState& state, A
   }
   own.layout.follow(chat);
   ImGui::PushStyleColor(ImGuiCol_NavCursor, ImVec4(0, 0, 0, 0));
-  // Sizes do not depend on whether there is something to scroll.
+  // The scrollbar is always there, so that the width does not depend on the content.
   if (ImGui::BeginChild("###messages", {0, height}, ImGuiChildFlags_None, ImGuiWindowFlags_AlwaysVerticalScrollbar)) {
     ImGuiWindow* window = ImGui::GetCurrentWindow();
     const float em = ImGui::GetFontSize();
@@ -434,7 +434,7 @@ void draw_messages(const Mirror& mirror, const ChatView& chat, UiState& state, A
     Drawing d{mirror, chat, state, actions, own, left, width};
     set_measures(own, width);
 
-    // Whoever asks how much room there is gets the column.
+    // Make ImGui's content region the column, so that every widget in it uses that width.
     const ImRect content = window->ContentRegionRect, work = window->WorkRect;
     window->ContentRegionRect.Max.x = window->WorkRect.Max.x = left + width;
     const float indent = window->DC.Indent.x;
@@ -442,7 +442,8 @@ void draw_messages(const Mirror& mirror, const ChatView& chat, UiState& state, A
     float scroll = place_view(d, view);
     draw_view(d, origin, scroll, view);
     own.anchor = own.layout.item_at(scroll);
-    // What begins in view is held where it is, also when what is cut by the upper edge turns out higher or lower.
+    // Anchor the first item that begins in view, so that it stays in place if the item cut by the upper edge turns out
+    // higher or lower.
     if (const size_t next = own.anchor + 1; next < own.layout.items().size() && own.layout.top(next) < scroll + view)
       own.anchor = next;
     own.anchor_offset = scroll - own.layout.top(own.anchor);
@@ -453,7 +454,7 @@ void draw_messages(const Mirror& mirror, const ChatView& chat, UiState& state, A
     copy_by_key(d);
     chosen_version = d.chosen_version;
 
-    // The window's own idea of it, for its bar and the wheel.
+    // Set the window's scroll and content size, for its scrollbar and the wheel.
     if (!own.follows_end) scroll = std::max(0.0f, own.layout.top(own.anchor) + own.anchor_offset);
     window->Scroll.y = own.scroll = std::floor(scroll);
     window->DC.CursorPos = {left, window->DC.CursorStartPos.y + own.layout.total_height()};

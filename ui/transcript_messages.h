@@ -1,16 +1,16 @@
-// The messages of the transcript: what is in view of a column of any length. Part of ui/transcript.
+// Draws the messages of the transcript: the part in view of a column of any length. Part of ui/transcript.
 #pragma once
 
 #include "ui/transcript.h"
 
 namespace headroom {
 
-/// A scrolling child window of this height. It is the last item afterwards.
+/// Draws a scrolling child window of this height, which is ImGui's last item afterwards.
 void draw_messages(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions, TranscriptState& own,
                    float height);
 
-/// Colours behind the bytes [begin, end) of a message that an active head still holds, and behind the token that is
-/// pointed at; ascending, neighbours of one colour joined. Bytes of the message's content.
+/// Tints for the bytes [begin, end) of the message's content: head_color behind the tokens that `head` holds, lit_color
+/// behind lit_token. They are ascending, and neighbours of one colour are joined.
 std::vector<ByteTint> token_tints(const Mirror& mirror, const MirrorMessage& message, size_t begin, size_t end,
                                   int32_t head, ImU32 head_color, int32_t lit_token, ImU32 lit_color);
 

@@ -1,5 +1,5 @@
-// The frame around the panels: theme, keys, menus, dock space and status bar; then each panel in its window. Also one
-// panel alone, filling the picture.
+// Draws the frame around the panels (theme, keys, menus, dock space, status bar), then each panel in its window. Can
+// also draw one panel alone over the whole picture.
 #include "ui/ui.h"
 
 #include <imgui.h>
@@ -37,14 +37,14 @@ struct Ui::Impl {
 #include "ui/panels.def"
   StatusBarState status;
   KeyboardState keyboard;
-  const Mirror* shown = nullptr;  // of the frame before
+  const Mirror* shown = nullptr;  // in the previous frame
 
   void begin_with(const Mirror& mirror, UiState& state);
 
-  std::optional<LayoutKind> layout;  // that was built last
-  bool wants_layout = false;         // built anew with the next frame
+  std::optional<LayoutKind> layout;  // the last one built
+  bool wants_layout = false;         // build it again in the next frame
   int frames_since_layout = 0;
-  std::optional<uint64_t> n_opened;  // ChatView's, as it was last
+  std::optional<uint64_t> n_opened;  // ChatView::n_opened in the previous frame
 
   void draw_conversation(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions);
   void draw_window(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions);
@@ -58,7 +58,7 @@ struct Ui::Impl {
 
 namespace {
 
-/// What belongs to one chat: its draft, and the head that was pinned in it.
+/// Switches what belongs to one chat when another is opened: the draft and the pinned head.
 void follow_chat(const ChatView& chat, UiState& state, std::optional<uint64_t>& n_opened, Actions& actions) {
   const bool begins = !n_opened;
   if (begins || *n_opened != chat.n_opened) {
@@ -67,7 +67,7 @@ void follow_chat(const ChatView& chat, UiState& state, std::optional<uint64_t>& 
       state.draft.clear();
       state.pinned_head = -1;
     }
-    // Of a chat that is gone for good the draft is too: not of one that was deleted just now, which may come back.
+    // Drop the drafts of chats that no longer exist, at the start only: a deletion in this run can still be undone.
     const auto is_gone = [&](int64_t id) {
       return id != 0 && begins && !chat.chats.empty() &&
              std::none_of(chat.chats.begin(), chat.chats.end(), [&](const ChatEntry& entry) { return entry.id == id; });
@@ -83,7 +83,7 @@ void follow_chat(const ChatView& chat, UiState& state, std::optional<uint64_t>& 
   state.draft_chat = chat.open_chat;
 }
 
-/// Ctrl and the wheel zoom, wherever the mouse is.
+/// Ctrl with the wheel zooms, wherever the mouse is.
 void zoom_by_wheel(UiState& state, Actions& actions) {
   const ImGuiIO& io = ImGui::GetIO();
   if (!io.KeyCtrl || io.MouseWheel == 0) return;
@@ -93,7 +93,7 @@ void zoom_by_wheel(UiState& state, Actions& actions) {
   actions.settings_changed();
 }
 
-/// In front of its tabs, as of the last frame.
+/// Whether the window was the front one of its tabs in the last frame.
 bool is_on_top(const char* name) {
   const ImGuiWindow* window = ImGui::FindWindowByName(name);
   return window != nullptr && window->WasActive && !window->Hidden;
@@ -119,7 +119,7 @@ std::vector<std::string> Ui::panel_names() {
 
 void Ui::draw(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions, const std::string& panel) {
   apply_theme(state.dark, state.zoom);
-  ImGui::GetStyle().WindowMenuButtonPosition = ImGuiDir_None;  // tabs have what these two offer
+  ImGui::GetStyle().WindowMenuButtonPosition = ImGuiDir_None;  // tabs already offer what these two do
   ImGui::GetStyle().DockingNodeHasCloseButton = false;
   follow_chat(chat, state, impl_->n_opened, actions);
   impl_->begin_with(mirror, state);
@@ -133,13 +133,13 @@ void Ui::draw(const Mirror& mirror, const ChatView& chat, UiState& state, Action
 
 void Ui::Impl::run(Action action, const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions) {
   const bool is_done = perform(action, mirror, chat, state, actions);
-  // Whoever acts on the chat by a key, wherever the keyboard was, goes on writing.
+  // After a key that acts on the chat, the user continues to type, wherever the keyboard was.
   if (is_done && std::strcmp(shortcut_of(action).group, "Chat") == 0) composer.wants_focus = true;
   if (is_done || scroll_transcript(action, transcript)) return;
   const bool enabled = is_enabled(action, mirror, chat, state);
   switch (action) {
     case Action::stop:
-      // Esc, with nothing to stop: lets the pinned head go.
+      // If Esc has nothing to stop, it unpins the head.
       perform(Action::unpin, mirror, chat, state, actions);
       break;
     case Action::rename_chat:
@@ -166,13 +166,13 @@ void Ui::Impl::run(Action action, const Mirror& mirror, const ChatView& chat, Ui
   }
 }
 
-/// A recording over a chat, or the chat again: nothing that a panel remembers is of the other one.
+/// Resets the panels when the window changes between a chat and a recording, which have different Mirrors.
 void Ui::Impl::begin_with(const Mirror& mirror, UiState& state) {
   if (shown != nullptr && shown != &mirror) {
     banners = {};
     transcript = {};
     status = {};
-    ChatListState same_chats = std::move(chats);  // the list is that of both
+    ChatListState same_chats = std::move(chats);  // both have the same list
 #define HEADROOM_PANEL(id, ...) id = {};
 #include "ui/panels.def"
     chats = std::move(same_chats);
@@ -182,8 +182,8 @@ void Ui::Impl::begin_with(const Mirror& mirror, UiState& state) {
   shown = &mirror;
 }
 
-/// The message field has the keyboard unless somebody uses it elsewhere. A panel on the right keeps its arrows and
-/// Ctrl+C, but what is typed there is meant for the message too.
+/// Gives the keyboard to the message field unless it is used elsewhere. A panel on the right keeps its arrows and
+/// Ctrl+C, but text typed there goes into the message too.
 void Ui::Impl::place_keyboard(const ChatView& chat, UiState& state) {
   if (chat.replay) return;
   const std::string panel = focused_panel();
@@ -203,7 +203,7 @@ void Ui::Impl::take_keys(const Mirror& mirror, const ChatView& chat, UiState& st
   zoom_by_wheel(state, actions);
   const std::optional<Action> action = pressed_shortcut(ImGui::GetIO().WantTextInput);
   if (!action) return;
-  // Esc goes to what is on top: an open list, the help, the field of a title; then to the answer that runs.
+  // Esc goes to what is on top: an open list, the help, the field of a title; then to the running answer.
   const bool is_escape = *action == Action::stop;
   if (is_escape && (ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopup) || chats.renamed_chat != 0)) return;
   if (is_escape && state.show_help)
@@ -216,7 +216,7 @@ void Ui::Impl::keep_layout(ImGuiID dock_space) {
   const ImGuiViewport& viewport = *ImGui::GetMainViewport();
   const float em = ImGui::GetFontSize();
   const LayoutKind kind = layout_kind(viewport.WorkSize.x / em, viewport.WorkSize.y / em);
-  // A window that became much smaller or larger cannot keep its panels where they were.
+  // If the window became much smaller or larger, the panels need another layout.
   if (!wants_layout && layout == kind) return;
   build_layout(dock_space, viewport.WorkSize, kind);
   layout = kind;
@@ -256,7 +256,7 @@ void Ui::Impl::draw_window(const Mirror& mirror, const ChatView& chat, UiState& 
   keep_layout(dock_space);
   ImGui::DockSpaceOverViewport(dock_space, viewport);
 
-  // The conversation reads the head under the mouse, the map the token under it: only one of them can be.
+  // The transcript reads hovered_head, the head map hovered_token. Only one can be set, since there is one mouse.
   if (ImGui::Begin(transcript_window, nullptr, ImGuiWindowFlags_NoCollapse | ImGuiWindowFlags_NoScrollbar))
     draw_conversation(mirror, chat, state, actions);
   else
@@ -273,7 +273,8 @@ void Ui::Impl::draw_window(const Mirror& mirror, const ChatView& chat, UiState& 
   in_panel(id##_window, state.show_##id, [&] { draw(mirror, chat, state, actions, id); });
 #include "ui/panels.def"
   draw_help(mirror, chat, state, actions, help);
-  // The windows stand in their nodes only now: in front are the heads beside the conversation, which has the keys.
+  // The windows are in their dock nodes only from the second frame on. The heads and the conversation come to the
+  // front, and the conversation gets the keys.
   if (frames_since_layout++ == 1) {
     for (const char* window : {heads_window, transcript_window}) bring_tab_to_front(window);
     ImGui::SetWindowFocus(transcript_window);

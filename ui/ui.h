@@ -1,5 +1,5 @@
-// Everything the window shows: one call draws a frame from what is known of the engine (Mirror) and of the chats
-// (ChatView). Sees telemetry and base only; acts through Actions. Knows no device, no window system, no database.
+// Everything the window shows. One call draws a frame from the state of the engine (Mirror) and of the chats
+// (ChatView). Includes telemetry and base only; acts through Actions. Knows no device, no window system, no database.
 #pragma once
 
 #include <memory>
@@ -16,8 +16,8 @@ class Ui {
  public:
   Ui();
   ~Ui();
-  /// One frame. panel: draws only this panel, filling the picture ("transcript", "heads", "memory", "policy", "chats",
-  /// "help"); empty: the whole window.
+  /// Draws one frame. panel: the only panel to draw, over the whole picture ("transcript", "heads", "memory", "policy",
+  /// "chats", "help"); empty: the whole window.
   void draw(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions,
             const std::string& panel = "");
   static std::vector<std::string> panel_names();

@@ -1,5 +1,5 @@
-// Policies from kept recoveries or budgets from shares, token counts from the keep rule, bytes from whole pages: the
-// steps of a prefill's end, without its attention.
+// Repeats the end of a prefill without attention: policies from stored recoveries or budgets from shares, token counts
+// from the keep rule, bytes from whole pages.
 #include "ui/what_if.h"
 
 #include <algorithm>
@@ -38,7 +38,7 @@ int32_t tokens_kept_by(const KeepRule& rule, std::span<const MirrorToken> tokens
   return n_always + std::min(rule.n_by_score(n_always), n_rest);
 }
 
-/// Token counts by policy and window: a model has few of either, and counting reads every token.
+/// Caches token counts by policy and window: a model has few of either, and each count visits every token.
 class KeptCounts {
  public:
   KeptCounts(std::span<const MirrorToken> tokens, const CacheConfig& config) : tokens_(tokens), config_(config) {}
@@ -62,7 +62,7 @@ class KeptCounts {
   std::vector<Known> known_;
 };
 
-/// A head's place among the others under `config`; layers of the same window have the same.
+/// For each head, how many tokens it can reach and how many it protects under `config`. Computed once per window.
 std::vector<HeadCapacity> rooms_of(const LoadedModel& model, std::span<const MirrorToken> tokens,
                                    const CacheConfig& config) {
   const auto n = static_cast<int32_t>(tokens.size());
@@ -80,15 +80,15 @@ std::vector<HeadCapacity> rooms_of(const LoadedModel& model, std::span<const Mir
   return rooms;
 }
 
-/// The same under a bound of bytes: there must be room for what an answer protects, and where there is none a part of
-/// what is protected gives way.
+/// rooms_of() with a byte bound. Throws if the bound is below the smallest possible budget. If the protected tokens do
+/// not fit, some of them are evicted too.
 std::vector<HeadCapacity> rooms_in_bytes(const LoadedModel& model, std::span<const MirrorToken> tokens,
                                          const CacheConfig& config, int64_t page_bytes) {
   check_budget_bytes(config, least_budget_bytes(model.windows, model.n_kv_heads, page_bytes));
   const auto n = static_cast<int32_t>(tokens.size());
   std::vector<HeadClaims> claims;
   for (const int32_t window : model.windows) {
-    const KeepRule rule = make_budget_rule(config.policy_set[0], {}, n, window, 0);  // but for the last tokens
+    const KeepRule rule = make_budget_rule(config.policy_set[0], {}, n, window, 0);  // without the last tokens
     HeadClaims claim{.n_reach = reachable_tokens(n, window)};
     if (!config.policy_set[0].has(Policy::local)) claim.n_last = 0;
     for (int32_t position = rule.reach_from; position < n; ++position) {
@@ -116,7 +116,7 @@ std::vector<int32_t> budgets_of(const CacheConfig& config, std::span<const HeadC
   return even;
 }
 
-/// Fills in what follows from policies and kept_tokens.
+/// Fills in the values that follow from policies and kept_tokens.
 void add_up(const LoadedModel& model, int64_t page_bytes, const CacheConfig& config, int32_t n_tokens, WhatIf& then) {
   then.totals = empty_totals(config);
   for (size_t i = 0; i < then.policies.size(); ++i) {
@@ -131,7 +131,7 @@ void add_up(const LoadedModel& model, int64_t page_bytes, const CacheConfig& con
   }
 }
 
-/// Policies and token counts of heads that choose by their recoveries.
+/// Chooses policies and token counts from the heads' recoveries.
 void choose(const LoadedModel& model, std::span<const MirrorHead> heads, const CacheConfig& config, KeptCounts& counts,
             WhatIf& then) {
   then.policies.clear();
@@ -143,8 +143,8 @@ void choose(const LoadedModel& model, std::span<const MirrorHead> heads, const C
   }
 }
 
-/// The largest threshold under which the heads keep no more than the share that `config` wants, by bisection: what is
-/// kept grows with it.
+/// The largest threshold at which the heads keep at most the share that `config` wants. Uses bisection, because the
+/// kept share grows with the threshold.
 double solved_threshold(const LoadedModel& model, std::span<const MirrorHead> heads, const CacheConfig& config,
                         int32_t n_tokens, KeptCounts& counts) {
   CacheConfig trial = config;
@@ -198,7 +198,7 @@ std::string too_short_text(const Mirror& mirror) {
                                      [](Policy policy) { return policy.has(Policy::full); });
   if (keeps_all || config.keep >= 1) return "kept whole";
   if (config.budget == BudgetKind::fixed) return "too short to save yet";
-  // What a head keeps of n tokens: its share, at least what is protected; in whole pages.
+  // Of n tokens a head keeps its share, at least the protected ones, in whole pages.
   int32_t n_special = 0;
   const auto cached = mirror.tokens().first(static_cast<size_t>(mirror.n_cached()));
   for (const MirrorToken& token : cached) n_special += token.token_class == TokenClass::special ? 1 : 0;

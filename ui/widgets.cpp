@@ -1,4 +1,4 @@
-// Small pieces of panels over ImGui's own: nothing here keeps state.
+// Small pieces of panels, made from ImGui widgets; they keep no state.
 #include "ui/widgets.h"
 
 #include <imgui_internal.h>
@@ -78,7 +78,7 @@ void meter(double share, ImU32 color, const char* text, float width) {
   const float rounding = height * 0.2f;
   list.AddRectFilled(min, {min.x + width, min.y + height}, ImGui::GetColorU32(ImGuiCol_FrameBg), rounding);
   const float filled = width * static_cast<float>(std::clamp(share, 0.0, 1.0));
-  // A thin line of colour below the text, so that the text is as readable on a full meter as on an empty one.
+  // The colour is a thin line below the text, so that text is as readable on a full meter as on an empty one.
   const float line = height * 0.18f;
   if (filled > 0) list.AddRectFilled({min.x, min.y + height - line}, {min.x + filled, min.y + height}, color, rounding);
   const float left = min.x + std::max(height * 0.25f, (width - width_of(text)) / 2);
