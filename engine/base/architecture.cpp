@@ -1,4 +1,4 @@
-// The rows of the table of architectures as values, and what is looked up in them. See architecture.h.
+// The table of architectures as values, and the functions that search it. See architecture.h.
 #include "engine/base/architecture.h"
 
 #include <algorithm>

@@ -13,9 +13,9 @@
 namespace headroom {
 namespace {
 
-// Importance is measured as a loss and can be next to nothing; a head is not taken for less than this part of the mean.
+// Importance is measured as a loss and can be close to 0. It is raised to this fraction of the mean (the mean is 1).
 constexpr double least_importance = 1e-3;
-constexpr double least_share_of_keep = 0.4;  // of a head's tokens, whatever its importance
+constexpr double least_share_of_keep = 0.4;  // every head may hold this part of keep, whatever its importance
 constexpr double least_pooled_share = 0.2;
 
 int32_t least_of(const HeadCapacity& room, double keep) {
@@ -44,7 +44,7 @@ std::vector<int32_t> shared_budgets(const CacheConfig& config, double keep, std:
     for (size_t h = 0; h < rooms.size(); ++h) total += budget_at(x, h);
     return total;
   };
-  // sigmoid is 0 and 1 to the last token long before these ends.
+  // Beyond these ends sigmoid is so close to 0 or 1 that no budget changes.
   double furthest = 0;
   for (const double lift : lifts) furthest = std::max(furthest, std::abs(lift));
   double low = -60 - furthest, high = 60 + furthest;
@@ -54,7 +54,7 @@ std::vector<int32_t> shared_budgets(const CacheConfig& config, double keep, std:
   }
   std::vector<int32_t> budgets(rooms.size());
   for (size_t h = 0; h < rooms.size(); ++h) budgets[h] = budget_at(low, h);
-  // What rounding left over goes to the heads that are nearest to their next token.
+  // Rounding down leaves some tokens over. They go to the heads with the largest fractional parts.
   int64_t left = wanted - std::accumulate(budgets.begin(), budgets.end(), int64_t{0});
   std::vector<size_t> order(rooms.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -78,7 +78,7 @@ int32_t HeadClaims::n_protected(const Protection& protection) const {
 }
 
 Protection protection_in_bytes(std::span<const HeadClaims> heads, int64_t kv_budget_bytes, int64_t page_bytes) {
-  std::vector<int32_t> steps{0};  // of class_from, each letting one token more go
+  std::vector<int32_t> steps{0};  // values of class_from; each step protects one position less
   for (const HeadClaims& head : heads)
     for (const int32_t position : head.by_class) steps.push_back(position + 1);
   std::sort(steps.begin(), steps.end());
@@ -128,7 +128,7 @@ std::vector<int32_t> shared_budgets_in_bytes(const CacheConfig& config, double k
   if (fits(best)) return best;
   best = shared_budgets(config, 0, rooms);
   if (!fits(best))
-    // While an answer is written this ends the turn, like any other lack of memory.
+    // If this happens while an answer is generated, it ends the turn as any out-of-memory error does.
     throw Error(ErrorKind::out_of_memory,
                 "the KV budget is " + std::to_string(config.kv_budget_bytes) + " bytes; expected at least " +
                     std::to_string(budget_bytes(best, page_bytes)) + " for what is protected");

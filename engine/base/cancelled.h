@@ -1,14 +1,15 @@
-// How long work is broken off: whoever asks for it gives a question that is asked now and then, and catches Cancelled.
+// How long work is cancelled: its caller passes a StopQuestion, the work calls it now and then, and the caller catches
+// Cancelled.
 #pragma once
 
 #include <functional>
 
 namespace headroom {
 
-/// True: the work is no longer wanted. An empty one is never asked.
+/// Returns true if the work is no longer wanted. An empty function is never called.
 using StopQuestion = std::function<bool()>;
 
-/// Thrown out of work that was told to stop; whoever gave the question catches it.
+/// Thrown by work whose StopQuestion returned true. Whoever passed the question catches it.
 struct Cancelled {};
 
 }  // namespace headroom

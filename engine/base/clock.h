@@ -1,4 +1,4 @@
-// The clock of stages and turns: monotonic, in milliseconds. A leaf of the tree.
+// The monotonic clock that measures stages and turns, in milliseconds. Includes nothing of the project.
 #pragma once
 
 #include <chrono>

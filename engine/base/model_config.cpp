@@ -1,4 +1,4 @@
-// Sizes that follow from a model's numbers.
+// Sizes computed from a model's numbers. See model_config.h.
 #include "engine/base/model_config.h"
 
 #include <algorithm>

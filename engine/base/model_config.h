@@ -1,5 +1,5 @@
-// The numbers that define a model's mathematics. engine/model fills it from a GGUF file or refuses the file;
-// engine/run computes with it. Every field is already checked against the tensors' shapes.
+// The numbers that define a model's mathematics. engine/model fills them from a GGUF file or refuses the file.
+// engine/run computes with them. Every field has been checked against the tensors' shapes.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ struct ModelConfig {
   RopeStyle rope_style = RopeStyle::interleaved;
   Activation activation = Activation::silu;
   float rms_eps = 1e-5f;
-  float embedding_scale = 1;  // gemma: sqrt(n_embd)
+  float embedding_scale = 1;  // factor of the embedding; gemma: sqrt(n_embd)
   float attention_scale = 0;  // factor of q . k
   std::vector<LayerConfig> layers;
   std::vector<float> rope_factors;  // rope_freqs.weight: divisors of the n_rot / 2 frequencies; empty: none
@@ -41,14 +41,14 @@ struct ModelConfig {
   int32_t group() const { return n_heads / n_kv_heads; }
   int32_t q_dim() const { return n_heads * head_dim; }
   int32_t kv_dim() const { return n_kv_heads * head_dim; }
-  /// The sliding window of a KV head, counted over all layers; 0: all.
+  /// The sliding window of a KV head, in tokens; 0: none. head: layer * n_kv_heads + kv_head.
   int32_t window_of(int32_t head) const { return layers[head / n_kv_heads].window; }
 };
 
-/// kv_full_bytes: K and V in f16 of n_tokens in every head, at most what a layer's window can hold.
+/// kv_full_bytes: the size of K and V in f16 if every head held all n_tokens, or all that its window can reach.
 int64_t full_kv_bytes(const ModelConfig& config, int64_t n_tokens);
 
-/// Columns that the token at position n_tokens can still reach in a layer: all, or window - 1.
+/// Columns that the token at position n_tokens can attend to in a layer: all n_tokens, or window - 1 if that is less.
 int32_t reachable_tokens(int32_t n_tokens, int32_t window);
 
 }  // namespace headroom

@@ -39,7 +39,7 @@ CacheConfig with_budget(std::string name, BudgetKind budget, TokenScore score, I
   return config;
 }
 
-// The paper's set is its section 3.3; the ablations leave one policy out of it (its table 4) or take another order
+// The paper's set is from its section 3.3. The ablations omit one policy (its table 4) or change the order
 // (punctuation last, its table 5; local before frequent). The baselines: StreamingLLM (Xiao et al. 2024), H2O (Zhang et
 // al. 2023), SnapKV (Li et al. 2024), AdaKV (Feng et al. 2024); `uniform` gives every head the same budget.
 const std::vector<CacheConfig>& named_configs() {
@@ -127,7 +127,7 @@ std::vector<std::string> cache_config_names() {
 
 namespace {
 
-/// One fixed policy: its shares say how many tokens it keeps.
+/// True for one fixed policy, whose shares r_local and r_frequent set how many tokens it keeps.
 bool has_plain_shares(const CacheConfig& config) {
   return config.budget == BudgetKind::fixed && config.policy_set.size() == 1;
 }

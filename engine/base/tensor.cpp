@@ -1,4 +1,4 @@
-// The list of tensor types as values, and sizes that follow from them. See tensor_types.def.
+// The tensor types as values, and sizes computed from them. See tensor.h and tensor_types.def.
 #include "engine/base/tensor.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// The leaf types that every part of the data path shares: token ids, token classes, positions.
+// Small types that the whole data path uses: token ids, token classes, positions.
 #pragma once
 
 #include <cstdint>
@@ -7,10 +7,10 @@ namespace headroom {
 
 using TokenId = int32_t;
 
-/// What FastGen knows of a token before it has seen any attention (Ge et al. 2024, section 3.2).
+/// What FastGen knows about a token before any attention is computed (Ge et al. 2024, section 3.2).
 enum class TokenClass : uint8_t { plain = 0, special = 1, punctuation = 2 };
 
-/// A slot's position and token class as a page stores them: the class in the two top bits.
+/// A slot's position and token class as stored in a page: the class is in the two top bits.
 using SlotTag = uint32_t;
 
 inline constexpr int32_t max_position = (1 << 30) - 1;

@@ -1,4 +1,4 @@
-// Pipes, sockets and files by their descriptors. See fd_io.h.
+// Reading, writing and waiting on the descriptors of pipes, sockets and files. See fd_io.h.
 #include "engine/base/platform/fd_io.h"
 
 #include <fcntl.h>
@@ -54,7 +54,7 @@ Wakeup::Wakeup() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
 
 void Wakeup::wake() {
   const uint64_t one = 1;
-  // It fails only where it was woken 2^64 times, and is awake then.
+  // The write fails only if the counter is full (2^64 wakes), and then the descriptor is readable anyway.
   [[maybe_unused]] const ssize_t n = write(fd_.get(), &one, sizeof(one));
 }
 
@@ -82,8 +82,8 @@ Written write_some(int fd, std::span<const std::byte> bytes) {
   while (true) {
     ssize_t n = send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0 && errno == ENOTSOCK) {
-      // A pipe that is ready takes PIPE_BUF bytes without waiting; setting it non-blocking would change it for every
-      // process that shares it.
+      // A writable pipe accepts PIPE_BUF bytes without blocking. O_NONBLOCK would change the pipe for every process
+      // that shares it.
       if (!wait_writable(fd, 0)) return {WriteOutcome::would_wait, 0};
       n = write(fd, bytes.data(), std::min<size_t>(bytes.size(), PIPE_BUF));
     }
@@ -108,7 +108,7 @@ Descriptor take_standard_output() {
 }
 
 void open_closed_standard_descriptors() {
-  // Opened in this order, each takes the number that is free.
+  // open returns the lowest free number, so opening in ascending order gives each its own number.
   for (const auto& [fd, flags] :
        {std::pair(STDIN_FILENO, O_RDONLY), std::pair(STDOUT_FILENO, O_RDONLY), std::pair(STDERR_FILENO, O_RDWR)}) {
     if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;

@@ -1,5 +1,5 @@
-// File descriptors as streams of bytes (Linux): owning them, waiting for them, reading and writing without being
-// stopped by the other side. Under the engine's stream and the processes that carry it; knows no message.
+// File descriptors as byte streams (Linux): owning them, waiting for them, reading and writing without blocking on the
+// other side. The engine's stream and its processes use it. It knows nothing about messages.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ class Descriptor {
   }
   ~Descriptor() { close(); }
   int get() const { return fd_; }
-  /// From now on whoever asked has to close it.
+  /// Gives up ownership: the caller has to close the descriptor.
   int release() { return std::exchange(fd_, -1); }
   void close();
 
@@ -29,11 +29,11 @@ class Descriptor {
   int fd_ = -1;
 };
 
-/// Both ends, closed on exec. Throw Error(io).
+/// Both ends, with close-on-exec set. Throw Error(io).
 std::pair<Descriptor, Descriptor> make_pipe();
 std::pair<Descriptor, Descriptor> make_socket_pair();
 
-/// Wakes a thread that waits in wait_readable; stays awake.
+/// Wakes a thread that waits in wait_readable or wait_writable. It is never reset: later waits return at once.
 class Wakeup {
  public:
   Wakeup();  // throws Error(io)
@@ -46,12 +46,13 @@ class Wakeup {
 
 inline constexpr int no_timeout = -1;
 
-/// True where reading would give something, the end or an error; false after the time, or where `wakeup` was woken
-/// (null: nobody does).
+/// wait_readable returns true if a read would return data, the end of input or an error; wait_writable is its
+/// equivalent for writes. Both return false on timeout or if `wakeup` was woken (may be null).
 bool wait_readable(int fd, int timeout_ms, const Wakeup* wakeup = nullptr);
 bool wait_writable(int fd, int timeout_ms, const Wakeup* wakeup = nullptr);
 
-/// Bytes read, at least one; 0 at the end of the input, also where the other side broke off. Throws Error(io).
+/// Number of bytes read, at least 1; 0 at the end of the input, also if the other side reset the connection. Throws
+/// Error(io).
 size_t read_some(int fd, std::span<std::byte> to);
 
 enum class WriteOutcome { written, would_wait, reader_gone };
@@ -59,21 +60,23 @@ struct Written {
   WriteOutcome outcome = WriteOutcome::written;
   size_t n_bytes = 0;
 };
-/// Writes what can be written at once, to pipes, sockets and files alike, whatever their mode is; no SIGPIPE is left
-/// behind. Throws Error(io) for anything but a reader that is gone.
+/// Writes what can be written without blocking, to a pipe, a socket or a file in any mode. Writes to a pipe raise
+/// SIGPIPE if its reader is gone, unless the thread called block_broken_pipe_signal. A reader that is gone is an
+/// outcome; any other failure throws Error(io).
 Written write_some(int fd, std::span<const std::byte> bytes);
 
-/// Keeps SIGPIPE from the calling thread, so that a write to a reader that is gone is an outcome and not the end.
+/// Blocks SIGPIPE in the calling thread, so that a write to a reader that is gone returns an outcome and does not end
+/// the process.
 void block_broken_pipe_signal();
 
-/// From now on everything that the program writes to its standard output goes to standard error; gives the real
-/// standard output, for a stream that nothing else may write to. Throws Error(io).
+/// Returns the real standard output, for a stream that nothing else may write to. From now on, what the program writes
+/// to its standard output goes to standard error. Throws Error(io).
 Descriptor take_standard_output();
 
-/// Opens /dev/null for each of the descriptors 0, 1 and 2 that is closed, so that no file which is opened later takes
-/// one of their numbers and is then read as input or written as output. To be called first thing in main. Reading 0
-/// gives the end of the input then; writing to 1 fails, so that results are not lost in silence; what goes to 2 goes
-/// nowhere. Throws Error(io).
+/// Opens /dev/null for each of the descriptors 0, 1 and 2 that is closed. Otherwise a file opened later could get one
+/// of these numbers and be used as standard input or output. Call it first in main. Afterwards reading from 0 returns
+/// the end of the input, writing to 1 fails so that no result is lost silently, and what is written to 2 is discarded.
+/// Throws Error(io).
 void open_closed_standard_descriptors();
 
 /// Path of the running program.

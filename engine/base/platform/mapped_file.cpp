@@ -1,6 +1,6 @@
-// A path ─► the file's bytes, mapped read-only (Linux). Under the GGUF reader and every weight that is computed with.
-// A file that shrinks while it is mapped makes the system send SIGBUS to whoever touches the lost pages; the handler
-// here turns that into zeros and a flag, so that the process lives and can say what happened.
+// A path ─► the file's bytes, mapped read-only (Linux). The GGUF reader and every weight use it. If a file shrinks
+// while it is mapped, touching the lost pages raises SIGBUS. The handler here maps zeros and sets a flag, so the
+// process survives and can report what happened.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -19,8 +19,8 @@
 namespace headroom {
 namespace {
 
-// What the signal handler may look at. Slots are used again and never freed, so that the handler can walk the list
-// at any moment without a lock.
+// One mapping, as the signal handler sees it. Slots are reused and never freed, so the handler can walk the list at any
+// time without a lock.
 struct MappingSlot {
   std::atomic<uintptr_t> begin{0};
   std::atomic<uintptr_t> end{0};  // 0: the slot is free
@@ -29,13 +29,13 @@ struct MappingSlot {
 };
 
 std::atomic<MappingSlot*> first_slot{nullptr};
-std::mutex slots_mutex;  // of those who take and free slots; the handler takes none
+std::mutex slots_mutex;  // protects take_slot and free_slot; the handler does not lock it
 struct sigaction previous_action {};
 uintptr_t system_page_bytes = 4096;
 
-// Only async-signal-safe calls from here on. The bare system call, since a sanitizer puts its own code before mmap: the
-// thread sanitizer took the new page for a write that races with another thread's read of the lost one. Two threads may
-// meet here over the same page; the zeros of either do.
+// Runs in the signal handler: only async-signal-safe calls are allowed. It makes the system call directly, because the
+// thread sanitizer intercepts mmap and reports a race with another thread that reads the lost page. Two threads can map
+// the same page; either mapping has zeros.
 bool put_zero_page_at(uintptr_t address) {
   for (MappingSlot* slot = first_slot.load(); slot != nullptr; slot = slot->next) {
     if (address < slot->begin.load() || address >= slot->end.load()) continue;
@@ -58,7 +58,7 @@ void handle_bus_error(int signal, siginfo_t* info, void* context) {
   } else if (previous_action.sa_handler != SIG_DFL && previous_action.sa_handler != SIG_IGN) {
     previous_action.sa_handler(signal);
   } else {
-    // The instruction runs again after the return and now ends the process as it would have without us.
+    // After the return the instruction runs again, and now SIGBUS ends the process as it would without this handler.
     struct sigaction system_default {};
     system_default.sa_handler = SIG_DFL;
     sigaction(SIGBUS, &system_default, nullptr);
@@ -112,7 +112,7 @@ struct MappedFile::Impl {
   MappingSlot* slot = nullptr;
 
   ~Impl() {
-    // Before munmap: once the addresses are free another mapping may register them.
+    // Must come before munmap: once the addresses are free, another mapping may register them.
     if (slot != nullptr) free_slot(slot);
     if (begin != nullptr) munmap(begin, size_bytes);
     if (descriptor >= 0) close(descriptor);
@@ -122,7 +122,7 @@ struct MappedFile::Impl {
 MappedFile MappedFile::open(const std::string& path) {
   auto impl = std::make_unique<Impl>();
   impl->path = path;
-  // Without O_NONBLOCK a named pipe would wait for a writer for ever.
+  // Without O_NONBLOCK, opening a named pipe would wait for a writer forever.
   impl->descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (impl->descriptor < 0) throw Error(ErrorKind::io, path + ": cannot open the file: " + system_reason());
   struct stat status {};
@@ -157,7 +157,7 @@ const std::string& MappedFile::path() const {
 bool MappedFile::damaged() const {
   if (impl_->slot == nullptr) return false;
   if (impl_->slot->damaged.load()) return true;
-  // What is lost inside the last page left raises no signal.
+  // Bytes lost inside the last remaining page raise no signal, so the size is checked too.
   struct stat status {};
   if (fstat(impl_->descriptor, &status) == 0 && static_cast<uint64_t>(status.st_size) < impl_->size_bytes)
     impl_->slot->damaged.store(true);

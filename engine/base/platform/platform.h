@@ -1,4 +1,4 @@
-// What is not portable: mapping files, cores, memory, folders. Linux today; other systems get a file beside this one.
+// The parts that are not portable: mapped files, cores, memory, folders. Only Linux is implemented.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@
 
 namespace headroom {
 
-/// A file mapped read-only. If the file shrinks while it is mapped, pages that are gone read as zeros from then on
-/// and damaged() turns true, so that whoever computes with them can stop with a sentence and the process lives.
+/// A file mapped read-only. If the file shrinks while it is mapped, the lost pages read as zeros and damaged() becomes
+/// true. The caller can then report an error; the process survives.
 class MappedFile {
  public:
   /// Throws Error(io) with the path and the system's reason; an empty file maps to no bytes.
@@ -29,8 +29,8 @@ class MappedFile {
   std::unique_ptr<Impl> impl_;
 };
 
-int physical_cores();          // at most what this process may run on; at least 1
-int64_t total_memory_bytes();  // of the machine, or of the control group where that is less
+int physical_cores();          // that this process may run on; at least 1
+int64_t total_memory_bytes();  // of the machine, or the control group's limit if that is less
 int64_t available_memory_bytes();
 int64_t resident_bytes();     // of this process, now
 std::string cache_folder();   // $XDG_CACHE_HOME/headroom or ~/.cache/headroom
@@ -38,12 +38,12 @@ std::string config_folder();  // $XDG_CONFIG_HOME/headroom or ~/.config/headroom
 std::string data_folder();    // $XDG_DATA_HOME/headroom or ~/.local/share/headroom
 std::string home_folder();
 
-/// Anonymous memory straight from the system; throws Error(out_of_memory). unmap gives it back at once.
+/// Maps anonymous memory; throws Error(out_of_memory). unmap_memory returns it to the system at once.
 std::byte* map_memory(size_t bytes);
 void unmap_memory(std::byte* memory, size_t bytes);
 
-/// Large blocks of malloc come from and go back to the system one by one, from now on (glibc's moving threshold would
-/// keep them). Called once at start.
+/// From now on, free returns each large block of malloc to the system; glibc would otherwise raise its threshold and
+/// keep them. Call once at start.
 void return_large_blocks_to_system();
 
 }  // namespace headroom

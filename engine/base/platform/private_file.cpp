@@ -1,4 +1,4 @@
-// open, mkdir and chmod with the modes that private files need. See private_file.h.
+// Creates files and folders with the modes that private files need. See private_file.h.
 #include "engine/base/platform/private_file.h"
 
 #include <fcntl.h>
@@ -34,7 +34,7 @@ void make_private_folders(const std::string& path) {
   for (size_t end = 0; end < path.size();) {
     end = std::min(path.find('/', end + 1), path.size());
     const std::string part = path.substr(0, end);
-    // EEXIST is no reason to go on by itself: something else than a folder may have that name.
+    // EEXIST alone is not enough: something other than a folder may have this name.
     if (mkdir(part.c_str(), folder_mode) != 0 && !is_folder(part))
       refuse_file("the folder " + part + " cannot be made");
   }
@@ -54,20 +54,20 @@ Descriptor create_new_private_file(const std::string& path) {
 
 void ensure_private_file(const std::string& path) {
   const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, file_mode));
-  // A pipe that nobody reads yet says ENXIO; whoever writes to it waits for its reader.
+  // ENXIO: the path is a named pipe without a reader yet. That is accepted; a later write waits for the reader.
   if (file.get() < 0 && errno != ENXIO) refuse_file("cannot write " + path);
 }
 
 void close_to_others(int fd) {
   struct stat status {};
   if (fd < 0 || fstat(fd, &status) != 0 || status.st_uid != geteuid() || (status.st_mode & others) == 0) return;
-  // A file system without modes refuses; there is nothing to be closed then.
+  // On a file system without modes fchmod fails; nothing can be restricted there.
   [[maybe_unused]] const int result = fchmod(fd, status.st_mode & 07777 & ~others);
 }
 
 void write_private_file(const std::string& path, const std::string& text) {
   const std::string fresh = path + ".new";
-  unlink(fresh.c_str());  // what a crash left behind
+  unlink(fresh.c_str());  // left by a crash
   {
     const Descriptor file = create_new_private_file(fresh);
     for (size_t done = 0; done < text.size();) {

@@ -27,10 +27,10 @@ namespace {
 
 constexpr size_t error_tail_bytes = 4096;
 constexpr int last_moments_ms = 800;
-constexpr int last_words_ms = 100;  // that a dead child's standard error may take to arrive
+constexpr int last_words_ms = 100;  // how long to wait for the rest of a dead child's standard error
 
-/// What the child gets; everything is prepared before the fork, since between it and exec a child of a program with
-/// threads may only make system calls.
+/// Everything that the child needs, prepared before fork. Between fork and exec, the child of a program with threads
+/// may only make async-signal-safe calls.
 struct ChildPlan {
   std::vector<char*> args;  // ends with null
   int in = -1, out = -1, err = -1, report = -1;
@@ -39,19 +39,19 @@ struct ChildPlan {
 };
 
 [[noreturn]] void become(const ChildPlan& plan) {
-  // The group is killed as a whole, and Ctrl+C in the parent's terminal is the parent's business.
+  // A session of its own lets the parent kill the whole group, and Ctrl+C in the terminal reaches only the parent.
   setsid();
   if (plan.dies_with_parent) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != plan.parent) _exit(127);  // it died before the line above
+    if (getppid() != plan.parent) _exit(127);  // the parent died before the line above
   }
   sigset_t no_signals;
   sigemptyset(&no_signals);
   sigprocmask(SIG_SETMASK, &no_signals, nullptr);
   signal(SIGPIPE, SIG_DFL);
-  // What a program ignores is ignored by what it starts too.
+  // Ignored signals stay ignored across exec, so they are reset here.
   for (const int ignored : {SIGINT, SIGXFSZ, SIGHUP, SIGTERM}) signal(ignored, SIG_DFL);
-  // All of ours are above 3 (see start_child), so that none is overwritten before it is taken.
+  // All descriptors of the plan are above 3 (see start_child), so no dup2 overwrites one that is still needed.
   dup2(plan.in, STDIN_FILENO);
   dup2(plan.out, STDOUT_FILENO);
   dup2(plan.err, STDERR_FILENO);
@@ -64,7 +64,7 @@ struct ChildPlan {
   _exit(127);
 }
 
-/// A copy of the descriptor that is not 0 to 3.
+/// A copy of the descriptor with a number above 3.
 Descriptor lifted(Descriptor descriptor) {
   Descriptor high(fcntl(descriptor.get(), F_DUPFD_CLOEXEC, 4));
   if (high.get() < 0) throw Error(ErrorKind::io, std::string("no file descriptor is left: ") + std::strerror(errno));
@@ -84,11 +84,11 @@ std::string status_in_words(int status) {
 
 struct ChildProcess::Impl {
   pid_t pid = -1;
-  Descriptor streams[2];  // [0]: its output; [1]: its input, or nothing where they are one socket
+  Descriptor streams[2];  // [0]: its output; [1]: its input, or empty if both are one socket
   bool is_socket = false;
   Descriptor err;
   Wakeup stop_reading;
-  std::mutex life_mutex;  // from waitpid on the number may be another process's
+  std::mutex life_mutex;  // protects pid: after waitpid the number may belong to another process
   std::string ending;
   mutable std::mutex tail_mutex;
   std::string tail;
@@ -113,7 +113,7 @@ struct ChildProcess::Impl {
     const std::lock_guard lock(life_mutex);
     if (!ending.empty()) return;
     ::kill(-pid, SIGKILL);
-    ::kill(pid, SIGKILL);  // a child that has no group of its own yet
+    ::kill(pid, SIGKILL);  // in case the child has not called setsid yet
   }
 
   bool wait(int timeout_ms) {
@@ -133,7 +133,7 @@ struct ChildProcess::Impl {
     const pid_t found = waitpid(pid, &status, WNOHANG);
     if (found == 0 || (found < 0 && errno == EINTR)) return false;
     ending = found == pid ? status_in_words(status) : "ended, and another part of the program took its exit status";
-    if (found == pid) ::kill(-pid, SIGKILL);  // what it left behind
+    if (found == pid) ::kill(-pid, SIGKILL);  // processes that it started and left running
     return true;
   }
 
@@ -147,7 +147,7 @@ struct ChildProcess::Impl {
         tail.append(reinterpret_cast<const char*>(buffer), n);
         if (tail.size() > error_tail_bytes) tail.erase(0, tail.size() - error_tail_bytes);
       }
-    } catch (const std::exception&) {  // what was read so far is there
+    } catch (const std::exception&) {  // what was read so far is kept
     }
     const std::lock_guard lock(tail_mutex);
     tail_is_whole = true;

@@ -1,5 +1,5 @@
-// A command ─► a child process whose standard input and output are ours (Linux). What it writes to standard error is
-// kept, the last few KiB, so that whoever started it can say why it died. Knows nothing of what goes over the streams.
+// A command ─► a child process whose standard input and output we hold (Linux). The last 4 KiB of its standard error
+// are kept, so that the caller can say why it died. This file knows nothing about the data on the streams.
 #pragma once
 
 #include <memory>
@@ -10,28 +10,28 @@ namespace headroom {
 
 class ChildProcess {
  public:
-  /// Runs args[0], a path, with both standard streams on one socket. It dies with the thread that calls this: call it
-  /// from one that lives as long as the program. Throws Error(io) where the program cannot be started.
+  /// Runs args[0] (a path) with standard input and output on one socket. The child is killed when the calling thread
+  /// ends, so call it from a thread that lives as long as the program. Throws Error(io) if the program cannot start.
   static ChildProcess start(const std::vector<std::string>& args);
-  /// `/bin/sh -c command` with a pipe for each stream. It has no terminal, so it cannot ask for a password there.
+  /// Runs `/bin/sh -c command` with one pipe per stream. The child has no terminal, so it cannot ask for a password.
   static ChildProcess start_shell(const std::string& command);
 
   ChildProcess(ChildProcess&&) noexcept;
   ChildProcess& operator=(ChildProcess&&) noexcept;
-  /// Closes the streams, kills what is left of it with all that it started, and takes leave of it within a second.
+  /// Closes the streams, kills the child and every process of its group, and waits for the end, at most a second.
   ~ChildProcess();
 
   // Everything below may be called from several threads.
   int id() const;
-  int output() const;  // what it writes is read from this descriptor
-  int input() const;   // what is written to this one it reads; may be the same
-  void close_input();  // it sees the end of its input
+  int output() const;  // descriptor to read the child's output from
+  int input() const;   // descriptor to write the child's input to; may be the same as output()
+  void close_input();  // the child then sees the end of its input
   void kill();
-  /// True once it has ended; waits for that at most so long.
+  /// Waits at most timeout_ms; returns true if the child has ended.
   bool wait(int timeout_ms);
-  /// In words: "ended with exit status 1", "was killed by signal 9 (out of memory?)". Empty while it runs.
+  /// For example "ended with exit status 1" or "was killed by signal 9 (out of memory?)". Empty while the child runs.
   std::string how_it_ended();
-  /// The last 4 KiB that it wrote to standard error; of one that has ended, all that came.
+  /// The last 4 KiB that the child has written to standard error.
   std::string error_tail() const;
 
  private:
@@ -40,7 +40,7 @@ class ChildProcess {
   std::unique_ptr<Impl> impl_;
 };
 
-/// This process may end badly: where memory ends it goes before its parent, and it leaves no core file.
+/// Makes this process the first to be killed when memory runs out, before its parent, and disables its core file.
 void become_expendable();
 
 }  // namespace headroom

@@ -1,5 +1,5 @@
-// A path ─► the bytes of a regular file (Linux). The kind is asked of the open descriptor, so that nothing can change
-// between the question and the reading.
+// A path ─► the bytes of a regular file (Linux). The kind is checked on the open descriptor, so that the file cannot be
+// replaced between the check and the read.
 #include "engine/base/platform/regular_file.h"
 
 #include <fcntl.h>
@@ -45,9 +45,9 @@ bool regular_file_exists(const std::string& path) {
 }
 
 std::optional<std::string> read_regular_file(const std::string& path, size_t max_bytes) {
-  // Looked at first: opening a device can already do something.
+  // Check before opening: opening a device can have effects.
   if (!regular_file_exists(path)) return std::nullopt;
-  // Without O_NONBLOCK a named pipe that takes the file's place now would wait for a writer for ever.
+  // If a named pipe replaces the file now, open without O_NONBLOCK would wait for a writer forever.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (file.get() < 0) refuse(path, std::string("cannot be opened: ") + std::strerror(errno));
   struct stat status {};
@@ -58,7 +58,7 @@ std::optional<std::string> read_regular_file(const std::string& path, size_t max
     refuse(path, "has " + found + " bytes, expected at most " + std::to_string(max_bytes));
   };
   if (n_bytes > max_bytes) too_long(std::to_string(n_bytes));
-  // A file may grow while it is read, and those of /proc have no size: the end decides.
+  // Read to the end and ignore the size: a file can grow while it is read, and files in /proc have size 0.
   std::string text;
   std::byte piece[16384];
   while (const size_t n = read_some(file.get(), piece)) {

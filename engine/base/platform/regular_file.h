@@ -1,5 +1,5 @@
-// Files in places that the program knows by itself (settings, chats, calibrations): a pipe, a device, a folder or a
-// file of any size may lie there. Opening one never waits, and reading one takes no more memory than the caller allows.
+// Reads files at paths that the program chooses itself (settings, chats, calibrations). A pipe, a device, a folder or a
+// huge file may be there. Opening never blocks, and reading needs no more memory than the caller allows.
 #pragma once
 
 #include <cstddef>
@@ -9,12 +9,12 @@
 
 namespace headroom {
 
-/// Throws Error(io) where something lies there that is not a regular file, or where it cannot be looked at; the
-/// sentence says what it is. Links are followed. False where nothing lies there.
+/// Returns false if nothing has this path. Throws Error(io) if it is not a regular file (the message says what it is)
+/// or cannot be examined. Links are followed.
 bool regular_file_exists(const std::string& path);
 
-/// All bytes of a regular file; nothing where no file lies there. Throws Error(io) for what is not a regular file, for
-/// more than max_bytes, and where the system refuses.
+/// All bytes of a regular file; nothing if there is no file. Throws Error(io) if it is not a regular file, if it has
+/// more than max_bytes, or if the system refuses.
 std::optional<std::string> read_regular_file(const std::string& path, size_t max_bytes);
 
 }  // namespace headroom

@@ -1,5 +1,5 @@
-// What this process may use of the machine (Linux): cores, memory, folders, and memory straight from the system.
-// Control groups count: in a container the machine's own numbers are not what a process gets.
+// What this process may use of the machine (Linux): cores, memory, folders, and anonymous mappings.
+// Limits of control groups are respected: in a container a process gets less than the machine has.
 #include <malloc.h>
 #include <pwd.h>
 #include <sched.h>
@@ -25,7 +25,7 @@ namespace {
 
 constexpr int64_t no_limit = std::numeric_limits<int64_t>::max();
 
-// Nothing where the file is missing, or says "max".
+// Returns nothing if the file is missing or says "max".
 std::optional<int64_t> read_number(const std::string& path) {
   std::ifstream file(path);
   int64_t number = 0;
@@ -33,7 +33,7 @@ std::optional<int64_t> read_number(const std::string& path) {
   return number;
 }
 
-// "name: 123 kB" of /proc/meminfo and "name 123" of a control group's memory.stat.
+// Parses "name: 123 kB" in /proc/meminfo and "name 123" in a control group's memory.stat.
 std::optional<int64_t> read_field(const std::string& path, std::string_view name) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
@@ -44,8 +44,8 @@ std::optional<int64_t> read_field(const std::string& path, std::string_view name
   return std::nullopt;
 }
 
-// Folders of this process's control groups for a controller, the innermost first. Every one of them may set a limit.
-// In a container the path in /proc may be the host's: then only the root folder exists, and it is the container's own.
+// Folders of this process's control groups for a controller, innermost first. Each of them can set a limit. In a
+// container the path in /proc may be the host's; then only the root folder exists, and it is the container's own.
 std::vector<std::string> control_group_folders(const std::string& controller) {
   std::vector<std::string> folders;
   std::ifstream file("/proc/self/cgroup");
@@ -53,7 +53,7 @@ std::vector<std::string> control_group_folders(const std::string& controller) {
     const size_t first_colon = line.find(':');
     const size_t second_colon = line.find(':', first_colon + 1);
     if (first_colon == std::string::npos || second_colon == std::string::npos) continue;
-    std::string controllers = ",";  // ",cpu,cpuacct,": each name between commas
+    std::string controllers = ",";  // ",cpu,cpuacct,": every name has a comma on both sides
     controllers.append(line, first_colon + 1, second_colon - first_colon - 1).append(",");
     const bool is_version_2 = controllers == ",,";
     std::string wanted = ",";
@@ -85,14 +85,14 @@ GroupMemory control_group_memory() {
     if (!limit) continue;
     memory.limit_bytes = std::min(memory.limit_bytes, *limit);
     if (!used) continue;
-    // File pages that nobody used lately are counted as used, yet given up on demand.
+    // Inactive file pages count as used, but the kernel reclaims them on demand.
     const int64_t reclaimable = read_field(folder + "/memory.stat", "inactive_file").value_or(0);
     memory.free_bytes = std::min(memory.free_bytes, std::max<int64_t>(0, *limit - *used + reclaimable));
   }
   return memory;
 }
 
-// Whole CPUs that the control groups' time quota allows; the upper bound of int where there is none.
+// Whole CPUs that the control groups' time quota allows; the maximum of int if there is no quota.
 int control_group_cpus() {
   int64_t cpus = std::numeric_limits<int>::max();
   const auto limit = [&](int64_t quota, int64_t period) {
@@ -131,13 +131,13 @@ int64_t physical_memory_bytes() {
 
 int physical_cores() {
   const std::vector<int> cpus = allowed_cpus();
-  // Threads of one core name the same package and core.
+  // Hardware threads of one core have the same package and core numbers.
   std::set<std::pair<int64_t, int64_t>> cores;
   for (const int cpu : cpus) {
     const std::string folder = "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
     const std::optional<int64_t> core = read_number(folder + "core_id");
     const std::optional<int64_t> package = read_number(folder + "physical_package_id");
-    // Where the topology is hidden each CPU counts as a core of its own.
+    // If the topology is hidden, each CPU counts as a separate core.
     cores.insert(core ? std::pair(package.value_or(0), *core) : std::pair<int64_t, int64_t>(-2, cpu));
   }
   return std::max(1, std::min(static_cast<int>(cores.size()), control_group_cpus()));
@@ -173,7 +173,7 @@ std::string home_folder() {
 namespace {
 
 std::string xdg_folder(const char* variable, const char* below_home) {
-  // The XDG rules: a relative path is to be ignored.
+  // The XDG rules require that a relative path is ignored.
   const char* base = std::getenv(variable);
   return (base != nullptr && base[0] == '/' ? std::string(base) : home_folder() + below_home) + "/headroom";
 }
@@ -208,7 +208,7 @@ void unmap_memory(std::byte* memory, size_t bytes) {
 
 void return_large_blocks_to_system() {
 #ifdef __GLIBC__
-  // Setting the threshold by hand is also what stops glibc from raising it after the first large free.
+  // Setting the threshold also stops glibc from raising it after the first large free.
   mallopt(M_MMAP_THRESHOLD, 1 << 20);
 #endif
 }

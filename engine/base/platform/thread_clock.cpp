@@ -1,4 +1,4 @@
-// Linux: the thread's own clock. See thread_clock.h.
+// CPU time of the calling thread (Linux). See thread_clock.h.
 #include "engine/base/platform/thread_clock.h"
 
 #include <ctime>
