@@ -1,4 +1,5 @@
-// A Vulkan driver that crashes, aborts, ends the process or hangs while it is asked costs a line, not the program.
+// A Vulkan driver that crashes, aborts, ends the process or hangs during the probe costs a line of output, not the
+// program.
 #include <sys/wait.h>
 
 #include <catch2/catch.hpp>
@@ -20,7 +21,7 @@ struct Result {
   double seconds = 0;
 };
 
-/// The program with a driver that does this harm, and no other driver.
+/// Runs the program with only one driver, which does this harm.
 Result run_with_driver(const std::string& harm, const std::string& arguments) {
   const std::string command =
       "env -u HEADROOM_BACKEND -u DISPLAY -u WAYLAND_DISPLAY VK_ICD_FILENAMES=" + std::string(HEADROOM_BAD_DRIVER) +

@@ -1,5 +1,5 @@
-// `headroom calibrate` and what uses its table, on a tiny model: the result file, going on after a kill, tables that do
-// not fit, and the options that follow a table.
+// `headroom calibrate` and the use of its table, on a tiny model: the result file, resuming after a kill, tables that
+// do not fit, and the options that depend on a table.
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <filesystem>
@@ -65,7 +65,7 @@ TEST_CASE("a calibration leaves its table, says what it chose, and is the same t
         object["losses"]["expected"].size());
   CHECK(object["measured_on"][0]["name"] == std::filesystem::path(files.a).filename().string());
   CHECK(object["chosen_on"][0]["n_tokens"].get<int>() >= 256);
-  CHECK(object["trials"].size() == 18);  // one text chooses: every pair is followed to its end
+  CHECK(object["trials"].size() == 18);  // with one text every pair is tried to the end
   CHECK(!std::filesystem::exists(files.out + ".partial"));
 
   CHECK(run_program(files.args({"--json"})).out == table);
@@ -100,7 +100,7 @@ TEST_CASE("a calibration that was killed goes on with what it had measured, and 
     const std::string name = "accumulated/" + object["measured_on"][0]["name"].get<std::string>() + "/0";
     file << run.dump() << '\n' << json{{"name", name}, {"kl", 123.5}}.dump() << "\n{\"name\": \"accumul";
   }
-  // A result that was there is taken over: no measurement gives 123.5.
+  // An existing result is reused: no measurement could give 123.5.
   REQUIRE(run_program(files.args()).exit_code == 0);
   const json resumed = json::parse(text_of(files.out));
   CHECK(resumed["losses"]["accumulated"][0].get<double>() == Approx(123.5));
@@ -193,7 +193,7 @@ TEST_CASE("a chat shares memory by the model's table where there is one, else it
     CHECK_THAT(first_line({option, "0.9"}), Contains("configuration paper"));
   CHECK_THAT(first_line({"--keep", "0.3"}), Contains("configuration headroom"));
   CHECK_THAT(first_line({"--config", "h2o", "--keep", "0.3"}), Contains("configuration h2o"));
-  // One answer of `run` is the paper's, as scripts expect.
+  // `profile` and `run` default to the paper's configuration, as scripts expect.
   CHECK(run_program({"profile", "-m", tiny_model_path(), "-p", "Hello", "--json"}).json()["config"] == "paper");
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
     if (entry.is_regular_file()) std::ofstream(entry.path(), std::ios::trunc) << "{";

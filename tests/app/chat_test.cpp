@@ -1,5 +1,5 @@
-// A scripted conversation: what each line does to the turns after it. Answers are greedy, so that the same
-// conversation gives the same text.
+// Scripted conversations: what each line does to later turns. Answers are greedy, so that the same conversation gives
+// the same text.
 #include <catch2/catch.hpp>
 #include <csignal>
 
@@ -53,7 +53,7 @@ TEST_CASE("without a command the chat starts, each line of standard input is a t
 }
 
 TEST_CASE("a later turn prefills only what is new") {
-  // Without an answer: this model's answers are no valid UTF-8, so that their text does not give their ids back.
+  // No answers: this model's answers are invalid UTF-8, so their text does not encode to the same ids again.
   std::vector<std::string> args{"chat", "-m", tiny_model_path(), "-n", "0"};
   CHECK_THAT(run_program(args, "Hello\nAnd then?\n").err, Contains(" new, ") && !Contains("encoded anew"));
 }
@@ -142,7 +142,7 @@ TEST_CASE("a full context offers to drop the oldest turns") {
   CHECK_THAT(dropped.err, Contains("drop the oldest turns"));
   CHECK_THAT(terminal.run(chat_args({"-c", "96"}), "Hello\nHello\nHello\nHello\nHello\ny\ny\ny\ny\ny\n").err,
              Contains("dropped the oldest"));
-  // Nobody to ask: the message is taken back, nothing is cut silently.
+  // There is no terminal to ask: the message is removed, and nothing is dropped silently.
   const Outcome piped = chat(script, {"-c", "96"});
   CHECK(piped.exit_code == 0);
   CHECK_THAT(piped.err, Contains("the message was taken back; /reset begins a new chat"));

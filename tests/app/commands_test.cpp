@@ -1,4 +1,4 @@
-// The commands on a tiny model: their outputs' keys, what goes where, and what they say about bad input.
+// The commands on a tiny model: the keys of their output, which stream it goes to, and the messages about bad input.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdio>
@@ -30,7 +30,7 @@ const std::set<std::string> profile_keys{
     "model",           "config",         "score",          "budget",        "keep",
     "kv_budget_bytes", "beta",           "cache_type"};
 
-/// An error of the input: exit code 1, one line.
+/// Checks an error about the input: exit code 1, one line.
 void check_error(const Outcome& outcome, const std::string& expected) {
   CHECK(outcome.exit_code == 1);
   CHECK(outcome.out.empty());

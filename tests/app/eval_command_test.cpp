@@ -1,4 +1,4 @@
-// `headroom eval` as a program: on a tiny model and, where it is there, on the default one.
+// `headroom eval` as a program, on a tiny model and, if it is present, on the default model.
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <cstdio>
@@ -25,7 +25,7 @@ std::vector<std::string> eval_args(const std::vector<std::string>& more) {
   return args;
 }
 
-/// Rows without what the clock decides.
+/// The rows without measured times.
 json without_times(json report) {
   for (const char* key : {"rows", "perplexity", "probes", "profiling"})
     for (json& row : report[key])

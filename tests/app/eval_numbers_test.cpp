@@ -36,7 +36,7 @@ TEST_CASE("agreement counts equal arg max, and the first difference is the first
   Divergence divergence;
   const std::vector<float> a{3, 1, 0}, b{1, 3, 0}, tie{3, 3, 0};
   divergence.add(a, a);
-  divergence.add(a, tie);  // of equal logits the first counts
+  divergence.add(a, tie);  // the first of equal logits wins
   CHECK(divergence.first_difference() == -1);
   divergence.add(a, b);
   divergence.add(b, a);

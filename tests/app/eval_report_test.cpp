@@ -1,4 +1,4 @@
-// From rows to reports and back: cells, shards, summaries, state files, CSV and SVG, without a model.
+// Rows to reports and back: cells, shards, summaries, state files, CSV and SVG, without a model.
 #include <catch2/catch.hpp>
 #include <cstdio>
 #include <fstream>
@@ -35,7 +35,7 @@ Plan small_plan() {
   return plan;
 }
 
-/// What a runner would give, with numbers that follow from the job.
+/// A row as a runner would return it, with numbers that follow from the job.
 Row row_of(const Plan& plan, const Job& job) {
   Row row{{"kind", job_kind_name(job.kind)},
           {"job", job.index},
@@ -82,7 +82,7 @@ std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-/// Tags opened and closed in order, no bare & or <, one root: enough for an XML reader.
+/// Checks that tags open and close in order, that no & or < is bare, and that there is one root. XML readers need this.
 void check_well_formed(const std::string& xml) {
   std::vector<std::string> open;
   size_t n_roots = 0;
@@ -205,7 +205,7 @@ TEST_CASE("summaries: geometric mean of KL, paired differences of tasks", "[eval
   CHECK(h2o["accuracy"] == 0.5);
   CHECK(h2o["standard_error"] == 0.25);  // sqrt(0.5 * 0.5 / 4)
   CHECK(h2o["difference"] == -0.5);
-  // Differences 0, -1, 0, -1: variance 1/3, of the mean 1/12.
+  // Differences 0, -1, 0, -1: variance 1/3; variance of the mean 1/12.
   CHECK(h2o["difference_standard_error"].get<double>() == Approx(std::sqrt(1.0 / 12)));
   CHECK(report["probe_summary"][1]["difference"] == -0.5);
 }
@@ -236,7 +236,7 @@ TEST_CASE("a state file gives finished rows back, and a line that was cut off is
     state.add(job_key(plan, jobs[2]), row_of(plan, jobs[2]));
   }
   CHECK(read_file(path) == whole);
-  // The line feed alone is missing: not finished either.
+  // If only the line feed is missing, the line is unfinished too.
   std::ofstream(path, std::ios::binary) << whole.substr(0, whole.size() - 1);
   CHECK_THAT(StateFile(path, settings).note(), Contains("not finished"));
   std::remove(path.c_str());

@@ -1,4 +1,4 @@
-// Text from strangers must come out harmless, numbers readable.
+// Untrusted text becomes harmless, numbers become readable.
 #include "app/format.h"
 
 #include <catch2/catch.hpp>

@@ -1,4 +1,4 @@
-// The head map: one cell a head, letters that tell the policies apart without colours, sums that are right.
+// The head map: one cell per head, a different letter per policy for output without colours, correct sums.
 #include "app/head_map.h"
 
 #include <catch2/catch.hpp>

@@ -1,4 +1,4 @@
-// What `inspect` says of a file's types and weights.
+// What `inspect` prints about a file's types and weights.
 #include <limits>
 #include <nlohmann/json.hpp>
 

@@ -1,4 +1,4 @@
-// What the program makes of being a process: descriptors that are closed, signals, limits, modes of what it writes.
+// How the program handles closed descriptors, signals and limits, and the modes of the files it writes.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -36,7 +36,7 @@ fs::perms mode_of(const std::string& path) {
 
 constexpr fs::perms owner_only = fs::perms::owner_read | fs::perms::owner_write;
 
-/// What this process does with a signal, for the time of a test.
+/// Sets this process's handler of a signal for the time of a test.
 template <int signal_number>
 class Handling {
  public:
@@ -47,7 +47,7 @@ class Handling {
   void (*old_)(int);
 };
 
-/// Whatever the umask of whoever runs the tests is, here it hides nothing.
+/// Sets the umask to 0 for the time of a test, so that it hides no mode bits.
 class OpenUmask {
  public:
   OpenUmask() : old_(umask(0)) {}
@@ -71,7 +71,7 @@ TEST_CASE("a standard input that is closed reads as an empty one") {
     const Ending closed = run_real_program({.args = args, .closed = {0}});
     CHECK(!closed.was_killed);
     CHECK(closed.exit_code == empty.exit_code);
-    CHECK(closed.out.size() == empty.out.size());  // the engine's greeting says when it was sent
+    CHECK(closed.out.size() == empty.out.size());  // only the size: the engine's Hello contains its time
     CHECK(closed.err == empty.err);
     CHECK_THAT(closed.err, !Contains("filebuf"));
   }
@@ -123,7 +123,7 @@ TEST_CASE("a text from a pipe: one with a name is waited for, aloud; one without
 
   int ends[2];
   REQUIRE(pipe(ends) == 0);
-  close(ends[1]);  // its writer has said nothing and is gone
+  close(ends[1]);  // the writer is gone and wrote nothing
   const Outcome nothing = run_program(with_model({"run", "-f", "/dev/fd/" + std::to_string(ends[0])}));
   close(ends[0]);
   CHECK(nothing.exit_code == 1);

@@ -1,5 +1,5 @@
-// The whole program without a process: arguments and standard input in, exit code and both outputs out. Shared by the
-// tests of the commands, with a small model file to run them on.
+// Runs the whole program inside the test: arguments and standard input ─► exit code and both outputs. The tests of the
+// commands share it, with a small model file.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ struct Outcome {
   size_t n_err_lines() const { return static_cast<size_t>(std::count(err.begin(), err.end(), '\n')); }
 };
 
-/// Collects what is written and tells whoever wants to know.
+/// Collects output and calls on_write.
 class WatchedBuffer : public std::stringbuf {
  public:
   std::function<void()> on_write = [] {};
@@ -64,7 +64,7 @@ struct Program {
   }
 };
 
-/// Presses Ctrl+C as soon as the program listens to it.
+/// Simulates Ctrl+C as soon as the program handles it.
 class EarlyInterrupt {
  public:
   explicit EarlyInterrupt(Interrupt& interrupt)
@@ -88,7 +88,7 @@ inline Outcome run_program(const std::vector<std::string>& args, const std::stri
 
 /// Path of a tiny llama model with a chat template; written once, removed at the end.
 const std::string& tiny_model_path();
-/// The same without a chat template.
+/// Path of a tiny llama model without a chat template.
 const std::string& tiny_base_model_path();
 
 }  // namespace headroom::test

@@ -20,7 +20,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr auto patience = std::chrono::seconds(30);
 
-/// What the tests' own parent ignores (nohup does with SIGHUP) would be ignored by the program too.
+/// Resets signals that the parent of the tests ignores (nohup ignores SIGHUP), since the program would inherit that.
 void take_default_signals() {
   for (const int signal_number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM}) signal(signal_number, SIG_DFL);
 }
@@ -116,7 +116,7 @@ TerminalProgram::~TerminalProgram() {
 }
 
 void TerminalProgram::type(std::string_view bytes) {
-  // What is shown meanwhile has to be read, or both sides wait for each other.
+  // Read the output meanwhile; otherwise both sides would wait for each other.
   while (!bytes.empty()) {
     pollfd ready{terminal_, POLLIN | POLLOUT, 0};
     if (poll(&ready, 1, 30'000) <= 0) return;
@@ -169,7 +169,7 @@ bool TerminalProgram::wait_for_line_mode(bool expected) const {
 }
 
 Ending TerminalProgram::wait_for_end() {
-  // The terminal gives an error once nobody has it open any more.
+  // Reading from the terminal fails once no process has it open.
   const auto end = Clock::now() + patience;
   while (Clock::now() < end && read_more(20)) {
   }

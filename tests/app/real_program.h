@@ -1,5 +1,5 @@
-// The program as a process, for what only a process has: descriptors, signals, a terminal. Shared by the tests of
-// those; everything else is tested in this process (program.h).
+// Runs the program as a real process, for tests of descriptors, signals and the terminal. Everything else is tested
+// inside the test's own process (program.h).
 #pragma once
 
 #include <sys/types.h>
@@ -14,8 +14,8 @@ namespace headroom::test {
 /// How a process ended, and what it wrote.
 struct Ending {
   int exit_code = -1;       // -1: a signal ended it
-  int signal_number = 0;    // that ended it
-  bool was_killed = false;  // it did not end by itself in time
+  int signal_number = 0;    // the signal that ended it
+  bool was_killed = false;  // it did not end in time, so the test killed it
   std::string out, err;
 };
 
@@ -24,10 +24,10 @@ struct RealProgramOptions {
   std::vector<int> closed;            // descriptors that the program starts without
   std::string input;                  // on standard input
   std::function<void()> before_exec;  // in the child; system calls only
-  int interrupt_after_output = 0;     // this signal is sent once something was written to standard output
+  int interrupt_after_output = 0;     // a signal to send once there is standard output; 0: none
 };
 
-/// Runs the program to its end, at most half a minute.
+/// Runs the program to its end, for at most half a minute.
 Ending run_real_program(const RealProgramOptions& options);
 
 /// The program in a terminal of its own.
@@ -38,14 +38,14 @@ class TerminalProgram {
   TerminalProgram(const TerminalProgram&) = delete;
   TerminalProgram& operator=(const TerminalProgram&) = delete;
 
-  /// As keys, or as a terminal does it for a paste.
+  /// Sends bytes as a terminal does for keys and pastes.
   void type(std::string_view bytes);
   void send_signal(int signal_number);
-  /// Until the text was shown n times, at most half a minute; false then.
+  /// Waits until the text was shown n times; false after half a minute.
   bool wait_for(std::string_view text, size_t n = 1);
   size_t count(std::string_view text) const;
   const std::string& shown() const { return shown_; }
-  /// The terminal takes whole lines, as a shell expects it.
+  /// Whether the terminal is in line mode, as a shell expects.
   bool is_line_mode() const;
   bool wait_for_line_mode(bool expected) const;
   Ending wait_for_end();

@@ -1,4 +1,4 @@
-// --chat-template, a template's name in a model file, a template that cannot be used, and what inspect says of each.
+// --chat-template, a template's name in a model file, unusable templates, and what inspect prints about each.
 #include <catch2/catch.hpp>
 #include <cstdio>
 #include <filesystem>
@@ -15,7 +15,7 @@ using nlohmann::json;
 namespace template_option_test {
 namespace {
 
-/// A file for the time of a test.
+/// A temporary file that lives as long as the object.
 struct TestFile {
   std::string path;
 

@@ -1,4 +1,4 @@
-// The chat in a terminal: a paste is one message, whatever it holds, and the terminal is left as it was found.
+// The chat in a terminal: a paste is one message, whatever it contains, and the terminal's mode is restored at the end.
 #include <catch2/catch.hpp>
 #include <csignal>
 
@@ -21,7 +21,7 @@ std::string paste(const std::string& text) {
   return "\x1b[200~" + text + "\x1b[201~";
 }
 
-/// "[prompt 34 tokens": how a turn with this message as the first of a chat is reported.
+/// "[prompt 34 tokens": the report of a turn if this message is the first of a chat.
 std::string report_of(const std::string& message) {
   const Outcome outcome = run_program({"profile", "-m", tiny_model_path(), "-t", "1", "-p", message, "--json"});
   REQUIRE(outcome.exit_code == 0);
@@ -43,7 +43,7 @@ TEST_CASE("lines that are pasted are one message, and none of them is a command"
   REQUIRE(terminal.wait_for("\x1b[?2004h"));
   REQUIRE(terminal.wait_for("> "));
 
-  // Terminals send what the Enter key sends for the end of a line.
+  // Terminals send the same byte for a line end in a paste as for the Enter key.
   terminal.type(paste("line one\rline two\rline three\r") + "\r");
   REQUIRE(terminal.wait_for("[prompt ", 1));
   REQUIRE(terminal.wait_for(report_of("line one\nline two\nline three")));
@@ -55,22 +55,22 @@ TEST_CASE("lines that are pasted are one message, and none of them is a command"
   REQUIRE(terminal.wait_for("[prompt ", 2));
   REQUIRE(terminal.wait_for(report_of("/reset\nls -l")));
   CHECK(terminal.count(report_of("/reset\nls -l")) == 1);
-  // It comes back from the history as a text, too.
+  // The history returns it as text too, not as a command.
   terminal.type("\x1b[A\r");
   REQUIRE(terminal.wait_for("[prompt ", 3));
   CHECK(terminal.count("new chat") == 1);
 
-  // What is typed around it belongs to it; a command that was typed first is one.
+  // Text typed around a paste belongs to the message; a command typed in front of it is still a command.
   terminal.type("/reset" + paste("") + "\r");
   REQUIRE(terminal.wait_for("new chat", 2));
   terminal.type("say: " + paste("a\r/quit\r") + "done\r");
   REQUIRE(terminal.wait_for("[prompt ", 4));
   CHECK(terminal.wait_for(report_of("say: a\n/quit\ndone")));
 
-  // A line of which nothing is left begins anew.
+  // After the line was erased, the next input is a new line.
   terminal.type(paste("/undo") + "\x15/reset\r");
   REQUIRE(terminal.wait_for("new chat", 3));
-  // A backslash at the end of a paste is text, not "the line goes on".
+  // A backslash at the end of a paste is text, not a line continuation.
   terminal.type(paste("C:\\") + "\r");
   REQUIRE(terminal.wait_for("[prompt ", 5));
 
@@ -90,7 +90,7 @@ TEST_CASE("a paste arrives in pieces of any size, with any bytes in it") {
   terminal.type("\r");
   REQUIRE(terminal.wait_for("[prompt ", 1));
   std::string expected = pasted_text(text);
-  expected.pop_back();  // line feeds at the end are nobody's words
+  expected.pop_back();  // line feeds at the end are removed
   REQUIRE(terminal.wait_for(report_of(expected)));
   CHECK(terminal.count(report_of(expected)) == 1);
 }
@@ -112,7 +112,7 @@ TEST_CASE("a paste without an end is dropped by Ctrl+C, one that is long is take
   terminal.type(paste(lines) + "\r");
   REQUIRE(terminal.wait_for("the context holds", 1));
   CHECK(terminal.count("[prompt ") == 1);
-  // A paste is no answer to a question either.
+  // A paste does not answer a question either.
   terminal.type(paste("y") + "\r");
   REQUIRE(terminal.wait_for("the message was taken back"));
   terminal.type("/stats\r");
@@ -123,7 +123,7 @@ TEST_CASE("a signal that ends the chat leaves the terminal as it was") {
   for (const int signal_number : {SIGTERM, SIGHUP}) {
     TerminalProgram terminal(chat_args());
     REQUIRE(terminal.wait_for("> "));
-    // libedit shows the prompt before it takes the terminal out of line mode.
+    // libedit shows the prompt before it leaves line mode.
     REQUIRE(terminal.wait_for_line_mode(false));
     terminal.send_signal(signal_number);
     CHECK(terminal.wait_for("\x1b[?2004l"));

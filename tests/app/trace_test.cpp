@@ -1,5 +1,5 @@
-// What `run --trace` records is what happened: replayed into a Mirror it has the numbers of `run --json`, the turns of
-// a chat, and the session's own kept sets at any token. What cannot be recorded is said, and takes no answer away.
+// What `run --trace` records is what happened: a Mirror of the replay has the numbers of `run --json`, the turns of a
+// chat, and the session's kept sets at any token. If recording fails, a message says so and the answer is complete.
 #include "engine/telemetry/trace.h"
 
 #include <catch2/catch.hpp>
@@ -27,7 +27,7 @@ namespace {
 
 using KeptSetsOfHeads = std::vector<std::vector<int32_t>>;
 
-/// A file that is not there yet, and is gone at the end.
+/// A path without a file; the file is removed at the end.
 class TracePath {
  public:
   TracePath() : path_(temporary_path("run.hrtrace")) {}
@@ -51,7 +51,7 @@ std::string file_text(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// Up to the trace's end, or where it is damaged: then the sentence that says so.
+/// Replays the trace into the Mirror. Returns an empty string at its end, or the message about the damage.
 std::string replay(
     const std::string& path, Mirror& mirror,
     const std::function<void(const stream::Event&)>& seen = [](const stream::Event&) {}) {
@@ -74,7 +74,7 @@ KeptSetsOfHeads kept_sets(const Mirror& mirror) {
   return sets;
 }
 
-/// The cache as `--json` reports it.
+/// Checks the Mirror's cache against the `--json` report.
 void check_cache(const Mirror& mirror, const json& report) {
   const LoadedModel& model = *mirror.model();
   REQUIRE(mirror.heads().size() == report["heads"].size());
@@ -99,7 +99,7 @@ void check_cache(const Mirror& mirror, const json& report) {
   }
 }
 
-/// The one turn as `run --json` reports it.
+/// Checks the Mirror's only turn against the `run --json` report.
 void check_turn(const Mirror& mirror, const json& report) {
   check_cache(mirror, report);
   const std::vector<TokenId> ids = report["ids"];
@@ -247,7 +247,7 @@ TEST_CASE("run --trace: a full disk ends the recording with one sentence, and no
     CHECK(mirror.n_events() < all.n_events());
   }
 
-  // No room even for its beginning: said before anything is answered.
+  // No room even for the trace's header: the error comes before any answer.
   const TracePath path;
   Outcome outcome;
   {

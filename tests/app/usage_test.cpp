@@ -1,5 +1,5 @@
-// What is wrong with a command line: exit code 2, one line that says what was found and what was expected, and nothing
-// on standard output. No model is opened: the one that is named does not exist.
+// Wrong command lines: exit code 2, one line that says what was found and what was expected, and nothing on standard
+// output. No model is opened: the named one does not exist.
 #include <catch2/catch.hpp>
 
 #include "app/command_line.h"
@@ -140,7 +140,7 @@ TEST_CASE("with --json an error is an object of JSON on standard output, and the
   check_json_error({"eval", "--json"}, 2, "eval needs something to measure");
   check_json_error({"eval", "merge", "/nowhere.json", "--json"}, 1, "/nowhere.json");
   check_json_error({"inspct", "--json"}, 2, "the nearest is inspect");
-  // The word as another option's text is none.
+  // "--json" as the value of another option is not the option --json.
   const Outcome prompt = run_program({"run", "-m", "/nowhere.gguf", "-p", "--json"});
   CHECK(prompt.exit_code == 1);
   CHECK(prompt.out.empty());

@@ -1,4 +1,4 @@
-// What the policy panel promises from the recoveries of one prompt is what the engine then does.
+// The engine does what the policy panel predicts from the recoveries of one prompt.
 #include <catch2/catch.hpp>
 
 #include "engine/backend/registry.h"

@@ -1,4 +1,4 @@
-// What a person does in the window, against an engine that behaves: every action, what is shown, and what is on disk.
+// Every action of the window against a fake engine that works correctly: what the window shows and what is on disk.
 #include "tests/desktop/desk.h"
 #include "tests/support/full_disk.h"
 
@@ -117,9 +117,9 @@ TEST_CASE("another answer stands beside the one before; either can be part of th
   choose(1, 0);
   CHECK(desk.view().messages[1].content == first);
   CHECK(desk.view().messages[1].version == 0);
-  choose(1, 7);  // there is none
+  choose(1, 7);  // does not exist
   CHECK(desk.view().messages[1].content == first);
-  // The engine goes back, and on from the answer that was chosen.
+  // The engine undoes its cache and continues from the chosen answer.
   desk.say("and then?");
   REQUIRE(desk.view().messages.size() == 4);
   CHECK(desk->mirror().messages()[1].content == first);
@@ -134,7 +134,7 @@ TEST_CASE("another answer stands beside the one before; either can be part of th
   CHECK(desk.shown() == std::vector<std::string>{"user: hello", "assistant: " + second});
   CHECK(desk.view().messages[1].n_versions == 2);
   REQUIRE(desk.until([&] { return desk.view().can_send; }));
-  // A third one differs from both, though the program was started anew.
+  // A third version differs from both, although the program was restarted.
   desk->regenerate();
   REQUIRE(desk.until([&] { return desk.view().can_send && desk.view().messages[1].n_versions == 3; }));
   CHECK(desk.view().messages[1].content != first);
@@ -200,7 +200,7 @@ TEST_CASE("an engine that dies in the middle of another answer leaves both") {
   CHECK(desk.view().messages[1].note.starts_with("cut off"));
   desk->choose_version(desk.view().messages[1].id, 0);
   CHECK(desk.shown() == std::vector<std::string>{"user: hello", "assistant: " + first});
-  // An answer that was cut off is one of the versions; a third one stands beside both.
+  // An answer that was cut off counts as a version, so the next one is the third.
   desk->choose_version(desk.view().messages[1].id, 1);
   desk->regenerate();
   REQUIRE(desk.until([&] { return desk.view().can_send; }));
@@ -262,7 +262,7 @@ TEST_CASE("chats are renamed, deleted and brought back") {
   CHECK(desk.view().messages.size() == 2);
   desk->delete_chat(first);
   CHECK(desk.view().messages.size() == 2);
-  desk->open_chat(first);  // a list that is out of date
+  desk->open_chat(first);  // as from an outdated list
   CHECK(desk.view().open_chat == second);
   desk.open();
   CHECK(desk.view().chats.size() == 1);
@@ -366,7 +366,7 @@ TEST_CASE("a refused model leaves the one that is open, its chat, and what a new
     REQUIRE(desk.until([&] { return desk.has_banner("fake is open again."); }));
     CHECK(desk.has_banner("no memory left"));
     REQUIRE(desk.until([&] { return desk.view().can_send; }));
-    CHECK(desk->mirror().n_cached() > 0);  // the chat was read again
+    CHECK(desk->mirror().n_cached() > 0);  // the chat was prefilled again
   }
   CHECK(desk->mirror().model()->path == path);
   desk.say("and then?");

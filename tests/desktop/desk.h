@@ -1,5 +1,4 @@
-// A window without its drawing, for one test: a folder of its own, a Controller, and the fake engine as its options
-// say.
+// A window without drawing, for one test: a folder of its own, a Controller, and the fake engine with given options.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -64,7 +63,7 @@ struct Desk {
   Controller* operator->() { return controller.get(); }
   const ChatView& view() const { return controller->view(); }
 
-  /// Polls until it is so; false after the time.
+  /// Polls until the condition holds; false after timeout_ms.
   bool until(const std::function<bool()>& is_so, int timeout_ms = 20'000) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
     while (std::chrono::steady_clock::now() < end) {
@@ -77,7 +76,7 @@ struct Desk {
   void poll_for(int milliseconds) {
     until([] { return false; }, milliseconds);
   }
-  /// Sends, and polls to the end of the answer.
+  /// Sends a message and polls until the answer ends.
   void say(const std::string& text) {
     controller->send(text);
     REQUIRE(until([&] { return view().can_send; }));
@@ -96,7 +95,7 @@ struct Desk {
     for (const TranscriptMessage& message : view().messages) texts.push_back(message.role + ": " + message.content);
     return texts;
   }
-  /// What is on disk of the newest chat, as another program reads it.
+  /// The messages on disk of the n-th newest chat, as another program reads them.
   std::vector<StoredMessage> stored(size_t nth_chat = 0) const {
     ChatStore store = ChatStore::open(options.chats_path);
     const std::vector<ChatSummary> chats = store.list();

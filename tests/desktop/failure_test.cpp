@@ -1,5 +1,5 @@
-// An engine that dies, lies, hangs or never starts, and a disk that is full: what the window says, and that nothing
-// which was on screen is lost.
+// An engine that dies, sends wrong data, hangs or never starts, and a full disk. The window shows a message, and
+// nothing that was on screen is lost.
 #include <sys/resource.h>
 
 #include <csignal>
@@ -12,7 +12,7 @@ using namespace headroom::test;
 
 namespace {
 
-/// No file of this process grows beyond so many bytes while this lives.
+/// While this object lives, no file of this process grows beyond max_file_bytes.
 class FullDisk {
  public:
   explicit FullDisk(rlim_t max_file_bytes) {
@@ -56,7 +56,7 @@ TEST_CASE("an engine that ends in the middle of an answer is started again with 
   CHECK(desk.view().messages[1].note.find("cut off: ") == 0);
   CHECK_FALSE(desk.view().messages[1].is_streaming);
 
-  // The transcript is read again: the message of the user, which the next turn goes on from.
+  // The transcript is prefilled again: it ends with the user's message, from which the next turn continues.
   REQUIRE(desk.until([&] { return desk.view().can_send; }));
   CHECK(desk->engine_process_id() != first_engine);
   CHECK_FALSE(is_alive(first_engine));
@@ -217,7 +217,7 @@ TEST_CASE("the disk is full in the middle of an answer: it stays on screen, and 
   desk.say("before");
   const size_t n_before = desk.stored().size();
   {
-    // So many pages of the database's log, which begins anew after each answer.
+    // Room for this many pages of the database's log, which restarts after each answer.
     const FullDisk full(32 + (4096 + 24) * GENERATE(0, 2, 4, 8, 12));
     desk->send("hello");
     REQUIRE(desk.until([&] { return desk.view().can_send; }));

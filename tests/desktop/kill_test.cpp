@@ -1,6 +1,6 @@
 // Window, engine or both are killed at any moment of typing, streaming, saving and deleting: nothing that was
-// acknowledged is lost. HEADROOM_KILLS, HEADROOM_ENGINE_KILLS: how many, with the fake engine and with the real one;
-// HEADROOM_KILL_SEED: as an earlier run printed it.
+// acknowledged is lost. HEADROOM_KILLS, HEADROOM_ENGINE_KILLS: number of kills with the fake engine and with the real
+// one. HEADROOM_KILL_SEED: repeats an earlier run, which printed its seed.
 #include <csignal>
 #include <fstream>
 #include <iostream>
@@ -32,7 +32,7 @@ int from_environment(const char* name, int otherwise) {
   return value == nullptr ? otherwise : std::atoi(value);
 }
 
-/// What a driver has acknowledged, line by line.
+/// Everything that a driver has acknowledged, parsed from its output lines.
 struct Acknowledged {
   struct Answer {
     int64_t chat = 0;
@@ -77,11 +77,11 @@ struct Acknowledged {
     }
     if (what == "deleted") is_deleted[chat] = true;
     if (what == "restored") is_deleted[chat] = false;
-    if (what == "deleting" || what == "restoring") is_deleted.erase(chat);  // either way
+    if (what == "deleting" || what == "restoring") is_deleted.erase(chat);  // both outcomes are allowed
   }
 };
 
-/// Takes in what the driver says, until it is enough, it ends, or the time is over.
+/// Reads the driver's output until `enough` holds, the driver ends, or the time is over.
 void listen(ChildProcess& driver, Acknowledged& acknowledged, int timeout_ms, const std::function<bool()>& enough) {
   const Clock::time_point until = Clock::now() + Milliseconds(timeout_ms);
   std::byte buffer[65536];
@@ -94,7 +94,7 @@ void listen(ChildProcess& driver, Acknowledged& acknowledged, int timeout_ms, co
   }
 }
 
-/// Ended and only not taken leave of by its new parent counts as gone.
+/// Whether the process has ended. A zombie that its new parent has not reaped yet counts as ended.
 bool is_gone(int process) {
   std::ifstream file("/proc/" + std::to_string(process) + "/stat");
   std::string text{std::istreambuf_iterator<char>(file), {}};
@@ -151,9 +151,9 @@ enum class Victim { window, engine, both };
 
 struct Engine {
   std::string command, model;
-  int least_ms, most_ms;        // of the time until the kill
-  bool from_the_first_message;  // is it counted
-  bool spares_engine;           // and an answer is under way when the window is killed
+  int least_ms, most_ms;        // range of the time until the kill
+  bool from_the_first_message;  // count that time from the first message
+  bool spares_engine;           // kill only the window, during an answer
 };
 
 /// Returns what was acknowledged.
@@ -176,7 +176,7 @@ Acknowledged kill_once(const Folder& folder, const Engine& engine, unsigned seed
   INFO("victim " << static_cast<int>(victim));
   if (victim != Victim::window) ::kill(acknowledged.engines.back(), SIGKILL);
   if (victim == Victim::engine) {
-    // The window starts another engine, and chats on.
+    // The window starts another engine, and the chat continues.
     listen(driver, acknowledged, 20'000, [&] { return acknowledged.engines.size() > 1; });
     CHECK(acknowledged.engines.size() > 1);
     const size_t n_said = acknowledged.said.size();
@@ -193,7 +193,7 @@ Acknowledged kill_once(const Folder& folder, const Engine& engine, unsigned seed
   return acknowledged;
 }
 
-/// The engines take turns.
+/// Kills n times; the engines alternate.
 void kill_many(int n, const std::vector<Engine>& engines) {
   const auto seed = static_cast<unsigned>(
       from_environment("HEADROOM_KILL_SEED", static_cast<int>(std::random_device()() & 0xffffff)));
@@ -201,7 +201,7 @@ void kill_many(int n, const std::vector<Engine>& engines) {
   std::unique_ptr<Folder> folder;
   size_t n_said = 0, n_answers = 0, n_unfinished = 0;
   for (int i = 0; i < n; ++i) {
-    // Some kills strike the same chats, so that what one has left behind is what the next one begins with.
+    // Ten kills share one folder, so that each starts from what the one before left behind.
     if (i % 10 == 0) folder = std::make_unique<Folder>();
     INFO("kill " << i << " with HEADROOM_KILL_SEED=" << seed);
     const Acknowledged acknowledged =
@@ -223,7 +223,7 @@ TEST_CASE("killed at any moment with the fake engine: nothing that was acknowled
                      300,
                      false,
                      false};
-  // Long answers, of which more than a second has come.
+  // Long answers, killed after more than a second of text.
   const Engine slow{fake_engine("--tokens-per-second 100 --answer-tokens 5000"), "fake.gguf", 1500, 2500, false, true};
   std::vector<Engine> engines(9, quick);
   engines.push_back(slow);

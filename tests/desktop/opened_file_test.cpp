@@ -1,4 +1,4 @@
-// What lies behind a path that falls on the window, and what the window does with it: nothing that is open is lost.
+// Files dropped on the window: their kind is recognised, the window opens them, and nothing that is open is lost.
 #include "app/desktop/opened_file.h"
 
 #include <sys/stat.h>

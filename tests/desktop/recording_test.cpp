@@ -1,4 +1,4 @@
-// A recording of the window's stream, begun at any moment, shows in the replay what the window showed.
+// A recording of the window's stream, started at any moment, replays as what the window showed.
 #include <fstream>
 
 #include "app/desktop/replay.h"

@@ -1,5 +1,5 @@
-// A small trace costs the replay little, whatever its numbers multiply to: under 256 MiB and 2 seconds for any file of
-// less than 2 MiB. Each case is the cheapest event that once cost much, as often as 1 MiB holds it.
+// A small trace costs the replay little, whatever sizes it claims: under 256 MiB and 2 seconds for any file of less
+// than 2 MiB. Each case fills 1 MiB with the smallest event that once was expensive.
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -22,7 +22,7 @@ namespace {
 constexpr int32_t n_heads = static_cast<int32_t>(StreamLimits::max_heads);
 constexpr size_t file_bytes = size_t{1} << 20;
 
-/// Events until the file has its length.
+/// Collects events until the file has its size.
 class TraceOfOneMiB {
  public:
   TraceOfOneMiB() { add(SmallStream::hello()); }
@@ -47,7 +47,7 @@ class TraceOfOneMiB {
     return loaded;
   }
 
-  /// Opens it, goes to its begin and its end, and checks what that took.
+  /// Opens the trace, seeks to its begin and its end, and checks memory and time.
   void check_cost() const {
     const std::string path = temporary_path("cost.hrtrace");
     {
@@ -65,7 +65,7 @@ class TraceOfOneMiB {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     std::remove(path.c_str());
     INFO(events_.size() << " events: " << seconds << " s, " << ((resident_bytes() - before) >> 20) << " MiB");
-    // The thread sanitizer keeps notes of each byte.
+    // The thread sanitizer stores additional data for each byte.
     constexpr int64_t max_bytes = int64_t{test::has_thread_sanitizer ? 1024 : 256} << 20;
     CHECK(resident_bytes() - before < max_bytes);
     CHECK(seconds < 20);  // 0.01 to 0.2 s alone

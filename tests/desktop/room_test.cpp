@@ -1,5 +1,5 @@
-// What the engine refuses comes back to the person who wrote it; a context that is full is made room in. The chat goes
-// on in any case.
+// A message that the engine refuses returns to the draft, and a full context can be made free. The chat can always
+// continue.
 #include "tests/desktop/desk.h"
 
 using namespace headroom;
@@ -13,7 +13,7 @@ std::string words(int n) {
   return text;
 }
 
-/// The person at the message field takes what comes back.
+/// Takes the returned text, as the message field does.
 std::string taken_draft(Desk& desk) {
   std::string text = desk.view().returned_text + desk.view().attached_text;
   desk->take_for_draft();
@@ -113,7 +113,7 @@ TEST_CASE("the draft is counted with the conversation once it stands still", "[r
   };
   CHECK(count("three words here") == 6);  // with <user>, </user>, <assistant>
   desk.say("hello");
-  CHECK_FALSE(desk.view().prompt_count);  // of another conversation
+  CHECK_FALSE(desk.view().prompt_count);  // the old one belongs to another conversation
   CHECK(count("three words here") == 14);
   CHECK(count(words(100)) == 111);
   CHECK(count("refuse this") == -1);
@@ -137,7 +137,7 @@ TEST_CASE("a full context: the oldest turns are dropped, stay in the chat, and t
   const auto n_dropped = static_cast<size_t>(2 * n);
   for (size_t i = 0; i < 8; ++i) {
     CHECK(desk.view().messages[i].is_dropped == (i < n_dropped));
-    // The last answer is read with the next message.
+    // The last answer is prefilled with the next message.
     if (i < 7) CHECK((desk.view().messages[i].mirror_index == -1) == (i < n_dropped));
   }
   desk.say("and on");

@@ -1,4 +1,4 @@
-// What a person has set, to a file and back; a file that is damaged.
+// The user's settings are written to a file and read back; a damaged file is handled.
 #include "app/desktop/settings.h"
 
 #include <sys/stat.h>

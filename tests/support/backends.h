@@ -1,5 +1,5 @@
-// Backends for tests of what stands above them. A Vulkan device is slow to open and to compile for, so a program's
-// tests share one of each name; a backend holds one cache at a time.
+// Backends for tests of the code above them. A Vulkan device is slow to open and its shaders are slow to compile, so
+// the tests of one program share one backend per name. A backend holds one cache at a time.
 #pragma once
 
 #include <string>
@@ -8,10 +8,11 @@
 
 namespace headroom::test {
 
-/// False for a Vulkan backend on a machine without a device for it, or for that variant; a warning says so once.
+/// False for a Vulkan backend if the machine has no device for it, or none for that variant; warns once.
 bool is_there(const std::string& backend_name);
 
-/// The program's own of that name, for small models: software drivers get no threads, which cost more than they help.
+/// The program's shared backend of that name, for small models. Software drivers run without extra threads, which would
+/// cost more than they help.
 Backend& shared_small_backend(const std::string& name);
 
 }  // namespace headroom::test

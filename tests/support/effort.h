@@ -1,5 +1,5 @@
-// How much of its volume a test runs. A sanitizer makes code two to thirty times slower, so random loops are thinned
-// under it; HEADROOM_TEST_LONG=1 runs what takes minutes.
+// How much of its volume a test runs. A sanitizer makes code two to thirty times slower, so random loops do fewer
+// rounds under it. HEADROOM_TEST_LONG=1 also runs what takes minutes.
 #pragma once
 
 #include <cstdlib>

@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t min_rows_to_choose_anew = 64;
 
-// Columns that the next token can still attend to: their number gives the budgets.
+// Number of columns that the next token can still attend to; budgets are shares of it.
 int32_t n_reachable(int32_t n_tokens, int32_t window) {
   return window > 0 && n_tokens > window - 1 ? window - 1 : n_tokens;
 }
@@ -119,7 +119,7 @@ void FastGenSimulation::score_turn(const std::vector<AttentionMap>& maps, std::s
   }
   if (starts_anew && config_.score == TokenScore::expected) return;
   if (starts_anew && config_.score == TokenScore::mixed) {
-    // What would stay with no room for a score: it does not compete.
+    // Tokens that stay even if no room is left for scores; they do not compete.
     const std::set<int32_t> protected_ones =
         kept_positions(slots_, config_.policy_set.front(), n_tokens_, window_, config_, nullptr, {0, n_tokens_, 32});
     const auto competes = [&](int32_t position) {
@@ -144,7 +144,8 @@ void FastGenSimulation::score_turn(const std::vector<AttentionMap>& maps, std::s
     }
     std::map<int32_t, double> sums = received;
     add(0.5, promised, sums);
-    // The sums, largest first, go to three columns that received most, then to the one that most is expected of, …
+    // The sums, largest first, go to the three columns that received most, then to the one with the largest expected
+    // score, …
     std::multiset<double> left;
     std::set<int32_t> without;
     for (const auto& [position, slot] : slots_) {
@@ -171,7 +172,7 @@ void FastGenSimulation::score_turn(const std::vector<AttentionMap>& maps, std::s
   }
 }
 
-// With one head both kinds of budget are the share itself; what is protected is held beside it where that is more.
+// With one head both kinds of budget are the share itself, or the protected tokens if those are more.
 void FastGenSimulation::set_budget(bool is_anew) {
   if (config_.budget == BudgetKind::pooled && !is_anew) return;
   if (config_.kv_budget_bytes > 0) return set_budget_in_bytes();
@@ -180,13 +181,13 @@ void FastGenSimulation::set_budget(bool is_anew) {
   budget_ = {std::min(n_reach, share), n_reach, 0};
 }
 
-/// Whole pages of 16, and one more token must find room.
+/// Whole pages of 16 tokens, less one place for the next token.
 int32_t FastGenSimulation::most_tokens() const {
   return static_cast<int32_t>(config_.kv_budget_bytes / page_bytes_) * 16 - 1;
 }
 
-/// The first four, what its class protects, and the last tokens beside them: the oldest that are protected by their
-/// class give way, one after another, until all fits, or none is left; then the last tokens, down to 16.
+/// Protects the first four tokens, the tokens with a protected class, and the last tokens. If these do not fit, the
+/// oldest class-protected tokens lose their protection one by one; then the number of last tokens falls, down to 16.
 void FastGenSimulation::set_budget_in_bytes() {
   const int32_t n_reach = n_reachable(n_tokens_, window_);
   SimulatedSlots by_class, first;
@@ -211,7 +212,7 @@ void FastGenSimulation::set_budget_in_bytes() {
   budget_ = {fits ? share : most_tokens(), n_reach, 0, fits, class_from, n_last};
 }
 
-/// Held without a look at the score, once the last token is there and an answer goes on.
+/// Tokens held whatever their score, while an answer is generated.
 int32_t FastGenSimulation::n_protected() const {
   SimulatedBudget none = budget_;
   none.tokens = 0;

@@ -1,6 +1,6 @@
-// FastGen on one KV head, from given attention probabilities: recovery, choice, and what is held after every turn and
-// token, straight from the definitions and as slow as they are. The oracle of the cache's and the engine's tests; it
-// shares only the names of policies with what it judges.
+// FastGen on one KV head, from given attention probabilities ─► recovery, choice, and the tokens held after every turn
+// and token. It follows the definitions directly and is slow. It is the oracle of the tests of the cache and the
+// engine, and shares only the names of policies with them.
 #pragma once
 
 #include <cstdint>
@@ -21,46 +21,47 @@ struct SimulatedSlot {
 using SimulatedSlots = std::map<int32_t, SimulatedSlot>;  // by position
 
 /// A query head's attention in one turn: row t is the turn's t-th token, entry j the probability of position j
-/// (0 where the row does not attend to j). Rows are as long as their position plus one.
+/// (0 if the row does not attend to j). A row's length is its position plus one.
 using AttentionMap = std::vector<std::vector<double>>;
 
-/// What a head with a budget may hold; see HeadBudget. Restated here, since the simulation shares names only.
+/// What a head with a budget may hold; see HeadBudget. It is defined again here, since the simulation shares only
+/// names.
 struct SimulatedBudget {
   int32_t tokens = -1;
   int32_t of_tokens = 0;
   int32_t n_last = 0;  // protected
   bool grows = true;
   int32_t class_from = 0;    // tokens before it, but for the first four, are not protected by their class
-  int32_t most_last = 1000;  // of n_last so many are protected, at most
+  int32_t most_last = 1000;  // at most this many of n_last are protected
 };
 
-/// Positions that the policy keeps of these when n_tokens are in the conversation.
-/// margin: if given, how much the last score that stays exceeds the first that leaves (infinite where none competes):
-/// a decision closer than the judged program's rounding cannot be judged.
+/// Positions of `slots` that the policy keeps when n_tokens are in the conversation.
+/// margin: if given, receives the lowest kept score minus the highest evicted one (infinite if none competes). If it is
+/// below the rounding of the tested program, the decision cannot be tested.
 std::set<int32_t> kept_positions(const SimulatedSlots& slots, Policy policy, int32_t n_tokens, int32_t window,
                                  const CacheConfig& config, double* margin = nullptr, SimulatedBudget budget = {});
 
-/// Mass that the policy keeps, row by row, over the mass of all columns within reach; reduced over the query heads.
-/// maps: one for each query head; the last row is the token at n_tokens - 1.
+/// Attention mass that the policy keeps, row by row, divided by the mass of all reachable columns; reduced over the
+/// query heads. maps: one per query head; the last row is the token at n_tokens - 1.
 double recovery(const SimulatedSlots& slots, const std::vector<AttentionMap>& maps, Policy policy, int32_t n_tokens,
                 int32_t window, const CacheConfig& config);
 
 class FastGenSimulation {
  public:
-  /// page_bytes: where the configuration has a bound in bytes.
+  /// page_bytes: needed only if the configuration has a byte bound.
   FastGenSimulation(CacheConfig config, int32_t window, int64_t page_bytes = 0)
       : config_(std::move(config)), window_(window), page_bytes_(page_bytes) {}
 
-  /// A turn's new tokens: what is held grows by them, the policy is chosen (in the first turn, and later with at least
-  /// 64 new tokens), then applied. Returns the positions held afterwards.
-  /// maps: one for each query head, over the held and the new columns.
-  /// expected: by position, the score that queries to come promise; norms: of the values, by position; for
+  /// Adds a turn's new tokens, chooses the policy (in the first turn, and later if there are at least 64 new tokens),
+  /// then applies it. Returns the positions held afterwards.
+  /// maps: one per query head, over the held and the new columns.
+  /// expected: expected attention by position; norms: norms of the value vectors by position. Both are for
   /// configurations that rank by them.
   std::set<int32_t> turn(std::span<const TokenClass> classes, const std::vector<AttentionMap>& maps,
                          std::span<const double> expected = {}, std::span<const double> norms = {});
 
-  /// A generated token at the next position, which attends to what is held and to itself. Returns the positions held
-  /// afterwards.  probabilities: (position + 1), by position, summed over the query group; 0 where nothing is held
+  /// Adds a generated token at the next position, which attends to the held tokens and to itself. Returns the positions
+  /// held afterwards. probabilities: (position + 1), summed over the query group; 0 for positions that are not held.
   std::set<int32_t> step(int32_t position, TokenClass token_class, std::span<const double> probabilities);
 
   int32_t n_tokens() const { return n_tokens_; }

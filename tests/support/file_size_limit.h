@@ -1,4 +1,4 @@
-// A full disk for the tests, without a disk: writes beyond a size fail.
+// Simulates a full disk for tests: writes beyond a file size fail.
 #pragma once
 
 #include <sys/resource.h>
@@ -7,7 +7,7 @@
 
 namespace headroom::test {
 
-/// No file of this process grows beyond a size while this lives; writing then fails as on a full disk.
+/// While this object lives, no file of this process grows beyond a size; a write beyond it fails as on a full disk.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) {

@@ -1,4 +1,4 @@
-// A disk that is full while the object lives: files of this process end at a size, and a write behind it fails.
+// Simulates a full disk while the object lives: files of this process end at a size, and a write behind it fails.
 #pragma once
 
 #include <sys/resource.h>

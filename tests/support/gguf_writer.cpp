@@ -1,4 +1,4 @@
-// Writing GGUF files for tests: layout only, nothing is checked.
+// Writes the layout of GGUF files for tests; checks nothing.
 #include "tests/support/gguf_writer.h"
 
 #include <unistd.h>

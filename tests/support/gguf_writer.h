@@ -1,5 +1,5 @@
-// Metadata and tensors ─► the bytes of a GGUF file, for tests. It writes whatever it is told, wrong files included;
-// it knows nothing of models.
+// Metadata and tensors ─► the bytes of a GGUF file, for tests. It writes whatever the test asks for, invalid files too.
+// Knows nothing of models.
 #pragma once
 
 #include <cstddef>
@@ -55,12 +55,12 @@ constexpr uint32_t gguf_type_of() {
 class GgufWriter {
  public:
   uint32_t version = 3;
-  uint64_t alignment = 32;  // set "general.alignment" too where it is not 32
+  uint64_t alignment = 32;  // if it is not 32, set "general.alignment" too
 
   struct Key {
     std::string name;
     uint32_t type;
-    Bytes value;  // as it stands in the file
+    Bytes value;  // as in the file
   };
   struct Tensor {
     std::string name;
@@ -102,7 +102,7 @@ class GgufWriter {
   void write(const std::string& path) const;
 };
 
-/// A name under the system's folder for temporary files that no other test of any process has.
+/// A path in the system's temporary folder that no other test of any process uses.
 std::string temporary_path(const std::string& name);
 void write_file(const std::string& path, const Bytes& bytes);
 

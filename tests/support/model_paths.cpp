@@ -1,4 +1,4 @@
-// Where tests find real models. See model_paths.h.
+// Finds real models for tests. See model_paths.h.
 #include "tests/support/model_paths.h"
 
 #include <cstdlib>

@@ -1,6 +1,6 @@
-// What a prompt's ids are by definition: special tokens cut the text, the longest first, closed ones only out of the
-// template's own stretches; what lies between two of them is tokenised as one text. Slow and plain, for tests and
-// fuzzers of Tokenizer::encode_parts.
+// A prompt's ids by definition. Special tokens cut the text, the longest first; closed ones are found only in text that
+// the template wrote. The text between two of them is tokenised as one. Slow and plain, for tests and fuzzers of
+// Tokenizer::encode_parts.
 #pragma once
 
 #include <algorithm>
@@ -12,15 +12,15 @@
 
 namespace headroom::test {
 
-/// A token that is looked for in a text as it stands.
+/// A token whose text is searched for in a prompt.
 struct PlainSpecial {
   std::string text;
   TokenId id;
-  bool closed;  // in the template's stretches only
+  bool closed;  // found only in text that the template wrote
 };
 
-/// The special tokens of a byte-level or SentencePiece vocabulary whose files say what they are by type alone; `closed`
-/// names those of type user_defined that the template writes.
+/// The special tokens of a byte-level or SentencePiece vocabulary, for files in which the type alone marks them.
+/// `closed` lists the tokens of type user_defined that the template writes.
 inline std::vector<PlainSpecial> plain_specials(const Vocab& vocab, const std::vector<std::string>& closed) {
   std::vector<PlainSpecial> specials;
   for (size_t i = 0; i < vocab.tokens.size(); ++i) {
@@ -36,7 +36,7 @@ inline std::vector<PlainSpecial> plain_specials(const Vocab& vocab, const std::v
   return specials;
 }
 
-/// As llama.cpp does it: every token in turn splits the pieces of text that are left.
+/// Encodes like llama.cpp: each special token in turn splits the remaining pieces of text.
 inline std::vector<TokenId> plain_encode(const Tokenizer& tokenizer, const std::vector<PlainSpecial>& specials,
                                          const std::vector<TextPart>& parts, bool first_piece = true) {
   std::string text;

@@ -1,4 +1,4 @@
-// Plays an engine: keeps what one would know and says it as events. See sample_stream.h.
+// Simulates an engine: keeps the state that an engine has and sends it as events. See sample_stream.h.
 #include "tests/support/sample_stream.h"
 
 #include <flatbuffers/util.h>
@@ -16,7 +16,7 @@ namespace headroom::test {
 namespace {
 
 constexpr int32_t n_group = 3, head_dim = 64, page_tokens = 16;
-/// q8_0: 32 values in 34 bytes.
+/// q8_0 stores 32 values in 34 bytes.
 int64_t page_bytes_of(CacheType type) {
   return page_tokens * (2 * (type == CacheType::q8_0 ? head_dim / 32 * 34 : head_dim * 2) + 8);
 }
@@ -24,7 +24,7 @@ constexpr int64_t slab_bytes = 2 << 20;
 constexpr double prefill_token_ms = 0.5, decode_token_ms = 12;
 constexpr int32_t max_evictions_a_step = 16;
 
-/// Numbers by lot, but the same for the same arguments (SplitMix64).
+/// A pseudo-random number that depends only on the arguments (SplitMix64).
 uint64_t lot(uint64_t a, uint64_t b = 0, uint64_t c = 0) {
   uint64_t x = a * 0x9e3779b97f4a7c15 ^ (b + 0x7f4a7c15) * 0xbf58476d1ce4e5b9 ^ (c + 0x1ce4e5b9) * 0x94d049bb133111eb;
   x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
@@ -237,7 +237,7 @@ void Player::play_turn(int32_t turn, SampleEnd end) {
   std::vector<SampleToken> answer = answer_tokens(turn);
   if (end == SampleEnd::answering) answer.resize(answer.size() / 2);
   stream::TurnFinishedT finished;
-  std::string unfinished;  // bytes of a character that is not whole yet
+  std::string unfinished;  // bytes of an incomplete character
   for (size_t i = 0; i < answer.size(); ++i) {
     if (i > 0) step(answer[i - 1]);
     time_ms_ += decode_token_ms;
@@ -275,7 +275,7 @@ void Player::play_turn(int32_t turn, SampleEnd end) {
   send(std::move(finished));
 }
 
-/// The prompt's end: what each head keeps of all that is there now.
+/// Ends the prefill: decides what each head keeps of all tokens.
 void Player::read_prompt(uint64_t turn_id, int32_t n_prefilled) {
   hold_new(tokens_.size());
   stream::CacheRebuiltT rebuilt;
@@ -300,7 +300,7 @@ void Player::read_prompt(uint64_t turn_id, int32_t n_prefilled) {
   send(std::move(rebuilt));
 }
 
-/// A table in which a few heads count for much, mean 1.
+/// Fills in a calibration table in which a few heads have most of the importance; its mean is 1.
 void Player::fill_table() {
   double sum = 0;
   for (size_t head = 0; head < n_heads_; ++head) {
@@ -312,14 +312,14 @@ void Player::fill_table() {
   config_.beta = 0.5;
 }
 
-/// All heads have the one policy; as many tokens as importance, or scores drawn by lot, give them.
+/// Gives all heads the one policy. Importance, or random scores, decide how many tokens each head keeps.
 void Player::set_budgets(std::vector<double>& recoveries) {
   const auto n = static_cast<int32_t>(n_cached_);
   std::vector<HeadCapacity> rooms(n_heads_, HeadCapacity{.n_reach = n, .n_protected = 0});
-  // Under a bound of bytes there must be room for what an answer protects, too.
+  // With a byte bound there must be room for the tokens that an answer protects, too.
   const int32_t n_last = config_.kv_budget_bytes > 0 ? n_last_of_answer : n_last_of_prompt;
   const KeepRule rule = make_budget_rule(config_.policy_set[0], {.tokens = n, .of_tokens = n}, n, 0, n_last);
-  KeepRule others = rule;  // special tokens count beside the last ones there: they stay when the last are others
+  KeepRule others = rule;  // with a byte bound special tokens count in addition to the last ones
   others.local_from = config_.kv_budget_bytes > 0 ? max_position : rule.local_from;
   std::vector<std::vector<float>> scores(n_heads_);
   for (size_t head = 0; head < n_heads_; ++head) {
@@ -356,7 +356,8 @@ void Player::set_budgets(std::vector<double>& recoveries) {
   }
 }
 
-/// Recoveries that grow with every part, each part by a head's own taste, so that all policies of the set occur.
+/// Chooses policies from random recoveries. They grow with every part by an amount of the head's own, so that all
+/// policies of the set occur.
 void Player::choose_policies(uint64_t turn_id, std::vector<double>& recoveries) {
   for (size_t head = 0; head < n_heads_; ++head) {
     const double appetite = 0.2 + 1.1 * share(lot(sample_.seed, 3, head));
@@ -393,7 +394,7 @@ void Player::keep_by_rule(size_t head) {
   for (size_t i = n_stay; i < rest.size(); ++i) drop(head, rest[i].second);
 }
 
-/// A token goes through the model; a few heads, one after the other in turn, let a token go.
+/// Simulates the decoding of one token. A few heads, a different few each time, evict a token.
 void Player::step(const SampleToken& token) {
   stream::StepT event;
   event.position = static_cast<int32_t>(n_cached_);
@@ -402,7 +403,7 @@ void Player::step(const SampleToken& token) {
   event.text.assign(token.text.begin(), token.text.end());
   const size_t position = n_cached_;
   hold_new(n_cached_ + 1);
-  // With budgets every head lets go what is over its own.
+  // With budgets every head evicts what exceeds its budget.
   const size_t n_wanted =
       config_.budget == BudgetKind::fixed ? std::min<size_t>(n_heads_, max_evictions_a_step) : n_heads_;
   for (size_t i = 0; i < n_wanted; ++i) {
@@ -481,7 +482,7 @@ std::vector<std::byte> trace_bytes(const std::vector<stream::EventT>& events, bo
     for (int shift = 0; shift < 32; shift += 8) trace.push_back(static_cast<std::byte>(value >> shift));
   };
   const auto add_event = [&](const stream::EventT& event) {
-    const std::vector<std::byte> packed = pack(event);  // the length is what the checksum begins with, too
+    const std::vector<std::byte> packed = pack(event);  // the checksum covers the length too
     add_number(static_cast<uint32_t>(packed.size() - sizeof(uint32_t)));
     add_number(static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(packed.data()), packed.size())));
     trace.insert(trace.end(), packed.begin() + sizeof(uint32_t), packed.end());

@@ -60,7 +60,7 @@ bool is_space(char c) {
 size_t piece_bytes(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text[0]);
   if (lead >= 0x80) {
-    // Of a character of four bytes, two at a time.
+    // A character of four bytes is split into two tokens of two bytes.
     const size_t n = lead >= 0xe0 && lead < 0xf0 ? 3 : 2;
     return std::min(n, text.size());
   }

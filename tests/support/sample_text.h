@@ -1,5 +1,5 @@
-// The words of a sample conversation, and a simple way to cut them into tokens: pieces of a kind that vocabularies
-// have, without a vocabulary.
+// The text of a sample conversation, and a simple tokenizer without a vocabulary. Its tokens look like those of real
+// vocabularies.
 #pragma once
 
 #include <cstdint>
@@ -21,14 +21,14 @@ struct SampleToken {
   std::string text;
 };
 
-/// A word with the space in front of it, a run of white space, a punctuation mark, a character of three bytes, half a
-/// character of four bytes (so that characters are split between tokens). The same text has the same id.
+/// Each token is a word with the space in front of it, a run of white space, a punctuation mark, a character of three
+/// bytes, or half a character of four bytes (so that some characters are split). Equal texts have equal ids.
 std::vector<SampleToken> cut_into_tokens(std::string_view text);
 
-/// What a person asks; `number` picks one of a few.
+/// A user's question; `number` picks one of a few.
 std::string sample_question(uint64_t number);
-/// A part of an answer that stands by itself in Markdown, with a blank line behind it: a heading, a paragraph, a list,
-/// a table, a block of code, other scripts.
+/// An independent Markdown block of an answer, with a blank line behind it: a heading, a paragraph, a list, a table, a
+/// block of code, other scripts.
 std::string sample_block(uint64_t number);
 
 }  // namespace headroom::test

@@ -1,4 +1,4 @@
-// An environment variable that a test sets; it is as before when the test ends, however it ends.
+// Sets an environment variable for a test and restores the old value when the test ends, however it ends.
 #pragma once
 
 #include <cstdlib>
@@ -7,7 +7,6 @@
 
 namespace headroom::test {
 
-/// An environment variable for the time of a test.
 class Setting {
  public:
   Setting(const char* name, const char* value) : name_(name) {

@@ -1,6 +1,6 @@
-// Random weights with a purpose. Two of the embedding's values are not random: value 0 is the same for every token and
-// value 1 marks control tokens and punctuation. The Q and K matrices use them so that one KV head looks at its
-// neighbours, the next at marked tokens, and the next at content: FastGen then has something to tell apart.
+// Mostly random weights. Two of the embedding's values are not random: value 0 is the same for every token, and value 1
+// marks control tokens and punctuation. The Q and K matrices use them so that one KV head attends to its neighbours,
+// the next to marked tokens, and the next to content. FastGen then finds heads that differ.
 #include "tests/support/tiny_model.h"
 
 #include <cassert>
@@ -104,7 +104,7 @@ TokenList set_sentencepiece_vocab(GgufWriter& writer, bool small) {
   for (const char* piece : {"th", "he", "the", "in", "er", "on", "is", "an", ".."}) {
     if (!small || std::string(piece) == "he") list.add(piece, normal_token);
   }
-  // As in real files: a better score for what was merged earlier, here simply by place.
+  // In real files a token that was merged earlier has a better score; here the score falls with the id.
   std::vector<float> scores;
   for (size_t id = 0; id < list.tokens.size(); ++id)
     scores.push_back(list.types[id] == normal_token ? -static_cast<float>(id) : 0.0f);
@@ -167,7 +167,7 @@ class Weights {
     const ArchitectureTraits& traits = architecture_traits(o.architecture);
     const std::string prefix = "blk." + std::to_string(layer) + ".";
     const int32_t q_dim = o.n_heads * o.head_dim, kv_dim = o.n_kv_heads * o.head_dim;
-    // Behind a post norm the size of what a block adds is the norm's gain, so the matrices need none.
+    // With a post norm the norm's gain sets the size of a block's output, so the matrices need no scaling.
     const double write = traits.has_post_norms ? 1 : 0.5 / std::sqrt(o.n_embd);
     gains(prefix + "attn_norm.weight", o.n_embd, 1);
     query_or_key(prefix + "attn_q.weight", layer, o.n_heads);
@@ -227,10 +227,11 @@ class Weights {
       const int32_t kind = (layer * options_.n_kv_heads + kv_head) % 3;
       const int32_t pair = interleaved ? r / 2 : r % n_pairs;
       const bool first_of_pair = interleaved ? r % 2 == 0 : r < n_pairs;
-      // Query heads of a group share a liking, at different strengths.
+      // Query heads of a group have the same preference, at different strengths.
       const double strength = is_key ? 1 : 0.8 + 0.4 * head / n_heads;
       if (kind == 1 && column == 0 && first_of_pair) return static_cast<float>(2 * strength);  // q . k falls with i - j
-      if (kind == 2 && column == (is_key ? 1 : 0) && first_of_pair && 2 * pair >= n_pairs)     // pairs that hardly turn
+      if (kind == 2 && column == (is_key ? 1 : 0) && first_of_pair &&
+          2 * pair >= n_pairs)  // RoPE pairs with low frequencies
         return static_cast<float>(1.8 * strength);
       if (column < 2) return 0.0f;
       return random_.normal((kind == 0 ? 1.8 : 0.9) * strength / std::sqrt(options_.n_embd));

@@ -1,5 +1,5 @@
 // A seed ─► a complete, valid model file of a few layers with random weights, for tests of everything that computes.
-// Not a language model: it says nothing sensible, but its heads attend differently from one another, as real ones do.
+// Its text makes no sense, but its heads attend differently from each other, as in real models.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ struct TinyModelOptions {
   int32_t n_embd = 64;
   int32_t n_heads = 4;
   int32_t n_kv_heads = 2;
-  int32_t head_dim = 16;  // gemma3 by default below: differs from n_embd / n_heads
+  int32_t head_dim = 16;  // gemma3's default (tiny_model_options) differs from n_embd / n_heads
   int32_t n_ff = 96;
   int32_t n_ctx = 4096;
   int32_t window = 0;                        // gemma3: of the local layers

@@ -1,5 +1,5 @@
-// Small vocabularies made by hand, for tests and fuzzers of the tokenizer. Headers only, so that a fuzzer needs no
-// more.
+// Small vocabularies made by hand, for tests and fuzzers of the tokenizer. Header only, so that a fuzzer needs no other
+// file.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace headroom::test {
 
-/// A byte as GPT-2's byte alphabet writes it: printable Latin-1 as itself, the other 68 as U+0100, U+0101, …
+/// A byte in GPT-2's byte alphabet: printable Latin-1 as itself, the other 68 as U+0100, U+0101, …
 inline std::string byte_letter(int byte) {
   const auto printable = [](int b) { return (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xff && b != 0xad); };
   int code = byte;
@@ -44,7 +44,7 @@ inline Vocab byte_level_vocab(const std::string& pre = "gpt-2") {
   return vocab;
 }
 
-/// The merge of two byte strings and, where it is new, the token that it makes, whose id is returned.
+/// Adds the merge of two byte strings and, if it is new, the merged token. Returns that token's id.
 inline TokenId add_merge(Vocab* vocab, std::string_view left, std::string_view right) {
   vocab->merges.push_back(letters(left) + " " + letters(right));
   const std::string token = letters(std::string(left) + std::string(right));
@@ -72,7 +72,7 @@ inline Vocab spm_vocab(const std::string& model = "llama") {
 }
 
 /// A byte-level vocabulary with every kind of token: some English, runs of spaces, control and user-defined tokens,
-/// and merges that would like to become a control token.
+/// and merges whose result spells part of a control token.
 inline Vocab chatty_byte_level_vocab(const std::string& pre) {
   Vocab vocab = byte_level_vocab(pre);
   const std::vector<std::pair<std::string, std::string>> merges = {
@@ -92,7 +92,7 @@ inline Vocab chatty_byte_level_vocab(const std::string& pre) {
   return vocab;
 }
 
-/// The same for SentencePiece; model "llama" or "t5".
+/// A SentencePiece vocabulary with every kind of token; model "llama" or "t5".
 inline Vocab chatty_spm_vocab(const std::string& model) {
   Vocab vocab = spm_vocab(model);
   float score = -1;

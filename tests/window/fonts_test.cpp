@@ -1,4 +1,4 @@
-// The fonts have glyphs for what people write, from the program's own fonts or, where it has some, the system's.
+// The fonts have glyphs for what people write, from the program's own fonts or, if present, the system's.
 #include "ui/fonts.h"
 
 #include <imgui.h>

@@ -1,5 +1,5 @@
-// A client in a picture, and without one: the same frames give the same bytes, Markdown is drawn, bytes of its text can
-// be tinted and found again.
+// A client in the off-screen hosts, with and without a picture: equal frames give equal bytes, Markdown is drawn, bytes
+// of its text can be tinted and found again.
 #include <imgui.h>
 #include <imgui_rich_md/rich_md.h>
 #include <implot.h>
@@ -23,7 +23,7 @@ using namespace headroom;
 
 namespace {
 
-/// A client that draws what a test says.
+/// A client that draws with a test's function.
 class Scene : public WindowClient {
  public:
   explicit Scene(std::function<void()> draw) : draw_(std::move(draw)) {}

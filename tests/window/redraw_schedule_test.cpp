@@ -1,4 +1,5 @@
-// When frames are drawn: at once for the user, ten times a second for tokens on a software driver, never for nothing.
+// When frames are drawn: at once for the user, ten times per second for tokens on a software driver, never without
+// need.
 #include "app/window/redraw_schedule.h"
 
 #include <catch2/catch.hpp>
@@ -7,7 +8,8 @@ using namespace headroom;
 
 namespace {
 
-/// Frames from `from` to `to`, looking every millisecond; before each look, `happens` may ask for some.
+/// Number of frames from `from` to `to`, polled every millisecond. `happens` runs before each poll and may request
+/// some.
 template <typename Happens>
 int frames(RedrawSchedule& schedule, double from, double to, const Happens& happens) {
   int count = 0;
@@ -68,7 +70,7 @@ TEST_CASE("a software driver that is slow draws tokens less often, a device does
     schedule.request(Redraw::soon, 5.01);
     CHECK(schedule.wait_s(5.01) == Approx(is_software ? 0.31 : 1.0 / 60 - 0.01));
     CHECK(schedule.take(5.5));
-    schedule.drawn(0.2);  // half a second at most
+    schedule.drawn(0.2);  // the delay is half a second at most
     schedule.request(Redraw::soon, 5.5);
     CHECK(schedule.wait_s(5.5) == Approx(is_software ? 0.5 : 1.0 / 60));
   }

@@ -1,4 +1,4 @@
-// imgui_test_engine drives a client in both off-screen hosts: it finds widgets, clicks and types as a person would.
+// imgui_test_engine drives a client in both off-screen hosts: it finds widgets, clicks and types like a user.
 #include <imgui.h>
 #include <imgui_stdlib.h>
 #include <imgui_test_engine/imgui_te_context.h>
@@ -60,6 +60,6 @@ TEST_CASE("the test engine clicks and types in an off-screen client", "[offscree
   CHECK(form.name == "Ada");
   CHECK(form.sent == 1);
   ImGuiTestEngine_Stop(engine);
-  host.reset();  // the engine wants ImGui's context to end before itself
+  host.reset();  // ImGui's context must end before the test engine
   ImGuiTestEngine_DestroyContext(engine);
 }

@@ -1,4 +1,4 @@
-// Colours that can be told apart and text that can be read, in both themes; fonts that have the glyphs.
+// In both themes colours are distinguishable, text is readable, and the fonts have the glyphs.
 #include "ui/theme.h"
 
 #include <imgui.h>
@@ -47,7 +47,7 @@ Triple oklab(const Triple& rgb) {
   return times(to_lab, cones);
 }
 
-/// How the colour-blind see linear sRGB (Machado, Oliveira and Fernandes, 2009, severity 1.0).
+/// Simulates colour blindness on linear sRGB (Machado, Oliveira and Fernandes, 2009, severity 1.0).
 const std::array<std::pair<const char*, Matrix>, 4> sights = {{
     {"normal", {{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}}},
     {"protanopia",

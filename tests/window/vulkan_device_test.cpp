@@ -1,4 +1,4 @@
-// The device that draws: chosen where there is one, a sentence where there is none.
+// The device that draws: chosen if there is one; otherwise a sentence says why not.
 #include "app/window/vulkan_device.h"
 
 #include <catch2/catch.hpp>
@@ -15,7 +15,7 @@ using headroom::test::Setting;
 
 namespace {
 
-/// Must not be asked for anything.
+/// A client that must never be called.
 class NoClient : public WindowClient {
  public:
   Redraw poll() override {

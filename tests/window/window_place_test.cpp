@@ -1,4 +1,4 @@
-// Where the first window stands: never larger than what the monitor has room for.
+// The place of the first window: never larger than the room on the monitor.
 #include <catch2/catch.hpp>
 
 #include "app/window/window_host.h"
@@ -9,7 +9,7 @@ TEST_CASE("a window takes at most the work area beside its frame, and stands in 
   const WindowPlace screen{.x = 0, .y = 0, .width = 1920, .height = 1080};
   CHECK(place_within(screen, 1280, 800, 0, 0) == WindowPlace{320, 140, 1280, 800});
   CHECK(place_within({0, 0, 1000, 700}, 1280, 800, 0, 0) == WindowPlace{0, 0, 1000, 700});
-  // A bar at the top and a frame around it; settings from a larger screen.
+  // The monitor has a bar at the top, the window has a frame, and the settings are from a larger screen.
   CHECK(place_within({0, 30, 1000, 670}, 3840, 2160, 10, 25) == WindowPlace{0, 30, 990, 645});
   // The second of two monitors, smaller in one direction only.
   CHECK(place_within({1920, 100, 800, 1200}, 1280, 800, 0, 0) == WindowPlace{1920, 300, 800, 800});

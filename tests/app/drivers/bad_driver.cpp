@@ -1,4 +1,4 @@
-// A Vulkan driver that does harm as soon as the loader speaks to it; HEADROOM_BAD_DRIVER names which.
+// A Vulkan driver that does harm as soon as the loader calls it; HEADROOM_BAD_DRIVER selects the harm.
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
@@ -22,7 +22,7 @@ extern "C" __attribute__((visibility("default"))) int vk_icdNegotiateLoaderICDIn
   if (is("exit")) _exit(3);
   while (is("hang")) pause();
   if (is("noise")) {
-    // What only a careless driver does: words where an answer is expected, then the end.
+    // A careless driver: writes text where the reply is expected, then exits.
     [[maybe_unused]] const auto n = write(STDOUT_FILENO, "device\x1fnoise\n", 13);
     _exit(0);
   }

@@ -1,8 +1,8 @@
-// A seed ─► a window without its drawing that types, sends, streams, stops, renames and deletes until it is killed.
-// What it was told to be on disk goes to standard output, a line each:
+// A seed ─► a window without drawing that types, sends, streams, stops, renames and deletes until it is killed.
+// Everything that the Controller reports as saved goes to standard output, one line each:
 //   engine PID                             a new engine process
 //   said CHAT TEXT                         send() has returned
-//   grown CHAT MESSAGE TIME_MS BYTES       an answer as far as it was taken in
+//   grown CHAT MESSAGE TIME_MS BYTES       an answer as far as it was received
 //   finished CHAT MESSAGE BYTES            an answer that has ended
 //   replacing CHAT MESSAGE                 the answer is about to be generated again
 //   deleting|deleted|restoring|restored CHAT

@@ -1,6 +1,6 @@
-// Commands on standard input ─► the events of an engine that has no model: a token a word, 2 layers of 2 KV heads,
-// every answer decided by its question and the seed. Misbehaves as its options say, so that whoever talks to an engine
-// can be tested without one. Knows the stream only.
+// Commands on standard input ─► the events of an engine without a model: one token per word, 2 layers of 2 KV heads.
+// The question and the seed decide every answer. Options make it misbehave, so that clients of an engine can be tested
+// without one. Knows the stream only.
 #include <poll.h>
 #include <unistd.h>
 
@@ -30,14 +30,14 @@ struct Options {
   int answer_tokens = 20;
   int load_ms = 0, prefill_ms = 0;
   int n_ctx = 1 << 20;
-  bool has_ctx = false;  // then it refuses what is longer
+  bool has_ctx = false;  // if true, it refuses longer prompts
   // Misbehaviour, each at its moment; -1: never.
   int crash_after = -1, kill_after = -1, garbage_after = -1, hang_after = -1;  // tokens of an answer
   bool dies_at_start = false, hangs_at_start = false, refuses = false, crashes_in_load = false,
        crashes_in_prefill = false, floods_stderr = false;
-  int n_failures = 0, failure_bytes = 20;  // said once a model is open, each another sentence
-  size_t token_bytes = 0;                  // of each token of an answer; 0: a word
-  std::string once;                        // a file: what is above happens only while it is not there, and makes it
+  int n_failures = 0, failure_bytes = 20;  // Failure events sent once a model is open, each with another sentence
+  size_t token_bytes = 0;                  // size of each token of an answer; 0: one word
+  std::string once;                        // a file: misbehaves only if it does not exist, and creates it
 };
 
 struct Token {
@@ -53,7 +53,7 @@ TokenId id_of(const std::string& text) {
   return static_cast<TokenId>(hash % n_vocab);
 }
 
-/// A word with the white space behind it; a very long one is several.
+/// Each token is a word with the white space behind it; a very long word is several tokens.
 void add_words(std::vector<Token>& tokens, const std::string& text) {
   for (size_t begin = 0; begin < text.size();) {
     const std::string_view ahead = std::string_view(text).substr(begin, 1000);
@@ -106,7 +106,7 @@ class FakeEngine {
     const char* at = static_cast<const char*>(data);
     while (n_bytes > 0) {
       const ssize_t n = write(STDOUT_FILENO, at, n_bytes);
-      if (n <= 0) std::_Exit(0);  // nobody listens
+      if (n <= 0) std::_Exit(0);  // nobody reads the output
       at += n;
       n_bytes -= static_cast<size_t>(n);
     }
@@ -122,7 +122,7 @@ class FakeEngine {
     write_all(bytes.data(), bytes.size());
   }
 
-  /// Waits so long for a command; the end of the input ends the process.
+  /// Waits at most timeout_ms for a command; null if none came. The end of the input ends the process.
   const stream::Command* next_command(int timeout_ms) {
     const Clock::time_point until = Clock::now() + std::chrono::milliseconds(timeout_ms);
     while (true) {
@@ -140,7 +140,7 @@ class FakeEngine {
     }
   }
 
-  /// False where the turn or the load is to end. Other commands than the one that ends it wait.
+  /// Waits; returns false if the command `ending` came, which ends the turn or the load. Other commands are queued.
   bool wait(int milliseconds, stream::CommandBody ending) {
     const Clock::time_point until = Clock::now() + std::chrono::milliseconds(milliseconds);
     while (true) {
@@ -247,7 +247,8 @@ class FakeEngine {
     emit(std::move(finished));
   }
 
-  /// What each head holds of n tokens: everything, control tokens, every second one, the last eight.
+  /// Whether a head keeps a position of n tokens. The heads keep everything, control tokens, every second token, or the
+  /// last eight tokens.
   bool keeps(size_t head, size_t position, size_t n) const {
     switch (head) {
       case 0:
@@ -277,7 +278,7 @@ class FakeEngine {
     return counters;
   }
 
-  /// It has no table of importance for any model.
+  /// The cache note; this engine has no calibration table for any model.
   std::string note() const {
     return config_.importance == 1 && config_.head_importance.empty() ? "all heads count alike: nobody calibrated this"
                                                                       : "";
@@ -306,7 +307,7 @@ class FakeEngine {
     emit(std::move(event));
   }
 
-  /// The token at the end of the cache goes through the model.
+  /// Simulates the decoding of the next token.
   void step() {
     const size_t position = n_cached_++;
     stream::StepT event;
@@ -359,7 +360,7 @@ class FakeEngine {
     return tokens;
   }
 
-  /// Tells of the conversation what the stream does not know yet.
+  /// Sends the part of the conversation that the stream does not have yet.
   void begin_turn(uint64_t turn_id, const std::vector<Written>& messages, const std::vector<Token>& tokens) {
     size_t n_same_messages = 0, n_same = 0;
     while (n_same_messages < std::min(messages.size(), messages_.size()) &&
@@ -489,7 +490,7 @@ class FakeEngine {
   }
 
  public:
-  /// Takes nothing in, says nothing, and ends by force only.
+  /// Reads nothing, sends nothing, and ends only by SIGKILL.
   [[noreturn]] static void hang() {
     signal(SIGTERM, SIG_IGN);
     while (true) pause();
