@@ -1,5 +1,5 @@
-// What events are checked by: limits, and sentences for what is beyond them. For the Mirror's own files; knows no
-// state. Everything here is a helper of one line or two.
+// Checks of event fields: limits, and messages for values beyond them. Only the Mirror's files use it; it has no state.
+// Every function is a small helper.
 #pragma once
 
 #include <cmath>
@@ -50,28 +50,28 @@ inline std::string number_text(double value) {
   return text;
 }
 
-/// Of a number that is shown: milliseconds, shares, speeds.
+/// Checks a number that is shown: milliseconds, shares, speeds.
 inline void check_number(double value, double most, const char* name) {
   if (!(std::isfinite(value) && value >= 0 && value <= most))
     throw Error(std::string(name) + " is " + number_text(value) + "; expected 0 to " + number_text(most));
 }
-inline constexpr double any = 1e15;  // far over what a clock or a counter shows
+inline constexpr double any = 1e15;  // far above any real clock or counter
 
 inline void check_class(uint8_t token_class) {
   check_range(token_class, 0, static_cast<int64_t>(TokenClass::punctuation), "the token class");
 }
 
-/// One page for what is not full, and one for the slot that comes next.
+/// Upper bound of the pages of one head: the full ones, one partly filled, and one for the next slot.
 inline int64_t most_pages_a_head(int32_t n_tokens, int32_t page_tokens) {
   return n_tokens / page_tokens + 2;
 }
 
-/// Of a page, where pages are counted by tokens: their bytes stay within what is a number of bytes.
+/// Checks that the bytes of all pages of a full context stay within max_bytes.
 inline void check_page_bytes(int64_t page_bytes, int64_t n_heads, int32_t n_ctx, int32_t page_tokens) {
   check_range(page_bytes, 1, max_bytes / (n_heads * most_pages_a_head(n_ctx, page_tokens)), "page_bytes");
 }
 
-/// An importance for each head, or none.
+/// The configuration must have one importance per head, or none.
 inline void check_importance(const CacheConfig& config, size_t n_heads) {
   if (!config.head_importance.empty()) check_size(config.head_importance.size(), n_heads, "head_importance");
 }
@@ -82,7 +82,7 @@ inline void check_token_text(size_t n_bytes) {
                 std::to_string(StreamLimits::max_token_bytes));
 }
 
-/// Of all tokens' text together.
+/// Checks the text of all tokens together.
 inline void check_text(size_t n_bytes) {
   if (n_bytes > StreamLimits::max_text_bytes)
     throw Error("the conversation's tokens have " + std::to_string(n_bytes) + " bytes of text; expected at most " +

@@ -1,4 +1,4 @@
-// Bits of positions by head, and their counts both ways. See kept_sets.h.
+// One bit per head and evicted position, with counts per head and per position. See kept_sets.h.
 #include "engine/telemetry/kept_sets.h"
 
 #include <algorithm>
@@ -22,7 +22,7 @@ int32_t count_bits(std::span<const uint8_t> bytes) {
 
 namespace {
 
-/// Positions below n_tokens in the byte that is not full.
+/// Mask of the positions below n_tokens in the last byte, if that byte is not full.
 uint8_t last_byte_mask(int32_t n_tokens) {
   return static_cast<uint8_t>((1 << n_tokens % 8) - 1);
 }
@@ -36,7 +36,7 @@ void KeptSets::reset(int32_t n_heads) {
   n_holding_.clear();
 }
 
-/// From here on each head has a state of its own.
+/// Creates a separate state for each head.
 void KeptSets::tell_apart() {
   if (heads_.empty())
     heads_.resize(static_cast<size_t>(n_heads_), {.gone = {}, .n_gone = 0, .most_kept = most_of_all_});

@@ -1,5 +1,5 @@
-// Which positions of the cache each head holds, how many heads hold each position, and the most that a head held. Part
-// of the Mirror; plain numbers, which the caller has checked.
+// Which cache positions each head holds, how many heads hold each position, and the maximum number that each head held.
+// Part of the Mirror. The caller has checked all arguments.
 #pragma once
 
 #include <cstddef>
@@ -9,21 +9,21 @@
 
 namespace headroom {
 
-/// What is remembered is what heads let go: a new position costs nothing a head, and a head that lets nothing go costs
-/// no bits, so that a small stream cannot make a large state.
+/// Stores the evicted positions, not the held ones. A new position needs no memory per head, and a head that evicts
+/// nothing needs no bits, so a small stream cannot create a large state.
 class KeptSets {
  public:
-  /// So many heads, no tokens.
+  /// n_heads heads, no tokens.
   void reset(int32_t n_heads);
-  /// Everything anew.  kept: (n_heads, ceil(n_tokens / 8)), bit p % 8 of byte p / 8; bits behind the last token are 0.
+  /// Replaces all sets. kept: (n_heads, ceil(n_tokens / 8)), bit p % 8 of byte p / 8; bits after the last token are 0.
   void assign(int32_t n_tokens, std::span<const uint8_t> kept);
-  /// Every head takes the next position in.
+  /// Adds the next position to every head.
   void append();
-  /// A head lets a position go that it holds.
+  /// Removes a position from a head, which must hold it.
   void evict(int32_t head, int32_t position);
-  /// Positions from n_tokens on are gone.
+  /// Removes all positions from n_tokens on.
   void cut(int32_t n_tokens);
-  /// What heads held at most is counted from now on.
+  /// Restarts the maximum that most_kept returns.
   void forget_most();
 
   int32_t n_heads() const { return n_heads_; }
@@ -37,28 +37,28 @@ class KeptSets {
   int32_t n_kept(int32_t head) const {
     return n_tokens() - (heads_.empty() ? 0 : heads_[static_cast<size_t>(head)].n_gone);
   }
-  /// Positions that a head held at one moment since assign or forget_most.
+  /// Maximum number of positions that a head held at any time since assign or forget_most.
   int32_t most_kept(int32_t head) const;
-  /// Those that it holds.  (ceil(n_tokens / 8)), as assign takes them
+  /// The positions that a head holds, as bits in the layout of assign. (ceil(n_tokens / 8))
   std::vector<uint8_t> bits(int32_t head) const;
   int32_t n_holding(int32_t position) const { return n_holding_[static_cast<size_t>(position)]; }
   size_t memory_bytes() const;
 
  private:
   struct Head {
-    std::vector<uint8_t> gone;  // bits by position; those behind the last byte are held
+    std::vector<uint8_t> gone;  // one bit per evicted position; positions beyond the last byte are held
     int32_t n_gone = 0;
-    int32_t most_kept = 0;  // before it last let something go
+    int32_t most_kept = 0;  // maximum before the last eviction or cut
   };
   void tell_apart();
 
   int32_t n_heads_ = 0;
   std::vector<Head> heads_;         // (n_heads); empty: every head holds every position
-  int32_t most_of_all_ = 0;         // most_kept of every head where heads_ is empty
+  int32_t most_of_all_ = 0;         // most_kept of every head while heads_ is empty
   std::vector<int32_t> n_holding_;  // (n_tokens)
 };
 
-/// Set bits of a row of kept sets.
+/// Number of set bits.
 int32_t count_bits(std::span<const uint8_t> bytes);
 
 }  // namespace headroom

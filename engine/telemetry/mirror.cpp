@@ -1,6 +1,6 @@
-// Events ─► the Mirror's state, one function a kind of event: first everything that an event says is checked against
-// itself and what came before, then it is taken in. Tokens and cache: mirror_cache.cpp; where text and tokens meet:
-// mirror_text.cpp.
+// Events ─► the Mirror's state, one function per kind of event. Each function first checks the whole event, by itself
+// and against the state, and only then changes the state. mirror_cache.cpp applies the events of tokens and cache;
+// mirror_text.cpp locates messages among the tokens.
 #include "engine/telemetry/mirror.h"
 
 #include <algorithm>
@@ -72,7 +72,7 @@ void check_n_messages(size_t n_messages) {
   check_range(static_cast<int64_t>(n_messages), 0, StreamLimits::max_messages, "the number of messages");
 }
 
-/// Of all messages together.
+/// Checks the size of all messages together.
 void check_conversation(size_t n_bytes) {
   if (n_bytes > StreamLimits::max_conversation_bytes)
     throw Error("the conversation's messages have " + std::to_string(n_bytes) + " bytes; expected at most " +
@@ -163,7 +163,7 @@ void Mirror::take(const stream::Event& event) {
       return take(*event.body_as_TraceEnd());
     case stream::EventBody::Counted:
       check_range(event.body_as_Counted()->n_tokens(), -1, std::numeric_limits<int32_t>::max(), "n_tokens");
-      return;  // whoever asked knows what of
+      return;  // only the sender of the Count uses the number
     case stream::EventBody::NONE:
       break;
   }
@@ -213,7 +213,7 @@ void Mirror::take(const stream::Loaded& loaded) {
   kept_.reset(model.n_kv_heads_total());
   has_profile_ = false;
   now_ = {};
-  last_turn_.reset();  // it says how fast the model before was
+  last_turn_.reset();  // its speeds are those of the former model
   kv_peak_bytes_ = turn_log_bytes_ = resident_bytes_ = 0;
   history_.clear();
   model_ = std::move(model);
@@ -316,7 +316,7 @@ void Mirror::take(const stream::PrefillProgress& progress) {
   turn_->n_prefill_tokens = progress.n_tokens();
 }
 
-/// The message that the running turn's tokens go to.
+/// Adds the message that the running turn's tokens are appended to, if there is none yet.
 void Mirror::begin_answer() {
   if (has_answer_) return;
   has_answer_ = true;
@@ -372,7 +372,7 @@ void Mirror::take(const stream::TurnFinished& finished) {
   if (!text.empty()) check_conversation(other_bytes + text.size());
   const bool is_running = turn_ && turn_->turn_id == finished.turn_id();
   if (!is_running) {
-    // Refused or stopped before it began; another turn may go on.
+    // This turn was refused or stopped before it began; another turn may be running.
     const bool is_stopped = numbers.stop_reason == "cancelled";
     const bool may_end_so = is_stopped || numbers.stop_reason == "error";
     if (!ids.empty() || !text.empty() || !may_end_so) check_running(finished.turn_id());

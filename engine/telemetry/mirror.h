@@ -1,7 +1,7 @@
-// Event stream ─► what is known of the engine at this moment: model, conversation, every head's kept set, counters over
-// time. The window's panels, the replay of a trace and the tests read this and nothing else; it knows no engine, no
-// file and no window. One thread at a time. An event costs what it says, not what there is: what follows for every
-// head or message is worked out when somebody asks.
+// Event stream ─► the current state of the engine: model, conversation, the kept set of every head, counters over time.
+// The window's panels, the replay of traces and the tests read only this; it knows no engine, no file and no window.
+// Not thread-safe. The cost of applying an event depends on the event's size, not on the state's size. Values derived
+// for every head or message are computed on demand.
 #pragma once
 
 #include <cstdint>
@@ -41,25 +41,25 @@ struct LoadedModel {
   int32_t n_layers = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0, n_vocab = 0, n_ctx = 0, n_ctx_train = 0;
   std::vector<int32_t> windows;  // (n_layers) sliding window in tokens, 0: none
   int32_t page_tokens = 0;
-  int64_t page_bytes = 0;  // under the configuration that the cache has
+  int64_t page_bytes = 0;  // under the cache's current configuration
   bool has_template = false;
 
   int32_t n_kv_heads_total() const { return n_layers * n_kv_heads; }
 };
 
-/// A token of the conversation, by its position.
+/// A token of the conversation; the index is its position.
 struct MirrorToken {
   TokenId id = 0;
   TokenClass token_class = TokenClass::plain;
   uint32_t text_begin = 0, text_end = 0;  // bytes in Mirror::token_text()
 };
 
-/// One KV head as it stands.
+/// The current state of one KV head.
 struct MirrorHead {
   Policy policy;
-  HeadProfile profile;  // meaningful where Mirror::has_profile(); with a budget only that of the policy is, and says
-                        // which share of the head's score its kept tokens hold
-  HeadBudget budget;    // tokens < 0: none
+  HeadProfile profile;  // valid if Mirror::has_profile(). With a budget only the entry of the policy is valid: the
+                        // share of the head's score that its kept tokens hold
+  HeadBudget budget;  // tokens < 0: no budget
   int32_t kept_tokens = 0;
   int32_t pages = 0;
 };
@@ -69,36 +69,36 @@ struct TurnNumbers {
   int32_t n_prompt_tokens = 0, n_prefilled_tokens = 0, n_answer_tokens = 0;
   double prefill_ms = 0, profile_ms = 0, generate_ms = 0, first_token_ms = 0;
   double prompt_tokens_per_s = 0, generate_tokens_per_s = 0;
-  int64_t kv_live_bytes = 0, kv_full_bytes = 0;  // as they stood when the turn ended
+  int64_t kv_live_bytes = 0, kv_full_bytes = 0;  // when the turn ended
 };
 
-/// A message and where it stands among the tokens.
+/// A message and its place among the tokens.
 struct MirrorMessage {
   std::string role, content;
-  std::vector<TokenId> ids;            // of an answer
-  int32_t drawn_at = -1;               // position of ids[0] when this answer was drawn; -1: it was not drawn here
+  std::vector<TokenId> ids;            // answers only
+  int32_t drawn_at = -1;               // position of ids[0] when the answer was sampled; -1: not sampled on this stream
   int32_t token_begin = -1;            // first position whose bytes belong to content; -1: not found among the tokens
-  int32_t token_end = -1;              // one behind the last
-  uint32_t text_begin = 0;             // byte of token_text() where content (without leading white space that the
-  uint32_t content_begin = 0;          // template cut off: byte content_begin of it) begins
-  std::optional<TurnNumbers> numbers;  // of the turn that this answer ended
+  int32_t token_end = -1;              // one past the last position
+  uint32_t text_begin = 0;             // byte of token_text() that corresponds to byte content_begin of content
+  uint32_t content_begin = 0;          // above 0 if the template removed leading white space
+  std::optional<TurnNumbers> numbers;  // numbers of the turn that generated this answer
 };
 
 struct RunningTurn {
   uint64_t turn_id = 0;
-  std::string action, reason;  // what became of the cache
+  std::string action, reason;  // how the cache is reused, and why
   int32_t n_prompt_tokens = 0, n_cached_tokens = 0;
   double prefill_fraction = 0;
-  int32_t prefill_layer = 0, n_prefill_layers = 0;  // layers done, of how many; 0 of 0: nothing was said yet
-  int32_t n_prefill_tokens = 0;                     // that are being read
-  bool is_generating = false;                       // the prompt is read
+  int32_t prefill_layer = 0, n_prefill_layers = 0;  // layers finished, and their total; 0 and 0: no progress event yet
+  int32_t n_prefill_tokens = 0;                     // tokens being prefilled
+  bool is_generating = false;                       // true once prefill has ended
   double started_ms = 0;
   double generating_since_ms = 0;
   int32_t n_generated = 0;
-  std::vector<uint32_t> text_ends{};  // (n_generated) of each Token's text in the answer's content
+  std::vector<uint32_t> text_ends{};  // (n_generated) end of each Token's text in the answer's content
 };
 
-/// Counters at one moment; one entry a snapshot.
+/// Counters at one moment; one entry per Snapshot.
 struct MirrorSample {
   double time_ms = 0;
   int32_t n_tokens = 0;
@@ -107,51 +107,51 @@ struct MirrorSample {
 
 class Mirror {
  public:
-  /// Takes an event in. Throws Error for one that contradicts what came before or itself; nothing has changed then.
+  /// Applies an event. Throws Error if the event contradicts itself or earlier events; then nothing has changed.
   void apply(const stream::Event& event);
-  /// As if a new stream began, but the conversation and what the panels showed stay until the new one replaces them: a
-  /// running turn is over, the next event is a Hello.
+  /// A new stream begins: a running turn is ended, and the next event must be a Hello. The conversation and the other
+  /// shown state stay until events of the new stream replace them.
   void stream_restarted();
 
   // --- model and loading
   const LoadedModel* model() const { return model_ ? &*model_ : nullptr; }
-  /// The model is open on this stream; after stream_restarted it is still shown, but gone.
+  /// True if a model is open on this stream. After stream_restarted, model() still returns the former one.
   bool is_open() const { return is_open_; }
   bool is_loading() const { return is_loading_; }
   const std::string& load_stage() const { return load_stage_; }
   double load_fraction() const { return load_fraction_; }
-  const std::string& load_error() const { return load_error_; }  // of the last load; empty where it went well
+  const std::string& load_error() const { return load_error_; }  // of the last load; empty if it succeeded
   const std::string& failure() const { return failure_; }        // the last Failure, for a banner
 
   // --- conversation
-  /// Messages and tokens are those of a model or stream that is gone; the next turn's take their place.
+  /// True if messages and tokens are from a former model or stream; the next turn replaces them.
   bool is_stale() const { return is_stale_ && !(messages_.empty() && tokens_.empty()); }
-  const std::vector<MirrorMessage>& messages() const;  // an answer under way is the last one
+  const std::vector<MirrorMessage>& messages() const;  // the last one can be an answer that is being generated
   const std::optional<RunningTurn>& turn() const { return turn_; }
   const std::optional<TurnNumbers>& last_turn() const { return last_turn_; }
   uint64_t last_turn_id() const { return last_turn_id_; }
-  const std::string& last_action() const { return last_action_; }  // of the last turn that began
+  const std::string& last_action() const { return last_action_; }  // of the last TurnStarted
   const std::string& last_action_reason() const { return last_action_reason_; }
 
   // --- tokens
-  /// Of the conversation; the first n_cached() are in the cache. The last one of an answer under way was drawn, but did
-  /// not go through the model yet: its class is `plain` until then.
+  /// Tokens of the conversation; the first n_cached() are in the cache. While an answer is generated, the last token
+  /// has been sampled but has not gone through the model; its class is `plain` until then.
   std::span<const MirrorToken> tokens() const { return tokens_; }
   std::string_view token_text() const { return token_text_; }
   std::string_view text_of(int32_t position) const;
   /// Position of the token that holds a byte of a message's content, or -1.
   int32_t token_at(const MirrorMessage& message, size_t content_byte) const;
-  /// Bytes of the message's content that a token covers, cut to the content: empty where it covers none.
+  /// Begin and end of the bytes of the message's content that a token covers; begin == end if it covers none.
   std::pair<size_t, size_t> content_bytes_of(const MirrorMessage& message, int32_t position) const;
 
   // --- cache
   int32_t n_cached() const { return n_cached_; }
-  const CacheConfig& config() const { return config_; }          // under which the cache was built
-  const std::string& cache_note() const { return cache_note_; }  // a sentence about it, for people; may be empty
+  const CacheConfig& config() const { return config_; }          // the configuration that the cache was built with
+  const std::string& cache_note() const { return cache_note_; }  // about the configuration, for people; may be empty
   bool has_profile() const { return has_profile_; }
-  std::span<const MirrorHead> heads() const;  // layer-major; empty before a model is open
+  std::span<const MirrorHead> heads() const;  // layer-major; empty until a model is open
   bool holds(int32_t head, int32_t position) const;
-  int32_t n_heads_holding(int32_t position) const;          // of all KV heads
+  int32_t n_heads_holding(int32_t position) const;          // among all KV heads
   std::vector<int32_t> kept_positions(int32_t head) const;  // ascending
   /// Bit p % 8 of byte p / 8: the head holds position p.  (ceil(n_cached() / 8))
   std::vector<uint8_t> kept_bits(int32_t head) const { return kept_.bits(head); }
@@ -164,10 +164,10 @@ class Mirror {
 
   // --- stream
   double time_ms() const { return time_ms_; }      // of the last event; never goes back on one stream
-  uint64_t n_events() const { return n_events_; }  // taken in since the last Hello
-  uint64_t version() const { return version_; }    // grows with every change, for caches of what is drawn
-  bool is_closed() const { return is_closed_; }    // a TraceEnd came
-  /// What a copy of this takes, about.
+  uint64_t n_events() const { return n_events_; }  // applied on this stream, Hello included
+  uint64_t version() const { return version_; }    // grows with every change; panels use it to cache what they draw
+  bool is_closed() const { return is_closed_; }    // a TraceEnd was applied
+  /// Approximate size of a copy of this Mirror.
   size_t memory_bytes() const;
 
  private:
@@ -217,13 +217,13 @@ class Mirror {
   double load_fraction_ = 0;
   std::string load_error_, failure_;
   mutable std::vector<MirrorMessage> messages_;
-  size_t message_bytes_ = 0;  // of all of them: text, ids, and what each costs beside
-  // Where messages stand among the tokens is looked up when somebody asks: of those from here on, and of those that
-  // were not found or reach up to a position: an answer that was cut there may go on again.
+  size_t message_bytes_ = 0;  // of all messages, counted by StreamLimits::message_bytes
+  // Messages are located among the tokens on demand. To be located: messages from first_unlocated_ on, and all messages
+  // that were not found or that end at or after first_changed_ (an answer that was cut there may continue again).
   mutable size_t first_unlocated_ = no_message;
   mutable int32_t first_changed_ = no_position;
   std::optional<RunningTurn> turn_;
-  bool has_answer_ = false;  // the running turn's is the last message
+  bool has_answer_ = false;  // the last message is the running turn's answer
   std::optional<TurnNumbers> last_turn_;
   uint64_t last_turn_id_ = 0;
   std::string last_action_, last_action_reason_;
@@ -233,9 +233,9 @@ class Mirror {
   CacheConfig config_;
   std::string cache_note_;
   bool has_profile_ = false;
-  KeptSets kept_;               // its number of heads is the model's
-  std::vector<int32_t> pages_;  // (heads) of the last Snapshot; empty: none
-  // (heads), or empty until somebody asks; kept tokens and pages are right only where is_counted_.
+  KeptSets kept_;               // has as many heads as the model
+  std::vector<int32_t> pages_;  // (heads) from the last Snapshot; empty: no Snapshot yet
+  // (heads), or empty until heads() is called. Kept tokens and pages are valid only if is_counted_ is true.
   mutable std::vector<MirrorHead> heads_;
   mutable bool is_counted_ = false;
   MirrorSample now_;
@@ -243,8 +243,8 @@ class Mirror {
   std::vector<MirrorSample> history_;
   double time_ms_ = 0;
   uint64_t n_events_ = 0, version_ = 0;
-  bool is_open_ = false;   // a model, on this stream; model_ may still be that of the one before
-  bool is_stale_ = false;  // messages and tokens are of a model or stream that is gone: shown, but not gone on from
+  bool is_open_ = false;   // a model is open on this stream; if false, model_ can be that of the former stream
+  bool is_stale_ = false;  // messages and tokens are from a former model or stream: shown, but never continued
   bool is_closed_ = false;
 };
 

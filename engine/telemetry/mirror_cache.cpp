@@ -1,4 +1,4 @@
-// Events of tokens and of the cache ─► the Mirror's tokens, kept sets and counters. The other kinds: mirror.cpp.
+// Events of tokens and of the cache ─► the Mirror's tokens, kept sets and counters. mirror.cpp applies the other kinds.
 #include <algorithm>
 
 #include "engine/telemetry/event_check.h"
@@ -111,7 +111,7 @@ void Mirror::change(const stream::Snapshot& snapshot, double time_ms) {
   turn_log_bytes_ = snapshot.turn_log_bytes();
   resident_bytes_ = snapshot.resident_bytes();
   if (history_.size() >= max_samples) {
-    // A very long session: every second sample tells the same story.
+    // In a very long session every second sample is dropped.
     for (size_t i = 0; i < history_.size() / 2; ++i) history_[i] = history_[2 * i];
     history_.resize(history_.size() / 2);
   }
@@ -131,9 +131,9 @@ std::vector<HeadBudget> read_budgets(const stream::CacheRebuilt& rebuilt, size_t
   for (size_t head = 0; head < tokens.size(); ++head) {
     check_range(of_tokens[head], 0, max_tokens, "the columns of a head's budget");
     check_range(grows[head], 0, 1, "whether a head's budget grows");
-    // One that grows is a share of the columns within reach.
+    // A growing budget is a share of the columns within reach, so it is at most of_tokens.
     check_range(tokens[head], -1, grows[head] != 0 ? of_tokens[head] : max_tokens, "a head's budget");
-    if (tokens[head] < 0) continue;  // none
+    if (tokens[head] < 0) continue;  // this head has no budget
     budgets[head] = {.tokens = tokens[head], .of_tokens = of_tokens[head], .grows = grows[head] != 0};
   }
   return budgets;
@@ -240,7 +240,7 @@ void Mirror::take(const stream::Step& step) {
   check_evictions(step);
 
   forget_if_stale();
-  // Of a token that was only drawn, the class and some of its bytes are known only now.
+  // For a token that was sampled, the class and all of its bytes are known only now.
   if (is_known && at + 1 == tokens_.size()) {
     token_text_.resize(tokens_[at].text_begin);
     tokens_.pop_back();
@@ -260,7 +260,7 @@ std::span<const MirrorHead> Mirror::heads() const {
   heads_.resize(n_heads());
   for (size_t head = 0; head < n_heads(); ++head) {
     heads_[head].kept_tokens = kept_.n_kept(static_cast<int32_t>(head));
-    // A head takes a page where its last one is full, and gives none back before a Snapshot says how many it has.
+    // A head adds a page when its last page is full. Until the next Snapshot no page counts as returned.
     const int32_t needed = kept_.most_kept(static_cast<int32_t>(head)) - 1;
     heads_[head].pages = std::max(pages_.empty() ? 0 : pages_[head], needed < 0 ? 0 : needed / model_->page_tokens + 1);
   }
@@ -269,7 +269,7 @@ std::span<const MirrorHead> Mirror::heads() const {
 }
 
 size_t Mirror::memory_bytes() const {
-  constexpr size_t bytes_a_message = sizeof(MirrorMessage) + 64;  // 64: two small strings' and the ids' own blocks
+  constexpr size_t bytes_a_message = sizeof(MirrorMessage) + 64;  // 64: heap overhead of two strings and the ids
   return sizeof(Mirror) + kept_.memory_bytes() + heads_.size() * sizeof(MirrorHead) + pages_.size() * sizeof(int32_t) +
          history_.size() * sizeof(MirrorSample) + tokens_.size() * sizeof(MirrorToken) + token_text_.size() +
          messages_.size() * bytes_a_message + message_bytes_;

@@ -1,4 +1,4 @@
-// Builds the events of one moment. See mirror_events.h.
+// Builds the events that describe a Mirror's state. See mirror_events.h.
 #include "engine/telemetry/mirror_events.h"
 
 #include <algorithm>
@@ -39,7 +39,7 @@ stream::LoadedT loaded(const Mirror& mirror) {
   return event;
 }
 
-/// As many from a position on as one message holds with ease.
+/// The tokens from a position on, as many as fit easily into one message.
 stream::TokensT tokens(const Mirror& mirror, size_t first) {
   constexpr size_t max_tokens_a_message = size_t{1} << 20, max_text_a_message = size_t{32} << 20;
   stream::TokensT event;
@@ -74,7 +74,7 @@ stream::CacheRebuiltT cache(const Mirror& mirror) {
   event.page_bytes = mirror.model()->page_bytes;
   int64_t n_pages = 0;
   for (const MirrorHead& head : mirror.heads()) n_pages += head.pages;
-  // The last Snapshot may be older than the last Step.
+  // The last Snapshot can be older than the last Step, so its kv_live_bytes can be too small for the pages.
   snapshot.kv_live_bytes = std::max(snapshot.kv_live_bytes, n_pages * mirror.model()->page_bytes);
   const bool has_budgets = std::any_of(mirror.heads().begin(), mirror.heads().end(),
                                        [](const MirrorHead& head) { return head.budget.tokens >= 0; });
@@ -133,7 +133,7 @@ std::vector<stream::EventT> describe(const Mirror& mirror) {
   hello.protocol = stream_protocol;
   add(std::move(hello));
   add(loaded(mirror));
-  // What is shown of a model that is gone is not part of this stream.
+  // A stale conversation belongs to a former model or stream, so it is left out.
   const bool has_conversation =
       !mirror.is_stale() && (mirror.turn() || !mirror.messages().empty() || !mirror.tokens().empty());
   if (!has_conversation) {
@@ -141,7 +141,8 @@ std::vector<stream::EventT> describe(const Mirror& mirror) {
     return events;
   }
 
-  // The answer under way follows token by token; without a turn the conversation is told as one that was just read.
+  // A running answer follows as Token events. Without a running turn, the conversation is described as a turn that only
+  // prefilled it.
   const bool writes_answer = mirror.turn() && mirror.turn()->n_generated > 0;
   add(turn_started(mirror, mirror.messages().size() - (writes_answer ? 1 : 0)));
   for (size_t first = 0; first < mirror.tokens().size();) {

@@ -1,4 +1,4 @@
-// What a Mirror knows ─► the events that would tell it to another one: the beginning of a recording that starts in the
+// A Mirror ─► events that give another Mirror the same state. They are the beginning of a recording that starts in the
 // middle of a conversation.
 #pragma once
 
@@ -9,9 +9,9 @@
 
 namespace headroom {
 
-/// Hello, Loaded, CacheRebuilt, and where there is a conversation TurnStarted, Tokens and the answer so far. Sequence
-/// numbers from 0. Whatever a Mirror has taken in can be told so, and what follows is taken in by both or by neither.
-/// Counters over time before this moment are not in it. The model must be open on the stream.
+/// Hello, Loaded, CacheRebuilt, and if there is a conversation, also TurnStarted, Tokens and the answer so far.
+/// Sequence numbers start at 0. Every state of a Mirror can be described. Each later event is accepted by both Mirrors
+/// or by neither. The history of counters is not included. The model must be open on the stream.
 std::vector<stream::EventT> describe(const Mirror& mirror);
 
 }  // namespace headroom

@@ -1,4 +1,4 @@
-// Where a message's text stands among the tokens, and what the panels ask of tokens and kept sets. See mirror.h.
+// Locates a message's text among the tokens, and answers the panels' queries about tokens and kept sets. See mirror.h.
 #include <algorithm>
 
 #include "engine/telemetry/mirror.h"
@@ -9,8 +9,8 @@ namespace {
 constexpr size_t max_searched_bytes = size_t{8} << 20;
 constexpr std::string_view white_space = " \t\n\v\f\r";
 
-/// Where `needle` (not empty) stands in `text` from a byte on, or npos: Knuth, Morris, Pratt 1977, so that text which
-/// repeats itself costs no more than other text.
+/// Index of the first `needle` (not empty) in `text` at or after `from`, or npos. Uses Knuth, Morris, Pratt 1977, which
+/// is linear even for repetitive text.
 size_t find_linear(std::string_view text, size_t from, std::string_view needle) {
   std::vector<uint32_t> border(needle.size(), 0);  // length of the longest prefix that also ends here
   for (size_t i = 1, k = 0; i < needle.size(); ++i) {
@@ -35,7 +35,7 @@ int32_t Mirror::token_of_byte(size_t text_byte) const {
   return static_cast<int32_t>(found - tokens_.begin());
 }
 
-/// An answer that was drawn here stands where it was drawn, as long as its ids do.
+/// An answer sampled on this stream is at drawn_at, as long as the tokens there have its ids.
 bool Mirror::locate_drawn(MirrorMessage& message) const {
   if (message.drawn_at < 0 || static_cast<size_t>(message.drawn_at) >= tokens_.size() || message.ids.empty())
     return false;
@@ -50,7 +50,7 @@ bool Mirror::locate_drawn(MirrorMessage& message) const {
   return true;
 }
 
-/// Any other text is looked for behind the message before it. A template may have cut white space off both ends.
+/// Any other text is searched for after the previous message. The template may have removed white space at both ends.
 void Mirror::locate_written(MirrorMessage& message, size_t text_from, size_t& budget) const {
   const std::string_view content = message.content;
   const size_t first = content.find_first_not_of(white_space);
@@ -61,7 +61,7 @@ void Mirror::locate_written(MirrorMessage& message, size_t text_from, size_t& bu
   size_t found = find_linear(token_text_, text_from, core);
   budget -= found == std::string_view::npos ? cost : core.size() + (found - text_from);
   if (found == std::string_view::npos) return;
-  // What of the white space is there belongs to the message.
+  // White space at the ends that is present in the tokens belongs to the message.
   size_t begin = first, end = first + core.size();
   size_t text_end = found + core.size();
   while (begin > 0 && found > text_from && token_text_[found - 1] == content[begin - 1]) --begin, --found;
@@ -93,7 +93,7 @@ void Mirror::locate_messages() const {
       if (messages_[i].token_begin < 0 || messages_[i].token_end >= first_changed_) first = i;
   first_unlocated_ = no_message;
   first_changed_ = no_position;
-  // Several times the whole text is plenty for a conversation; a hostile one must not cost more.
+  // Limits the search to a few times the whole text, which is plenty; a hostile stream cannot cost more.
   size_t budget = 8 * std::min(token_text_.size(), max_searched_bytes) + (size_t{1} << 20);
   size_t text_from = 0;
   for (size_t i = 0; i < messages_.size(); ++i) {

@@ -1,4 +1,4 @@
-// Messages of stream.fbs ◄─► bytes: packing, framing, and the verification that comes before anything is read.
+// Messages of stream.fbs ◄─► bytes: packing, framing, and verification before anything is read. See stream.h.
 #include "engine/telemetry/stream.h"
 
 #include <flatbuffers/util.h>
@@ -16,7 +16,7 @@ constexpr const char* event_identifier = "HREV";
 constexpr const char* command_identifier = "HRCM";
 constexpr size_t max_policies = 64;
 constexpr int64_t max_kv_budget_bytes = int64_t{1} << 60;
-constexpr double max_beta = 1000;  // far over what tells heads apart
+constexpr double max_beta = 1000;  // far more than needed to separate heads
 constexpr size_t max_importances = StreamLimits::max_heads;
 
 template <typename Table>
@@ -57,7 +57,8 @@ const Table& verify_as(std::span<const std::byte> bytes, const char* identifier,
   return table;
 }
 
-/// A message can name one string many times, so that a reader would copy far more than was sent.
+/// Limits the text that a reader copies from one message. A message can refer to one string many times, so the copies
+/// could be far larger than the message.
 class TextBudget {
  public:
   explicit TextBudget(size_t bytes) : left_(bytes) {}
@@ -126,7 +127,7 @@ std::string shown_text(const flatbuffers::String* text) {
   std::string shown;
   if (text == nullptr) return shown;
   shown.reserve(text->size());
-  const char* at = text->c_str();  // ends in a 0 byte, which is where FromUTF8 stops at the latest
+  const char* at = text->c_str();  // ends with a 0 byte, so FromUTF8 does not read past the end
   const char* const end = at + text->size();
   while (at < end) {
     const char* next = at;
@@ -143,7 +144,7 @@ std::string shown_text(const flatbuffers::String* text) {
 
 namespace {
 
-/// Controls, line ends, and what turns the direction of the text around it.
+/// True for control characters, line ends, and characters that change the text direction.
 bool is_unfit_for_a_line(int code_point) {
   return code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0) ||
          (code_point >= 0x2028 && code_point <= 0x202e) || (code_point >= 0x2066 && code_point <= 0x2069);
@@ -235,7 +236,7 @@ stream::CacheConfigT to_stream(const CacheConfig& config) {
 
 namespace {
 
-/// The parts that came after policies: score, budget, importance, bytes.
+/// Reads score, budget, importance, cache type and limit in bytes. out.policy_set must be set already.
 void read_budget(const stream::CacheConfig& config, CacheConfig& out) {
   const auto kind = [](uint8_t value, auto last, const char* name) {
     if (value > static_cast<uint8_t>(last))

@@ -1,5 +1,5 @@
-// The Event stream ◄─► a trace file (layout in trace.h): one write for each event, so that what a crash leaves behind
-// is whole up to the last event; on the way back every byte is covered by the header or a checksum.
+// The Event stream ◄─► a trace file (layout in trace.h). Each event is one write, so after a crash the file is whole up
+// to the last event. The reader checks every byte against the header or a checksum.
 #include "engine/telemetry/trace.h"
 
 #include <zlib.h>
@@ -73,7 +73,7 @@ TraceWriter::TraceWriter(const std::string& path) : impl_(std::make_unique<Impl>
   } catch (const Error& error) {
     throw Error(ErrorKind::io, std::string("the trace ") + error.what());
   }
-  // Unbuffered: an event is in the file, or refused, when write returns.
+  // Unbuffered: when write returns, the event is in the file; otherwise write throws.
   std::setvbuf(impl_->file, nullptr, _IONBF, 0);
   std::byte header[header_bytes];
   std::memcpy(header, magic.data(), magic.size());
@@ -81,7 +81,7 @@ TraceWriter::TraceWriter(const std::string& path) : impl_(std::make_unique<Impl>
   try {
     impl_->write_bytes(header);
   } catch (...) {
-    std::remove(path.c_str());  // it holds nothing, and would stand in the way of the next try
+    std::remove(path.c_str());  // an empty trace is useless and would make the next attempt fail
     throw;
   }
 }
@@ -89,7 +89,7 @@ TraceWriter::TraceWriter(const std::string& path) : impl_(std::make_unique<Impl>
 TraceWriter::~TraceWriter() {
   try {
     close();
-  } catch (const std::exception&) {  // whoever wants to know calls close()
+  } catch (const std::exception&) {  // call close() to learn about errors
   }
 }
 
@@ -125,7 +125,7 @@ struct TraceReader::Impl {
   uint64_t n_events = 0;
   bool ended = false;
   std::string failure;
-  std::vector<std::byte> message;  // a copy of the present one, at an address that FlatBuffers can read from
+  std::vector<std::byte> message;  // a copy of the current one, at an address that is aligned for FlatBuffers
 
   void check_header() const {
     if (bytes.size() < header_bytes || std::memcmp(bytes.data(), magic.data(), magic.size()) != 0)
