@@ -8,11 +8,11 @@
 namespace headroom {
 namespace {
 
-// What a reader that fell asleep is given to wake up before the rest is lost.
+// How long the destructor waits for a slow reader before the remaining events are dropped.
 constexpr std::chrono::milliseconds last_words{500};
 
-// Events are written together this often, so that a token does not wake three threads beside those that compute the
-// next one; nobody sees text come later by so little.
+// Events are collected for this time, so that a token does not wake three threads while others compute the next one.
+// The delay is invisible.
 constexpr std::chrono::milliseconds gathering{20};
 
 }  // namespace
@@ -65,7 +65,7 @@ bool EventQueue::write(std::span<const std::byte> bytes) {
 }
 
 bool EventQueue::write_event(Waiting next) {
-  // The number is given only now: a Snapshot that made way leaves no gap.
+  // The number is assigned only here, so that a dropped Snapshot leaves no gap.
   stream::EventT event;
   event.sequence = sequence_++;
   event.time_ms = next.time_ms;
@@ -79,7 +79,7 @@ void EventQueue::run() {
     Waiting next;
     while (take(next) && write_event(std::move(next))) next = {};
   } catch (const std::exception& error) {
-    // An event that cannot be sent leaves a stream that cannot be followed: it ends here, if possible with the reason.
+    // If an event cannot be sent, the stream is unusable. It ends here, with the reason if possible.
     try {
       stream::FailureT failure;
       failure.message = std::string("the engine's stream ends: ") + error.what();

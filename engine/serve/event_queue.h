@@ -1,5 +1,6 @@
-// Event bodies from any thread ─► numbered messages on a descriptor, by a thread of its own: whoever sends never waits
-// for the reader. A Snapshot that was not written yet makes way for the next one, everything else waits in the queue.
+// Event bodies from any thread ─► numbered messages on a descriptor. A separate thread writes them, so that senders
+// never wait for the reader. A Snapshot that is still in the queue is dropped when the next one is sent; no other event
+// is dropped.
 #pragma once
 
 #include <chrono>
@@ -16,9 +17,9 @@ namespace headroom {
 
 class EventQueue {
  public:
-  /// on_reader_gone: called once from the writing thread where nobody reads any more, or writing fails.
+  /// on_reader_gone: called once from the writing thread if the reader is gone or writing fails.
   EventQueue(int out_fd, std::function<void()> on_reader_gone);
-  /// Waits until everything is written, at most this long for a reader that does not read.
+  /// Waits until everything is written, but at most 500 ms.
   ~EventQueue();
   void send(stream::EventBodyUnion body);
 
@@ -37,12 +38,12 @@ class EventQueue {
   const std::function<void()> on_reader_gone_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   Wakeup close_now_;
-  uint64_t sequence_ = 0;  // of the writing thread
+  uint64_t sequence_ = 0;  // of the next event; used only by the writing thread
 
   std::mutex mutex_;
   std::condition_variable changed_, closing_;
   std::list<Waiting> waiting_;
-  std::list<Waiting>::iterator snapshot_ = waiting_.end();  // the one that waits
+  std::list<Waiting>::iterator snapshot_ = waiting_.end();  // the Snapshot in the queue, or end()
   bool is_closing_ = false;
   bool is_done_ = false;
   std::thread thread_;

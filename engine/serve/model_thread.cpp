@@ -1,4 +1,4 @@
-// Opens models and runs turns as commands ask for them. See model_thread.h.
+// Executes commands: opens models and runs turns. See model_thread.h.
 #include "engine/serve/model_thread.h"
 
 #include <algorithm>
@@ -19,7 +19,7 @@ constexpr uint64_t all = std::numeric_limits<uint64_t>::max();
 
 struct LoadCancelled {};
 
-/// Bytes as they came; whoever uses them checks them.
+/// The string's bytes, unchecked; the caller checks them.
 std::string bytes_of(const flatbuffers::String* text) {
   return text == nullptr ? std::string() : text->str();
 }
@@ -30,7 +30,7 @@ ChatMessage read_message(const stream::Message& message, const std::string& name
     throw Error(name + " is of the role '" + shown_text(message.role()) + "'; expected system, user or assistant");
   if (!out.content.empty()) {
     std::string text = out.content;
-    // A model may write any byte; what it wrote must not end its chat.
+    // A model can generate NUL bytes. Its own answer must not make the conversation invalid.
     if (out.role == "assistant") std::replace(text.begin(), text.end(), '\0', ' ');
     check_prompt_text(text, name);
   }
@@ -38,12 +38,12 @@ ChatMessage read_message(const stream::Message& message, const std::string& name
   if (message.ids()->size() > 0 && out.role != "assistant")
     throw Error(name + " is of the role '" + out.role + "' and has token ids; only an answer has them");
   out.ids.assign(message.ids()->begin(), message.ids()->end());
-  // An answer by a model with a larger vocabulary goes by its text.
+  // For an answer of a model with a larger vocabulary the text is used instead of the ids.
   if (std::any_of(out.ids.begin(), out.ids.end(), [&](TokenId id) { return id < 0 || id >= n_vocab; })) out.ids.clear();
   return out;
 }
 
-/// Of a Prompt or a Count.
+/// The checked messages of a Prompt or a Count.
 template <typename Command>
 std::vector<ChatMessage> read_messages(const Command& prompt, int32_t n_vocab) {
   const size_t n_messages = prompt.messages() == nullptr ? 0 : prompt.messages()->size();
@@ -91,7 +91,7 @@ int64_t n_kv_heads_total(const ModelConfig& config) {
   return int64_t{config.n_layers} * config.n_kv_heads;
 }
 
-/// What an event says of this model stays within what the other side takes in.
+/// Throws Error if events about this model would exceed the limits of the stream.
 void check_stream_carries(const ModelFile& parts) {
   if (n_kv_heads_total(parts.config) > StreamLimits::max_heads)
     throw Error("the model has " + std::to_string(n_kv_heads_total(parts.config)) +
@@ -112,7 +112,7 @@ void bound_context(const ModelConfig& config, SessionOptions& options) {
         std::min<int64_t>(most, context_that_fits(config, available_memory_bytes(), options.cache.cache_type)));
 }
 
-/// A turn's silence, but for the word to stop.
+/// An observer that ignores everything except the stop flag.
 struct StopFlag final : TurnObserver {
   const std::atomic<uint64_t>& stopped_turns;
   const uint64_t turn;
@@ -138,7 +138,7 @@ ModelThread::~ModelThread() {
 void ModelThread::take(ReceivedCommand command) {
   switch (command->body_type()) {
     case stream::CommandBody::Stop:
-      // The turn that runs, or the one that is about to; a turn that came later is not meant.
+      // Stops the running turn, or the next one if none runs yet. Turns received later are not stopped.
       if (finished_turns_ < n_turns_) stopped_turns_ = std::max<uint64_t>(stopped_turns_, finished_turns_ + 1);
       return;
     case stream::CommandBody::CancelLoad:
@@ -146,7 +146,7 @@ void ModelThread::take(ReceivedCommand command) {
       return;
     case stream::CommandBody::Load:
       stopped_turns_ = n_turns_;
-      cancelled_loads_ = n_loads_++;  // those before it
+      cancelled_loads_ = n_loads_++;  // cancels all loads before this one
       break;
     case stream::CommandBody::Clear:
       stopped_turns_ = n_turns_;
@@ -221,8 +221,9 @@ void ModelThread::close_model() {
   opened_ = {};
 }
 
-/// What can be refused is refused while the model before is open, and leaves it alone. Then its memory makes room;
-/// where the new one cannot be opened all the same, the one before is opened again, with an empty cache.
+/// Everything that can be checked is checked while the former model is open; if a check fails, that model stays open.
+/// Then its session is closed to free memory. If opening the new model still fails, the former one is opened again with
+/// an empty cache.
 void ModelThread::load(const stream::Load& command, uint64_t number) {
   stream::LoadFailedT failed;
   failed.keeps_model = events_.has_value();
@@ -254,7 +255,7 @@ void ModelThread::load(const stream::Load& command, uint64_t number) {
     opened_ = std::move(former);
     begin_session();
     start_events();
-  } catch (const std::exception&) {  // the other side knows that none is open
+  } catch (const std::exception&) {  // the LoadFailed already said that no model is open
     close_model();
   }
 }
@@ -272,7 +273,7 @@ void ModelThread::tell_progress(const char* stage, double fraction) {
   send_(as_event(std::move(progress)));
 }
 
-/// Everything but the session. The model that is open is not touched.
+/// Creates everything except the session. Does not change the open model.
 ModelThread::Opened ModelThread::look_at(const stream::Load& command, uint64_t number) {
   const auto begin_stage = [&](const char* stage, double fraction) {
     if (cancelled_loads_ >= number) throw LoadCancelled{};
@@ -320,7 +321,8 @@ void ModelThread::start_events() {
   events_->tell_loaded(skipped);
 }
 
-/// After a turn failed with its device: the other side hears why and reads its transcript again.
+/// Called after a failed turn. If the device failed, the backend is restarted: the client gets a Failure with the
+/// reason and a new Loaded with an empty cache.
 void ModelThread::recover_if_device_failed(const std::exception& error) {
   const auto* known = dynamic_cast<const Error*>(&error);
   if (known == nullptr || known->kind() != ErrorKind::device) return;
@@ -333,7 +335,8 @@ void ModelThread::recover_if_device_failed(const std::exception& error) {
 
 // --------------------------------------------------------------------------------------------------------------- turns
 
-/// Sends; a turn's end counts before the other side can hear of it and send the next one.
+/// Sends an event. A TurnFinished updates finished_turns_ first, because the client can send its next Prompt as soon as
+/// it receives the event.
 void ModelThread::finish_turn_with(stream::EventBodyUnion body) {
   if (body.type == stream::EventBody::TurnFinished) finished_turns_ = running_turn_;
   send_(std::move(body));
@@ -353,7 +356,7 @@ void ModelThread::prompt(const stream::Prompt& command) {
     StopFlag stop(stopped_turns_, running_turn_);
     events_->run_turn(command.turn_id(), messages, options, stop);
   } catch (const std::exception& error) {
-    // Its TurnFinished told of it.
+    // The TurnFinished has already reported the error.
     recover_if_device_failed(error);
   }
 }
@@ -365,7 +368,7 @@ void ModelThread::count(const stream::Count& command) {
   try {
     if (!events_) throw Error("no model is open; a count needs one");
     const std::vector<ChatMessage> messages = read_messages(command, opened_.model->tokenizer().size());
-    // Whoever sends, loads or ends meanwhile does not wait for a count.
+    // Any other command, or the end of the thread, cancels the count.
     const auto stop = [this] {
       const std::lock_guard lock(mutex_);
       return is_closing_ || !waiting_.empty();
@@ -391,7 +394,7 @@ void ModelThread::set_config(const stream::SetConfig& command) {
     StopFlag stop(stopped_turns_, running_turn_);
     events_->re_encode(command.turn_id(), stop);
   } catch (const std::exception& error) {
-    // Its TurnFinished told of it.
+    // The TurnFinished has already reported the error.
     recover_if_device_failed(error);
   }
 }

@@ -1,5 +1,5 @@
-// Commands ─► the model, on a thread of its own: opens and closes it, runs turns one after the other, and tells what
-// came of them in events. What must not wait (Stop, CancelLoad) takes effect from the thread that brings it.
+// Commands ─► the model, on a separate thread: opens and closes it, runs one turn after the other, and sends the
+// results as events. Stop and CancelLoad must not wait, so they take effect on the calling thread.
 #pragma once
 
 #include <atomic>
@@ -21,7 +21,7 @@
 
 namespace headroom {
 
-/// One verified command with the bytes that it points into. Throws Error.
+/// One verified command with the bytes that it points into. The constructor throws Error for an invalid command.
 class ReceivedCommand {
  public:
   explicit ReceivedCommand(std::vector<std::byte> bytes)
@@ -37,25 +37,25 @@ class ReceivedCommand {
 
 class ModelThread {
  public:
-  /// send: safe from several threads, never waits.
+  /// send: is called from several threads and must not block.
   explicit ModelThread(SendEvent send);
-  /// Stops what runs.
+  /// Stops the running turn or load.
   ~ModelThread();
-  /// From one thread; any command but Quit. A Prompt while another one waits or runs is refused; Load and Clear stop
-  /// it.
+  /// Handles any command except Quit; must always be called from the same thread. A Prompt is refused while another one
+  /// waits or runs. Load and Clear stop it.
   void take(ReceivedCommand command);
 
  private:
   struct Work {
     ReceivedCommand command;
-    uint64_t turn = 0;  // number of the last turn up to this one
-    uint64_t load = 0;  // of the last load
+    uint64_t turn = 0;  // number of turns received so far, this one included
+    uint64_t load = 0;  // number of loads received so far, this one included
   };
 
   void run();
   std::optional<Work> next_work();
   void execute(const Work& work);
-  /// A model that a session can be made of, without one: what takes a device's memory comes last.
+  /// A model ready for a session, but without one: the session is created last, because it needs device memory.
   struct Opened {
     std::unique_ptr<Model> model;
     BackendChoice choice;
@@ -77,21 +77,21 @@ class ModelThread {
 
   SendEvent send_;
 
-  // Of the model's thread.
+  // Used only by the model's thread.
   Opened opened_;
   std::optional<Session> session_;
   std::optional<SessionEvents> events_;
   uint64_t running_turn_ = 0;
 
-  // Of the thread that brings commands.
+  // Used only by the thread that calls take().
   uint64_t n_turns_ = 0;
   uint64_t n_loads_ = 0;
   uint64_t last_prompt_ = 0;
 
-  // Turns and loads are numbered from 1 in the order in which they came.
-  std::atomic<uint64_t> finished_turns_{0};
-  std::atomic<uint64_t> stopped_turns_{0};    // up to this one
-  std::atomic<uint64_t> cancelled_loads_{0};  // up to this one
+  // Turns and loads are numbered from 1 in the order in which they arrive.
+  std::atomic<uint64_t> finished_turns_{0};   // turns up to this number have finished
+  std::atomic<uint64_t> stopped_turns_{0};    // turns up to this number have to stop
+  std::atomic<uint64_t> cancelled_loads_{0};  // loads up to this number are cancelled
 
   std::mutex mutex_;
   std::condition_variable changed_;

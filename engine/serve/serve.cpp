@@ -1,4 +1,4 @@
-// Reads, verifies and hands on commands. See serve.h.
+// Reads and verifies commands and passes them to the model's thread. See serve.h.
 #include "engine/serve/serve.h"
 
 #include <new>
@@ -20,7 +20,7 @@ stream::EventBodyUnion failure_event(const std::string& sentence) {
   return body;
 }
 
-/// Until Quit, the end of the input, or the wakeup. Throws Error for what is no command stream.
+/// Reads until Quit, the end of the input, or the wakeup. Throws Error if the input is not a stream of commands.
 void read_commands(int in_fd, const Wakeup& reader_gone, ModelThread& model) {
   FrameReader frames;
   std::vector<std::byte> buffer(size_t{64} << 10);

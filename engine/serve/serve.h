@@ -1,14 +1,15 @@
-// The engine process: Commands from one file descriptor ─► Session ─► Events to another. One thread reads commands
-// (this one), one runs the model (model_thread.h), one writes (event_queue.h); the engine never waits for its reader.
+// The engine process: Commands from one file descriptor ─► Session ─► Events to another. The calling thread reads
+// commands, one thread runs the model (model_thread.h), one writes events (event_queue.h). The engine never waits for
+// its reader.
 #pragma once
 
 #include <string>
 
 namespace headroom {
 
-/// Serves one stream until Quit, the end of the input, or a reader that is gone; ends within a second of each. Empty
-/// where it ended in order; else why not, in a sentence that the reader got as a Failure too. Never throws or prints.
-/// version: of the program, for Hello.
+/// Serves one stream until Quit, the end of the input, or until the reader is gone; returns within a second of it.
+/// Returns an empty string if everything is in order, else a sentence with the reason; a client gets it as a Failure
+/// too. Never throws or prints. version: the program's version, for Hello.
 std::string serve(int in_fd, int out_fd, const std::string& version);
 
 }  // namespace headroom

@@ -1,4 +1,4 @@
-// Turns ─► Events, and what the other side knows already, so that nothing is said twice. See session_events.h.
+// Turns ─► Events. Tracks what was sent, so that nothing is sent twice. See session_events.h.
 #include "engine/serve/session_events.h"
 
 #include <algorithm>
@@ -125,7 +125,7 @@ TurnResult SessionEvents::re_encode(uint64_t turn_id, TurnObserver& next) {
 
 TurnResult SessionEvents::turn(uint64_t turn_id, std::vector<ChatMessage> messages, TurnObserver& next,
                                const std::function<TurnResult()>& run) {
-  // The observer is the caller's and may be gone when something else is told of later.
+  // The observer belongs to the caller and may not exist after this turn, when other events are sent.
   struct Watching {
     TurnObserver*& observer;
     ~Watching() { observer = nullptr; }
@@ -268,7 +268,7 @@ void SessionEvents::forget_tokens(size_t n_left) {
   space_prefix_at_.resize(n_left + 1);
 }
 
-/// Bytes of the token that comes next; from then on it counts as told.
+/// The bytes of the next token; it then counts as sent.
 std::string SessionEvents::take_bytes(TokenId id) {
   std::string bytes;
   bool space_prefix = space_prefix_at_.back();

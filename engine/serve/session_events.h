@@ -1,5 +1,5 @@
-// A Session's turns ─► Events, the same for the engine process and for a recording. Stands between the session and
-// whoever sends or writes events; knows no file, no descriptor and no thread.
+// A Session's turns ─► Events, for the engine process and for recordings. Used between the session and the code that
+// sends or writes events; knows no file, no descriptor and no thread.
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,7 @@
 
 namespace headroom {
 
-/// Takes an event's body; sequence number and time are the sender's business.
+/// Sends the body of an event; the callee adds sequence number and time.
 using SendEvent = std::function<void(stream::EventBodyUnion)>;
 
 template <typename Body>
@@ -27,28 +27,28 @@ stream::EventBodyUnion as_event(Body body) {
   return event;
 }
 
-/// The same bodies for everybody who speaks the stream.
+// Events that the engine process and recordings share.
 stream::EventBodyUnion hello_event(const std::string& version);
 stream::EventBodyUnion refused_turn_event(uint64_t turn_id, const std::string& sentence);
-/// The engine's counters at this moment; resident bytes are this process's.
+/// The engine's current counters; resident_bytes is that of this process.
 stream::SnapshotT make_snapshot(const CacheState& state);
 
 class SessionEvents final : private TurnObserver {
  public:
-  /// All of them must outlive this.
+  /// model and session must outlive this object.
   SessionEvents(const Model& model, Session& session, SendEvent send);
 
-  /// The first event: the model, and an empty cache.
+  /// Sends Loaded, which must be the first event: the model, and an empty cache.
   void tell_loaded(const std::vector<std::pair<std::string, std::string>>& skipped_backends);
 
-  // Turns, each with its events up to TurnFinished, whatever happens. `next` observes too and says when to stop. They
-  // throw what the session throws, after the TurnFinished that tells of it.
+  // Each function runs one turn and sends its events; the last one is TurnFinished, whatever happens. `next` also
+  // observes the turn and says when to stop. Exceptions of the session are rethrown after that TurnFinished.
   TurnResult run_turn(uint64_t turn_id, const std::vector<ChatMessage>& messages, const TurnOptions& options,
                       TurnObserver& next);
-  /// Of a raw prompt: its text counts as one user message.
+  /// Runs a raw prompt, whose text counts as one user message.
   TurnResult run_raw(uint64_t turn_id, const std::string& text, std::vector<TokenId> ids, const TurnOptions& options,
                      TurnObserver& next);
-  /// The cache is built anew from its tokens; an empty one is only told of again.
+  /// Rebuilds the cache from its tokens. For an empty cache only a CacheRebuilt is sent.
   TurnResult re_encode(uint64_t turn_id, TurnObserver& next);
   bool undo_turn();
   /// Forgets the conversation.
@@ -76,17 +76,17 @@ class SessionEvents final : private TurnObserver {
   Session& session_;
   SendEvent send_;
 
-  // What the stream was told and still holds.
+  // What was sent and is still valid on the stream.
   std::vector<ChatMessage> told_messages_;
-  std::vector<TokenId> told_ids_;      // by Tokens and Step; a token that was only drawn is told again
-  std::vector<bool> space_prefix_at_;  // (told_ids + 1) of the tokenizer, for the bytes of the token at a position
+  std::vector<TokenId> told_ids_;      // sent in Tokens and Step; a sampled token is sent again with its Step
+  std::vector<bool> space_prefix_at_;  // (told_ids_ + 1) the tokenizer's state before each token, to decode its bytes
 
-  // Of the turn that runs.
+  // State of the running turn.
   TurnObserver* next_ = nullptr;
   uint64_t turn_id_ = 0;
   std::vector<ChatMessage> messages_;
   bool is_started_ = false;
-  bool keeps_messages_ = false;  // the conversation is not touched
+  bool keeps_messages_ = false;  // the conversation does not change
   ChatMessage answer_;
   std::chrono::steady_clock::time_point begin_;
   double first_token_ms_ = 0;

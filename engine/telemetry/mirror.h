@@ -59,7 +59,7 @@ struct MirrorHead {
   Policy policy;
   HeadProfile profile;  // valid if Mirror::has_profile(). With a budget only the entry of the policy is valid: the
                         // share of the head's score that its kept tokens hold
-  HeadBudget budget;  // tokens < 0: no budget
+  HeadBudget budget;    // tokens < 0: no budget
   int32_t kept_tokens = 0;
   int32_t pages = 0;
 };
