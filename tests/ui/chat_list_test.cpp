@@ -1,4 +1,4 @@
-// The list of chats: open, begin, rename in place, delete; what a read-only list refuses; titles of any kind.
+// The list of chats: open, begin, rename in place, delete; what is disabled in a read-only list; titles of any kind.
 #include "ui/chat_list.h"
 
 #include <catch2/catch.hpp>

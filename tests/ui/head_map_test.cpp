@@ -1,4 +1,4 @@
-// The head map under a person's hands: hovering, pinning, modes, and what it says where there is nothing.
+// The head map in use: hovering, pinning, modes, and the text of an empty map.
 #include "ui/head_map.h"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace {
 
 constexpr const char* cells = "//###heads/**/###cells";
 
-/// The middle of a head's cell, by the rectangle of all cells.
+/// The middle of a head's cell, computed from the rectangle of all cells.
 ImVec2 middle_of(ImGuiTestContext& person, const Mirror& mirror, int32_t head) {
   const ImRect all = person.ItemInfo(cells).RectFull;
   const int32_t columns = mirror.model()->n_kv_heads, rows = mirror.model()->n_layers;

@@ -1,4 +1,4 @@
-// The memory panel: what its lines are made of, and that it draws at any size.
+// The memory panel: the points of its lines, and drawing at any size.
 #include <algorithm>
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-// Numbers as people read them, and titles that stay on one line whatever is in them.
+// Numbers as text for people, and titles that stay on one line whatever they contain.
 #include "ui/number_text.h"
 
 #include <catch2/catch.hpp>

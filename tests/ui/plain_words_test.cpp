@@ -1,5 +1,5 @@
-// What the panels say where a number alone would mislead: a conversation too short to save anything, a bound of bytes
-// that decides, settings that are in use.
+// The panels' sentences in cases where a number alone would mislead: a conversation too short to save anything, a byte
+// bound that decides, settings that are in use.
 #include <catch2/catch.hpp>
 
 #include "tests/support/sample_stream.h"
@@ -16,7 +16,7 @@ Mirror mirror_of(const CacheConfig& config, int32_t n_tokens) {
   return mirror;
 }
 
-/// The number of tokens that a sentence names; 0: none.
+/// The first number in a sentence; 0: none.
 int number_in(const std::string& sentence) {
   const size_t at = sentence.find_first_of("0123456789");
   return at == std::string::npos ? 0 : std::stoi(sentence.substr(at));
@@ -46,7 +46,8 @@ TEST_CASE("the smallest sensible bound leaves as much again as is protected", "[
   CHECK(least.protected_bytes > 0);
   CHECK(least.sensible_bytes > least.protected_bytes);
   CHECK(least.sensible_bytes <= 2 * least.protected_bytes);
-  // What is protected fits there. Below, the oldest of it give way, down to a least that no bound may be under.
+  // The protected tokens fit at this bound. Below it the oldest of them are evicted, down to the smallest allowed
+  // bound.
   const auto cached = mirror.tokens().first(static_cast<size_t>(mirror.n_cached()));
   config.kv_budget_bytes = least.protected_bytes;
   CHECK(what_if(*mirror.model(), cached, mirror.heads(), config).refusal.empty());

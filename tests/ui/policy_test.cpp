@@ -1,4 +1,4 @@
-// The policy panel: what is set is what Apply asks for, and nothing else; why it cannot be pressed.
+// The policy panel: Apply requests exactly what was set, and a disabled Apply says why.
 #include <catch2/catch.hpp>
 
 #include "tests/ui/ui_fixture.h"
@@ -194,11 +194,11 @@ TEST_CASE("a named draft takes all of a configuration where budgets differ, and 
     CHECK(next.keep == named.keep);
     CHECK(next.cache_type == CacheType::q8_0);
     CHECK(next.head_importance.empty());
-    // Names of the same set are one: the first that has it.
+    // Among names with the same set the first one wins.
     CHECK(find_cache_config(config_name_of(next))->policy_set == named.policy_set);
     if (named.budget != BudgetKind::fixed) CHECK(config_name_of(next) == name);
   }
-  // A share that was set goes along; the table only from a cache that has it, and only to headroom.
+  // The share that was set is kept. Only `headroom` gets the table, and only if the cache has it.
   CacheConfig uniform = named_draft("uniform", with_table, with_table);
   CHECK(uniform.head_importance.empty());
   CHECK(uniform.score == TokenScore::accumulated);
@@ -312,7 +312,7 @@ TEST_CASE("what-if trust: exact after one prefill, an estimate with an answer, u
 
 TEST_CASE("what-if: the cache's own configuration right after a prompt gives the cache as it is", "[policy][what_if]") {
   Mirror mirror;
-  // As the stream stands when the first prompt has been read.
+  // The state of the stream after the first prefill.
   for (const stream::EventT& event : test::SampleStream{.n_turns = 1}.events()) {
     test::apply(mirror, event);
     if (mirror.n_cached() > 0) break;

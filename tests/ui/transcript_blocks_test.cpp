@@ -1,4 +1,5 @@
-// Blocks of a message: nothing is lost or drawn twice, fences stay whole or are opened again, growth keeps what stands.
+// Blocks of a message: nothing is lost or drawn twice, fences stay whole or are opened again, growth keeps older
+// blocks.
 #include <catch2/catch.hpp>
 
 #include "ui/markdown_blocks.h"

@@ -1,4 +1,4 @@
-// The column of messages as numbers: what is estimated, what is kept when a text grows, what a view shows.
+// The numbers of the column of messages: estimated heights, heights kept when a text grows, items in a view.
 #include "ui/transcript_layout.h"
 
 #include <catch2/catch.hpp>

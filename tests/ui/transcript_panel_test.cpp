@@ -1,4 +1,4 @@
-// Conversation and message field as a person uses them: what is written is sent once and never lost.
+// Conversation and message field in use: a message is sent once and never lost.
 #include <imgui_internal.h>
 
 #include <catch2/catch.hpp>
@@ -26,11 +26,11 @@ void take_messages(UiFixture& ui) {
   ++ui.chat.version;
 }
 
-/// Of the last frame, the innermost of those with this name; null: there is none.
+/// The innermost window with this id in the last frame; null: none.
 const ImGuiWindow* window_of(const std::string& id) {
   const ImGuiWindow* found = nullptr;
   for (const ImGuiWindow* window : ImGui::GetCurrentContext()->Windows) {
-    const std::string path = window->Name;  // of a child: behind its parents
+    const std::string path = window->Name;  // a child's name follows those of its parents
     if (!window->Active || !path.substr(path.rfind('/') + 1).starts_with(id)) continue;
     if (found == nullptr || path.size() > std::string(found->Name).size()) found = window;
   }

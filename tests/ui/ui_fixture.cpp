@@ -1,4 +1,4 @@
-// Host, test engine and panels, tied together; torn down in the order that the test engine asks for.
+// Connects host, test engine and panels, and destroys them in the order that the test engine requires.
 #include "tests/ui/ui_fixture.h"
 
 #include <algorithm>
@@ -57,7 +57,7 @@ void UiFixture::frames(int n) {
 }
 
 void UiFixture::act(const std::function<void(ImGuiTestContext&)>& steps) {
-  frames(4);  // windows stand where they stay
+  frames(4);  // windows have their final places
   ImGuiTest* test = ImGuiTestEngine_RegisterTest(engine_, "ui", "steps", __FILE__, __LINE__);
   test->TestFunc = [&](ImGuiTestContext* context) { steps(*context); };
   ImGuiTestEngine_QueueTest(engine_, test, ImGuiTestRunFlags_RunFromCommandLine);

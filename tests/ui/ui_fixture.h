@@ -1,5 +1,5 @@
-// The real panels in a host that rasterises nothing, driven by imgui_test_engine: a test says what a person does, and
-// reads what the panels asked for.
+// The real panels in a host that rasterises nothing, driven by imgui_test_engine. A test acts as a user and checks
+// which Actions the panels called.
 #pragma once
 
 #include <imgui.h>
@@ -17,7 +17,7 @@
 
 namespace headroom::test {
 
-/// Writes every call down: "open_chat 3", "rename_chat 3 title".
+/// Records every call: "open_chat 3", "rename_chat 3 title".
 class RecordedActions : public Actions {
  public:
   std::vector<std::string> calls;
@@ -40,7 +40,7 @@ class RecordedActions : public Actions {
     for (const std::string& path : paths) add("open_files", path);
   }
   void close_replay() override { add("close_replay"); }
-  std::string last_count;  // asked with every frame until it is answered
+  std::string last_count;  // the panel asks in every frame until it has a reply
   void stop() override { add("stop"); }
   void regenerate() override { add("regenerate"); }
   void choose_version(int64_t message, int32_t version) override {
@@ -79,7 +79,7 @@ class RecordedActions : public Actions {
 
 class UiFixture {
  public:
-  /// panel: as Ui::draw. The Mirror is empty; the engine runs and waits.
+  /// panel: as in Ui::draw. The Mirror is empty; the engine runs and is idle.
   explicit UiFixture(std::string panel = "", int width = 1280, int height = 800);
   ~UiFixture();
 
@@ -89,8 +89,8 @@ class UiFixture {
   RecordedActions actions;
 
   void frames(int n);
-  /// What a person does; the test fails where something that it names is not there. Paths begin with the window:
-  /// "//###heads/…" or "//Heads###heads".
+  /// Runs a user's steps; the test fails if a named item does not exist. Paths begin with the window: "//###heads/…" or
+  /// "//Heads###heads".
   void act(const std::function<void(ImGuiTestContext&)>& steps);
 
  private:

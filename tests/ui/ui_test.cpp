@@ -1,4 +1,4 @@
-// The frame around the panels: layouts, menus, keys, zoom, panels that go and come back, the status bar.
+// The frame around the panels: layouts, menus, keys, zoom, closing and reopening panels, the status bar.
 #include "ui/ui.h"
 
 #include <imgui_internal.h>
@@ -212,7 +212,7 @@ TEST_CASE("ui: every menu entry can be chosen and does what its key does", "[ui]
   ui.act([&](ImGuiTestContext& person) {
     for (const Menu& menu : menus()) {
       for (const MenuEntry& entry : menu.entries) {
-        // What else is needed for this entry to be enabled.
+        // Set up what this entry needs to be enabled.
         const bool in_replay =
             std::string(label_of(entry)).starts_with("replay_") || entry.action == Action::close_replay;
         ui.chat.replay.reset();

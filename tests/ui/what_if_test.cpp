@@ -1,4 +1,4 @@
-// What-if against counts made by hand: which policy a head would take, how many tokens that keeps, how many bytes.
+// What-if against counts made by hand: the policy of each head, its kept tokens, its bytes.
 #include "ui/what_if.h"
 
 #include <catch2/catch.hpp>
@@ -90,7 +90,7 @@ TEST_CASE("what-if: frequent cannot keep more than there is", "[what_if]") {
 }
 
 TEST_CASE("what-if: a sliding window drops what it has passed, special tokens too", "[what_if]") {
-  // Of 20 tokens a window of 11 reaches the last 10: one punctuation token among them.
+  // A window of 11 reaches the last 10 of 20 tokens, with one punctuation token among them.
   const std::vector<MirrorToken> tokens = tokens_of("s" + std::string(14, 'x') + "p" + std::string(4, 'x'));
   const std::vector<MirrorHead> heads{head_of(1, 1, 1, 1), head_of(0, 1, 1, 1), head_of(0, 0, 0, 1),
                                       head_of(0, 0, 0, 0)};
@@ -139,11 +139,11 @@ TEST_CASE("what-if: shared budgets are those of the engine's own function, bytes
   config.keep = 0.5;
   config.beta = 1;
   config.head_importance = {0.1f, 2.5f, 0.4f, 1};
-  // special and first: positions 0 to 3 and 61; the last 32: positions 68 to 99. In the window all but two are among
-  // the last 32.
+  // Special and first tokens: positions 0 to 3 and 61. The last 32: positions 68 to 99, which cover the whole second
+  // window.
   const std::vector<HeadCapacity> rooms{{100, 4 + 1 + 32}, {100, 4 + 1 + 32}, {30, 30}, {30, 30}};
   const std::vector<int32_t> budgets = shared_budgets(config, 0.5, rooms);
-  REQUIRE(std::accumulate(budgets.begin(), budgets.end(), 0) == 134);  // what is protected is more than half of 260
+  REQUIRE(std::accumulate(budgets.begin(), budgets.end(), 0) == 134);  // the protected tokens are more than half of 260
   const WhatIf then = what_if(model, tokens, std::vector<MirrorHead>(4), config);
   CHECK(then.kept_tokens == budgets);
   CHECK(then.kept.kept_tokens == 134);
@@ -192,7 +192,7 @@ TEST_CASE("what-if: T is solved for so that all heads together hold the share, n
   const std::vector<MirrorHead> heads{head_of(0.97, 0.98, 0.99, 1), head_of(0.2, 0.95, 0.96, 1),
                                       head_of(0.2, 0.3, 0.96, 0.99), head_of(0.2, 0.3, 0.4, 0.951)};
   CacheConfig config = paper();
-  // With T = 0.95: 2, 5, 17 and 27 of 40 tokens. A head more than that would be over a third.
+  // With T = 0.95 the heads keep 2, 5, 17 and 27 of 40 tokens. A higher T would keep more than the requested share.
   config.keep = 51.0 / 160;
   const WhatIf then = what_if(model_of(2, 2), tokens, heads, config);
   CHECK(then.kept_tokens == std::vector<int32_t>{2, 5, 17, 27});

@@ -1,5 +1,5 @@
-// Configurations with budgets in the window: what the head map, the card and the panels say of them, and every knob of
-// the policy panel that belongs to them.
+// Configurations with budgets in the window: how the head map, the card and the panels show them, and all their knobs
+// in the policy panel.
 #include <catch2/catch.hpp>
 #include <filesystem>
 
@@ -39,7 +39,7 @@ ImVec2 middle_of(Person& person, const Mirror& mirror, int32_t head) {
           map.Min.y + map.GetHeight() * (static_cast<float>(head / columns) + 0.5f) / static_cast<float>(rows)};
 }
 
-/// All lines of a panel as one text: sentences may be wrapped anywhere.
+/// All lines of a panel as one text, because sentences may be wrapped anywhere.
 std::string text_of(Person& person, const std::string& panel) {
   std::string text;
   for (const std::string& line : person.reads(panel)) text += (text.empty() ? "" : " ") + line;
@@ -92,7 +92,7 @@ TEST_CASE("importance: where a configuration has none a sentence says so", "[bud
     Stage stage(source_of(replay));
     stage.state.head_map_mode = HeadMapMode::importance;
     stage.act([&](Person& person) {
-      // Only headroom would use a table.
+      // Only the configuration headroom uses a calibration table.
       CHECK(text_of(person, "heads")
                 .find(std::string(config) == "headroom"
                           ? "All heads count alike; a calibration would tell them apart."
@@ -135,7 +135,7 @@ TEST_CASE("policy panel with budgets: share, bytes, cache type, what they would 
   Desk desk("--answer-tokens 3");
   desk.open_and_load();
   desk.say("A question of a few words, so that there is something to share between the heads");
-  // The panel alone, high enough that nothing is scrolled away.
+  // The panel alone, high enough to show everything without scrolling.
   Stage stage(source_of(*desk.controller), 800, 1400, 1, Rasterize::no, "policy");
   stage.act([&](Person& person) {
     const std::string panel = "//###policy/**/";
@@ -156,13 +156,13 @@ TEST_CASE("policy panel with budgets: share, bytes, cache type, what they would 
     apply();
     CHECK(desk->mirror().config().keep == Approx(0.4));
     CHECK(desk->mirror().config().budget == BudgetKind::fixed);
-    // What is in use would do nothing.
+    // Settings that are in use have no outlook.
     CHECK(text_of(person, "policy").find("These settings are in use.") != std::string::npos);
     CHECK(text_of(person, "policy").find("Live KV now") == std::string::npos);
     person.click(panel + "###solve_keep");
     CHECK(person.reads("policy", "Threshold T"));
 
-    // Budgets: the numbers are those of the engine's own function.
+    // With budgets the numbers are those of the engine's own function.
     person.choose("//###policy/###config", "###config_uniform");
     CHECK(person.reads("policy", "Kept share of the tokens"));
     enter("###keep_number", "90");
@@ -199,7 +199,7 @@ TEST_CASE("policy panel with budgets: share, bytes, cache type, what they would 
     CHECK(text_of(person, "policy").find("depends on the scores") != std::string::npos);
     CHECK_FALSE(person.sees(panel + "###kv_budget"));
 
-    // The engine asks for a calibration: the panel shows how.
+    // The engine asks for a calibration, and the panel shows how to make one.
     person.choose("//###policy/###config", "###config_headroom");
     CHECK(text_of(person, "policy").find("all heads count alike") != std::string::npos);
     apply();

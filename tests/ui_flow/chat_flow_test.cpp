@@ -1,4 +1,4 @@
-// A chat as a person has it: writing, sending, stopping, another answer, the list of chats. The engine has no model.
+// A chat in use: writing, sending, stopping, another answer, the list of chats. The engine is the fake one.
 #include <catch2/catch.hpp>
 
 #include "tests/desktop/desk.h"
@@ -48,7 +48,7 @@ TEST_CASE("a person writes two lines and sends them; the answer stands under the
     CHECK(person.reads("transcript", "gravity?"));
     CHECK(person.reads("transcript", "word19"));
     CHECK(person.reads("transcript", flow.view().messages[1].numbers.substr(0, 20)));
-    // The other Enter, and the button.
+    // Send by the other Enter key, and by the button.
     person.type("again");
     person.press(Action::send, true);
     REQUIRE(person.until([&] { return flow.has_ended() && flow.view().messages.size() == 4; }));
@@ -70,7 +70,7 @@ TEST_CASE("what lies under a mouse that rests is not pointed at after a message 
     };
     person.click(draft);
     send_and_wait("What is gravity?", 2);
-    // A word of the answer, which stands below the message.
+    // Find a word of the answer, which is below the message.
     const ImRect message = person.place_of("//###transcript/**/###plain_text");
     ImVec2 word = {message.Min.x + 30, message.Max.y};
     for (; pointed_at < 0 && word.y < message.Max.y + 120; word.y += 4) person.hover(word);
@@ -147,7 +147,7 @@ TEST_CASE(
     CHECK(shown() == second);
     person.press(Action::older_version);
     CHECK(shown() == first);
-    person.press(Action::older_version);  // there is none before it
+    person.press(Action::older_version);  // already the oldest
     CHECK(shown() == first);
     person.press(Action::newer_version);
     CHECK(shown() == second);
@@ -160,7 +160,7 @@ TEST_CASE(
     person.press(Action::send);
     REQUIRE(person.until([&] { return flow.has_ended() && flow.view().messages.size() == 4; }));
     CHECK(flow.desk->mirror().messages()[1].content == first);
-    // The versions of an earlier answer have their buttons too: the other branch ends there.
+    // The versions of an earlier answer have buttons too; the other branch ends there.
     person.click("//###transcript/**/###newer_version");
     CHECK(flow.view().messages.size() == 2);
     CHECK(shown() == second);
@@ -211,7 +211,7 @@ TEST_CASE("an example begins a conversation; while nothing can be sent it become
     person.click("//###transcript/**/$$2/###example");
     REQUIRE(person.until([&] { return flow.has_ended() && flow.view().messages.size() == 2; }));
     CHECK(flow.view().messages[0].content.starts_with("Write a Python function"));
-    // The first one is a page of text, for which there is something to save.
+    // The first example is a page of text, long enough to save memory.
     person.press(Action::new_chat);
     REQUIRE(person.until([&] { return flow.has_ended(); }));
     person.click("//###transcript/**/$$0/###example");
@@ -323,7 +323,7 @@ TEST_CASE("chats: new ones, opened, renamed, deleted and brought back, by mouse,
     CHECK(title() == "first chat");
     CHECK(person.reads("transcript", "first chat"));
 
-    // Renamed: by key, by the menu bar, by the menu of the row, by a right click; Esc keeps the old title.
+    // Rename by key, by the menu bar, by the menu of the row, by a right click; Esc keeps the old title.
     const std::vector<std::function<void()>> ways = {[&] { person.press(Action::rename_chat); },
                                                      [&] { person.choose(Action::rename_chat); },
                                                      [&] {
@@ -349,12 +349,12 @@ TEST_CASE("chats: new ones, opened, renamed, deleted and brought back, by mouse,
     person.frames();
     CHECK(title() == "renamed 3");
 
-    // Deleted and brought back: each way of the one with each of the other.
+    // Delete and restore: every way to delete with every way to restore.
     const std::vector<std::function<void()>> deletes = {[&] { person.press(Action::delete_chat); },
                                                         [&] { person.choose(Action::delete_chat); },
                                                         [&] {
-                                                          // Whoever walks the list by keys; after a click the
-                                                          // keyboard is the message field's.
+                                                          // Move to the row by keys, because after a click
+                                                          // the message field has the keyboard.
                                                           person.click(row + "###row");
                                                           person->NavMoveTo((row + "###row").c_str());
                                                           person.press(Action::delete_row);

@@ -1,4 +1,4 @@
-// Items and keys ─► two sets and their difference.
+// Collects the shown and the used items and keys, and reports the difference.
 #include "tests/ui_flow/coverage.h"
 
 #include "tests/ui_flow/watch.h"
@@ -25,10 +25,10 @@ Coverage& Coverage::of_all_tests() {
 
 Coverage::Coverage() {
   watch().on_item = [this](const SeenItem& item, const ImGuiWindow& window) {
-    // A part of another item, which says its own label after it.
+    // A part of another item, which reports its own label afterwards.
     if (item.label.empty()) return;
     const std::string panel = panel_of(window);
-    // A bar of tabs that is too narrow has arrows of its own.
+    // Skip the arrows that a tab bar draws if it is too narrow.
     if (panel == "tabs" && ImGui::FindWindowByName(item.label.c_str()) == nullptr) return;
     const std::string name = panel + " " + id_part(item.label);
     in_frame_[item.id] = {name, item.takes_text};

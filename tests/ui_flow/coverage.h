@@ -1,6 +1,7 @@
-// Everything that can be used in the window against what the tests of this program used: items that were shown, menu
-// entries, keys. An item is its panel and the id part of its label, so that the same button of every chat, head or
-// message is one. What Dear ImGui adds without a label (scroll bars, grips, splitters, crosses of tabs) is not counted.
+// Compares everything that can be used in the window with what this program's tests used: shown items, menu entries,
+// keys. An item is identified by its panel and the id part of its label, so that the same button of every chat, head or
+// message is one item. What Dear ImGui adds without a label (scroll bars, grips, splitters, tab crosses) does not
+// count.
 #pragma once
 
 #include <imgui.h>
@@ -17,14 +18,14 @@ namespace headroom::test {
 
 class Coverage {
  public:
-  /// The one of this program; watches from the first call on.
+  /// The program's only instance; watches from the first call on.
   static Coverage& of_all_tests();
 
-  /// After a frame: which of its items a mouse or keys used.
+  /// Call it after each frame; records which of its items the mouse or keys used.
   void frame_ended();
   void key_pressed(Action action, bool is_other_chord);
 
-  /// One line each: "used" or "NEVER", what it is.
+  /// One line per item: "used" or "NEVER", then the item.
   std::vector<std::string> report() const;
   std::vector<std::string> never_used() const;
   bool saw(const std::string& item) const { return shown_.contains(item); }
@@ -41,7 +42,7 @@ class Coverage {
   std::set<std::string> shown_, used_, keys_;
 };
 
-/// "Open model…###choose_model" is choose_model; a label without ### is itself.
+/// The part behind ###: "Open model…###choose_model" gives "choose_model"; a label without ### is returned whole.
 std::string id_part(const std::string& label);
 
 }  // namespace headroom::test

@@ -1,5 +1,5 @@
-// Time that building a frame takes (Dear ImGui and the panels, nothing rasterised) with a conversation of 100,000
-// tokens and 1,024 heads, while a person scrolls, hovers heads and reads tokens, and an answer arrives.
+// Time to build a frame (Dear ImGui and the panels, nothing rasterised) with a conversation of 100,000 tokens and 1,024
+// heads, while a user scrolls, hovers heads and points at tokens, and an answer arrives.
 #include <time.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ namespace {
 
 constexpr double allowed_ms = 8;
 
-/// A conversation whose last answer is still being written: the stream's last events are kept back for the frames.
+/// A conversation whose last answer is still being generated: the frames apply the stream's last events.
 class Conversation : public WindowClient {
  public:
   Conversation(int32_t n_tokens, size_t n_kept_back) {
@@ -34,7 +34,7 @@ class Conversation : public WindowClient {
         });
     show();
   }
-  /// A token of the answer arrives.
+  /// Applies events up to the next token of the answer.
   void go_on() {
     for (bool is_token = false; !is_token && !kept_back_.empty(); kept_back_.pop_front()) {
       is_token = kept_back_.front().body.type == stream::EventBody::Token;
@@ -75,7 +75,7 @@ class Conversation : public WindowClient {
 };
 
 struct Times {
-  double p50 = 0, p99 = 0, longest = 0;  // ms of this thread's processor time, which other programs do not add to
+  double p50 = 0, p99 = 0, longest = 0;  // ms of this thread's CPU time, which excludes other programs
   double wall_p99 = 0;
   int n_head = 0, n_token = 0;  // frames in which one was under the mouse
 };
@@ -116,7 +116,7 @@ TEST_CASE("a frame of 100,000 tokens and 1,024 heads is built in less than 8 ms 
   Conversation conversation(n_tokens, static_cast<size_t>(n_frames) * 10);
   REQUIRE(conversation.mirror.heads().size() == 1024);
   REQUIRE(conversation.mirror.tokens().size() > static_cast<size_t>(n_tokens) * 8 / 10);
-  // Every panel at once, as on a large screen.
+  // All panels at once, as on a large screen.
   OffscreenHost host(2560, 1440, 1, Rasterize::no);
   for (int i = 0; i < 10; ++i) host.frame(conversation);
   ImGuiIO& io = ImGui::GetIO();

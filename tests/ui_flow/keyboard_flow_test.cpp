@@ -1,5 +1,4 @@
-// Nothing that is typed is lost: wherever the mouse was last, the keyboard is the message field's, unless somebody uses
-// it elsewhere.
+// No typed text is lost: wherever the mouse was last, the message field has the keyboard, unless it is used elsewhere.
 #include <catch2/catch.hpp>
 
 #include "tests/desktop/desk.h"
@@ -44,7 +43,7 @@ TEST_CASE("after anything that is done with mouse or keys, what is typed is in t
     const int32_t pinned = stage.state.pinned_head;
     person->KeyPress(ImGuiKey_UpArrow);
     person.frames(2);
-    CHECK(stage.state.pinned_head != pinned);  // the arrows are the map's, words are not
+    CHECK(stage.state.pinned_head != pinned);  // arrow keys go to the map, words do not
     types("pinning a head");
     person.click("//###heads/**/###unpin");
     types("unpinning");

@@ -1,5 +1,5 @@
-// An answer with all that Markdown has that can be used: code with its copy and wrap buttons, links. They stand in a
-// chat that is read from the database, as after a start.
+// An answer with all interactive parts of Markdown: code with its copy and wrap buttons, links. The chat is read from
+// the database, as after a start.
 #include <algorithm>
 #include <catch2/catch.hpp>
 
@@ -36,7 +36,7 @@ TEST_CASE("an answer in Markdown: code is copied and wrapped by its buttons, a l
     CHECK(person.reads("transcript", "A title"));
     person.click("//###transcript/**/##copy");
     CHECK(std::string(ImGui::GetClipboardText()).starts_with("print('xxx"));
-    // What stands under the code moves down by the lines that a long one becomes.
+    // Wrapping a long line moves the text below the code down by the new lines.
     const auto place_of = [&](const char* words) {
       const auto& texts = stage.texts();
       const auto found =

@@ -1,4 +1,4 @@
-// On the default model: a chat from the first key to the answer, and the numbers that the panels draw against what the
+// On the default model: a chat from the first key to the answer, and the numbers in the panels against those that the
 // commands print for the same prompt.
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -41,13 +41,13 @@ bool has_line(const std::vector<std::string>& lines, const std::string& part) {
                      [&](const std::string& line) { return line.find(part) != std::string::npos; });
 }
 
-/// The window's legend, figures, meters and every head's card, against a report.
+/// Checks the window's legend, figures, meters and every head's card against a report.
 void check_panels(Person& person, Stage& stage, const nlohmann::json& report, int32_t n_cached) {
   const std::vector<std::string> legend = person.reads("heads"), figures = person.reads("memory"),
                                  status = person.reads("status");
   for (const auto& [name, total] : totals_of(report)) {
     INFO(name);
-    // The names of a family are shortened to what differs where the panel is narrow.
+    // In a narrow panel policy names are shortened at the front.
     const std::string row = " | " + count_text(total.n_heads, "head", "heads") + " | " + bytes_text(total.bytes);
     const std::string last_part = name.substr(name.rfind('+') == std::string::npos ? 0 : name.rfind('+'));
     CHECK(std::any_of(legend.begin(), legend.end(), [&](const std::string& line) {
@@ -75,7 +75,7 @@ void check_panels(Person& person, Stage& stage, const nlohmann::json& report, in
     CHECK(has_line(card,
                    "keeps " + count_text(head.at("kept_tokens")) + " of " + count_text(n_cached, "token", "tokens")));
     CHECK(has_line(card, ", " + bytes_text(head.at("bytes")) + " live"));
-    // A bar a policy, in the order of the set; the one that was chosen is marked.
+    // There is one bar per policy, in the order of the set, and the chosen one is marked.
     std::vector<std::string> bars;
     for (const std::string& line : card)
       if (line.find(" | ") != std::string::npos) bars.push_back(line);
@@ -124,7 +124,7 @@ TEST_CASE("on the default model the panels draw the numbers of `profile --json` 
 }
 
 TEST_CASE("on the default model: a person writes, the answer comes, the head map shows what is kept", "[model]") {
-  // The window draws and the engine computes on Vulkan devices of their own.
+  // The window and the engine use separate Vulkan devices.
   const std::string backend = GENERATE("cpu", "vulkan");
 #ifdef HEADROOM_ADDRESS_SANITIZER
   if (backend == "vulkan") return;  // a real model on a software driver under the sanitizer takes minutes
@@ -140,7 +140,7 @@ TEST_CASE("on the default model: a person writes, the answer comes, the head map
   desk.options.backend = backend;
   desk.options.max_tokens = 16;
   desk.options.n_ctx = 1024;
-  desk.options.config = std::nullopt;  // as `headroom chat` without options
+  desk.options.config = std::nullopt;  // like `headroom chat` without options
   desk.options.engine_command = std::string("exec '") + HEADROOM_PROGRAM + "' engine";
   desk.open();
   Stage stage(source_of(*desk.controller));

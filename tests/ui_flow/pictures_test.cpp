@@ -1,6 +1,5 @@
-// Pictures of every panel and of the whole window, from the recorded trace and in the states where there is nothing to
-// show: not blank, the same bytes twice, no text cut off or over another. They go to the folder HEADROOM_PICTURES,
-// where it is set, to be looked at.
+// Pictures of every panel and of the whole window, from the recorded trace and in the empty states: not blank, the same
+// bytes twice, no text cut off or over other text. If HEADROOM_PICTURES is set, they are written to that folder.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
@@ -28,7 +27,7 @@ struct Size {
 };
 constexpr Size sizes[] = {{1280, 800, 1}, {2560, 1440, 2}};
 
-/// Why there can be no pictures here; empty: there can.
+/// Why this machine cannot make pictures; empty if it can.
 std::string no_pictures() {
   static const std::string why = [] {
     try {
@@ -56,7 +55,7 @@ void check_texts(Stage& stage, const std::string& what) {
   CHECK_FALSE(stage.texts().empty());
 }
 
-/// Frames until everything stands; then the texts are checked and the picture is taken.
+/// Draws frames until everything has its place, then checks the texts and returns the picture.
 std::vector<uint8_t> take(Stage& stage, const std::string& name) {
   stage.frames(n_settling_frames);
   check_texts(stage, name + (stage.state.dark ? ", dark, " : ", light, ") + std::to_string(stage.host().width()));
@@ -125,7 +124,7 @@ TEST_CASE("pictures: heads with budgets: map, card and panel, dark and light, at
       }
     }
   }
-  // What opens: the card under the mouse, the window of the calibration, at a small size too.
+  // The card under the mouse and the calibration dialog, at a small size too.
   for (const Size& size : {Size{1280, 800, 1}, Size{640, 480, 1}}) {
     Replay replay(path);
     for (const char* panel : {"heads", "policy"}) {
@@ -170,7 +169,7 @@ TEST_CASE("pictures: what a panel says where it has nothing to show", "[pictures
     const char* engine;  // options
     bool has_model;
     std::function<bool(const Desk&)> is_reached;
-    const char* sentence;  // that the conversation says
+    const char* sentence;  // shown in the conversation
   };
   const State states[] = {
       {"no-model", "", false, [](const Desk& desk) { return desk.view().engine_is_running; }, "No model is open"},
@@ -193,7 +192,7 @@ TEST_CASE("pictures: what a panel says where it has nothing to show", "[pictures
       stage.frames(n_settling_frames);
       check_texts(stage, std::string(state.name) + " " + panel);
       if (*panel != '\0') {
-        // One sentence at least, where a person looks.
+        // The panel shows at least one sentence.
         CHECK_FALSE(lines_of(stage.texts(), panel).empty());
         continue;
       }
@@ -228,7 +227,7 @@ TEST_CASE("pictures: what opens over the panels: menus, lists, cards, the help; 
       person.press(Action::delete_chat);
       person.press(Action::next_chat);
       show(person, stage, "live");
-      // Of the chat that was open before nothing is said any more.
+      // Nothing about the chat that was open before is shown any more.
       CHECK(person.reads("memory", "Nothing of this conversation is in the cache"));
       CHECK_FALSE(person.reads("transcript", "Cache built"));
       person.press(Action::rename_chat);

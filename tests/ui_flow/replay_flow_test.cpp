@@ -1,5 +1,5 @@
-// A recording under a person's hands: the bar and the keys that play it, the head map with its card, the tints that a
-// head gives the conversation and the heads that a token lights up.
+// A recording in use: the bar and the keys that play it, the head map with its card, the tints of a head in the
+// conversation, and the heads that a token marks.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <set>
@@ -19,7 +19,7 @@ namespace {
 constexpr const char* cells = "//###heads/**/###cells";
 const std::string trace = std::string(HEADROOM_TEST_DATA) + "/traces/chat.hrtrace";
 
-/// The middle of a head's cell, by the rectangle of all cells.
+/// The middle of a head's cell, computed from the rectangle of all cells.
 ImVec2 middle_of(Person& person, const Mirror& mirror, int32_t head) {
   const ImRect all = person.place_of(cells);
   const int32_t columns = mirror.model()->n_kv_heads, rows = mirror.model()->n_layers;
@@ -98,7 +98,7 @@ TEST_CASE("head map: the card of the hovered head says what the head keeps, and 
   Stage stage(source_of(replay));
   const Mirror& mirror = replay.mirror();
   stage.act([&](Person& person) {
-    // A head that keeps less than all.
+    // Find a head that keeps less than all.
     int32_t head = 0;
     while (mirror.heads()[static_cast<size_t>(head)].policy.has(Policy::full)) ++head;
     const ImRect text = person.place_of("//###transcript/**/###plain_text");
@@ -117,7 +117,7 @@ TEST_CASE("head map: the card of the hovered head says what the head keeps, and 
       if (!before.contains(color)) added.insert(color);
     CHECK(added.size() == 1);  // the tint behind the words that the head still holds
 
-    // Pinned, the tint stays; arrows move the pin; Esc, the button, the menu and another click let it go.
+    // The tint of a pinned head stays. Arrows move the pin; Esc, the button, the menu and another click remove it.
     person->MouseClick();
     person.hover({5, 400});
     CHECK(stage.state.pinned_head == head);
@@ -169,7 +169,7 @@ TEST_CASE("head map: a hovered token lights up the heads that hold it, in the te
         const ImRect cell(at.x - map.GetWidth() / 6 - 1, at.y - map.GetHeight() / 60 - 1, at.x + map.GetWidth() / 6 + 1,
                           at.y + map.GetHeight() / 60 + 1);
         const bool is_lit = stage.colors_in(cell).contains(full_color_of(head));
-        // The corners of its neighbours lie in the rectangle too: only what must be lit can be told for certain.
+        // The corners of its neighbours are in the rectangle too, so only cells that must be lit can be checked.
         if (mirror.holds(head, token)) CHECK(is_lit);
         n_lit += mirror.holds(head, token) ? 1 : 0;
       }
@@ -190,7 +190,7 @@ TEST_CASE("head map: a hovered token lights up the heads that hold it, in the te
     const ImGuiWindow* tokens = *found;
     person.hover({tokens->InnerRect.Min.x + 60, tokens->InnerRect.Min.y + 12});
     check_lit();
-    // Coloured by the head that is pinned.
+    // The tokens are coloured by the pinned head.
     const std::map<ImU32, int> before = stage.colors_in(tokens->InnerRect);
     stage.state.pinned_head = 3;
     person.frames();

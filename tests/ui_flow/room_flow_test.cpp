@@ -1,5 +1,5 @@
-// A context that is full, a message that is too long, a window without a model, files that fall on it: what is said and
-// which buttons help.
+// A full context, a message that is too long, a window without a model, files dropped on it: the messages shown and the
+// buttons that help.
 #include <catch2/catch.hpp>
 #include <fstream>
 
@@ -77,7 +77,7 @@ TEST_CASE("from a full context one goes on with a new chat, too", "[room]") {
 TEST_CASE("a message that is refused is in the field again, before what was typed since", "[room]") {
   Room room("--ctx 64 --answer-tokens 3");
   room.stage->act([&](Person& person) {
-    // Sent before it could be counted.
+    // Send it before it could be counted.
     person.type("refuse this");
     room.stage->state.draft = "refuse this";
     person.press(Action::send);
@@ -87,7 +87,7 @@ TEST_CASE("a message that is refused is in the field again, before what was type
     CHECK(room.stage->state.draft == "refuse this!");
     person.press(Action::send);
     REQUIRE(person.until([&] { return room.desk.view().can_send && room.desk.view().messages.size() == 2; }));
-    // Of a message alone, which no dropping of turns would help.
+    // A message that is too long by itself, so that dropping turns would not help.
     std::string text;
     for (int i = 0; i < 100; ++i) text += "w ";
     ImGui::SetClipboardText(text.c_str());
@@ -154,7 +154,7 @@ TEST_CASE("without a model: a path, the default model, and a chat that is read m
     person.frames();
     CHECK(stage->state.draft.empty());
     person.click(panel + "###open_path");
-    // The chat that is there can be read; below it stands what is missing.
+    // The stored chat can be read; below it the window says what is missing.
     person.click("//###chats/**/chat_" + std::to_string(desk.view().chats[0].id) + "/###row");
     CHECK(person.reads("transcript", "an old chat"));
   });

@@ -1,4 +1,4 @@
-// Host, test engine and panels, tied together; torn down in the order that the test engine asks for.
+// Connects host, test engine and panels, and destroys them in the order that the test engine requires.
 #include "tests/ui_flow/stage.h"
 
 #include <catch2/catch.hpp>
@@ -82,7 +82,7 @@ std::map<ImU32, int> Stage::colors_in(const ImRect& place) const {
 }
 
 void Stage::act(const std::function<void(Person&)>& steps) {
-  frames(4);  // windows stand where they stay
+  frames(4);  // windows have their final places
   std::exception_ptr thrown;
   ImGuiTest* test = ImGuiTestEngine_RegisterTest(engine_, "flow", "steps", __FILE__, __LINE__);
   test->TestFunc = [&](ImGuiTestContext* context) {

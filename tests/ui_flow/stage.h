@@ -1,5 +1,5 @@
-// A program in a window that nobody sees: a Controller or a Replay, the real panels, and a person at the mouse and the
-// keys (imgui_test_engine). Nothing is rasterised unless a picture is asked for.
+// The program in an off-screen window: a Controller or a Replay, the real panels, and a simulated user at the mouse and
+// the keys (imgui_test_engine). Nothing is rasterised unless a test asks for a picture.
 #pragma once
 
 #include <imgui_te_context.h>
@@ -19,7 +19,7 @@
 
 namespace headroom::test {
 
-/// What a Stage shows; calls that Controller and Replay have in common.
+/// What a Stage shows: the calls that Controller and Replay have in common.
 struct Source {
   std::function<bool()> poll;
   std::function<const Mirror&()> mirror;
@@ -34,7 +34,7 @@ Source source_of(Program& program) {
 
 class Stage;
 
-/// What a person does. Paths are those of imgui_test_engine: "//###heads/**/###cells".
+/// The actions of a simulated user. Paths are those of imgui_test_engine: "//###heads/**/###cells".
 class Person {
  public:
   Person(ImGuiTestContext& context, Stage& stage) : context_(context), stage_(stage) {}
@@ -44,18 +44,18 @@ class Person {
   void choose(const std::string& list, const std::string& entry);  // from a combo
   void choose(Action action);                                      // from the menus
   void press(Action action, bool other_chord = false, int count = 1);
-  void press(Action action, ImGuiKey key);  // one of several keys that a row of the table stands for
+  void press(Action action, ImGuiKey key);  // one of several keys of a row of the table
   void type(const std::string& text);       // where the keyboard is
   void hover(ImVec2 at);
   void hover_item(const std::string& item);
   bool sees(const std::string& item);
   ImRect place_of(const std::string& item);
   void frames(int n = 2) { context_.Yield(n); }
-  /// Frames until it is so; false after the time.
+  /// Draws frames until the condition holds; false after timeout_ms.
   bool until(const std::function<bool()>& is_so, int timeout_ms = 20'000);
-  /// Texts of a panel as they were drawn, see lines_of.
+  /// The drawn texts of a panel, see lines_of.
   std::vector<std::string> reads(const std::string& panel);
-  /// Whether a line of the panel has this in it.
+  /// Whether a line of the panel contains this.
   bool reads(const std::string& panel, const std::string& part);
 
  private:
@@ -71,14 +71,14 @@ class Stage {
 
   UiState state;
   void frames(int n);
-  /// Runs the steps to their end; their exceptions and failed checks are the caller's.
+  /// Runs the steps to their end; rethrows their exceptions and failed checks in the caller.
   void act(const std::function<void(Person&)>& steps);
-  /// Files fall on the window.
+  /// Drops files on the window.
   void drop(const std::vector<std::string>& paths);
   OffscreenHost& host() { return *host_; }
-  /// Of the last frame.
+  /// Texts of the last frame.
   const std::vector<SeenText>& texts() const { return texts_; }
-  /// Colours of the corners that the last frame's triangles have inside a rectangle, and how many of each.
+  /// Colours of the triangle corners inside a rectangle in the last frame, with their counts.
   std::map<ImU32, int> colors_in(const ImRect& place) const;
   Source& source() { return source_; }
 

@@ -1,4 +1,4 @@
-// The functions of Dear ImGui that this program stands before, and what is made of what they saw.
+// Wraps three functions of Dear ImGui, and evaluates the items and texts that they saw.
 #include "tests/ui_flow/watch.h"
 
 #include <algorithm>
@@ -26,13 +26,13 @@ void see_text(ImDrawList* list, ImFont* font, float size, ImVec2 at, const char*
 }  // namespace
 
 extern "C" {
-// Names as the compiler writes them: ImGuiTestEngineHook_ItemInfo(ImGuiContext*, ImGuiID, const char*, int),
-// ImGui::BeginCombo, and ImDrawList::AddText in its two forms.
+// Mangled names of ImGuiTestEngineHook_ItemInfo(ImGuiContext*, ImGuiID, const char*, int), ImGui::BeginCombo, and
+// ImDrawList::AddText in its two forms.
 void __real__Z28ImGuiTestEngineHook_ItemInfoP12ImGuiContextjPKci(ImGuiContext*, ImGuiID, const char*, int);
 void __wrap__Z28ImGuiTestEngineHook_ItemInfoP12ImGuiContextjPKci(ImGuiContext* context, ImGuiID id, const char* label,
                                                                  int flags) {
   const ImGuiWindow* window = context->CurrentWindow;
-  // A window is an item to the test engine; the head of a table that cannot be sorted is none to a person.
+  // The test engine also counts windows and the headers of unsortable tables as items; a user cannot use those.
   const bool is_head =
       context->CurrentTable != nullptr && (context->CurrentTable->RowFlags & ImGuiTableRowFlags_Headers) != 0;
   if (window != nullptr && id != window->ID && !is_head && watch().on_item)
@@ -40,7 +40,7 @@ void __wrap__Z28ImGuiTestEngineHook_ItemInfoP12ImGuiContextjPKci(ImGuiContext* c
   __real__Z28ImGuiTestEngineHook_ItemInfoP12ImGuiContextjPKci(context, id, label, flags);
 }
 
-// A combo does not tell the test engine its label.
+// ImGui does not report a combo's label to the test engine, so report it here.
 bool __real__ZN5ImGui10BeginComboEPKcS1_i(const char*, const char*, int);
 bool __wrap__ZN5ImGui10BeginComboEPKcS1_i(const char* label, const char* preview, int flags) {
   ImGuiWindow* window = ImGui::GetCurrentWindow();
@@ -122,7 +122,7 @@ std::vector<std::string> faults_of(const std::vector<SeenText>& texts) {
     if (text.text.find_first_not_of(" \n") == std::string::npos || !text.clip.Overlaps(text.rect)) continue;
     shown.push_back(&text);
     const ImGuiWindow& window = *text.window;
-    bool scrolls_down = false, scrolls_across = false;  // the window, or one that it is a part of
+    bool scrolls_down = false, scrolls_across = false;  // the window or one of its parents
     for (const ImGuiWindow* it = &window; it != nullptr; it = it->ParentWindow) {
       scrolls_down = scrolls_down || it->ScrollbarY;
       scrolls_across = scrolls_across || it->ScrollbarX;
@@ -138,7 +138,7 @@ std::vector<std::string> faults_of(const std::vector<SeenText>& texts) {
       ImRect a = shown[i]->rect, b = shown[j]->rect;
       a.ClipWith(shown[i]->clip);
       b.ClipWith(shown[j]->clip);
-      // A line box is higher than its letters.
+      // Shrink the boxes, since a line box is higher than its letters.
       a.Expand({-slack, -a.GetHeight() * 0.2f});
       b.Expand({-slack, -b.GetHeight() * 0.2f});
       if (!a.IsInverted() && !b.IsInverted() && a.Overlaps(b) && shown[i]->text != shown[j]->text)

@@ -1,6 +1,6 @@
-// What Dear ImGui really draws: every item with a label, every text with its place. The linker puts this program's own
-// functions before ImGuiTestEngineHook_ItemInfo, ImGui::BeginCombo and ImDrawList::AddText (--wrap, in
-// tests/CMakeLists.txt), so that no panel needs to know that it is watched.
+// Records what Dear ImGui really draws: every item with a label, every text with its place. The linker replaces
+// ImGuiTestEngineHook_ItemInfo, ImGui::BeginCombo and ImDrawList::AddText with wrappers (--wrap, in
+// tests/CMakeLists.txt), so that no panel knows about it.
 #pragma once
 
 #include <imgui.h>
@@ -19,16 +19,16 @@ struct SeenItem {
 };
 
 struct SeenText {
-  std::string text;  // what was handed over: of a cut text the part that is shown
-  ImRect rect;       // that it covers, if nothing clips it
-  ImRect clip;       // what is seen of the window at this moment
+  std::string text;  // as passed to AddText; for a cut text, the part that is shown
+  ImRect rect;       // the area it covers if nothing clips it
+  ImRect clip;       // the visible part of the window at this moment
   const ImGuiWindow* window = nullptr;
 };
 
 struct Watch {
   std::function<void(const SeenItem&, const ImGuiWindow&)> on_item;  // while a test engine runs
   bool keeps_texts = false;
-  std::vector<SeenText> texts;  // of the frame that is built
+  std::vector<SeenText> texts;  // of the current frame
 };
 Watch& watch();
 
@@ -36,7 +36,7 @@ Watch& watch();
 /// for what opens over the panels, "tabs" for the bar over docked windows.
 std::string panel_of(const ImGuiWindow& window);
 
-/// Texts of one panel as lines, from the top: those that stand beside each other are joined by " | ".
+/// Texts of one panel as lines from the top; texts beside each other are joined by " | ".
 std::vector<std::string> lines_of(const std::vector<SeenText>& texts, const std::string& panel);
 
 /// Faults of a frame, in sentences: text that its window cuts off, text over other text.

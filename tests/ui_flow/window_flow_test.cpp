@@ -1,4 +1,5 @@
-// Around the conversation: model, engine, policies, memory, panels, zoom, theme, help, banners, recording, the end.
+// Everything around the conversation: model, engine, policies, memory, panels, zoom, theme, help, banners, recording,
+// quitting.
 #include <catch2/catch.hpp>
 #include <filesystem>
 
@@ -45,7 +46,7 @@ TEST_CASE("model: opened by key, menu, button and a dropped file; cancelled, ref
     person.choose(Action::choose_model);
     CHECK(n_dialogs == 3);
 
-    // While a model is loaded: three ways to give it up.
+    // Three ways to cancel the loading of a model.
     const std::vector<std::function<void()>> ways = {[&] { person.press(Action::stop); },
                                                      [&] { person.click("//###transcript/**/###cancel_load"); },
                                                      [&] { person.click("//###status/###cancel_load"); }};
@@ -146,7 +147,7 @@ TEST_CASE("policies: a named set, the threshold, the order, what is in the set; 
     apply([&] { person.press(Action::apply_policy); });
     CHECK(desk->mirror().config().name == "paper");
 
-    // T by field and by slider; taken back by key and by menu.
+    // Set T by field and by slider; revert by key and by menu.
     person->ItemInput((panel + "###threshold_number").c_str());
     person->KeyCharsReplaceEnter("0.9");
     person.frames();
@@ -167,7 +168,7 @@ TEST_CASE("policies: a named set, the threshold, the order, what is in the set; 
     person.choose(Action::revert_policy);
     CHECK(person.reads("policy", "0.900"));
 
-    // The order and the members.
+    // Change the order and the members of the set.
     const std::vector<Policy> before = desk->mirror().config().policy_set;
     person.click(panel + policy_name(before[0]) + "/###later");
     person.click(panel + policy_name(before[2]) + "/###earlier");
@@ -238,7 +239,7 @@ TEST_CASE("panels: hidden and shown by key, menu and cross; brought to front by 
     person.choose(Action::reset_layout);
     person.frames(4);
     CHECK(is_on_screen(memory_window));
-    // Tabs: clicked with the mouse.
+    // Click the tabs with the mouse.
     for (const char* window : {policy_window, heads_window, memory_window, chats_window, transcript_window}) {
       const ImGuiWindow* found = ImGui::FindWindowByName(window);
       REQUIRE(found != nullptr);

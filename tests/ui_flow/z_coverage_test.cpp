@@ -1,4 +1,4 @@
-// Runs last (test cases run in the order of their files): what of the window none of the tests before has used.
+// Fails if the other tests left a part of the window unused. Must run last; test cases run in the order of their files.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <iostream>
