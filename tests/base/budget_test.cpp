@@ -1,4 +1,4 @@
-// Budgets of heads: shares by importance, a bound in bytes, a pool of scores.
+// Budgets of heads: shares by importance, a byte bound, a pool of scores.
 #include "engine/base/budget.h"
 
 #include <catch2/catch.hpp>
@@ -88,7 +88,7 @@ TEST_CASE("a bound in bytes gives the largest share that fits") {
   const std::vector<HeadCapacity> rooms(4, {1000, 80});
   config.kv_budget_bytes = 1'000'000;
   CHECK(shared_budgets_in_bytes(config, 0.5, rooms, 100) == std::vector<int32_t>(4, 500));
-  config.kv_budget_bytes = 4 * 20 * 100;  // 20 pages a head: 319 tokens and one more
+  config.kv_budget_bytes = 4 * 20 * 100;  // 20 pages per head: 319 tokens and one more
   const std::vector<int32_t> budgets = shared_budgets_in_bytes(config, 1, rooms, 100);
   CHECK(budget_bytes(budgets, 100) <= config.kv_budget_bytes);
   CHECK(sum(budgets) >= 4 * 318);
@@ -101,7 +101,7 @@ TEST_CASE("bytes that do not hold what is protected are refused with what is nee
     shared_budgets_in_bytes(config, 1, std::vector<HeadCapacity>(4, {1000, 80}), 100);
     FAIL("nothing was thrown");
   } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::out_of_memory);  // while an answer is written it ends the turn
+    CHECK(error.kind() == ErrorKind::out_of_memory);  // during an answer it ends the turn
     CHECK(std::string(error.what()).find("1000") != std::string::npos);
     CHECK(std::string(error.what()).find("2400") != std::string::npos);  // 4 heads x 6 pages
   }
@@ -115,7 +115,7 @@ TEST_CASE("where a bound in bytes does not hold what is protected, the oldest co
   CHECK(pages_a_head(4) == Protection{.class_from = 61, .n_last = 59});  // 63: all of them and 5 of the last
   CHECK(pages_a_head(3) == Protection{.class_from = 61, .n_last = 43});
   CHECK(pages_a_head(2) == Protection{.class_from = 61, .n_last = 27});
-  CHECK(pages_a_head(1) == Protection{.class_from = 61, .n_last = 16});  // less than the least; nothing else gives way
+  CHECK(pages_a_head(1) == Protection{.class_from = 61, .n_last = 16});  // below the minimum, which stays protected
 
   std::vector<HeadClaims> more(2, {.n_reach = 200, .n_first = 4, .by_class = {}});
   for (int32_t position = 10; position < 100; position += 7) more[0].by_class.push_back(position);  // 13 of them
@@ -137,7 +137,7 @@ TEST_CASE("the least bound in bytes holds the first four and the last sixteen to
 }
 
 TEST_CASE("a pool goes to the best scores of a layer, whichever head they are in") {
-  // 10 tokens a head, 2 of them protected; 10 of 20 are kept, each head at least 1.
+  // 10 tokens per head, 2 of them protected; 10 of 20 are kept, at least 1 per head.
   const std::vector<HeadCapacity> rooms(2, {10, 2});
   const std::vector<std::vector<float>> scores{{9, 8, 7, 6, 5, 4, 0, 0}, {3, 2, 1, 0, 0, 0, 0, 0}};
   CHECK(pooled_budgets(0.5, rooms, scores) == std::vector<int32_t>{8, 2});

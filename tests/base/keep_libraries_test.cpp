@@ -1,10 +1,10 @@
-// Programs of an address sanitizer's build keep what they loaded, so that a driver's leaks are not taken for ours.
+// Builds with the address sanitizer never unload libraries, so that a driver's leaks are not reported as ours.
 #include <dlfcn.h>
 
 #include <catch2/catch.hpp>
 
 TEST_CASE("a library that is closed stays loaded under the address sanitizer, and goes elsewhere") {
-  // Part of the C library's package, and nobody needs it.
+  // A library of the C library's package that nothing uses.
   constexpr const char* library = "libBrokenLocale.so.1";
   REQUIRE(dlopen(library, RTLD_NOW | RTLD_NOLOAD) == nullptr);
   void* handle = dlopen(library, RTLD_NOW);

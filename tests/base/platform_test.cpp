@@ -1,4 +1,4 @@
-// The system's side of things: mapped files that shrink, memory that goes back, what a process may use.
+// The platform layer: mapped files that shrink, memory returned to the system, limits of a process.
 #include "engine/base/platform/platform.h"
 
 #include <sys/wait.h>
@@ -112,11 +112,11 @@ TEST_CASE("a mapping can be moved") {
 
 TEST_CASE("a bus error elsewhere still ends the process by its signal") {
   const TemporaryFile file(5000);
-  const MappedFile mapped = MappedFile::open(file.path());  // the handler is there
+  const MappedFile mapped = MappedFile::open(file.path());  // installs the handler
   const pid_t child = fork();
   REQUIRE(child >= 0);
   if (child == 0) {
-    close(STDERR_FILENO);  // what a sanitizer says about it
+    close(STDERR_FILENO);  // hides a sanitizer's report
     raise(SIGBUS);         // runs the handler, which finds no mapping and restores the default
     raise(SIGBUS);
     _exit(0);

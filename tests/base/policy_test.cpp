@@ -1,4 +1,4 @@
-// Policies and configurations as values: names in and out, and the rules and budgets that follow from them.
+// Policies and configurations: parsing and printing names, and the rules and budgets that follow from them.
 #include "engine/base/policy.h"
 
 #include <catch2/catch.hpp>
@@ -98,7 +98,7 @@ TEST_CASE("budgets are shares of the tokens, rounded up") {
   const KeepRule eleven = make_keep_rule({}, 11, 0, 0.3, 0.1);
   CHECK(eleven.local_from == 7);
   CHECK(eleven.n_frequent == 2);
-  // One token is always local; a share of nothing is no frequent token.
+  // At least one token is local; a share of 0 gives no frequent token.
   const KeepRule least = make_keep_rule({}, 5, 0, 0.0, 0.0);
   CHECK(least.local_from == 4);
   CHECK(least.n_frequent == 0);
@@ -117,7 +117,7 @@ TEST_CASE("in a sliding window, budgets are shares of what the next token reache
   const KeepRule early = make_keep_rule({}, 7, 8, 0.3, 0.3);
   CHECK(early.reach_from == 0);
   CHECK(early.local_from == 4);
-  // A window of one token reaches nothing that is held.
+  // A window of one token reaches no held token.
   CHECK(make_keep_rule({}, 7, 1, 0.3, 0.3).reach_from == 7);
 }
 

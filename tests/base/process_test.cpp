@@ -1,4 +1,4 @@
-// Child processes: their streams, their last words, and how they end.
+// Child processes: their streams, their last output, and how they end.
 #include "engine/base/platform/process.h"
 
 #include <fcntl.h>
@@ -107,7 +107,7 @@ TEST_CASE("its owner's end is a child's end within a second, deaf ones and their
   }
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(2));
   CHECK_FALSE(is_alive(child));
-  // It became a child of the system's first process, which takes leave of it in its own time.
+  // It became a child of the system's first process, which may reap it later.
   for (int i = 0; i < 1000 && is_alive(grandchild); ++i) {
     std::string state;
     const Descriptor file(open(("/proc/" + std::to_string(grandchild) + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
@@ -122,7 +122,7 @@ TEST_CASE("its owner's end is a child's end within a second, deaf ones and their
 TEST_CASE("a child gets no descriptors but its three") {
   const Descriptor extra(open("/dev/null", O_RDONLY));  // not closed on exec
   ChildProcess process = ChildProcess::start_shell("ls /proc/self/fd | wc -l");
-  CHECK(read_all(process.output()) == "4\n");  // and the folder itself
+  CHECK(read_all(process.output()) == "4\n");  // three, and the folder that ls reads
 }
 
 TEST_CASE("writing to a reader that is gone is an outcome, and to one that sleeps does not wait") {

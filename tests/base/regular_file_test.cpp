@@ -1,4 +1,4 @@
-// What lies in a place that the program knows: a file is read, everything else is a sentence, at once.
+// Reading a path that the program knows: a regular file is read, anything else gives an error at once.
 #include "engine/base/platform/regular_file.h"
 
 #include <sys/socket.h>

@@ -1,5 +1,4 @@
-// What the chat store keeps: every function, seen again after closing and opening, with any bytes and more than one
-// window.
+// Every function of the chat store: results after closing and opening again, any bytes as text, more than one window.
 #include "app/chats/chat_store.h"
 
 #include "engine/base/error.h"

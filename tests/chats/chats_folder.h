@@ -1,4 +1,5 @@
-// A folder for one test, removed at its end, with a chat database in it, and its bytes. Knows file names, no tables.
+// A folder for one test with a chat database in it; removed at the end. Reads and writes the file's bytes. Knows file
+// names, no tables.
 #pragma once
 
 #include <sqlite3.h>
@@ -45,7 +46,7 @@ class ChatsFolder {
   }
   bool exists(const std::string& suffix) const { return std::filesystem::exists(path() + suffix); }
 
-  /// SQL past the store, as another program would.
+  /// Runs SQL without the store, like another program.
   std::string sql(const std::string& statement) const {
     sqlite3* handle = nullptr;
     sqlite3_open(path().c_str(), &handle);
@@ -65,7 +66,7 @@ class ChatsFolder {
   std::string folder_;
 };
 
-/// Another process that works with the chats, and then waits with its store open until it is killed.
+/// Another process that works with the chats, then waits with its store open until it is killed.
 class WaitingProcess {
  public:
   template <typename Work>

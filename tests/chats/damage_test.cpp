@@ -1,4 +1,4 @@
-// Files that are damaged, foreign, newer, locked away or on a full disk: chats that can be read are shown, nothing is
+// Files that are damaged, foreign, newer, unreadable or on a full disk: readable chats are shown, nothing is
 // overwritten, and a sentence says what happened.
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int n_chats = 40;
-constexpr int n_messages = 10;  // a chat
+constexpr int n_messages = 10;  // per chat
 
 std::string message_text(int chat, int message) {
   return "chat " + std::to_string(chat) + " message " + std::to_string(message) + " " + std::string(500, 'x');
@@ -41,7 +41,7 @@ void fill(ChatStore& store) {
   }
 }
 
-// How many messages are there with the content they had.
+// Number of messages that still have their original content.
 int n_intact(ChatStore& store) {
   int n = 0;
   for (const ChatSummary& chat : store.list()) {
@@ -60,7 +60,7 @@ std::string noise(size_t n_bytes) {
   return bytes;
 }
 
-// Opens what lies there, which must be set aside unchanged; returns the number of messages carried over.
+// Opens the damaged file, which must be set aside unchanged; returns the number of recovered messages.
 int n_salvaged(const ChatsFolder& here) {
   const std::string damaged = here.bytes();
   int n = 0;
@@ -82,7 +82,7 @@ int n_salvaged(const ChatsFolder& here) {
   return n;
 }
 
-// Rights do not bind root: for a while the process is nobody.
+// File modes do not restrict root, so the process becomes the user nobody while this object lives.
 class AsNobody {
  public:
   AsNobody() : was_root_(geteuid() == 0 && seteuid(65534) == 0) {}
@@ -96,10 +96,10 @@ class AsNobody {
   bool was_root_;
 };
 
-// The filled database is made once: its hundreds of waits for the disk can take seconds.
+// The filled database is made once, since its hundreds of syncs to disk can take seconds.
 struct Filled {
   std::string closed;
-  std::string killed, killed_log;  // as a killed window leaves them: what came last is only in the log
+  std::string killed, killed_log;  // as a killed window leaves them: the newest data is only in the log
 
   static const Filled& get() {
     static const Filled filled = [] {
@@ -175,7 +175,8 @@ TEST_CASE("damage in any page ends in a database that opens, with most of the ch
   const std::string intact = here.bytes();
   const size_t n_pages = intact.size() / 4096;
   std::mt19937 random(11);
-  // The first pages are where the tables begin; page 1 more than once, since each of its bytes means something else.
+  // The tables begin on the first pages. Page 1 is damaged more than once, since each of its bytes means something
+  // else.
   for (size_t step = 0, page = 0; page < n_pages; page = ++step < 20 ? 0 : page + 1 + page / 12) {
     INFO("page " << page + 1 << " of " << n_pages);
     const ChatsFolder copy;
@@ -194,7 +195,7 @@ TEST_CASE("damage in any page ends in a database that opens, with most of the ch
 TEST_CASE("messages whose chat is lost are found under a new title") {
   const FilledFolder here;
   std::string bytes = here.bytes();
-  // The table of chats is its first page, the second of the file.
+  // The table of chats begins on the second page of the file.
   bytes.replace(4096, 4096, noise(4096));
   here.write(bytes);
   CHECK(n_salvaged(here) == n_chats * n_messages);
@@ -255,7 +256,7 @@ TEST_CASE("files set aside before keep their names") {
 
 TEST_CASE("a newer version's file is refused and left as it is") {
   const FilledFolder here;
-  // Whoever changes the tables says so twice: one number alone is damage.
+  // A new version of the tables sets both numbers; if only one differs, the file counts as damaged.
   const std::string next = std::to_string(tables_version + 1);
   here.sql("PRAGMA user_version=" + next + "; DROP VIEW tables_version; CREATE VIEW tables_version AS SELECT " + next +
            " AS number");
@@ -323,7 +324,7 @@ TEST_CASE("what is no file beside the chats keeps them from being changed, not f
 TEST_CASE("a file of a size that no chats reach is left where it is") {
   const ChatsFolder here;
   here.write("noise");
-  fs::resize_file(here.path(), uint64_t{1} << 40);  // with nothing in it
+  fs::resize_file(here.path(), uint64_t{1} << 40);  // a sparse file
   ChatStore store = here.open();
   CHECK(store.read_only());
   CHECK_THAT(store.note(), Catch::Contains("1099511627776 bytes"));

@@ -1,5 +1,5 @@
-// A window that is killed at any moment: a child writes and reports what the store acknowledged, the parent kills it
-// and looks for all of it.
+// A window that is killed at any moment: a child process writes and reports what the store acknowledged. The parent
+// kills it and checks that all of that is stored.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,7 +63,7 @@ std::string user_text(int64_t seed) {
   }
 }
 
-// What was acknowledged and must be there.
+// Data that was acknowledged and must be stored.
 struct Acknowledged {
   std::set<int64_t> chats;
   std::map<int64_t, std::pair<int64_t, std::string>> users;  // by message: chat, content
@@ -124,7 +124,7 @@ TEST_CASE("a killed window loses nothing that was acknowledged") {
       }
     }
     close(ends[1]);
-    // Counted in reports, so that a slow disk tests as much as a fast one; then a moment that has no name.
+    // Wait for a number of reports, so that a slow disk tests as much as a fast one, then for a random short time.
     std::vector<Report> reports;
     Report next;
     const auto receive = [&] { return read(ends[0], &next, sizeof next) == sizeof next; };
@@ -149,7 +149,7 @@ TEST_CASE("a killed window loses nothing that was acknowledged") {
         CHECK(message.state != MessageState::streaming);
         found[message.id] = message;
         versions.insert(message.versions.begin(), message.versions.end());
-        // The conversation goes on from the second version; the first is looked at in the end, when all were written.
+        // The conversation continues from the second version. The first ones are checked in the last round only.
         if (message.versions.size() < 2 || round + 1 < n_rounds) continue;
         store.choose_version(chat.id, message.versions.front());
         found[message.versions.front()] = store.messages(chat.id).back();

@@ -1,5 +1,5 @@
-// What a damaged file still holds comes back to the end: every row that lies whole on its page, wherever the damage
-// is, and what can be told of the others.
+// Everything in a damaged file is recovered: every row that is complete on its page, wherever the damage is, and the
+// readable parts of the others.
 #include <algorithm>
 #include <map>
 #include <random>
@@ -14,11 +14,11 @@ using namespace headroom::test;
 
 namespace {
 
-/// A file of chats, each message of this many letters, and where each message lies in it. Made by one transaction.
+/// A file of chats with messages of n_letters each, and the place of each message in it. Made by one transaction.
 struct Book {
-  int n_chats, n_messages;  // of a chat
+  int n_chats, n_messages;  // n_messages: per chat
   std::string bytes;
-  std::map<std::string, std::pair<size_t, size_t>> places;  // of the text on its leaf: begin, end
+  std::map<std::string, std::pair<size_t, size_t>> places;  // text ─► its begin and end on the leaf
 
   Book(int its_chats, int its_messages, int n_letters) : n_chats(its_chats), n_messages(its_messages) {
     const ChatsFolder here;
@@ -45,9 +45,9 @@ struct Book {
     }
   }
 
-  /// Beginnings of the messages that must come back after the byte was changed: all but the row that it lies in.
+  /// Beginnings of the messages that must be recovered after the byte was changed: all but the one in its row.
   std::set<std::string> whole_without(size_t byte) const {
-    constexpr size_t around = 40;  // of the text: the row's other columns
+    constexpr size_t around = 40;  // bytes around the text: the row's other columns
     std::set<std::string> whole;
     for (const auto& [text, place] : places)
       if (byte + around < place.first || byte > place.second + around) whole.insert(text);
@@ -70,7 +70,7 @@ std::string with_page(std::string bytes, size_t page, const std::string& content
   return bytes.replace((page - 1) * page_bytes, page_bytes, content);
 }
 
-/// As SQLite writes one.
+/// An empty leaf page as SQLite writes it.
 std::string empty_leaf(char type) {
   std::string page(page_bytes, '\0');
   page[0] = type;
@@ -90,10 +90,10 @@ TEST_CASE("a flipped bit anywhere costs at most the row that it lies in") {
   REQUIRE(book.places.size() == 800);
   std::mt19937 random(5);
   std::vector<std::pair<size_t, int>> flips;
-  // The number of cells in the head of the messages' first page: 4 bits of it, and other fields.
+  // In the header of the messages' first page: 4 bits of the number of cells, and other fields.
   for (const int bit : {0, 1, 2, 4}) flips.emplace_back(3 * page_bytes + 4, bit);
   for (const size_t at : {0, 1, 3, 5, 6, 7, 8, 9, 12}) flips.emplace_back(3 * page_bytes + at, 3);
-  // Heads of leaves: the kind of page, its counts, the pointer to its row.
+  // Headers of leaves: the kind of page, its counts, the pointer to its row.
   for (const size_t at : {0, 1, 3, 4, 5, 6, 7, 8, 9}) flips.emplace_back((100 + at) * page_bytes + at, at % 8);
   for (int i = 0; i < 12; ++i) flips.emplace_back(random() % book.bytes.size(), random() % 8);
   for (const auto& [byte, bit] : flips) {
@@ -137,7 +137,7 @@ TEST_CASE("chats overwritten by an empty page are found by their messages") {
 TEST_CASE("messages that are overwritten leave the conversation around them in its order") {
   const Book book(1, 6, 3000);
   const ChatsFolder here;
-  // The leaf of the third message.
+  // Empty the leaf of the third message.
   const size_t page = std::next(book.places.begin(), 2)->second.first / page_bytes + 1;
   here.write(with_page(book.bytes, page, empty_leaf(13)));
   ChatStore store = here.open();
@@ -154,7 +154,7 @@ TEST_CASE("a message that lost a page that it goes on is kept up to there") {
   const Book book(1, 3, 20'000);
   const ChatsFolder here;
   const auto [begin, end] = book.places.begin()->second;
-  // The second page that the first message goes on is wherever the first one says.
+  // Find the second overflow page of the first message, which the first overflow page names.
   const auto next_of = [&](size_t page) {
     const auto byte = [&](size_t i) {
       return static_cast<size_t>(static_cast<uint8_t>(book.bytes[(page - 1) * page_bytes + i]));
@@ -167,7 +167,7 @@ TEST_CASE("a message that lost a page that it goes on is kept up to there") {
   REQUIRE(first_further > 0);
   REQUIRE(next_of(first_further) > 0);
   std::string bytes = book.bytes;
-  bytes[(first_further - 1) * page_bytes + 1] = 0x7f;  // it names a page that is not there
+  bytes[(first_further - 1) * page_bytes + 1] = 0x7f;  // it names a page that does not exist
   here.write(bytes);
   ChatStore store = here.open();
   CHECK_THAT(store.note(), Catch::Contains("3 messages could be read, 1 of them without their ends;"));
@@ -181,7 +181,7 @@ TEST_CASE("a message that lost a page that it goes on is kept up to there") {
 TEST_CASE("no byte of the header hides the chats or forbids writing") {
   static const Book book(2, 21, 100);
   for (size_t byte = 0; byte < 100; ++byte) {
-    // Both patterns where a byte says who may read and write, and one of them elsewhere.
+    // Bytes that mark the file's format and version get both patterns, others only one.
     const bool is_a_mark = byte == 18 || byte == 19 || (byte >= 60 && byte < 64) || (byte >= 68 && byte < 72);
     for (int pattern = 0; pattern < 2; ++pattern) {
       if (!is_a_mark && pattern != static_cast<int>(byte % 2)) continue;
@@ -249,7 +249,7 @@ TEST_CASE("a log that ends in the middle of a transaction is what a killed windo
 }
 
 TEST_CASE("what looks like a row inside a message is not taken for one") {
-  // A message that holds the bytes of a whole file of chats.
+  // A message that contains the bytes of a whole file of chats.
   const Book book(1, 2, 100);
   const ChatsFolder here;
   {

@@ -1,5 +1,5 @@
-// Versions of messages: another answer keeps the one before, any of them can be made part of the conversation, and
-// files of the first tables, which had no versions, become files of the present ones.
+// Versions of messages: another answer keeps the previous one, and any version can become part of the conversation.
+// Files with the first tables, which had no versions, are converted to the present tables.
 #include "app/chats/chat_store.h"
 #include "app/chats/sqlite.h"
 #include "app/chats/tables.h"
@@ -62,7 +62,7 @@ TEST_CASE("a version leads to the newest of what follows it") {
   const int64_t first = add_answer(store, chat, "a1");
   store.add_user_message(chat, "q2");
   add_answer(store, chat, "a2");
-  // An edited message is a version of a message as well: the conversation ends with it.
+  // An edited message is a version too, and the conversation ends with it.
   store.add_user_message(chat, "q edited", question);
   CHECK(contents(store, chat) == Texts{"q edited"});
   add_answer(store, chat, "b1");
@@ -207,7 +207,7 @@ TEST_CASE("new tables and those of an old file are the same, letter for letter")
 TEST_CASE("what the first tables cannot hold is refused by a program that knows only them") {
   const ChatsFolder here;
   here.open();
-  // What a program of version 1 looks at.
+  // The numbers that a program of version 1 checks.
   CHECK(here.sql("PRAGMA user_version") > "1");
   CHECK(here.sql("PRAGMA application_id") == std::to_string(0x4864726d));
 }

@@ -1,4 +1,5 @@
-// libFuzzer target: any bytes through the GGUF reader to a loaded model. An Error is an answer; anything else is a bug.
+// libFuzzer target: any bytes through the GGUF reader to a loaded model. An Error is correct; any other failure is a
+// bug.
 #include <cstddef>
 #include <cstdint>
 #include <span>

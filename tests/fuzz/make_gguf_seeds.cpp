@@ -1,4 +1,4 @@
-// Writes a few small valid files into a folder: where the fuzzer of the GGUF reader begins.
+// Writes a few small valid files into a folder: the first corpus of the GGUF fuzzer.
 #include <filesystem>
 
 #include "tests/support/tiny_model.h"

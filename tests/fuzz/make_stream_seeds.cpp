@@ -1,4 +1,4 @@
-// Writes a few small streams into a folder: where the fuzzer of the stream begins.
+// Writes a few small streams into a folder: the first corpus of the stream fuzzer.
 #include <filesystem>
 #include <fstream>
 
@@ -51,7 +51,7 @@ std::vector<std::byte> commands() {
   return bytes;
 }
 
-/// What an engine says seldom.
+/// Events that an engine sends rarely.
 std::vector<std::byte> rare_events() {
   std::vector<std::byte> bytes;
   uint64_t sequence = 0;

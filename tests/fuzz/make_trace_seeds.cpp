@@ -1,4 +1,4 @@
-// Writes a few small traces into a folder, each with the byte in front that the fuzzer of the trace wants.
+// Writes a few small traces into a folder: the first corpus of the trace fuzzer, with its extra byte in front of each.
 #include <filesystem>
 #include <fstream>
 

@@ -1,4 +1,5 @@
-// What must hold of a Mirror whatever it was fed: its answers agree with each other, and it can be told to another one.
+// Checks that hold for a Mirror after any input: its answers agree with each other, and it can be described to another
+// Mirror.
 #pragma once
 
 #include <cstdlib>
@@ -13,7 +14,7 @@ inline void must(bool holds) {
   if (!holds) std::abort();
 }
 
-/// Asks for everything that the panels ask for.
+/// Calls everything that the panels call, and checks that the answers agree.
 inline void check_answers(const Mirror& mirror) {
   const auto n_tokens = static_cast<int32_t>(mirror.tokens().size());
   const auto n_heads = static_cast<int32_t>(mirror.heads().size());
@@ -42,7 +43,7 @@ inline void check_answers(const Mirror& mirror) {
   }
 }
 
-/// The messages in which a Mirror is told, each without its length.
+/// The messages that describe a Mirror, each without its length.
 inline std::vector<std::vector<std::byte>> told(const Mirror& mirror) {
   std::vector<std::vector<std::byte>> messages;
   for (const stream::EventT& event : describe(mirror)) {
@@ -52,14 +53,14 @@ inline std::vector<std::vector<std::byte>> told(const Mirror& mirror) {
   return messages;
 }
 
-/// A Mirror that was told what this one knows. Throws Error where the telling is refused.
+/// Another Mirror with the described state of this one. Throws Error if the description is refused.
 inline Mirror retold(const Mirror& mirror) {
   Mirror other;
   for (const std::vector<std::byte>& message : told(mirror)) other.apply(verify_event(message));
   return other;
 }
 
-/// Times apart, two Mirrors know the same of what can be told.
+/// Whether two Mirrors have equal descriptions, apart from times.
 inline bool told_alike(const Mirror& a, const Mirror& b) {
   std::vector<stream::EventT> of_a = describe(a), of_b = describe(b);
   if (of_a.size() != of_b.size()) return false;
@@ -70,7 +71,7 @@ inline bool told_alike(const Mirror& a, const Mirror& b) {
   return true;
 }
 
-/// A recording that begins here could be read, and holds everything.
+/// Checks that a recording that begins here could be replayed and is complete.
 inline void check_retelling(const Mirror& mirror) {
   if (!mirror.is_open()) return;
   const Mirror other = retold(mirror);
@@ -87,7 +88,7 @@ inline std::vector<std::byte> renumbered(const stream::Event& event, uint64_t se
   return {packed.begin() + sizeof(uint32_t), packed.end()};
 }
 
-/// Whether the event that would come next is taken in.
+/// Applies the event; false if it is refused.
 inline bool takes(Mirror& mirror, const stream::Event& event) {
   try {
     mirror.apply(event);

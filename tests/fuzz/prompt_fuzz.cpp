@@ -1,6 +1,6 @@
-// Any bytes ─► a text of several stretches by a template and by users, over small vocabularies of each kind: its ids
-// are those of the plain definition, and no user's text becomes a closed token. The first byte chooses the vocabulary;
-// \1 changes the writer, and \2 with a byte after it stands for a special token's text.
+// Any bytes ─► a text with parts by a template and by users, for small vocabularies of each kind. Its ids equal those
+// of the plain definition, and no user's text becomes a closed token. The first byte chooses the vocabulary; \1 changes
+// the writer, and \2 with the next byte stands for a special token's text.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

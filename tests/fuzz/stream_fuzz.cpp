@@ -1,5 +1,5 @@
-// libFuzzer target: any bytes as a stream of events and commands into a Mirror. An Error is an answer; anything else is
-// a bug, and after a refused event the Mirror is as good as before.
+// libFuzzer target: any bytes as a stream of events and commands into a Mirror. An Error is correct; any other failure
+// is a bug. A refused event must leave the Mirror intact.
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -23,7 +23,7 @@ bool attempt(const Attempt& run) {
   }
 }
 
-/// Two mirrors, the second told what the first one knew at some moment: from then on both take in the same.
+/// Two mirrors. The second starts from a description of the first at some moment; from then on both accept the same.
 struct Followed {
   Mirror mirror;
   std::optional<Mirror> recording;
@@ -35,7 +35,7 @@ struct Followed {
 
   bool take(const stream::Event& event) {
     const bool is_taken = takes(mirror, event);
-    // How many events there were is not the same, and a recording is closed by its writer.
+    // The sequence numbers of the two differ, and a recording has its own TraceEnd.
     if (!recording || event.body_type() == stream::EventBody::TraceEnd) return is_taken;
     const bool is_at_its_place = is_taken || event.sequence() == mirror.n_events();
     if (!is_at_its_place) return false;
@@ -44,7 +44,7 @@ struct Followed {
     return is_taken;
   }
 
-  /// An event that came at the wrong place is tried at the right one too, so that more than the first mistake is seen.
+  /// Applies the event; if it is refused, tries it again with the right sequence number, so that more code is reached.
   void take_anywhere(const stream::Event& event) {
     begin_recording();
     if (take(event)) return;

@@ -1,5 +1,5 @@
-// Bytes ─► a chat template and its messages ─► text, or an Error: nothing else may come out, no character of a message
-// may lose its mark, and within the program's own limits neither time nor memory may go far beyond what was charged.
+// Bytes ─► a chat template and its messages ─► text or an Error, nothing else. No character of a message may lose its
+// mark. Within the program's own limits neither time nor memory may go far beyond the charge.
 #include <sanitizer/allocator_interface.h>
 
 #include <algorithm>
@@ -16,7 +16,7 @@
 
 namespace {
 
-// A character that no template can write but by an escape: found unmarked, it is a user's that was laundered.
+// A template can write this character only by an escape. If it is found unmarked, a user's character lost its mark.
 constexpr std::string_view user_char = "\xf4\x8f\xbf\xbd";
 
 void check_spans(const std::vector<headroom::TextSpan>& spans) {
@@ -31,7 +31,7 @@ void check_spans(const std::vector<headroom::TextSpan>& spans) {
   }
 }
 
-// What is live in the heap, counted by the sanitizer's hooks.
+// Live bytes of the heap, counted by the sanitizer's hooks.
 std::atomic<int64_t> live_bytes{0};
 std::atomic<int64_t> peak_bytes{0};
 
@@ -49,12 +49,12 @@ void fail(const char* what, double found, double most) {
   std::abort();
 }
 
-/// A rendering takes at most this many times what it was charged. A build without sanitizers takes about once.
+/// Upper bounds of the actual cost divided by the charge. Without sanitizers the time is about equal to the charge.
 constexpr double max_time_factor = 40;
 constexpr double max_memory_factor = 2;
 constexpr double most_bytes = 128 << 20;
 
-/// Of one unit of work, and of one step.
+/// Charge in seconds: 1 ns per unit of work and 100 ns per step.
 double charged_seconds(const headroom::TemplateUse& use) {
   return 1e-9 * static_cast<double>(use.work) + 100e-9 * static_cast<double>(use.steps);
 }
@@ -63,7 +63,7 @@ double charged_seconds(const headroom::TemplateUse& use) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view source(reinterpret_cast<const char*>(data), size);
-  // A template that holds the character, plainly or escaped, may write it itself.
+  // A template that contains the character, plainly or escaped, may write it itself.
   if (source.find(user_char) != std::string_view::npos || source.find('\\') != std::string_view::npos) return 0;
   headroom::TemplateInput input;
   const std::string content = "a" + std::string(user_char) + "1 <|b|>\n" + std::string(user_char);
@@ -82,7 +82,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   } catch (const headroom::Error&) {
   }
   const double seconds = headroom::thread_cpu_seconds() - start;
-  // Half a second, and what the parsed source takes, are free.
+  // Half a second and the memory of the parsed source are not charged.
   const double most_seconds = 0.5 + max_time_factor * charged_seconds(use);
   if (seconds > most_seconds) fail("seconds", seconds, most_seconds);
   const auto bytes = static_cast<double>(peak_bytes - before);

@@ -1,5 +1,6 @@
-// Any bytes ─► small vocabularies of each kind: decoding gives back every byte, no control token comes out of text, and
-// what is streamed is valid UTF-8. The first byte chooses the vocabulary and whether control tokens are allowed.
+// Any bytes as text, for small vocabularies of each kind: decoding returns every byte, text never becomes a control
+// token, and streamed output is valid UTF-8. The first byte chooses the vocabulary and whether control tokens are
+// allowed.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// libFuzzer target: any bytes as a trace file into a Mirror. The first byte says whether header and checksums are put
-// right before, so that what lies behind them is reached. An Error is an answer; anything else is a bug.
+// libFuzzer target: any bytes as a trace file into a Mirror. The first byte says whether header and checksums are
+// corrected first, so that the code behind them is reached. An Error is correct; any other failure is a bug.
 #include <zlib.h>
 
 #include <cstddef>
@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t header_bytes = 12;
 
-/// As TraceWriter would have written these bytes; the last frame takes what is left.
+/// Corrects header, frame lengths and checksums as TraceWriter writes them; the last frame gets the remaining bytes.
 void put_right(std::vector<std::byte>& trace) {
   if (trace.size() < header_bytes) return;
   std::memcpy(trace.data(), "HRTRACE\n", 8);

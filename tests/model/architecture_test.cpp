@@ -1,4 +1,4 @@
-// The table of architectures: what each row says, and that whatever lists architectures lists these.
+// The table of architectures: the values of each row, and that every list of architectures equals it.
 #include "engine/base/architecture.h"
 
 #include <catch2/catch.hpp>
@@ -21,7 +21,7 @@ std::string refusal(const GgufWriter& writer) {
   return sentence_of([&] { load_model_file(GgufFile::from_bytes(bytes, "test.gguf")); });
 }
 
-/// A file of the source tree, white space of any length as one space.
+/// Text of a file in the source tree, with each run of white space as one space.
 std::string words_of(const std::string& file) {
   std::ifstream in(HEADROOM_TEST_DATA "/../../" + file);
   REQUIRE(in);

@@ -1,5 +1,5 @@
-// read_model_config: every key that changes the mathematics is honoured or refused. The oracle is the definition of
-// each architecture, written out by hand.
+// read_model_config: every key that changes the computation is used or refused. The oracle is the definition of each
+// architecture, written out by hand.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>

@@ -16,7 +16,7 @@ using Catch::Matchers::Contains;
 namespace gguf_files_test {
 namespace {
 
-// A folder of its own for each test, removed with what is in it.
+// A folder for one test, removed with its content.
 class Folder {
  public:
   Folder() : path_(temporary_path("folder")) { std::filesystem::create_directory(path_); }
@@ -126,12 +126,12 @@ TEST_CASE("a model file that shrinks while it is mapped is an error, not a crash
   const ModelFile model = load_model_file(path);
   model.file.check_still_whole();
   std::filesystem::resize_file(path, 4096);
-  // Every byte is touched, as computing would; those that are gone read as zeros.
+  // Read every byte, as a computation would; bytes behind the new end read as zeros.
   uint64_t sum = 0;
   for (const GgufFile::Tensor& tensor : model.file.tensors())
     for (const std::byte byte : tensor.bytes) sum += std::to_integer<uint64_t>(byte);
   CHECK(sum == 0);
-  // Lengths that have become zeros lead nowhere outside the array.
+  // Lengths that have become zeros must not cause reads outside of the array.
   CHECK(model.file.get_strings("tokenizer.ggml.tokens")->size() == model.vocab.tokens.size());
   CHECK_THAT(sentence_of([&] { model.file.check_still_whole(); }),
              Contains("shrinks.gguf: found the file shorter than when it was opened"));

@@ -1,4 +1,4 @@
-// The GGUF reader on hand-made files: what it reads, and what it says about every kind of wrong header.
+// The GGUF reader on files made by hand: the values it reads, and its message for every kind of wrong header.
 #include "engine/model/gguf.h"
 
 #include <catch2/catch.hpp>
@@ -287,7 +287,7 @@ TEST_CASE("tensor data lies inside the file, aligned, and overlaps nothing") {
              Contains("tensor 'second': found data that overlaps tensor 'first'"));
 
   GgufWriter exotic = writer;
-  exotic.tensors[0].type = 99;  // its size is not known, but it cannot begin where another does
+  exotic.tensors[0].type = 99;  // its size is unknown, but it cannot begin where another tensor does
   CHECK(refusal(exotic) == "accepted");
   CHECK_THAT(refusal(with_number_after(exotic, "second", offset_at, uint64_t{0})), Contains("overlaps"));
 }
@@ -302,11 +302,11 @@ TEST_CASE("a header with as many keys and tensors as the limits allow is judged 
   for (int i = 0; i < 65535; ++i) writer.keys.push_back({"key" + std::to_string(i), 0, Bytes(1)});
   for (int i = 0; i < 65536; ++i) writer.tensors.push_back({"tensor" + std::to_string(i), {8}, 0, Bytes(32)});
   const Bytes bytes = writer.bytes();
-  const std::clock_t begin = std::clock();  // the process's own time: the machine may be busy with other tests
+  const std::clock_t begin = std::clock();  // CPU time, because the machine may be busy with other tests
   const GgufFile file = read(bytes);
   constexpr std::clock_t limit = test::has_address_sanitizer
                                      ? 5 * CLOCKS_PER_SEC
-                                     : CLOCKS_PER_SEC;  // every access is checked: some five times the work
+                                     : CLOCKS_PER_SEC;  // five times, since the sanitizer checks every access
   CHECK(std::clock() - begin < limit);
   CHECK(file.tensors().size() == 65536);
   CHECK_THAT(sentence_of([&] { file.get_strings("strings"); }), Contains("found 4194304 strings, expected at most"));

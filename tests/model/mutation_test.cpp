@@ -1,5 +1,5 @@
-// Three small valid files, damaged 100,000 times each, through the whole path from bytes to a loaded model: whatever
-// the damage, the answer is a model or a sentence, and quickly. The sanitizers watch for the rest.
+// A small valid file per architecture, damaged 100,000 times, through the whole path from bytes to a loaded model. The
+// result is quickly a model or a sentence, whatever the damage. The sanitizers find other faults.
 #include <catch2/catch.hpp>
 #include <ctime>
 #include <random>
@@ -42,7 +42,7 @@ class Mutator {
 
  private:
   size_t below(size_t n) { return static_cast<size_t>(engine_() % n); }
-  // The header is where the decisions are; the data behind it is most of the bytes.
+  // Most changes hit the header, which decides what happens, although the data behind it is most of the bytes.
   size_t place(const Bytes& bytes) {
     return below(below(4) == 0 ? bytes.size() : std::min<size_t>(bytes.size(), 4096));
   }
@@ -65,14 +65,14 @@ class Mutator {
       case 4:
         put(bytes, at, hostile_numbers[below(std::size(hostile_numbers))], 4);
         break;
-      case 5: {  // a stretch of the file again, in another place
+      case 5: {  // copy a part of the file to another place
         const size_t from = place(bytes), n = std::min(bytes.size() - from, 1 + below(64));
         const Bytes stretch(bytes.begin() + static_cast<ptrdiff_t>(from),
                             bytes.begin() + static_cast<ptrdiff_t>(from + n));
         bytes.insert(bytes.begin() + static_cast<ptrdiff_t>(at), stretch.begin(), stretch.end());
         break;
       }
-      default: {  // a stretch gone
+      default: {  // remove a part
         const size_t n = std::min(bytes.size() - at, 1 + below(64));
         bytes.erase(bytes.begin() + static_cast<ptrdiff_t>(at), bytes.begin() + static_cast<ptrdiff_t>(at + n));
       }
@@ -116,7 +116,7 @@ TEST_CASE("100,000 mutations of a small file of each architecture end in a model
     REQUIRE(valid.size() < 10'000);
     REQUIRE(sentence_of([&] { load_model_file(GgufFile::from_bytes(valid, "valid")); }) == "accepted");
     Mutator mutator(20'240'000 + static_cast<uint64_t>(architecture));
-    std::clock_t slowest = 0;  // of the process's own time: the machine may be busy with other tests
+    std::clock_t slowest = 0;  // CPU time, because the machine may be busy with other tests
     int n_loaded = 0;
     for (int i = 0; i < 100'000; ++i) {
       Bytes bytes = valid;
@@ -126,7 +126,7 @@ TEST_CASE("100,000 mutations of a small file of each architecture end in a model
       slowest = std::max(slowest, std::clock() - begin);
     }
     CHECK(slowest < CLOCKS_PER_SEC);
-    // The mutator is neither too gentle nor too rough: some damage hits nothing but weights and texts.
+    // The mutator is neither too gentle nor too rough: some damage hits only weights and texts.
     CHECK(n_loaded > 2'000);
     CHECK(n_loaded < 50'000);
   }

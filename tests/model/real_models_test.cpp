@@ -1,5 +1,5 @@
-// The three real models that the project is measured with, where they are present: the numbers that their makers
-// publish, and every tensor in its place.
+// The three real models that the project is measured with, if they are present: the numbers that their makers publish,
+// and the place of every tensor.
 #include <catch2/catch.hpp>
 #include <cmath>
 

@@ -1,4 +1,4 @@
-// What the tests of this folder share: the sentence of a refusal.
+// Returns the sentence of a refusal; shared by the tests of this folder.
 #pragma once
 
 #include <catch2/catch.hpp>

@@ -1,4 +1,4 @@
-// load_model_file: every weight is where it should be, in the shape that the config demands, and none is left over.
+// load_model_file: every weight has its place and the shape that the config requires, and no tensor is left over.
 #include <catch2/catch.hpp>
 
 #include "engine/model/model_file.h"
@@ -20,7 +20,7 @@ std::string refusal(const GgufWriter& writer) {
   return sentence_of([&] { load_model_file(GgufFile::from_bytes(bytes, "test.gguf")); });
 }
 
-// The tensor's data in the writer and in the view are the same bytes.
+// Whether the view has the same bytes as the writer's tensor.
 bool holds(const TensorView& view, GgufWriter& writer) {
   const Bytes& data = writer.tensor(view.name).data;
   return view.data.size() == data.size() && std::memcmp(view.data.data(), data.data(), data.size()) == 0;

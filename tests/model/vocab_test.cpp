@@ -1,4 +1,4 @@
-// read_vocab: what a file states about its tokens, with llama.cpp's rules for what it leaves out.
+// read_vocab: the file's data about its tokens, with llama.cpp's rules for missing data.
 #include <catch2/catch.hpp>
 #include <cmath>
 

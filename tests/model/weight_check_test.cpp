@@ -1,4 +1,4 @@
-// Tensors that hold something which is not a number are found by their bits, whatever their type.
+// Tensors with values that are not numbers are found by their bits, whatever their type.
 #include "engine/model/weight_check.h"
 
 #include <catch2/catch.hpp>
@@ -15,7 +15,7 @@ namespace {
 constexpr float infinity = std::numeric_limits<float>::infinity(),
                 not_a_number = std::numeric_limits<float>::quiet_NaN();
 
-/// What is found in a tensor of two rows of one block (of 64 values for the float types) with some bytes replaced.
+/// The check's result for a tensor of two rows of one block (64 values for the float types) with some bytes replaced.
 struct Checked {
   explicit Checked(TensorType type) : traits(type_traits(type)) {
     n_columns = traits.block_values == 1 ? 64 : traits.block_values;
@@ -59,7 +59,7 @@ TEST_CASE("values of the float types that are not numbers are counted, the first
 TEST_CASE("so are the scales of blocks, and nothing else of a block") {
   struct Row {
     TensorType type;
-    std::vector<size_t> scales;  // bytes in a block where an f16 lies
+    std::vector<size_t> scales;  // byte offsets of f16 scales in a block
   };
   for (const Row& row : {Row{TensorType::q4_0, {0}}, Row{TensorType::q4_1, {0, 2}}, Row{TensorType::q5_0, {0}},
                          Row{TensorType::q5_1, {0, 2}}, Row{TensorType::q8_0, {0}}, Row{TensorType::q4_k, {0, 2}},

@@ -1,4 +1,4 @@
-// Whatever comes in that is wrong is answered by a sentence, and the engine goes on where that is possible.
+// The engine answers every wrong input with a sentence, and continues if that is possible.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdio>
@@ -40,7 +40,7 @@ stream::LoadT load_of(const std::string& path) {
   return load;
 }
 
-/// A turn that was refused before it began.
+/// Sends a prompt that must be refused before its turn starts; returns the message.
 std::string refusal(ServedEngine& engine, stream::PromptT prompt) {
   const uint64_t turn_id = prompt.turn_id;
   engine.send(std::move(prompt));
@@ -157,7 +157,7 @@ TEST_CASE("a load that is refused leaves the model that is open, with its conver
   load.config->keep = 2;
   check_kept(load, "keep");
 
-  // The conversation goes on from what the cache holds.
+  // The conversation continues from the tokens in the cache.
   engine.send(ServedEngine::prompt(2,
                                    {{"user", "Hello", {}},
                                     {"assistant", engine.mirror.messages()[1].content, engine.mirror.messages()[1].ids},
@@ -173,7 +173,7 @@ TEST_CASE("a load that fails when the model before has made room is followed by 
   check_goes_on(engine);
   stream::LoadT load = load_of(model_path());
   load.config = std::make_unique<stream::CacheConfigT>(to_stream(*find_cache_config("headroom")));
-  load.config->kv_budget_bytes = 1;  // found to be too little by the session only
+  load.config->kv_budget_bytes = 1;  // only the session finds out that this is too little
   engine.send(std::move(load));
   CHECK_FALSE(engine.until(stream::EventBody::LoadFailed).body_as_LoadFailed()->keeps_model());
   CHECK_FALSE(engine.mirror.is_open());
@@ -187,7 +187,7 @@ TEST_CASE("a load that is cancelled leaves a model open") {
   engine.load(model_path());
   engine.send(load_of(model_path()));
   engine.send(stream::CancelLoadT{});
-  // It may have been faster than the word to cancel it.
+  // The load may have finished before the CancelLoad came.
   stream::EventBody end{};
   while (end != stream::EventBody::LoadFailed && end != stream::EventBody::Loaded) end = engine.next().body_type();
   if (!engine.mirror.is_open()) engine.until(stream::EventBody::Loaded);
@@ -217,7 +217,7 @@ TEST_CASE("a model whose weights are not numbers ends its turns with the tensor'
   }
   engine.load(model_path());
   check_goes_on(engine);
-  // No backend was said to have failed.
+  // No backend failure was reported.
   CHECK(std::count(engine.types.begin(), engine.types.end(), stream::EventBody::Failure) == 0);
 }
 

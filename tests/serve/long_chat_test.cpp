@@ -1,5 +1,5 @@
-// A long chat with the engine, as the window has it: under a bound in bytes that its control tokens outgrow no turn is
-// refused, and what the stream tells stays within the bound; going back to an earlier turn is followed by the mirror.
+// A long chat over the stream. With a byte bound that the control tokens exceed, no turn is refused and the reported
+// bytes stay within the bound. The mirror follows returns to an earlier turn.
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <random>
@@ -24,7 +24,7 @@ TEST_CASE("a chat under a bound in bytes goes on for as many turns as one likes"
   engine.load(file.path(), "headroom");
   CacheConfig config = *find_cache_config("headroom");
   config.cache_type = type;
-  // Five control tokens of a first turn, the first four and the last 64 of every head: five pages; and a tenth more.
+  // Per head: five control tokens of a first turn, the first four and the last 64 tokens fit in five pages; plus 10 %.
   config.kv_budget_bytes = 5 * options.n_layers * options.n_kv_heads *
                            static_cast<int64_t>(PageLayout{options.head_dim, type}.page_bytes()) * 11 / 10;
   stream::SetConfigT set;
@@ -38,7 +38,7 @@ TEST_CASE("a chat under a bound in bytes goes on for as many turns as one likes"
   for (int turn = 1; turn <= n_turns; ++turn) {
     CAPTURE(turn);
     bool goes_back = false;
-    if (turn % 6 == 0) {  // an earlier message is written anew
+    if (turn % 6 == 0) {  // the user edits an earlier message
       goes_back = true;
       messages.resize(messages.size() - 2 * (1 + random() % 3));
     }

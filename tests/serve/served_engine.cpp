@@ -1,4 +1,4 @@
-// serve() on a thread of the test. See served_engine.h.
+// Runs serve() on a thread of the test. See served_engine.h.
 #include "tests/serve/served_engine.h"
 
 #include <fcntl.h>
@@ -31,7 +31,7 @@ GgufWriter make_endless_model(const TinyModelOptions& options) {
   GgufWriter writer = make_tiny_model(options);
   const Bytes bytes = writer.bytes();
   const Model model(load_model_file(GgufFile::from_bytes(bytes, "endless.gguf")));
-  // Rows of zeros: a logit of 0 is never the largest.
+  // Zero the output rows of tokens that end a turn: a logit of 0 is never the largest.
   GgufWriter::Tensor& output = writer.tensor("output.weight");
   const size_t row_bytes = output.data.size() / static_cast<size_t>(model.tokenizer().size());
   for (TokenId id = 0; id < model.tokenizer().size(); ++id)

@@ -1,5 +1,5 @@
-// An engine behind a socket pair, as the window meets it: commands go in, verified events come out and are followed by
-// a Mirror. Shared by the tests of serve().
+// An engine behind a socket pair or pipes, as the window has it: commands go in, verified events come out, and a Mirror
+// follows them. The tests of serve() share it.
 #pragma once
 
 #include <chrono>
@@ -38,7 +38,7 @@ class ServedEngine {
  public:
   using Seen = std::function<void(const stream::Event&)>;
 
-  /// serve() on a thread; over a socket pair, or over two pipes. The Hello is taken.
+  /// Starts serve() on a thread, over a socket pair or two pipes, and receives its Hello.
   enum class Carrier { socket_pair, pipes };
   explicit ServedEngine(Carrier carrier = Carrier::socket_pair);
   ~ServedEngine();
@@ -50,25 +50,25 @@ class ServedEngine {
     send_bytes(pack(command));
   }
   void send_bytes(std::span<const std::byte> bytes);
-  void close_input();   // what the engine reads ends
-  void close_output();  // nobody reads what it says
+  void close_input();   // ends the engine's input
+  void close_output();  // stops reading the engine's output
 
-  /// The next event, applied to the mirror; fails the test where none comes within ten seconds.
+  /// The next event, applied to the mirror; fails the test if none comes within ten seconds.
   const stream::Event& next();
-  /// Up to the first event of this kind; `seen` gets each one after the mirror took it in.
+  /// Receives events up to the first of this type. Calls `seen` for each one after the mirror applied it.
   const stream::Event& until(stream::EventBody type, const Seen& seen = {});
-  /// No more events come: the engine has ended. Gives what serve() said.
+  /// Waits until the engine has ended, expects no more events, and returns the result of serve().
   std::string ended();
   /// Milliseconds from now to its end.
   double ms_to_end();
 
   const stream::Loaded& load(const std::string& path, const std::string& config = "paper");
   static stream::PromptT prompt(uint64_t turn_id, const std::vector<ChatMessage>& messages, int32_t max_tokens);
-  /// At temperature 0.
+  /// A prompt at temperature 0.
   static stream::PromptT cold_prompt(uint64_t turn_id, const std::string& text, int32_t max_tokens);
 
   Mirror mirror;
-  std::vector<stream::EventBody> types;  // of all events that came
+  std::vector<stream::EventBody> types;  // of all received events
 
  private:
   Descriptor to_engine_, from_engine_;  // ours

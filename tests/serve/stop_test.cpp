@@ -1,5 +1,5 @@
-// Whoever says stop, or goes away, is heard at once: in a prefill, in an answer, while a model is opened. A reader that
-// sleeps holds nothing up and loses nothing but counters.
+// A Stop or a closed connection is handled at once: in a prefill, in an answer, while a model is opened. A sleeping
+// reader delays nothing and loses only counters.
 #include <catch2/catch.hpp>
 #include <set>
 
@@ -40,7 +40,8 @@ std::string text_of(size_t n_characters) {
   return text;
 }
 
-/// Milliseconds from Stop to the end of a turn, sent a little after this event came; the turn was cancelled.
+/// Sends Stop a little after the event `when`, checks that the turn was cancelled, and returns the milliseconds from
+/// Stop to the end of the turn.
 double ms_to_stop(ServedEngine& engine, uint64_t turn_id, const std::string& text, stream::EventBody when) {
   engine.send(ServedEngine::cold_prompt(turn_id, text, -1));
   engine.until(when);
@@ -53,7 +54,7 @@ double ms_to_stop(ServedEngine& engine, uint64_t turn_id, const std::string& tex
   return ms;
 }
 
-/// The middle one of three: other programs of the machine may be in the way of one.
+/// Checks the median of three, because other programs on the machine may delay one.
 void check_stop(ServedEngine& engine, const std::string& text, stream::EventBody when) {
   std::vector<double> ms;
   for (uint64_t i = 1; i <= 3; ++i) ms.push_back(ms_to_stop(engine, i, text, when));
@@ -70,7 +71,7 @@ TEST_CASE("Stop ends a prefill and an answer within 100 ms, and the next turn go
   check_stop(engine, text_of(10000), stream::EventBody::PrefillProgress);
   CHECK(engine.mirror.n_cached() == 0);
   check_stop(engine, "Hello", stream::EventBody::Step);
-  CHECK_FALSE(engine.mirror.messages().back().ids.empty());  // what was written stays
+  CHECK_FALSE(engine.mirror.messages().back().ids.empty());  // the generated part stays
   engine.send(ServedEngine::cold_prompt(9, "Hello", 3));
   const stream::Event& end = engine.until(stream::EventBody::TurnFinished);
   CHECK(end.body_as_TurnFinished()->stop_reason()->str() == "max_tokens");
@@ -78,7 +79,7 @@ TEST_CASE("Stop ends a prefill and an answer within 100 ms, and the next turn go
 
 namespace {
 
-/// A template that looks at every message for every other one, several times: seconds with thousands of messages.
+/// A template that compares all pairs of messages several times: it takes seconds for thousands of messages.
 std::string slow_template_path() {
   static const TinyModelFile file([] {
     GgufWriter writer = make_endless_model(tiny_model_options(Architecture::llama));
@@ -103,7 +104,7 @@ TEST_CASE("Stop, Load and Quit are heard while a chat template writes the prompt
   engine.load(slow_template_path());
   const auto begin_turn = [&](uint64_t turn_id) {
     engine.send(long_conversation(turn_id));
-    std::this_thread::sleep_for(std::chrono::milliseconds(150));  // it has been read, and the template runs
+    std::this_thread::sleep_for(std::chrono::milliseconds(150));  // the prompt has been received, and the template runs
     return Clock::now();
   };
   std::vector<double> ms;
@@ -195,7 +196,7 @@ TEST_CASE("a load is given up where CancelLoad came, and another one after it is
   engine.send(load);
   engine.send(stream::CancelLoadT{});
   engine.send(load);
-  // The first load may have been faster than the word to cancel it.
+  // The first load may have finished before it was cancelled.
   std::vector<stream::EventBody> ends;
   while (ends.size() < 2) {
     const stream::Event& event = engine.next();
@@ -262,6 +263,6 @@ TEST_CASE("a reader that sleeps does not slow the model, and loses nothing but c
   CHECK(std::count(engine.types.begin(), engine.types.end(), stream::EventBody::Step) == n_tokens - 1);
   CHECK(n_snapshots() < n_tokens - 1);
   CHECK(asleep_ms < awake_ms * 3);  // other programs run too
-  // The mirror took every event in, so that none was missing; and the last counters are those of the end.
+  // The mirror applied every event, so none was missing, and its counters are the final ones.
   CHECK(engine.mirror.now().n_tokens == engine.mirror.n_cached());
 }

@@ -1,5 +1,5 @@
-// What comes over the stream is what the session did: ids, text, every number, and every head's kept set at every
-// token, compared with a session of the same model in process.
+// The stream reports what the session did: ids, text, every number, and every head's kept set at every token. The
+// oracle is a session of the same model in the test's process.
 #include <catch2/catch.hpp>
 #include <deque>
 
@@ -31,7 +31,7 @@ Moment moment_of(const Session& session) {
   return moment;
 }
 
-/// Writes down each state that a session goes through.
+/// Records each state of a session.
 struct Diary : TurnObserver {
   Session* session = nullptr;
   std::deque<Moment> moments;
@@ -77,7 +77,7 @@ void check_rebuilt(const Mirror& mirror, const Moment& moment) {
   }
 }
 
-/// An engine and a session that live through the same.
+/// An engine and a session that get the same turns.
 struct Twins {
   Model model;
   std::unique_ptr<Backend> backend = make_backend({.name = "cpu", .n_threads = 2});
@@ -94,7 +94,7 @@ struct Twins {
     now = moment_of(session);
   }
 
-  /// Every event against the diary, in order.
+  /// Checks every event against the diary, in order.
   void see(const stream::Event& event) {
     const bool is_rebuilt = event.body_type() == stream::EventBody::CacheRebuilt;
     if (is_rebuilt || event.body_type() == stream::EventBody::Step) {

@@ -1,4 +1,4 @@
-// Kept sets after any sequence of events are those of a plain model: one set of positions a head.
+// Kept sets after any sequence of events equal those of a plain model: one set of positions per head.
 #include <random>
 #include <set>
 
@@ -11,7 +11,7 @@ namespace {
 
 constexpr int32_t n_layers = 3, n_kv_heads = 2, n_heads = n_layers * n_kv_heads;
 
-/// Does to sets what it says in events.
+/// Sends random events and applies the same changes to plain sets.
 class RandomWalk {
  public:
   explicit RandomWalk(uint32_t seed) : random_(seed), sets_(n_heads) {

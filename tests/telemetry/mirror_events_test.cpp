@@ -1,4 +1,4 @@
-// A recording that starts in the middle: what a Mirror knows, told to another one, is known there too.
+// A recording that starts in the middle: the events that describe a Mirror give another Mirror the same state.
 #include "engine/telemetry/mirror_events.h"
 
 #include "tests/telemetry/small_stream.h"

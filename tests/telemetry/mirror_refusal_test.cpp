@@ -1,4 +1,4 @@
-// Events that contradict themselves or what came before: each is refused with a sentence, and nothing has changed.
+// Events that contradict themselves or earlier events: each is refused with a sentence, and the Mirror does not change.
 #include <limits>
 
 #include "tests/telemetry/small_stream.h"
@@ -9,7 +9,7 @@ using Catch::Contains;
 
 namespace {
 
-/// The refusal of an event that is right but for one change.
+/// The refusal of a valid event with one change.
 template <typename Body, typename Change>
 std::string refused(SmallStream& s, Body body, const Change& change) {
   change(body);
@@ -196,7 +196,8 @@ TEST_CASE("budgets and importances that do not fit the heads", "[mirror][refusal
   CHECK_THAT(rebuilt([](auto& e) { e.page_bytes = 1000; }), Contains("pages of 1000 bytes, more than kv_live_bytes"));
   CHECK(s.mirror.heads()[0].budget == HeadBudget{});
   CHECK(s.mirror.cache_note().empty());
-  CHECK(rebuilt([](auto& e) { e.budget_tokens[1] = 100; }).empty());  // one that stays may wait for tokens to come
+  CHECK(
+      rebuilt([](auto& e) { e.budget_tokens[1] = 100; }).empty());  // a budget that does not grow may exceed the tokens
   CHECK(s.mirror.heads()[0].budget == HeadBudget{.tokens = 4, .of_tokens = 4, .grows = true});
   CHECK(s.mirror.heads()[1].budget == HeadBudget{.tokens = 100, .of_tokens = 4, .grows = false});
   CHECK(s.mirror.config().head_importance == std::vector<float>{1.5f, 0.5f});

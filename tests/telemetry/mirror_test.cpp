@@ -123,7 +123,7 @@ TEST_CASE("an answer grows with its tokens, and the cache with its steps", "[mir
   CHECK(s.mirror.messages()[1].token_begin == 4);
   CHECK(s.mirror.messages()[1].token_end == 5);
   CHECK(s.mirror.turn()->n_generated == 1);
-  CHECK(s.mirror.tokens().size() == 5);  // drawn, but not in the cache yet
+  CHECK(s.mirror.tokens().size() == 5);  // sampled, but not in the cache yet
   CHECK(s.mirror.n_cached() == 4);
   CHECK_FALSE(s.mirror.holds(0, 4));
 
@@ -167,7 +167,7 @@ TEST_CASE("a character that is split between tokens: each step brings its token'
   s.send(s.token(20, ""));
   s.send(s.step(4, 20, "\xc3"));
   s.send(s.token(21, "é"));
-  CHECK(s.mirror.text_of(5) == "é");  // only known to be complete with it
+  CHECK(s.mirror.text_of(5) == "é");  // complete only with this token
   s.send(s.step(5, 21, "\xa9"));
   CHECK(s.mirror.text_of(4) == "\xc3");
   CHECK(s.mirror.text_of(5) == "\xa9");

@@ -1,4 +1,4 @@
-// Where messages stand among the tokens, whatever a template does to their ends, and what it costs to find out.
+// The token ranges of messages, whatever a template does to their ends, and the cost of finding them.
 #include <chrono>
 
 #include "tests/telemetry/small_stream.h"
@@ -8,7 +8,7 @@ using namespace headroom::test;
 
 namespace {
 
-/// A conversation that was read from a template's text, one token a letter.
+/// A conversation whose rendered text is tokenised with one token per letter.
 Mirror conversation(const std::vector<std::string>& contents, const std::string& rendered) {
   SmallStream s;
   s.open_model();
@@ -55,7 +55,7 @@ TEST_CASE("white space that a template cut off belongs to no token", "[mirror][t
   CHECK(mirror.token_at(first, 3) == 1);
   CHECK(mirror.token_at(first, 5) == 3);
   CHECK(mirror.token_at(first, 6) == -1);
-  // One space of the second was left.
+  // The template kept one space of the second message.
   CHECK(range(mirror.messages()[1]) == Range{6, 8});
   CHECK(mirror.messages()[1].content_begin == 1);
 }

@@ -1,5 +1,6 @@
-// Whatever a Mirror takes in can be told to another one, in messages that the other one takes in, and both then take in
-// the same. Held for every field of every event: each word of an event's bytes is set to values at the ends of ranges.
+// The state of a Mirror after any accepted event can be described to another Mirror, which accepts the description.
+// Both then accept the same events. Checked for every field of every event: each word of an event's bytes is set to
+// values at the ends of ranges.
 #include <array>
 #include <cstring>
 #include <fstream>
@@ -20,7 +21,7 @@ std::vector<std::byte> message_of(const stream::EventT& event) {
   return {packed.begin() + sizeof(uint32_t), packed.end()};
 }
 
-/// Everything that an engine says, the seldom too.
+/// All kinds of events that an engine sends, rare ones too.
 std::vector<stream::EventT> all_kinds_of_events(const CacheConfig& config) {
   std::vector<stream::EventT> events =
       SampleStream{.n_layers = 1, .n_kv_heads = 2, .n_tokens = 150, .n_turns = 2, .config = config}.events();
@@ -59,7 +60,7 @@ std::vector<stream::EventT> all_kinds_of_events(const CacheConfig& config) {
   return events;
 }
 
-/// What one changed word of a message may say instead.
+/// Copies of the message, each with one word replaced by one of the values.
 template <typename Word, size_t n>
 std::vector<std::vector<std::byte>> with_changed_words(const std::vector<std::byte>& message,
                                                        const std::array<Word, n>& values) {
@@ -80,7 +81,7 @@ struct Counts {
   int n_taken = 0, n_refused = 0;
 };
 
-/// The mirror with this event instead of the next one: retold, and both followed over the events behind it.
+/// Applies this event in place of the next one, describes the mirror to another one, and sends later events to both.
 void check_changed(const Mirror& before, const std::vector<std::byte>& message,
                    std::span<const stream::EventT> next_ones, Counts& counts) {
   Mirror mirror = before;
@@ -117,7 +118,7 @@ TEST_CASE("every field of every event: what is taken in can be told again", "[mi
     std::array<int, static_cast<size_t>(stream::EventBody::MAX) + 1> n_of_kind{};
     for (size_t i = 0; i < events.size(); ++i) {
       const std::vector<std::byte> message = message_of(events[i]);
-      // Three of a kind are at three different moments; more would say the same.
+      // Three events of a kind cover three moments; more would add nothing.
       if (mirror.n_events() > 0 && n_of_kind[static_cast<size_t>(events[i].body.type)]++ < 3) {
         INFO(config << ", event " << i << ", " << stream::EnumNameEventBody(events[i].body.type));
         const std::span<const stream::EventT> next_ones =
@@ -162,7 +163,7 @@ TEST_CASE("a stream that once was taken in and could not be told", "[mirror][des
     try {
       const std::vector<std::byte> at_its_place = renumbered(verify_event(message), mirror.n_events());
       takes(mirror, verify_event(at_its_place));
-    } catch (const Error&) {  // a message that is no event
+    } catch (const Error&) {  // the message is not a valid event
     }
     if (mirror.is_open()) CHECK_NOTHROW(retold(mirror));
   }
@@ -250,7 +251,7 @@ TEST_CASE("the largest that is taken in fits the messages that tell it", "[mirro
 TEST_CASE("real models of every size fit the limits", "[mirror]") {
   CHECK(StreamLimits::max_cached_tokens(80 * 8) >= 131072);   // Llama 3 70B
   CHECK(StreamLimits::max_cached_tokens(126 * 8) >= 131072);  // Llama 3 405B
-  CHECK(StreamLimits::max_cached_tokens(48 * 8) >= 1000000);  // Qwen2.5 14B of a million tokens
+  CHECK(StreamLimits::max_cached_tokens(48 * 8) >= 1000000);  // Qwen2.5 14B with a million tokens
   CHECK(StreamLimits::max_cached_tokens(96 * 96) >= 2048);    // GPT-3
   CHECK(StreamLimits::max_cached_tokens(1) == StreamLimits::max_tokens);
 }

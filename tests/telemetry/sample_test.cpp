@@ -1,4 +1,4 @@
-// The sample stream is what an engine could have sent: the Mirror, which refuses contradictions, takes all of it.
+// The sample stream is one that an engine could send: the Mirror, which refuses contradictions, accepts all of it.
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <cmath>
@@ -106,5 +106,5 @@ TEST_CASE("100,000 tokens of 1,024 heads are taken in within seconds", "[sample]
   CHECK(mirror.tokens().size() >= 100000);
   const double seconds = std::chrono::duration<double>(in_mirror).count();
   INFO(seconds << " s");
-  CHECK(seconds < 60);  // 0.6 s alone; a machine under load and sanitizers get room
+  CHECK(seconds < 60);  // 0.6 s on an idle machine; the rest is for load and sanitizers
 }

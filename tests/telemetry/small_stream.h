@@ -1,5 +1,5 @@
 // A stream small enough to compute by hand: two layers of one KV head, pages of two slots, five-token conversations.
-// Tests say events by their body alone; sequence and time come by themselves.
+// Tests give only an event's body; sequence and time are filled in.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -16,7 +16,7 @@ class SmallStream {
  public:
   Mirror mirror;
 
-  /// The event that would come next; not taken in yet.
+  /// The next event with this body, not applied yet.
   template <typename Body>
   stream::EventT event(Body body) const {
     stream::EventT event;
@@ -29,7 +29,7 @@ class SmallStream {
   void send(Body body) {
     apply(mirror, event(std::move(body)));
   }
-  /// The sentence with which an event is refused; nothing has changed then. Empty where it was taken in.
+  /// Applies an event. Returns the sentence of a refusal, and checks that nothing changed; empty if it was accepted.
   template <typename Body>
   std::string refusal(Body body) {
     const stream::EventT refused = event(std::move(body));
@@ -49,7 +49,7 @@ class SmallStream {
     say_hello();
     send(loaded());
   }
-  /// "<s>Hi, you" and its cache: head 0 holds all four tokens, head 1 the first and the last.
+  /// Prefills "<s>Hi, you": head 0 holds all four tokens, head 1 the first and the last.
   void read_prompt() {
     open_model();
     send(turn_started());
@@ -120,7 +120,7 @@ class SmallStream {
     snapshot->lengths = std::move(lengths);
     return snapshot;
   }
-  /// Of four tokens, a byte a head.
+  /// A CacheRebuilt of four tokens, with one byte of kept bits per head.
   static stream::CacheRebuiltT rebuilt(std::vector<uint8_t> kept, std::vector<int32_t> lengths, int32_t n_tokens = 4) {
     stream::CacheRebuiltT rebuilt;
     rebuilt.snapshot = snapshot(n_tokens, std::move(lengths));

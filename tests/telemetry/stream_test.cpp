@@ -1,4 +1,4 @@
-// Bytes to messages and back: framing, identifiers, verification, and what a message may not do.
+// Bytes to messages and back: framing, identifiers, verification, and forbidden messages.
 #include <functional>
 #include <limits>
 

@@ -1,4 +1,4 @@
-// A trace gives back what was written, up to the first byte that is not as it was.
+// A trace returns what was written, up to the first damaged byte.
 #include "engine/telemetry/trace.h"
 
 #include <stdlib.h>
@@ -34,7 +34,7 @@ SampleStream small_sample() {
   return {.n_layers = 1, .n_kv_heads = 2, .n_tokens = 60, .n_turns = 1};
 }
 
-/// Events that came, and the sentence at which it ended; empty where it ended in order.
+/// Number of events, and the message about damage; empty if the trace ended properly.
 std::pair<uint64_t, std::string> read_all(TraceReader& reader, Mirror* mirror = nullptr) {
   uint64_t n_events = 0;
   try {
@@ -64,7 +64,7 @@ Bytes file_bytes(const std::string& path) {
   return {begin, begin + text.size()};
 }
 
-/// Where each event's frame begins, and where the last one ends.
+/// Offsets where each event's frame begins, then the end of the last frame.
 std::vector<size_t> frame_starts(const Bytes& trace) {
   std::vector<size_t> starts{12};
   while (starts.back() < trace.size())

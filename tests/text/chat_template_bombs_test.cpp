@@ -1,5 +1,5 @@
-// Templates that are made to take all memory or all time end by what they are charged, whatever they do it with; and
-// nothing takes much longer than it is charged for.
+// Templates made to use all memory or time are stopped by the limits, whatever operation they use. No operation takes
+// much longer than its charge.
 #include <catch2/catch.hpp>
 #include <fstream>
 
@@ -52,18 +52,18 @@ TEST_CASE("bombs of every operation are refused within what may be charged") {
     INFO(bomb.substr(bomb.size() > 200 ? bomb.size() - 200 : 0));
     INFO(outcome.sentence << " " << outcome.seconds << " s");
     CHECK(outcome.use.memory_bytes <= most.max_memory_bytes);
-    // Beyond its limit the work goes by what was charged last, at most.
+    // The work exceeds its limit by at most the last charge.
     CHECK(outcome.use.steps <= most.max_steps + 20'000);
     CHECK_FALSE(outcome.sentence.empty());
   }
 }
 
 TEST_CASE("each bomb at the program's own limits: seconds and bytes", "[.measure]") {
-  // HEADROOM_BOMBS=FOLDER writes them as files instead, for use with the whole program.
+  // HEADROOM_BOMBS=FOLDER writes the templates as files instead, for use with the whole program.
   const char* folder = std::getenv("HEADROOM_BOMBS");
   size_t number = 0;
   double longest = 0;
-  // HEADROOM_BOMB_BYTES: of the long texts. Short ones are used more often before a limit is reached.
+  // HEADROOM_BOMB_BYTES: size of the long texts. Shorter texts are processed more often before a limit is reached.
   const char* size = std::getenv("HEADROOM_BOMB_BYTES");
   for (const std::string& bomb : test::template_bombs(size != nullptr ? std::stoul(size) : 14'000'000)) {
     if (folder != nullptr) {

@@ -25,9 +25,9 @@ Outcome run(const std::string& source, const std::vector<Message>& messages = {{
             TemplateLimits limits = {}) {
   Outcome outcome;
 #ifdef HEADROOM_ADDRESS_SANITIZER
-  limits.max_seconds *= 30;  // no more than the other limits let pass
+  limits.max_seconds *= 30;  // so that the other limits are reached first
 #endif
-  const std::clock_t start = std::clock();  // of the processor: other programs do not count
+  const std::clock_t start = std::clock();  // CPU time, so that other programs do not count
   try {
     TemplateInput input;
     input.messages = messages;
@@ -40,8 +40,8 @@ Outcome run(const std::string& source, const std::vector<Message>& messages = {{
   return outcome;
 }
 
-// A release build needs under one second for each. The sanitizers, which check every access to a character or an
-// element, take up to 14 on slow processors.
+// A release build needs under one second for each. The sanitizers check every access to a character or an element, and
+// take up to 14 seconds on slow processors.
 constexpr double max_seconds = test::has_address_sanitizer ? 60 : 5;
 
 void check_stopped(const std::string& source, const std::string& reason) {
@@ -80,7 +80,7 @@ TEST_CASE("ranges of more than 10,000 numbers are refused") {
 
 TEST_CASE("output: 8 MiB and no more") {
   CHECK(run("{{ 'a' * 8388608 }}").text.size() == 8388608);
-  const std::string grew = "its text grew over 8193 KiB";  // one of it for the message
+  const std::string grew = "its text grew over 8193 KiB";  // 8192 KiB, and one for the message
   check_stopped("{{ 'a' * 8388608 }}{{ 'b' * 1061 }}", grew);
   check_stopped("{% for i in range(10000) %}{{ 'a' * 1000 }}{% endfor %}", grew);
 }

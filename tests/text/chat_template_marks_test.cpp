@@ -1,5 +1,5 @@
-// What users wrote stays marked as theirs, character by character, whatever a template does with it: the ground on
-// which no message can become a control token. ⟦ and ⟧ stand around user text in the expected strings.
+// Text from users stays marked as theirs, character by character, whatever a template does with it. This is why no
+// message can become a control token. ⟦ and ⟧ enclose user text in the expected strings.
 #include <catch2/catch.hpp>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -167,7 +167,7 @@ TEST_CASE("comparisons and lookups ignore marks") {
 }
 
 TEST_CASE("no character of a message leaves an expression without its mark") {
-  // Characters that no template writes: whatever the expression, they are found inside marked spans only.
+  // No template writes these characters, so every expression must leave them inside marked spans.
   const std::string letters = "ᐁᐂᐃ ᐄᐅ\nᐆ,ᐇ";
   std::ifstream file(std::string(HEADROOM_TEST_DATA) + "/templates/snippets.json");
   const nlohmann::json snippets = nlohmann::json::parse(file)["snippets"];
@@ -184,7 +184,7 @@ TEST_CASE("no character of a message leaves an expression without its mark") {
         if (!span.from_user) CHECK_FALSE(has_letter(span.text));
       }
     } catch (const Error&) {
-      // Refused: nothing leaves at all.
+      // A refused template returns no text at all.
     }
   }
   CHECK(seen > 20);

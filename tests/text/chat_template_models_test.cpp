@@ -1,5 +1,5 @@
-// The template interpreter against Jinja2: the chat templates of real models, and small templates of one feature each,
-// must give the same text or be refused alike. The expected texts come from tests/data/templates/make_expected.py.
+// The template interpreter against Jinja2: chat templates of real models, and small templates of one feature each, must
+// give the same text or be refused by both. tests/data/templates/make_expected.py makes the expected texts.
 #include <catch2/catch.hpp>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -117,7 +117,7 @@ TEST_CASE("a thousand messages pass, also where each is looked at for every othe
   }
   TemplateLimits own_limits;
 #ifdef HEADROOM_ADDRESS_SANITIZER
-  own_limits.max_seconds *= 30;  // no more than the other limits let pass
+  own_limits.max_seconds *= 30;  // so that the other limits are reached first
 #endif
   const auto check_passes = [&](const std::string& source) {
     TemplateUse use;

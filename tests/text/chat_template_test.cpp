@@ -1,5 +1,5 @@
-// The template interpreter by hand-computed cases: what transformers gives a template, how errors read, what is not
-// offered. Breadth is in chat_template_models_test.cpp, whose oracle is Jinja2.
+// The template interpreter on cases computed by hand: the variables that transformers passes, error messages,
+// unsupported features. chat_template_models_test.cpp covers more templates, with Jinja2 as oracle.
 #include "engine/text/chat_template.h"
 
 #include <catch2/catch.hpp>

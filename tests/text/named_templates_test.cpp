@@ -1,5 +1,5 @@
-// Each named template on one conversation, beside the text that its makers or llama.cpp publish for it; what a
-// vocabulary says about a template that is missing; and which name a template that is given turns out to have.
+// Each named template on one conversation, against the text that its makers or llama.cpp publish. Also the template
+// guessed from a vocabulary if the file has none, and the name recognised for a given template.
 #include "engine/text/named_templates.h"
 
 #include <catch2/catch.hpp>
@@ -19,7 +19,7 @@ std::string rendered(const ChatTemplate& chat_template, bool with_system) {
   input.messages.insert(input.messages.end(), {{"user", " A "}, {"assistant", " B "}, {"user", "C"}});
   std::string text;
   for (const TextSpan& span : chat_template.render(input)) {
-    // What a person wrote is marked as such wherever the template puts it.
+    // User text is marked as such wherever the template puts it.
     if (span.from_user) CHECK(span.text.find_first_of("<[#:") == std::string::npos);
     text += span.text;
   }

@@ -1,5 +1,5 @@
-// Templates that try to take all memory or never to end: one for each operation of the interpreter and each of its
-// operands, with texts of a chosen size. Shared by the tests and by whoever measures the program with them.
+// Templates that try to use all memory or never to end: one per operation of the interpreter and operand, with texts of
+// a chosen size. The tests and measurements share them.
 #pragma once
 
 #include <string>
@@ -8,17 +8,17 @@
 
 namespace headroom::test {
 
-/// Each runs its operation 10,000 times. n: bytes of the long text x; y is as long and of characters of two bytes, z a
-/// hard one to find, w has many short words, l is a list, d a dict with a long key, ns a namespace.
+/// Each runs its operation 10,000 times. n: bytes of the long text x. y is as long and has characters of two bytes, z
+/// is hard to search for, w has many short words. l is a list, d a dict, k a dict with a long key, ns a namespace.
 inline std::vector<std::string> template_bombs(size_t n) {
   const std::string half = std::to_string(n / 2);
   const std::string setup = "{% set x = 'a' * " + std::to_string(n) + " %}{% set y = 'é' * " + half +
                             " %}{% set z = 'a' * " + half + " ~ 'b' %}{% set w = 'a, ' * " + std::to_string(n / 64) +
                             " %}{% set d = {'a': 1} %}{% set l = range(10000)|list %}{% set k = {z: 1} %}" +
                             "{% set ns = namespace(a=1, x=[1], s='ab') %}";
-  // What may be searched, cut or changed; and with what.
+  // Operations that search, cut or change, with each kind of operand.
   const std::vector<std::string> operations = {
-      // Names of what is missing.
+      // Names that do not exist.
       "d[x]", "d|attr(x)", "ns[x]", "ns|attr(x)", "l[x]", "'a'[x]", "none[x]", "messages[0][x]", "(1)[y]", "range[x]",
       "d[y]", "[d]|map(attribute=x)|list", "[d]|sum(attribute=x)|default(1)", "[d]|groupby(x)", "[]|first", "k[z ~ '']",
       "k|attr(z)", "d.get(x)", "k.get(z ~ '')", "[x][0][x]", "joiner[x]", "[d]|selectattr(x)|list",
@@ -87,7 +87,7 @@ inline std::vector<std::string> template_bombs(size_t n) {
   for (const std::string& operation : operations)
     bombs.push_back(loop + "{% set q = " + operation + " %}{% endfor %}ok");
   for (const std::string& block : blocks) bombs.push_back(loop + block + "{% endfor %}ok");
-  // Calls with more parameters and arguments than anyone writes.
+  // Calls with an absurd number of parameters and arguments.
   std::string parameters;
   for (int i = 0; i < 20'000; ++i) parameters += "p" + std::to_string(i) + "=1,";
   bombs.push_back("{% macro m(" + parameters.substr(0, parameters.size() - 1) +

@@ -1,4 +1,4 @@
-// Byte-level BPE: words and merges by hand, and random vocabularies against merging as it is defined.
+// Byte-level BPE: words and merges by hand, and random vocabularies against the definition of merging.
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <random>
@@ -150,8 +150,8 @@ TEST_CASE("a byte without a token is left out, with its place; what stands besid
   CHECK(encode("\x1d").ids.empty());
 }
 
-// Merging as it is defined: of all neighbours the pair that stands first in the list, the leftmost such, again and
-// again.
+// Merging by definition: repeatedly merge the neighbouring pair with the lowest rank in the list, the leftmost on a
+// tie.
 Ids merge_plainly(const Vocab& vocab, std::string_view word) {
   std::vector<std::string> symbols;
   for (const char c : word) symbols.push_back(test::byte_letter(static_cast<unsigned char>(c)));

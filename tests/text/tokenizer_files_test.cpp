@@ -1,5 +1,5 @@
-// Vocabularies of real models: ids equal to llama.cpp's, other vocabularies refused. Files that are not there are
-// skipped with a warning; tests/fetch_vocabs.sh fetches them.
+// Vocabularies of real models: ids equal to llama.cpp's, other vocabularies refused. Missing files are skipped with a
+// warning; tests/fetch_vocabs.sh downloads them.
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <fstream>
@@ -27,7 +27,7 @@ struct Case {
   Ids ids;
 };
 
-// llama.cpp's format: texts in .inp, separated by a line "__ggml_vocab_test__"; in .out a line of ids for each.
+// llama.cpp's format: .inp has texts separated by a line "__ggml_vocab_test__", .out has one line of ids per text.
 std::vector<Case> read_cases(const std::string& vocab_path) {
   const std::string separator = "\n__ggml_vocab_test__\n";
   const std::string texts = read_file(vocab_path + ".inp");
@@ -121,7 +121,7 @@ TEST_CASE("the default model: chat markers, classes and bytes that its vocabular
 }
 
 TEST_CASE("construction is quick") {
-  // An idle machine takes a fourth of the figures below.
+  // An idle machine takes a quarter of the times below.
   constexpr double patience = test::has_address_sanitizer ? 20 : 4;
   const std::pair<const char*, double> models[] = {{test::smollm2_file, 0.3}, {test::gemma3_file, 0.5}};
   for (const auto& [name, seconds] : models) {

@@ -1,4 +1,4 @@
-// One text by several writers: what is tokenised together, and what a user's part of it can never become.
+// One text by several writers: which parts are tokenised together, and which tokens a user's part can never become.
 #include <catch2/catch.hpp>
 #include <random>
 
@@ -93,14 +93,14 @@ TEST_CASE("what a template writes as a user-defined token is closed to users") {
   CHECK(tokenizer.encode("<|user|>", true) == Ids{role});  // put together by the template
   CHECK(tokenizer.encode("<|user|>").size() == 8);
   CHECK(tokenizer.encode("<tool>") == Ids{tool});  // the template never writes it
-  CHECK(tokenizer.encode("\n\n") == Ids{lines});   // white space is everybody's
+  CHECK(tokenizer.encode("\n\n") == Ids{lines});   // white space is never closed
   CHECK(tokenizer.encode("\u0663") == Ids{digit});
 
   CHECK(tokenizer.is_closed(turn));
   CHECK(tokenizer.is_closed(role));
   CHECK_FALSE(tokenizer.is_closed(tool));
   CHECK_FALSE(tokenizer.is_closed(lines));
-  // To all else it is what the file says: visible, and plain to FastGen.
+  // Everything else treats it as the file says: visible, and plain for FastGen.
   CHECK_FALSE(tokenizer.is_control(turn));
   CHECK(tokenizer.piece(turn) == "<turn>");
   CHECK(tokenizer.token_class(turn) == TokenClass::plain);
@@ -128,13 +128,14 @@ TEST_CASE("an ordinary token that no text gives stays so, but for a file without
   CHECK(untyped.encode("<turn>", true) == Ids{turn});
   CHECK(untyped.encode("<turn>").size() == 6);
   add_token(&vocab, "<stop>", TokenType::control);
-  CHECK(Tokenizer(vocab, {"<turn>\n"}).encode("<turn>", true).size() == 6);  // as llama.cpp
+  CHECK(Tokenizer(vocab, {"<turn>\n"}).encode("<turn>", true).size() == 6);  // like llama.cpp
 
   vocab = test::byte_level_vocab();
   add_merge(&vocab, "<", "x");
   const TokenId tag = add_merge(&vocab, "<x", ">");
   add_merge(&vocab, "<x>", "y");
-  CHECK(Tokenizer(vocab, {"<x>"}).encode("<x>y", true) == Ids{tag, 'y'});  // a merge into scaffold is passed over
+  CHECK(Tokenizer(vocab, {"<x>"}).encode("<x>y", true) ==
+        Ids{tag, 'y'});  // a merge that goes beyond a closed token is skipped
 }
 
 TEST_CASE("the file's own names are closed, whatever their shape and whether the template writes them") {
@@ -147,7 +148,7 @@ TEST_CASE("the file's own names are closed, whatever their shape and whether the
   CHECK(tokenizer.encode("STOP", true) == Ids{vocab.eos_id});
   CHECK(tokenizer.encode("<end_of_turn>").size() == 13);
   CHECK(tokenizer.is_closed(end));
-  CHECK(tokenizer.encode("\n") == Ids{vocab.eot_id});  // white space is everybody's
+  CHECK(tokenizer.encode("\n") == Ids{vocab.eot_id});  // white space is never closed
 }
 
 // Random stretches ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,5 +1,5 @@
-// One million random strings: decoding gives back every byte, and no user's text becomes a control token. Over the
-// vocabulary files that are there, and always over small ones made by hand.
+// One million random strings: decoding returns every byte, and no user's text becomes a control token. Runs on the
+// vocabulary files that are present, and always on small ones made by hand.
 #include <catch2/catch.hpp>
 #include <random>
 #include <thread>

@@ -1,4 +1,4 @@
-// Control and user-defined tokens, classes, and ends of turns: what a text may become and what it may not.
+// Control and user-defined tokens, classes, and ends of turns: which tokens a text may and may not become.
 #include <catch2/catch.hpp>
 
 #include "engine/text/special_matcher.h"

@@ -1,4 +1,4 @@
-// SentencePiece vocabularies: merges by score, unigram by the best sum, bytes for the rest, and the space prefix.
+// SentencePiece vocabularies: merges by score, unigram by the best sum, byte tokens for the rest, and the space prefix.
 #include <catch2/catch.hpp>
 #include <limits>
 

@@ -1,4 +1,4 @@
-// StreamDecoder: whole characters as they become complete, U+FFFD for what can be none.
+// StreamDecoder: characters as soon as they are complete, U+FFFD for bytes that cannot become one.
 #include <catch2/catch.hpp>
 #include <random>
 
@@ -9,7 +9,7 @@
 namespace headroom::tokenizer_stream_test {
 namespace {
 
-// Byte-level: id = byte. What comes out at each push, then at the end.
+// Decodes with a byte-level vocabulary, where id = byte. Returns the output of each push, then of the end.
 std::vector<std::string> stream(std::string_view bytes) {
   static const Tokenizer tokenizer(test::byte_level_vocab());
   StreamDecoder decoder(tokenizer);
@@ -66,7 +66,7 @@ TEST_CASE("random bytes: every piece is valid UTF-8, valid stretches come throug
         REQUIRE(utf8_char_at(part, at).n_bytes > 0);
       }
     }
-    // Replacing at once, with the whole text in view.
+    // The oracle replaces invalid bytes in the whole text at once.
     std::string expected;
     for (size_t at = 0; at < bytes.size();) {
       const size_t n = utf8_char_at(bytes, at).n_bytes;

@@ -1,4 +1,4 @@
-// Where the tests find vocabulary files and their expected ids: HEADROOM_VOCABS, or the user's cache folder, which
+// Finds vocabulary files and their expected ids in HEADROOM_VOCABS or the user's cache folder, which
 // tests/fetch_vocabs.sh fills.
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace headroom::test {
 
-/// The path of ggml-vocab-NAME.gguf; nothing where the file is not there.
+/// The path of ggml-vocab-NAME.gguf; empty if the file does not exist.
 inline std::optional<std::string> find_vocab(const std::string& name) {
   const char* folder = std::getenv("HEADROOM_VOCABS");
   const std::filesystem::path path =
