@@ -1,4 +1,4 @@
-// Text ─► token ids by byte-level BPE (see bpe.h).
+// Text ─► token ids by byte-level BPE. See bpe.h.
 #include "engine/text/bpe.h"
 
 #include <algorithm>
@@ -33,7 +33,7 @@ ByteLevelBpe::ByteLevelBpe(std::string_view pre, const std::vector<std::string>&
 }
 
 void ByteLevelBpe::add_merge(const std::string& merge, size_t rank, const TokenTable& table) {
-  // The byte alphabet has no space, so the one space is the separator.
+  // The byte alphabet has no space character, so the only space is the separator.
   const size_t space = merge.find(' ');
   std::string bytes;
   const bool readable =
@@ -45,7 +45,7 @@ void ByteLevelBpe::add_merge(const std::string& merge, size_t rank, const TokenT
     const auto right = ids_.find(whole.substr(left_bytes));
     const auto result = ids_.find(whole);
     if (left != ids_.end() && right != ids_.end() && result != ids_.end()) {
-      // Of a pair that is listed twice the first counts.
+      // If a pair is listed twice, the first entry counts.
       merges_.try_emplace(pair_key(left->second, right->second), Merge{static_cast<int32_t>(rank), result->second});
       return;
     }
@@ -87,7 +87,7 @@ void ByteLevelBpe::encode_word(std::string_view word, Scratch* scratch, std::vec
     const TokenId id = has_byte(byte) ? byte_ids_[byte] : no_token;
     symbols.push_back({id, i - 1, i + 1 < n ? i + 1 : -1});
   }
-  // The best merge first; of equal ones the leftmost. A heap keeps a word of n bytes at n log n.
+  // The best merge comes first, or the leftmost of equal ones. With a heap a word of n bytes costs n log n.
   const auto worse = [](const Candidate& a, const Candidate& b) {
     return a.rank != b.rank ? a.rank > b.rank : a.at > b.at;
   };
@@ -103,7 +103,7 @@ void ByteLevelBpe::encode_word(std::string_view word, Scratch* scratch, std::vec
     const Candidate best = queue.back();
     queue.pop_back();
     Symbol& left = symbols[static_cast<size_t>(best.at)];
-    if (left.id != best.left || left.next < 0) continue;  // merged since
+    if (left.id != best.left || left.next < 0) continue;  // outdated: a symbol has merged in the meantime
     Symbol& right = symbols[static_cast<size_t>(left.next)];
     if (right.id != best.right) continue;
     left.id = best.result;

@@ -1,5 +1,5 @@
-// Text ─► token ids by byte-level BPE: words are cut into bytes, and neighbours merge in the order of the file's list
-// of merges. After special_matcher; knows no regular expressions beyond the Pretokenizer it owns.
+// Text ─► token ids by byte-level BPE: each word is split into bytes, and neighbours merge in the order of the file's
+// list of merges. Runs after special_matcher on the text between special tokens. The Pretokenizer splits the words.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +16,13 @@ namespace headroom {
 
 class ByteLevelBpe {
  public:
-  /// merges: "left right" in the byte alphabet, best first; those of or into scaffold are passed over. The table must
-  /// outlive this object. Throws Error(bad_input) for a merge of or into something that is no token, Error(unsupported)
-  /// by Pretokenizer.
+  /// merges: "left right" in the byte alphabet, best first; merges with scaffold tokens are skipped. The table must
+  /// outlive this object. Throws Error(bad_input) if a part or the result of a merge is not a token, and
+  /// Error(unsupported) from Pretokenizer.
   ByteLevelBpe(std::string_view pre, const std::vector<std::string>& merges, const TokenTable& table);
 
-  /// Appends the ids of a text without special tokens. Bytes that the vocabulary has no token for are left out, as in
-  /// llama.cpp: what stands beside them does not merge.
+  /// Appends the ids of a text without special tokens. As in llama.cpp, bytes without a token in the vocabulary are
+  /// left out, and their neighbours do not merge with each other.
   void encode(std::string_view text, std::vector<TokenId>* ids) const;
   bool has_byte(unsigned char byte) const { return byte_ids_[byte] >= 0; }
 
@@ -31,14 +31,14 @@ class ByteLevelBpe {
     int32_t rank;
     TokenId result;
   };
-  struct Symbol {  // a token in the word being merged; a list in an array
+  struct Symbol {  // a token of the word being merged; the symbols are a linked list in an array
     TokenId id;    // -1: merged into its left neighbour; -2: a byte without a token
     int32_t previous;
     int32_t next;
   };
   struct Candidate {
     int32_t rank;
-    int32_t at;  // the left symbol
+    int32_t at;  // index of the left symbol
     TokenId left;
     TokenId right;
     TokenId result;
@@ -53,7 +53,7 @@ class ByteLevelBpe {
   void offer(const std::vector<Symbol>& symbols, int32_t left, std::vector<Candidate>* queue) const;
 
   Pretokenizer pretokenizer_;
-  std::unordered_map<std::string_view, TokenId> ids_;  // bytes ─► ordinary token; views into the table
+  std::unordered_map<std::string_view, TokenId> ids_;  // bytes ─► ordinary token; the keys point into the table
   std::unordered_map<uint64_t, Merge> merges_;         // left << 32 | right
   TokenId byte_ids_[256];                              // -1: no token
 };

@@ -1,4 +1,4 @@
-// Messages ─► marked spans of a prompt: sets up the variables as transformers does, runs the interpreter, and cuts its
+// Messages ─► marked spans of a prompt: sets the variables as transformers does, runs the interpreter, and splits its
 // text where the origin changes. See chat_template.h.
 #include "engine/text/chat_template.h"
 
@@ -36,8 +36,8 @@ Value make_messages(Runtime& runtime, const std::vector<Message>& messages) {
 }
 
 std::vector<TextSpan> cut_spans(Runtime& runtime, const Text& text) {
-  // Each range of a user's text has the template's text before and behind it. They stand beside the text until the
-  // rendering has ended.
+  // Each range of user text has template text before and after it. The spans and the text exist at the same time until
+  // rendering ends, so both count as memory.
   const size_t n_spans = 2 * text.user_ranges().size() + 1;
   runtime.take_memory(n_spans * sizeof(TextSpan) + text.size());
   std::vector<TextSpan> spans;
@@ -85,7 +85,7 @@ TemplateLimits limits_for(const TemplateInput& input, TemplateLimits limits) {
 
 namespace {
 
-/// Tells what a rendering used up, however it ends.
+/// Fills `use` with what the rendering used, also if it ends with an exception.
 struct Telling {
   const Budget& budget;
   TemplateUse* use;

@@ -1,6 +1,6 @@
-// Messages ─► the text of a prompt, by the Jinja template that a model file carries. A template is a program from a
-// stranger, so it runs in a small interpreter with limits; what users wrote stays marked as theirs character by
-// character, so that it can never become a control token.
+// Messages ─► the text of a prompt, by the Jinja template in a model file. A template is an untrusted program, so it
+// runs in a small interpreter with limits. Every character that users wrote stays marked as theirs, so that it can
+// never become part of a control token.
 #pragma once
 
 #include <cstddef>
@@ -20,10 +20,10 @@ struct Message {
   std::string content;
 };
 
-/// A stretch of rendered text with one origin.
+/// A part of the rendered text with one origin.
 struct TextSpan {
   std::string text;
-  bool from_user = false;  // content of a message: no control tokens in it
+  bool from_user = false;  // content of a message: no control tokens are matched in it
 };
 
 struct TemplateInput {
@@ -34,27 +34,28 @@ struct TemplateInput {
   std::string date;  // "26 Jul 2024", for strftime_now; empty: today
 };
 
-/// Templates look at every message for every other one, and some look through each content many times.
+/// The limits for a conversation of this size. They grow with the square of the number of messages, since templates may
+/// compare every message with every other one, and with the bytes, since some search each content many times.
 TemplateLimits limits_for(const TemplateInput& input, TemplateLimits limits);
 
 class ChatTemplate {
  public:
-  /// Parses. Throws Error(bad_input) with line and what was expected, Error(unsupported) for a statement of Jinja that
-  /// is not offered. Filters, tests and methods are looked up when render() reaches them, as Jinja does in a branch.
+  /// Parses the template. Throws Error(bad_input) with the line and what was expected, Error(unsupported) for a Jinja
+  /// statement that is not supported. Filters, tests and methods are looked up only when render() reaches them.
   explicit ChatTemplate(std::string_view source, TemplateLimits limits = {});
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
   ~ChatTemplate();
 
-  /// The text that transformers' apply_chat_template gives (tools and documents are None), in stretches; neighbouring
-  /// ones of the same origin are joined. Marked as the user's are the characters of every message's content, of a role
-  /// other than system, user, assistant and tool, and of numbers read from them; what a template derives from them
-  /// otherwise (a length, a comparison) is its own. Throws Error where a limit is reached, the template itself raises
-  /// an exception, or something is not offered; Cancelled soon after `stop` says yes. `use` is told in every case.
+  /// The text that transformers' apply_chat_template returns (with tools and documents None), in spans. Neighbouring
+  /// spans have different origins. The user's are the characters of every message's content, of a role other than
+  /// system, user, assistant and tool, and of numbers parsed from them. Other derived values (a length, a comparison)
+  /// are the template's. Throws Error if a limit is reached, if the template raises an exception, or if it needs
+  /// something unsupported. Throws Cancelled soon after `stop` returns true. `use` is always filled.
   std::vector<TextSpan> render(const TemplateInput& input, const StopQuestion& stop = {},
                                TemplateUse* use = nullptr) const;
 
-  /// What it can write by itself: the texts that stand in it, and the names of the roles that it knows.
+  /// All texts that the template itself can write: its string literals and literal text, and the known role names.
   std::vector<std::string> literals() const;
 
  private:

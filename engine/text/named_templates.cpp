@@ -1,4 +1,4 @@
-// The table of named templates, and what a vocabulary says about them. See named_templates.h.
+// The table of named templates and scaffold tokens, and searches in it. See named_templates.h.
 #include "engine/text/named_templates.h"
 
 #include <unordered_set>
@@ -8,7 +8,7 @@
 namespace headroom {
 namespace {
 
-// Sources are one line each: a line feed after a tag would be a question of Jinja's settings.
+// Each source is one line, because Jinja's settings decide whether a line feed after a tag is kept.
 constexpr NamedTemplate named_templates[] = {
     {"chatml",
      R"({% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %})"
@@ -187,7 +187,7 @@ struct ScaffoldToken {
   std::string_view token, template_name;
 };
 
-// What is more particular stands first.
+// More specific tokens come first.
 constexpr ScaffoldToken scaffold_tokens[] = {
     {"<|im_sep|>", "phi4"},
     {"<|im_start|>", "chatml"},
@@ -220,7 +220,7 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(blanks) - begin + 1);
 }
 
-/// The text of a conversation that shows a template's ways; nothing where the template refuses it.
+/// The text of a sample conversation that shows how a template formats messages; nothing if the template refuses it.
 std::optional<std::string> sample_text(const ChatTemplate& chat_template, bool with_system) {
   TemplateInput input{
       .messages = {}, .bos_token = "<s>", .eos_token = "</s>", .add_generation_prompt = true, .date = {}};

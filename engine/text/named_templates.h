@@ -1,6 +1,6 @@
-// Chat templates by name, for files that bring none or only its name: the names and texts that llama.cpp has, so that
-// `--chat-template chatml` means the same here; llama2 and mistral are as their makers publish them, alpaca as Stanford
-// did. Beside chat_template.h; knows vocabularies and no files.
+// Chat templates by name, for files that have no template or only its name. Names and texts are those of llama.cpp, so
+// that `--chat-template chatml` means the same here. llama2 and mistral are as their makers publish them, alpaca as
+// Stanford published it. Knows vocabularies and no files.
 #pragma once
 
 #include <optional>
@@ -15,25 +15,26 @@ namespace headroom {
 
 struct NamedTemplate {
   std::string_view name;
-  std::string_view source;  // Jinja; no BOS in front where the model's own flag decides about it
-  std::string_view mark;    // a token that it writes and that only a vocabulary made for it has; empty: none
+  std::string_view source;  // Jinja; without a leading BOS if the model's own flag decides about it
+  std::string_view mark;    // a token in its text that only vocabularies made for this template have; empty: none
 };
 
-/// Null for an unknown name. White space around it does not count.
+/// Null for an unknown name. White space around the name is ignored.
 const NamedTemplate* find_named_template(std::string_view name);
 std::vector<std::string> template_names();
 /// "chatml, llama2, …"
 std::string template_name_list();
 
-/// A token that only models trained for a chat have.
+/// A token that only models trained for chat have.
 struct Scaffold {
   std::string token;
-  std::string template_name;  // of what writes it; empty: none of the named ones
+  std::string template_name;  // the template that writes the token; empty: none of the named ones
 };
-/// The first that the vocabulary has.
+/// The most specific scaffold token of the vocabulary; nothing if it has none.
 std::optional<Scaffold> find_scaffold(const Vocab& vocab);
 
-/// The named template that gives the same text, but for a BOS in front, for a short conversation; empty: none does.
+/// The name of the template that renders a short conversation to the same text, apart from a leading BOS. Empty if
+/// there is none.
 std::string name_of_equal_template(const ChatTemplate& chat_template);
 
 }  // namespace headroom

@@ -1,7 +1,7 @@
-// Text ─► words for byte-level BPE (see pretokenizer.h), by PCRE2 with its just-in-time compiler.
+// Text ─► words for byte-level BPE, by PCRE2 with its just-in-time compiler. See pretokenizer.h.
 //
-// llama.cpp and the models' own tokenisers know Unicode 15.1, PCRE2 10.42 knows Unicode 14: the letters and numbers
-// that came since are listed by hand. White space is Unicode's property, since PCRE2's \s takes U+180E too.
+// llama.cpp and the models' own tokenisers use Unicode 15.1, but PCRE2 10.42 uses Unicode 14. So the letters and
+// numbers added since are listed by hand. White space is Unicode's property, since PCRE2's \s also matches U+180E.
 #include "engine/text/pretokenizer.h"
 
 #include <cassert>
@@ -26,8 +26,8 @@ constexpr const char* space = "\\p{White_Space}";
 
 enum class Family { gpt2, smollm, llama3, llama3_whole_words, qwen2 };
 
-// The expressions of the models' own tokenizer.json; @L, @N, @S stand for what belongs inside a class of letters,
-// numbers, white space. Contractions in any case are spelt out: a caseless s would take U+017F too.
+// The expressions of the models' own tokenizer.json. @L, @N and @S are replaced by letters, numbers and white space, as
+// they are written inside a character class. Contractions list both cases, since a caseless s also matches U+017F.
 std::string pattern(Family family) {
   std::string named;
   switch (family) {
@@ -35,7 +35,7 @@ std::string pattern(Family family) {
       named = "'(?:[stmd]|re|ve|ll)| ?[@L]+| ?[@N]+| ?[^@S@L@N]+|[@S]+(?![^@S])|[@S]+";
       break;
     case Family::smollm:
-      // Digits stand alone before the GPT-2 expression sees the rest, so white space before a digit is at an end.
+      // Digits are split off before the GPT-2 expression is applied, so white space before a digit counts as final.
       named = "'(?:[stmd]|re|ve|ll)|[@N]| ?[@L]+| ?[^@S@L@N]+|[@S]+(?![^@S@N])|[@S]+";
       break;
     case Family::llama3:
@@ -58,7 +58,7 @@ std::string pattern(Family family) {
   return whole;
 }
 
-// The values of tokenizer.ggml.pre that stand for the same expression (and the same handling of whole words).
+// The values of tokenizer.ggml.pre with their expression and their handling of whole words.
 struct Known {
   std::string_view pre;
   Family family;
@@ -122,13 +122,13 @@ struct Pretokenizer::Impl {
       throw Error(ErrorKind::unsupported,
                   "PCRE2 does not take the pre-tokeniser's expression (error " + std::to_string(error) + ")");
     }
-    // Without the just-in-time compiler the same expression is interpreted. The expressions need a step for each
-    // character of a word, so that the default limit would stop a very long word.
+    // If just-in-time compilation fails, PCRE2 interprets the same expression. The expressions need one step per
+    // character of a word, so the default match limit would fail for a very long word.
     pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);
     pcre2_set_match_limit(context.get(), UINT32_MAX);
   }
 
-  // valid: UTF-8 throughout.
+  // valid: must be valid UTF-8.
   void split_valid(std::string_view valid, pcre2_match_data* data, std::vector<std::string_view>* words) const {
     const auto* bytes = reinterpret_cast<PCRE2_SPTR>(valid.data());
     for (size_t at = 0; at < valid.size();) {

@@ -1,5 +1,5 @@
-// Text ─► words that byte-level BPE merges within, by the regular expression that tokenizer.ggml.pre names. Before
-// bpe; knows no vocabulary.
+// Text ─► words, by the regular expression that tokenizer.ggml.pre names. Byte-level BPE (bpe.h) then merges bytes only
+// within words. Knows no vocabulary.
 #pragma once
 
 #include <memory>
@@ -10,18 +10,18 @@ namespace headroom {
 
 class Pretokenizer {
  public:
-  /// pre: the value of tokenizer.ggml.pre. Throws Error(unsupported) for any but the known ones, the empty one
-  /// included: with another expression the ids would be wrong without a sign.
+  /// pre: the value of tokenizer.ggml.pre. Throws Error(unsupported) for an unknown or empty value, because another
+  /// expression would silently produce wrong ids.
   explicit Pretokenizer(std::string_view pre);
   Pretokenizer(Pretokenizer&&) noexcept;
   Pretokenizer& operator=(Pretokenizer&&) noexcept;
   ~Pretokenizer();
 
-  /// A word that the vocabulary has is one token, whatever the merges say (Llama 3).
+  /// True if a word that is in the vocabulary becomes one token, whatever the merges say (Llama 3).
   bool whole_words_first() const;
 
-  /// The words in order, appended; together they are the text, byte for byte. A stretch that is not valid UTF-8 is a
-  /// word of its own.
+  /// Appends the words in order; concatenated they are the text, byte for byte. A run of invalid UTF-8 is a separate
+  /// word.
   void split(std::string_view text, std::vector<std::string_view>* words) const;
 
  private:

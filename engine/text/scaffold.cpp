@@ -1,4 +1,4 @@
-// Literals of a template ─► the texts that it can write. See scaffold.h.
+// Literals of a template ─► which texts it can write. See scaffold.h.
 #include "engine/text/scaffold.h"
 
 #include <utf8proc.h>
@@ -10,15 +10,15 @@
 namespace headroom {
 namespace {
 
-constexpr size_t max_token_bytes = 64;  // a longer token is not asked for, so that a stranger's file takes no time
+constexpr size_t max_token_bytes = 64;  // longer tokens are not scaffold, which limits the time for untrusted files
 
 bool is_letter_or_digit(utf8proc_category_t category) {
   return (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO) ||
          (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO);
 }
 
-/// Vocabularies have runs of white space, digits and some letters as user-defined tokens. Templates write them in dates
-/// and words, and users must be able to as well.
+/// True for white space and for a single letter or digit. Vocabularies have these as user-defined tokens, and templates
+/// write them in dates and words, but users must be able to write them too.
 bool is_everybodys(std::string_view token) {
   bool only_space = true;
   size_t n_characters = 0;
@@ -56,8 +56,8 @@ bool TemplateScaffold::is_in_a_literal(std::string_view text) const {
 }
 
 bool TemplateScaffold::is_put_together(std::string_view text) const {
-  // The end of one literal, then whole ones, then the beginning of another.
-  std::vector<bool> reached(text.size(), false);  // the literals so far end before this byte
+  // Finds the end of one literal, then whole literals, then the beginning of another.
+  std::vector<bool> reached(text.size(), false);  // [i]: the first i bytes are such an end and whole literals
   for (size_t end = 1; end < text.size(); ++end) {
     const std::string_view first = text.substr(0, end);
     reached[end] = std::binary_search(tails_.begin(), tails_.end(), first);

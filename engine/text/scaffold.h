@@ -1,5 +1,5 @@
-// The literals of a chat template ─► which texts the template can write by itself. Before token_table, which closes the
-// tokens of such texts to what users write. Knows no vocabulary.
+// The literals of a chat template ─► which texts the template itself can write. token_table uses it to close the tokens
+// of such texts, so that they are never matched in users' text. Knows no vocabulary.
 #pragma once
 
 #include <string>
@@ -10,11 +10,11 @@ namespace headroom {
 
 class TemplateScaffold {
  public:
-  /// literals: every text that stands in the template, and the values that it is given besides messages.
+  /// literals: every literal of the template, and every value that it gets besides messages.
   explicit TemplateScaffold(std::vector<std::string> literals);
 
-  /// A token of this text is scaffold: the template can write it, in one literal or in several put together (as
-  /// '<|' + role + '|>'), and it is more than white space, a letter or a digit, which are everybody's.
+  /// True if a token with this text is scaffold: the template can write it in one literal or in several concatenated
+  /// ones ('<|' + role + '|>'). White space and a single letter or digit are never scaffold.
   bool holds(std::string_view token) const;
 
  private:
@@ -23,7 +23,7 @@ class TemplateScaffold {
 
   std::vector<std::string> literals_;  // sorted
   std::vector<std::string_view>
-      tails_;  // of the literals, from every byte on, cut off where no token is as long; sorted
+      tails_;  // all suffixes of the literals, cut to the length that matters for a token; sorted
 };
 
 }  // namespace headroom

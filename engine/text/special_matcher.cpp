@@ -1,4 +1,4 @@
-// Text ─► places of user-defined and closed tokens (see special_matcher.h).
+// Text ─► places of user-defined and closed tokens. See special_matcher.h.
 #include "engine/text/special_matcher.h"
 
 #include <algorithm>
@@ -37,7 +37,8 @@ SpecialMatcher::Match SpecialMatcher::longest(std::string_view text, size_t begi
 
 std::vector<SpecialMatcher::Match> SpecialMatcher::find(std::string_view text,
                                                         std::span<const Stretch> stretches) const {
-  // Each place waits in the queue with the longest token that still fits there; what was taken cuts it shorter.
+  // The queue holds each place with the longest token that fits there. If an accepted match overlaps its end, the place
+  // is queued again with a shorter token.
   const auto later = [](const Candidate& left, const Candidate& right) {
     const Match &a = left.match, &b = right.match;
     if (a.n_bytes != b.n_bytes) return a.n_bytes < b.n_bytes;

@@ -1,5 +1,5 @@
-// Text ─► token ids by the sentencepiece library (see spm.h). No protobuf header is packaged, so the ModelProto is
-// written on the wire by hand: (field number << 3 | wire type), then a varint, a float or a length and bytes.
+// Text ─► token ids by the sentencepiece library. See spm.h. The package has no protobuf headers, so this file encodes
+// the ModelProto by hand: (field number << 3 | wire type), then a varint, a float, or a length and bytes.
 #include "engine/text/spm.h"
 
 #include <sentencepiece_processor.h>
@@ -55,7 +55,7 @@ bool is_text(std::string_view bytes) {
   return true;
 }
 
-// An ordinary token as the library writes it.
+// An ordinary token in the library's spelling: U+2581 for each space.
 std::string with_space_symbols(std::string_view bytes) {
   std::string piece;
   for (const char c : bytes) {
@@ -70,8 +70,8 @@ std::string with_space_symbols(std::string_view bytes) {
 
 std::string model_proto(const TokenTable& table, const std::vector<float>& scores) {
   Wire model, part;
-  // A piece of no use to the library is a control piece, which it never finds in a text, under a name of its own that
-  // is no UTF-8 and so no other piece's.
+  // Every other token becomes a control piece, which the library never finds in a text. Its name is unique and not
+  // valid UTF-8, so it cannot collide with another piece.
   const auto add_piece = [&](std::string_view piece, float score, PieceType type) {
     part.clear();
     part.add_bytes(1, piece);
@@ -93,7 +93,7 @@ std::string model_proto(const TokenTable& table, const std::vector<float>& score
       add_piece(std::string(1, '\xff').append(std::to_string(id)), 0, piece_control);
     }
   }
-  // The library wants one unknown piece; with all bytes there it is never used, so it gets an id past the end.
+  // The library requires one unknown piece. It is never used, since all bytes have pieces, so its id is past the end.
   add_piece("\xffunknown", 0, piece_unknown);
   part.clear();
   constexpr auto none = static_cast<uint64_t>(int64_t{-1});
@@ -161,8 +161,8 @@ void SentencePiece::encode(std::string_view text, bool space_prefix, std::vector
     prefixed.append(1, ' ').append(text);
     text = prefixed;
   }
-  // Bytes that are no character, and U+2581 itself, which the library would take for a space, go as byte tokens: what
-  // is left the library keeps as it is, so that decoding gives back exactly this text.
+  // Invalid bytes become byte tokens, and so does U+2581, which the library would treat as a space. The library encodes
+  // the rest without changing it, so decoding returns exactly this text.
   std::vector<int> scratch;
   size_t begin = 0;
   for (size_t at = 0; at < text.size();) {

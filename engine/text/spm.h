@@ -1,6 +1,6 @@
-// Text ─► token ids by the sentencepiece library (BPE and unigram). After special_matcher. The library is given a
-// model that it can only read as plain pieces and bytes, so what it would do with special tokens, broken UTF-8 or
-// U+2581 never comes up.
+// Text ─► token ids by the sentencepiece library (BPE and unigram). Runs after special_matcher on the text between
+// special tokens. The library gets a model with only normal and byte pieces, so its own handling of special tokens,
+// invalid UTF-8 and U+2581 is never used.
 #pragma once
 
 #include <memory>
@@ -14,14 +14,14 @@ namespace headroom {
 
 class SentencePiece {
  public:
-  /// scores: one for each token. Throws Error(unsupported) for a vocabulary that cannot say every text (a space and
-  /// all 256 bytes).
+  /// scores: one per token. Throws Error(unsupported) if the vocabulary cannot encode every text, that is, if it lacks
+  /// a space or one of the 256 bytes.
   SentencePiece(const TokenTable& table, const std::vector<float>& scores);
   SentencePiece(SentencePiece&&) noexcept;
   SentencePiece& operator=(SentencePiece&&) noexcept;
   ~SentencePiece();
 
-  /// Appends the ids of a text without special tokens. space_prefix: as if a space stood before it.
+  /// Appends the ids of a text without special tokens. space_prefix: adds a space before the text.
   void encode(std::string_view text, bool space_prefix, std::vector<TokenId>* ids) const;
 
  private:

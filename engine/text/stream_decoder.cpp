@@ -1,4 +1,4 @@
-// Token ids ─► text in whole UTF-8 characters, as they are generated. Last step of the data path.
+// Token ids ─► text in whole UTF-8 characters, while they are generated. Last step of the data path. See tokenizer.h.
 #include "engine/text/tokenizer.h"
 #include "engine/text/utf8.h"
 

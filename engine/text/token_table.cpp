@@ -1,4 +1,4 @@
-// A vocabulary ─► roles, bytes and classes of its entries (see token_table.h).
+// A vocabulary ─► roles, bytes and classes of its tokens. See token_table.h.
 #include "engine/text/token_table.h"
 
 #include <utf8proc.h>
@@ -16,8 +16,8 @@
 namespace headroom {
 namespace {
 
-// Texts that models are known to end a turn or a file with. Generation stops there, so they are control tokens even
-// where a file calls them something else: not every template writes the end that its model does.
+// Tokens that models are known to end a turn or a file with. Generation stops at them, so they are control tokens even
+// if the file gives them another type. Not every template writes the end token that its model generates.
 constexpr std::string_view turn_ends[] = {
     "<|im_end|>",
     "<|eot_id|>",
@@ -46,7 +46,7 @@ constexpr std::string_view turn_ends[] = {
     "<reponame>",
     "<|file_sep|>",
 };
-// What code models ask for the middle of a file with. No chat template writes it, and in a user's text it is code.
+// Tokens that code models use for fill-in-the-middle. No chat template writes them, and in a user's text they are code.
 constexpr std::string_view other_controls[] = {
     "<|fim_prefix|>", "<fim_prefix>",   "<fim-prefix>", "<|fim_middle|>", "<fim_middle>",
     "<fim-middle>",   "<|fim_suffix|>", "<fim_suffix>", "<fim-suffix>",
@@ -81,7 +81,8 @@ bool is_white_space(std::string_view text) {
   return true;
 }
 
-// The code points that GPT-2 prints the bytes as: itself where the byte is printable in Latin-1, else 256 and on.
+// GPT-2's byte alphabet: code point ─► byte. A byte that is printable in Latin-1 is its own code point; the others have
+// 256 and up.
 std::array<int16_t, 324> byte_alphabet() {
   std::array<int16_t, 324> byte_of{};
   byte_of.fill(-1);
@@ -180,7 +181,7 @@ bool append_from_byte_alphabet(std::string_view text, std::string* bytes) {
 
 bool is_punctuation(std::string_view utf8) {
   bool any = false;
-  bool space_after = false;  // white space inside is not punctuation, so nothing may follow it
+  bool space_after = false;  // white space has followed a character; any other character after it means false
   for (size_t at = 0; at < utf8.size();) {
     const Utf8Char c = utf8_char_at(utf8, at);
     if (c.n_bytes == 0) return false;
@@ -223,7 +224,7 @@ TokenTable::TokenTable(const Vocab& vocab, const TemplateScaffold* scaffold) : k
 }
 
 void TokenTable::close_scaffold(const Vocab& vocab, const TemplateScaffold& scaffold) {
-  // A file without types has its scaffold among the ordinary tokens, where merging does not make it.
+  // In a file without types, the scaffold tokens are ordinary tokens, which merging does not produce.
   const bool has_types = std::any_of(vocab.types.begin(), vocab.types.end(), [](TokenType type) {
     return type == TokenType::control || type == TokenType::user_defined;
   });
@@ -252,15 +253,16 @@ TokenRole TokenTable::choose_role(const Vocab& vocab, size_t i) const {
     default:
       break;
   }
-  // Some converters write control tokens as ordinary or user-defined ones, and files without types know only ordinary
-  // ones. A user's text must not become an end of turn by that, whether the template writes it or not. An ordinary
-  // "</s>" may be HTML, though, unless the file names it.
+  // Some converters mark control tokens as ordinary or user-defined, and files without types have only ordinary tokens.
+  // A user's text must still not become an end of turn, whether the template writes it or not. But an ordinary "</s>"
+  // can be HTML, unless the file names it as BOS, EOS, EOT or EOM.
   const bool user_defined = vocab.types[i] == TokenType::user_defined;
   const bool named =
       is_named(vocab, static_cast<TokenId>(i)) && (looks_like_a_tag(token) || (user_defined && !is_white_space(token)));
   const bool known = contains(turn_ends, token) || contains(other_controls, token);
   if (named || (known && (user_defined || !contains(html, token)))) return TokenRole::control;
-  // SentencePiece files of an older converter have user-defined runs of spaces as U+2581: merged, not matched.
+  // SentencePiece files of an older converter have user-defined tokens for runs of U+2581; they are merged, not
+  // matched.
   if (user_defined && (kind_ == VocabKind::byte_level_bpe || token.find(space_symbol) == std::string::npos)) {
     return TokenRole::user_defined;
   }

@@ -1,5 +1,5 @@
-// A vocabulary ─► what each entry is to the text: its bytes, the part it may play in a text, its class for FastGen.
-// Made once when a Tokenizer is constructed, then read by its parts; knows no merging.
+// A vocabulary ─► bytes, role and FastGen class of each token. Built once when a Tokenizer is constructed, then read by
+// its parts. Knows no merging.
 #pragma once
 
 #include <cstddef>
@@ -15,21 +15,21 @@
 namespace headroom {
 
 enum class TokenRole : uint8_t {
-  ordinary,      // its bytes are text; what merging produces
+  ordinary,      // its bytes are text; merging produces it
   byte,          // one byte of text that no ordinary token covers
   user_defined,  // matched in any text, before merging
-  scaffold,      // the template writes it between messages; matched in the template's text only
-  control,       // matched in the template's text only; invisible in a text
-  unknown,       // stands for text that cannot be said; matched and shown like a control token
-  unusable,      // never produced (an empty entry, or one that no text can mean); shown as it stands
+  scaffold,      // the template writes it between messages; matched only in the template's text
+  control,       // matched only in the template's text; decodes to no text
+  unknown,       // replaces text that cannot be encoded; matched and decoded like a control token
+  unusable,      // never produced (an empty entry, or one that no text encodes to); decodes to its literal text
 };
 
 enum class VocabKind { byte_level_bpe, sentencepiece_bpe, sentencepiece_unigram };
 
 class TokenTable {
  public:
-  /// scaffold: of the template that is used with the vocabulary, may be null. Throws Error(unsupported) for an unknown
-  /// tokenizer.ggml.model, Error(bad_input) for a vocabulary that contradicts itself.
+  /// scaffold: from the template that is used with this vocabulary; may be null. Throws Error(unsupported) for an
+  /// unknown tokenizer.ggml.model, Error(bad_input) for an inconsistent vocabulary.
   TokenTable(const Vocab& vocab, const TemplateScaffold* scaffold);
 
   VocabKind kind() const { return kind_; }
@@ -37,11 +37,12 @@ class TokenTable {
   TokenRole role(TokenId id) const { return roles_[static_cast<size_t>(id)]; }
   TokenClass token_class(TokenId id) const { return classes_[static_cast<size_t>(id)]; }
   bool ends_turn(TokenId id) const { return ends_turn_[static_cast<size_t>(id)] != 0; }
-  /// Ordinary tokens that look like scaffold and that the template writes. Those of a file without types are closed;
-  /// others are to be where merging makes them out of a text, so that a user could write them too.
+  /// Tokens typed as ordinary that look like scaffold and that the template writes. If the file has no token types,
+  /// they are closed already. Otherwise the caller must close those that merging produces from text, since users could
+  /// write them.
   const std::vector<TokenId>& tags() const { return tags_; }
   void close(TokenId id) { roles_[static_cast<size_t>(id)] = TokenRole::scaffold; }
-  /// As they stand in a text: the byte alphabet of byte-level BPE undone, SentencePiece's U+2581 as a space.
+  /// The token's bytes in a text: the byte alphabet of byte-level BPE is decoded, SentencePiece's U+2581 is a space.
   std::string_view bytes(TokenId id) const {
     const auto i = static_cast<size_t>(id);
     return std::string_view(bytes_).substr(ends_[i], ends_[i + 1] - ends_[i]);
@@ -61,14 +62,15 @@ class TokenTable {
   std::vector<TokenId> tags_;
 };
 
-/// SentencePiece's stand-in for a space, U+2581.
+/// SentencePiece's symbol for a space, U+2581.
 inline constexpr std::string_view space_symbol = "\xe2\x96\x81";
 
-/// Text in GPT-2's byte alphabet (each byte a printable character) ─► the bytes, appended; false, with nothing
-/// appended, for a text with other characters.
+/// Decodes GPT-2's byte alphabet (one printable character per byte) and appends the bytes. Returns false and appends
+/// nothing if the text has other characters.
 bool append_from_byte_alphabet(std::string_view text, std::string* bytes);
 
-/// Not empty without its leading and trailing white space, and then only characters of general category P.
+/// True if the text without leading and trailing white space is not empty and all its characters have general category
+/// P.
 bool is_punctuation(std::string_view utf8);
 
 }  // namespace headroom

@@ -1,5 +1,5 @@
-// Text ◄─► token ids (see tokenizer.h): special tokens are cut out first, what lies between goes to byte-level BPE or
-// to sentencepiece.
+// Text ◄─► token ids. Special tokens are matched first; byte-level BPE or sentencepiece encodes the text between them.
+// See tokenizer.h.
 #include "engine/text/tokenizer.h"
 
 #include <cassert>
@@ -15,9 +15,9 @@
 namespace headroom {
 namespace {
 
-constexpr size_t max_text_bytes = size_t{1} << 30;  // what the int positions of the merging can hold
+constexpr size_t max_text_bytes = size_t{1} << 30;  // merging stores positions as int
 
-// Vocabularies that would give other ids than their models were trained with.
+// Throws Error for vocabularies that would produce other ids than their models were trained with.
 void refuse_what_changes_text(const Vocab& vocab, VocabKind kind) {
   if (kind == VocabKind::sentencepiece_unigram) {
     if (!vocab.precompiled_charsmap.empty()) {
@@ -29,7 +29,7 @@ void refuse_what_changes_text(const Vocab& vocab, VocabKind kind) {
                   "tokenizer.ggml.remove_extra_whitespaces drops white space of the text, which is not supported");
     }
   }
-  // Phi-3 drops the white space after most control tokens; files do not say so, only the model's name does.
+  // Phi-3 drops the white space after most control tokens. Its files do not say so; this token identifies them.
   if (kind == VocabKind::sentencepiece_bpe) {
     for (const std::string& token : vocab.tokens) {
       if (token == "<|placeholder1|>") {
@@ -68,7 +68,7 @@ struct Tokenizer::Impl {
     }
   }
 
-  /// Closes the tags that merging makes out of a text; true where there are any.
+  /// Closes the tags that merging produces from text; returns true if there are any.
   bool close_tags() {
     std::vector<TokenId> made;
     for (const TokenId id : table.tags()) {
@@ -88,7 +88,7 @@ struct Tokenizer::Impl {
     }
   }
 
-  /// Appends a text without special tokens, which begins at `begin` of the whole.
+  /// Encodes a text without special tokens and appends it to `out`. The text begins at byte `begin` of the whole text.
   void encode_between(std::string_view text, size_t begin, bool first_piece, Encoding* out) const {
     if (text.empty()) return;
     bool prefixed = first_piece && has_space_prefix();
@@ -106,7 +106,7 @@ struct Tokenizer::Impl {
   }
 
   static bool is_hidden(TokenRole role) { return role == TokenRole::control || role == TokenRole::unknown; }
-  /// Before merging, as it stands.
+  /// True if tokens of this role are matched literally, before merging.
   static bool is_matched(TokenRole role) {
     return role == TokenRole::user_defined || role == TokenRole::scaffold || is_hidden(role);
   }

@@ -1,5 +1,5 @@
-// Text ◄─► token ids by a model's own vocabulary, and each id's class for FastGen. Second step of the data path; knows
-// no files and no backends.
+// Text ◄─► token ids by a model's own vocabulary, and each id's class for FastGen. This is the second step of the data
+// path, after the chat template. Knows no files and no backends. A "closed" token is never matched in users' text.
 #pragma once
 
 #include <memory>
@@ -13,56 +13,56 @@
 
 namespace headroom {
 
-/// A stretch of a text with one writer.
+/// A part of a text with one writer.
 struct TextPart {
   std::string_view text;
-  bool from_template = false;  // or from the program: closed tokens are matched in it
+  bool from_template = false;  // true also for text of the program itself: closed tokens are matched in it
 };
 
 struct Encoding {
   std::vector<TokenId> ids;
-  std::vector<size_t> ends;      // (ids) where each token ends, in bytes of the text
-  std::vector<size_t> left_out;  // places of bytes that the vocabulary has no token for
+  std::vector<size_t> ends;      // (ids) end of each token, in bytes of the text
+  std::vector<size_t> left_out;  // positions of bytes that have no token in the vocabulary
 };
 
-/// Immutable after construction; every call is safe from several threads.
+/// Immutable after construction; every function may be called from several threads.
 class Tokenizer {
  public:
-  /// template_literals: the texts that the chat template can write by itself. What they make of user-defined tokens is
-  /// closed to users, but for white space. Throws Error(unsupported) for a vocabulary that could be tokenised wrongly
-  /// (unknown model or pre-tokeniser) and Error(bad_input) for one that contradicts itself.
+  /// template_literals: the texts that the chat template itself can write. User-defined tokens in such texts are
+  /// closed, except white space, single letters and digits. Throws Error(unsupported) for a vocabulary that would be
+  /// tokenised wrongly (for example an unknown model or pre-tokeniser) and Error(bad_input) for an inconsistent one.
   explicit Tokenizer(Vocab vocab, const std::vector<std::string>& template_literals = {});
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  /// As given, without the scores and merges, which live on in tables of their own.
+  /// The vocabulary without scores and merges, which are kept in other tables.
   const Vocab& vocab() const;
   int32_t size() const;
 
-  /// Ids of one text in several stretches, without BOS or EOS. Closed tokens are matched within a stretch of the
-  /// template's, user-defined ones anywhere; what lies between is one text, whoever wrote it. Invalid UTF-8 goes
-  /// through byte for byte. A byte that the vocabulary has no token for is left out (byte-level vocabularies may lack a
-  /// few that are seldom in valid text).
-  /// first_piece: the text starts a sequence or follows a special token, so that SentencePiece's space prefix applies.
+  /// Ids of one text in several parts, without BOS or EOS. Closed tokens are matched only within the template's parts,
+  /// user-defined tokens anywhere. The text between matches is merged as one text, whoever wrote it. Invalid UTF-8 is
+  /// encoded byte for byte. A byte without a token is left out (byte-level vocabularies can lack bytes that are rare in
+  /// valid text).
+  /// first_piece: the text starts a sequence or follows a special token, so SentencePiece's space prefix applies.
   Encoding encode_parts(std::span<const TextPart> parts, bool first_piece = true) const;
-  /// The same for a text of one writer.
+  /// Ids of a text with one writer; see encode_parts.
   std::vector<TokenId> encode(std::string_view text, bool from_template = false, bool first_piece = true) const;
 
-  /// Bytes of one token as it stands in a text; control tokens give nothing unless render_control.
+  /// Bytes of one token in a text; empty for control tokens unless render_control is set.
   std::string piece(TokenId id, bool render_control = false) const;
-  /// Bytes of a sequence. decode(encode(x)) == x, with the same first_piece, where no byte was left out.
+  /// Bytes of a sequence. decode(encode(x)) == x with the same first_piece, if no byte was left out.
   std::string decode(std::span<const TokenId> ids, bool render_control = false, bool first_piece = true) const;
-  /// One step of decode: the token's bytes, appended. first_piece says whether SentencePiece's space prefix is to be
-  /// taken off this token, and afterwards, whether off the next one.
+  /// One step of decode: appends the token's bytes. If *first_piece is true, SentencePiece's space prefix is removed
+  /// from this token. The call sets *first_piece for the next token.
   void decode_next(TokenId id, bool render_control, bool* first_piece, std::string* text) const;
 
-  /// FastGen's class, from the vocabulary entry alone (position 0 is the caller's business).
+  /// FastGen's class by the vocabulary alone; the caller handles position 0.
   TokenClass token_class(TokenId id) const;
   bool is_control(TokenId id) const;
-  /// No user's text gives it: control tokens, the template's scaffold, entries that no text can mean.
+  /// True if no user's text produces the token: control tokens, the template's scaffold, unusable entries.
   bool is_closed(TokenId id) const;
-  /// A text that follows it begins with a first piece.
+  /// True if text after this token begins with first_piece set.
   bool is_special(TokenId id) const;
   /// EOS, EOT, EOM and the control tokens that models are known to end a turn with.
   bool is_end_of_turn(TokenId id) const;
@@ -72,15 +72,15 @@ class Tokenizer {
   std::unique_ptr<const Impl> impl_;
 };
 
-/// Token ids ─► text in whole UTF-8 characters: bytes of an unfinished character wait for the next token.
-/// Bytes that can be no character come out as U+FFFD at once.
+/// Token ids ─► text in whole UTF-8 characters. Bytes of an unfinished character are held back until the next token.
+/// Invalid bytes become U+FFFD at once.
 class StreamDecoder {
  public:
-  /// first_piece: as for Tokenizer::decode. The tokenizer must outlive the decoder.
+  /// first_piece: see Tokenizer::decode. The tokenizer must outlive the decoder.
   explicit StreamDecoder(const Tokenizer& tokenizer, bool first_piece = false);
-  /// Text that is complete with this token. Control tokens give none.
+  /// The text that this token completes; empty for control tokens.
   std::string push(TokenId id);
-  /// What is left at the end; an unfinished character as U+FFFD.
+  /// The rest at the end: U+FFFD if a character is unfinished, else empty.
   std::string finish();
 
  private:

@@ -1,4 +1,4 @@
-// Bytes ─► Unicode characters (see utf8.h), by utf8proc with a short cut for ASCII.
+// Bytes ─► Unicode characters, by utf8proc with a fast path for ASCII. See utf8.h.
 #include "engine/text/utf8.h"
 
 #include <utf8proc.h>
@@ -26,7 +26,7 @@ size_t utf8_subpart_bytes(std::string_view text, size_t at) {
   const size_t left = text.size() - at;
   const unsigned char lead = byte(0);
   if (lead < 0xc2 || lead > 0xf4) return 0;
-  // The second byte's range excludes overlong forms, surrogates and numbers over U+10FFFF (Unicode, table 3-7).
+  // The second byte's range excludes overlong forms, surrogates and numbers above U+10FFFF (Unicode, table 3-7).
   const unsigned char low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
   const unsigned char high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
   if (left < 2 || lead < 0xe0 || byte(1) < low || byte(1) > high) return 1;

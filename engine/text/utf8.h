@@ -1,5 +1,5 @@
-// Bytes ─► Unicode characters, strictly: overlong forms, surrogates and numbers over U+10FFFF are not characters.
-// Under every tokeniser of this folder; knows no vocabulary.
+// Bytes ─► Unicode characters, strictly: overlong forms, surrogates and numbers above U+10FFFF are not characters.
+// Every tokeniser of this folder uses it; knows no vocabulary.
 #pragma once
 
 #include <cstddef>
@@ -15,12 +15,12 @@ struct Utf8Char {
 };
 Utf8Char utf8_char_at(std::string_view text, size_t at);
 
-/// Python's str.isspace: the separators, and the controls that separate lines, columns or records.
+/// Like Python's str.isspace: the separators, and the control characters that separate lines, columns or records.
 bool is_space(int32_t code_point);
 
-/// How many bytes from text[at] on are the beginning of some valid character, for a place where none is whole: 0 to 3.
-/// Where they reach the end of the text, more bytes could still make one; elsewhere they stand for one U+FFFD together
-/// (the "maximal subpart" of the Unicode standard, section 3.9).
+/// For a place without a whole character: how many bytes from text[at] on are the beginning of a valid character, 0
+/// to 3. If they reach the end of the text, more bytes could complete the character. Otherwise all of them become one
+/// U+FFFD (the "maximal subpart" of the Unicode standard, section 3.9).
 size_t utf8_subpart_bytes(std::string_view text, size_t at);
 
 }  // namespace headroom
