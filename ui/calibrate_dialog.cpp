@@ -27,7 +27,7 @@ std::string calibrate_command(const std::string& model_path) {
 
 void draw_calibrate_button(const Mirror& mirror, Actions& actions) {
   if (ImGui::Button("Calibrate…###calibrate")) ImGui::OpenPopup(window_name);
-  explain("Says which command measures how much each head of this model counts.");
+  explain("Shows the command that measures how important each head of this model is.");
   const ImVec2 room = ImGui::GetMainViewport()->WorkSize;
   ImGui::SetNextWindowPos(ImGui::GetMainViewport()->GetWorkCenter(), ImGuiCond_Always, {0.5f, 0.5f});
   ImGui::SetNextWindowSize({std::min(room.x * 0.95f, ImGui::GetFontSize() * 36), 0}, ImGuiCond_Always);
@@ -37,12 +37,12 @@ void draw_calibrate_button(const Mirror& mirror, Actions& actions) {
   if (!ImGui::BeginPopupModal(window_name, &is_open, flags)) return;
   const std::string command = calibrate_command(mirror.model()->path);
   wrapped_text(
-      "A calibration measures how much each KV head of this model counts, and writes a table of it. It is done once a "
-      "model and takes some minutes. Run this in a terminal, where the engine runs:");
+      "A calibration measures how important each KV head of this model is, and writes a table. It is needed once per "
+      "model and takes some minutes. Run this in a terminal on the engine's machine:");
   ImGui::Spacing();
   wrapped_text(command);
   ImGui::Spacing();
-  wrapped_text("Then open the model again: the configuration `headroom` shares its budgets by the table.");
+  wrapped_text("Then open the model again: the configuration `headroom` uses the table for its budgets.");
   ImGui::Spacing();
   if (ImGui::Button("Copy command###copy_command")) actions.set_clipboard(command);
   explain("Copies the command to the clipboard.");

@@ -25,7 +25,7 @@ int64_t clock_ms(const ChatView& chat) {
 }
 
 const char* why_not_change(const ChatView& chat) {
-  if (chat.is_read_only) return "Another window holds the chats: here they can be read, not changed.";
+  if (chat.is_read_only) return "The chats are open in another window; here you can only read them.";
   return nullptr;
 }
 
@@ -57,8 +57,8 @@ void draw_menu(const ChatView& chat, const ChatEntry& entry, Actions& actions, C
   const char* key = entry.id == chat.open_chat ? key_text(Action::delete_chat) : nullptr;
   if (ImGui::MenuItem("Delete###delete", key)) actions.delete_chat(entry.id);
   explain(why != nullptr ? std::string(why)
-                         : std::string("Takes the chat out of the list (") + key_text(Action::delete_row) +
-                               " where the keyboard is on it). It can be brought back.");
+                         : std::string("Removes the chat from the list (") + key_text(Action::delete_row) +
+                               " if the keyboard is on it). You can undo this.");
   ImGui::EndDisabled();
   ImGui::EndPopup();
 }

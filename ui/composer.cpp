@@ -106,21 +106,21 @@ Notice notice_of(const Mirror& mirror, const ChatView& chat, const UiState& stat
   const bool has_turns = chat.n_droppable_turns > 0;
   if (chat.is_overfull && has_turns)
     return {.text = "This conversation is longer than the context of " + count_text(n_ctx, "token", "tokens") +
-                    ". The chat goes on once the oldest turns are dropped.",
+                    ". Drop the oldest turns to continue the chat.",
             .is_warning = true,
             .offers_room = true};
   if (n_left <= 1 && has_turns)
     return {.text = "The context of " + count_text(n_ctx, "token", "tokens") +
                     " is full: there is no room for another "
-                    "message. The chat goes on once the oldest turns are dropped.",
+                    "message. Drop the oldest turns to continue the chat.",
             .is_warning = true,
             .offers_room = true};
   const PromptCount* count = count_of(chat, state);
   if (n_ctx - n_left > nearly_full * n_ctx && has_turns)
     return {.text = "The context is nearly full: " + count_text(std::max(n_left, 0), "token is", "tokens are") +
                     " left for your message and its answer" +
-                    (count ? "; without the answer " + count_text(count->n_tokens) + " of " + count_text(n_ctx) +
-                                 " would be taken."
+                    (count ? "; with this message " + count_text(count->n_tokens) + " of " + count_text(n_ctx) +
+                                 " are used."
                            : "."),
             .offers_room = true};
   if (count != nullptr)
@@ -158,7 +158,7 @@ void draw_notice(const Notice& notice, const Mirror& mirror, const ChatView& cha
   }
   if (!notice.offers_room) return;
   if (ImGui::Button(drop_label(chat).c_str())) perform(Action::drop_oldest, mirror, chat, state, actions);
-  explain(std::string("The model no longer reads them, and about half of the context is free again (") +
+  explain(std::string("They leave the model's input, which frees about half of the context (") +
           key_text(Action::drop_oldest) + "). They stay in the chat, marked.");
   same_line_if_fits(width_of("New chat") + pad);
   if (ImGui::Button("New chat###new_chat_below")) perform(Action::new_chat, mirror, chat, state, actions);
@@ -277,7 +277,7 @@ void draw_composer(const Mirror& mirror, const ChatView& chat, UiState& state, A
   const bool pressed = ImGui::Button(button_label(chat), {send_button_width(), height});
   ImGui::EndDisabled();
   if (chat.is_busy) {
-    explain(std::string("Stop the answer (") + key_text(Action::stop) + "); what is written so far stays");
+    explain(std::string("Stop the answer (") + key_text(Action::stop) + "); the text so far stays");
   } else {
     explain(can_send           ? std::string("Send the message (") + key_text(Action::send) + ")"
             : !chat.can_send   ? chat.cannot_send_why

@@ -27,7 +27,7 @@ struct ModeName {
 };
 constexpr std::array<ModeName, n_head_map_modes> modes{{
     {HeadMapMode::policy, "Policy###mode_policy",
-     "What each head keeps: the policy that it took, or its share where all heads have one policy and budgets differ."},
+     "What each head keeps: its policy, or its share if all heads have one policy and different budgets."},
     {HeadMapMode::kept_share, "Kept share###mode_kept",
      "Tokens that a head still holds, as a share of those in its reach."},
     {HeadMapMode::recovery, "Recovery###mode_recovery",
@@ -36,7 +36,7 @@ constexpr std::array<ModeName, n_head_map_modes> modes{{
     {HeadMapMode::live_bytes, "Live bytes###mode_bytes",
      "Bytes of the pages that a head holds, unused slots and metadata included."},
     {HeadMapMode::importance, "Importance###mode_importance",
-     "How much a head counts where budgets are shared, by the model's table; the mean of all heads is 1."},
+     "Importance of a head for shared budgets, from the model's table; the mean of all heads is 1."},
 }};
 
 // The lowest end of the importance scale: less has no effect (engine/base/budget.cpp).
@@ -358,7 +358,7 @@ void draw_policy_legend(const Drawn& d) {
     elided_policy_name(total.policy);
     ImGui::TableNextColumn();
     ImGui::TextUnformatted(count_text(total.n_heads, "head", "heads").c_str());
-    explain("KV heads that took this policy.");
+    explain("KV heads with this policy.");
     ImGui::TableNextColumn();
     ImGui::TextUnformatted(bytes_text(total.bytes).c_str());
     explain("Live bytes of these heads: their pages, unused slots and metadata included.");
@@ -379,11 +379,12 @@ std::string kept_sentence(const Mirror& mirror, const KeptTotal& kept) {
   const std::string keep = "All heads keep " + percent_text(kept.share()) + " of the tokens";
   constexpr double near = 0.02;
   if (config.budget == BudgetKind::shared && config.kv_budget_bytes > 0 && kept.share() < config.keep - near)
-    return keep + "; " + percent_text(config.keep) + " were asked for, but the bound of " +
+    return keep + "; " + percent_text(config.keep) + " were requested, but the bound of " +
            bytes_text(config.kv_budget_bytes) + " allows no more";
   if (kept.share() > config.keep + near && mirror.n_cached() < 1000)
-    return keep + ": of a short conversation most are protected (" + percent_text(config.keep) + " were asked for)";
-  return keep + ", " + percent_text(config.keep) + " were asked for";
+    return keep + ": most tokens of a short conversation are protected (" + percent_text(config.keep) +
+           " were requested)";
+  return keep + ", " + percent_text(config.keep) + " were requested";
 }
 
 /// For configurations with budgets, where all heads have one policy and differ only in how much they keep.
@@ -393,8 +394,8 @@ void draw_kept_line(const Drawn& d) {
   ImGui::TextUnformatted(kept_sentence(d.mirror, kept).c_str());
   ImGui::PopTextWrapPos();
   explain(
-      "Tokens that are held, of those in reach, over all heads; and the share that budgets were made for when the "
-      "prompt was read.");
+      "Share of the tokens in reach that all heads hold together, and the share that was requested for the budgets at "
+      "the end of the prompt.");
 }
 
 float legend_height(const Drawn& d) {
@@ -418,7 +419,8 @@ void draw_pinned(const Drawn& d) {
     d.state.pinned_head = -1;
     return;
   }
-  explain("The pinned head's tokens stay tinted in the chat. Arrow keys move the pin, Esc or another click lets go.");
+  explain(
+      "The pinned head's tokens stay tinted in the chat. Arrow keys move the pin; Esc or another click removes it.");
   const float width = std::min(ImGui::GetContentRegionAvail().x, ImGui::GetFontSize() * 36);
   draw_head_card(d.mirror, d.state.dark, d.state.pinned_head, width);
 }

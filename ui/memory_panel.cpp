@@ -25,8 +25,8 @@ constexpr const char* full_explanation =
     "Full: what an uncompressed f16 cache of the same tokens would need. It is computed, not held; live is compared "
     "with it.";
 constexpr const char* pool_explanation =
-    "Pool: bytes that were taken from the system for pages. It moves in steps of 2 MiB, so it is above live, and it "
-    "is what the system's memory read-out follows.";
+    "Pool: bytes allocated from the system for pages. It changes in steps of 2 MiB, so it is above live. The memory "
+    "use that the system reports follows it.";
 
 void draw_figures(const Mirror& mirror) {
   const MirrorSample& now = mirror.now();
@@ -44,10 +44,10 @@ void draw_figures(const Mirror& mirror) {
       {"full", bytes_text(now.kv_full_bytes), full_explanation},
       {"pool", bytes_text(now.kv_pool_bytes), pool_explanation},
       {"saved", now.kv_full_bytes > 0 && too_short.empty() ? percent_text(saved) : "–",
-       "1 - live / full: what the heads let go, unused slots of pages counted as held."},
+       "1 - live / full: the share that the heads evicted; unused slots of pages count as held."},
       {"kept", kept.n_reach > 0 ? percent_text(kept.share()) : "–",
-       "Tokens that the heads hold, of those in reach, over all heads. Bytes can say something else: pages are whole, "
-       "and the cache type decides what a token costs."},
+       "Share of the tokens in reach that all heads hold together. The share of bytes can differ: pages are whole, and "
+       "the cache type decides the bytes per token."},
       {"peak", bytes_text(mirror.kv_peak_bytes()),
        "Most that pages and the scratch of a prefill have needed together since the model was opened."},
       {"turn log", bytes_text(mirror.turn_log_bytes()),

@@ -28,8 +28,8 @@ void draw_totals(const Mirror& mirror, const CacheConfig& draft, const WhatIf& t
   wrapped_text("Live KV now " + bytes_text(now_bytes) + ", then " + change_text(now_bytes, then.kv_live_bytes) +
                ", full " + bytes_text(mirror.now().kv_full_bytes));
   explain(
-      "Live bytes of all heads as they stand, and after a re-encode under this configuration; full is what an "
-      "uncompressed f16 cache of the same tokens needs.");
+      "Live bytes of all heads now, and after a re-encode with this configuration; full is what an uncompressed f16 "
+      "cache of the same tokens needs.");
   const KeptTotal now = kept_total(mirror);
   wrapped_text("Tokens kept now " + percent_text(now.share()) + ", then " + percent_text(then.kept.share()) + ": " +
                count_text(then.kept.kept_tokens) + " of " + count_text(then.kept.n_reach));
@@ -107,8 +107,7 @@ void draw_by_head(const Mirror& mirror, const CacheConfig& draft, const WhatIf& 
     list.AddRectFilled(min, {min.x + cell - gap, min.y + cell - gap},
                        scale_color(static_cast<float>(share_of(head).second)));
   }
-  draw_color_scale({"tokens of each head then, of those in reach; layers across", "0 %", "100 %"},
-                   std::min(room, em * 24));
+  draw_color_scale({"kept share of each head then; layers across", "0 %", "100 %"}, std::min(room, em * 24));
   if (!is_hovered) return;
   const ImVec2 mouse = ImGui::GetIO().MousePos;
   const auto layer = static_cast<int32_t>((mouse.x - at.x) / cell),
@@ -145,7 +144,7 @@ void draw_policy_outlook(const Mirror& mirror, bool dark, const CacheConfig& dra
   if (!is_changed)
     return dimmed_text("These settings are in use. What a change would do is shown here before it is applied.");
   if (!own.trust.is_known) return wrapped_text(own.trust.sentence);
-  if (!own.then.refusal.empty()) return wrapped_text("This cannot be had: " + own.then.refusal + ".");
+  if (!own.then.refusal.empty()) return wrapped_text("This is not possible: " + own.then.refusal + ".");
   draw_totals(mirror, draft, own.then);
   draw_outlook_by_policy(mirror, dark, draft, own);
   if (draft.budget == BudgetKind::shared) draw_by_head(mirror, draft, own.then);

@@ -56,8 +56,7 @@ void draw_named(const CacheConfig& now, CacheConfig& draft, PolicyPanelState& ow
     }
     ImGui::EndCombo();
   }
-  explain(current == "custom" ? "A named configuration; what is below belongs to it and may be changed."
-                              : explanation_of(current));
+  explain(current == "custom" ? "A named configuration; you can change its settings below." : explanation_of(current));
 }
 
 /// Draws the engine's note about the cache's configuration.
@@ -91,7 +90,7 @@ void draw_keep(CacheConfig& draft) {
   double percent = before;
   number_knob(
       "###keep", "###keep_number", percent, 10, 100, 1, "%.0f %%", "%.1f %%",
-      "Share of the tokens that all heads hold together at the end of a prompt. Every head is sure of a part of "
+      "Share of the tokens that all heads hold together at the end of a prompt. Every head is guaranteed a part of "
       "it. The slider goes from 10 to 100 %, the field from 1 %.");
   if (percent == before) return;
   // Also turns what is not a number into one.
@@ -105,7 +104,8 @@ void draw_kv_budget(const Mirror& mirror, CacheConfig& draft) {
   ImGui::SetNextItemWidth(std::min(ImGui::GetContentRegionAvail().x, ImGui::GetFontSize() * 12));
   double value = static_cast<double>(draft.kv_budget_bytes) / mib;
   ImGui::InputDouble("###kv_budget", &value, 1, 16, "%.1f");
-  explain("Live bytes of all heads never exceed this, however long the conversation gets: the share above gives way.");
+  explain(
+      "Live bytes of all heads never exceed this, however long the conversation gets. It overrides the share above.");
   value = value > 0 ? std::min(value, most_mib) : 0;
   draft.kv_budget_bytes = std::llround(value * mib);
   if (draft.kv_budget_bytes == 0) return;
@@ -121,12 +121,12 @@ void draw_kv_budget(const Mirror& mirror, CacheConfig& draft) {
                                .c_str());
   if (draft.kv_budget_bytes < least.protected_bytes)
     ImGui::TextUnformatted(("This bound is below the " + up(least.protected_bytes) +
-                            " of the protected tokens: the oldest of them give way. From " + up(least.sensible_bytes) +
-                            " on, importance counts.")
+                            " of the protected tokens: the oldest of them are evicted. From " +
+                            up(least.sensible_bytes) + " on, importance matters.")
                                .c_str());
   else if (draft.kv_budget_bytes < least.sensible_bytes)
     ImGui::TextUnformatted(("Nearly all of this bound goes to protected tokens, whatever the share above. From " +
-                            up(least.sensible_bytes) + " on, importance counts.")
+                            up(least.sensible_bytes) + " on, importance matters.")
                                .c_str());
   else
     ImGui::TextDisabled("The smallest sensible bound for this model is %s.", up(least.sensible_bytes).c_str());
@@ -144,7 +144,8 @@ void draw_budget_knobs(const Mirror& mirror, CacheConfig& draft) {
                       order.c_str());
   ImGui::PopTextWrapPos();
   explain(
-      "The one policy of this configuration: what stays in any case, and what fills up the rest of a head's budget.");
+      "The one policy of this configuration: the tokens that always stay, and the order that fills the rest of a "
+      "budget.");
 }
 
 void draw_cache_type(CacheConfig& draft) {
@@ -153,9 +154,9 @@ void draw_cache_type(CacheConfig& draft) {
     if (ImGui::RadioButton(label, draft.cache_type == type)) draft.cache_type = type;
     explain(explanation);
   };
-  button("f16###cache_f16", CacheType::f16, "Two bytes a value.");
+  button("f16###cache_f16", CacheType::f16, "Two bytes per value.");
   same_line_if_fits(width_of("q8_0") + ImGui::GetFrameHeight() + ImGui::GetStyle().ItemInnerSpacing.x);
-  button("q8_0###cache_q8_0", CacheType::q8_0, "34 bytes for 32 values: near half the bytes, a little less exact.");
+  button("q8_0###cache_q8_0", CacheType::q8_0, "34 bytes per 32 values: about half the bytes, slightly less exact.");
 }
 
 void draw_threshold(CacheConfig& draft) {
@@ -171,8 +172,8 @@ void draw_threshold(CacheConfig& draft) {
   ImGui::TextUnformatted("Threshold T");
   ImGui::BeginDisabled(fixed);
   number_knob("###threshold", "###threshold_number", draft.threshold, 0.5, 1, 0.005, "%.3f", "%.3f",
-              fixed ? "A set of one policy is taken as it is: every head has it, whatever it recovers."
-                    : "A head takes the first policy of the set that recovers at least this share of its attention. "
+              fixed ? "If the set has one policy, every head uses it, whatever it recovers."
+                    : "A head uses the first policy of the set that recovers at least this share of its attention. "
                       "Higher keeps more. The slider goes from 0.5 to 1, the field from 0 to 1.");
   ImGui::EndDisabled();
   // Also turns what is not a number into one.
@@ -195,7 +196,7 @@ int draw_policy_line(Policy policy, bool dark, bool& checked, bool can_toggle, b
   ImGui::BeginDisabled(!can_toggle);
   ImGui::Checkbox("###use", &checked);
   ImGui::EndDisabled();
-  explain(can_toggle ? "Whether heads may take this policy." : "A set needs at least one policy.");
+  explain(can_toggle ? "Whether heads may use this policy." : "A set needs at least one policy.");
   ImGui::SameLine();
   const float inner = ImGui::GetStyle().ItemInnerSpacing.x;
   if (can_rise || can_sink) {
@@ -226,7 +227,7 @@ int draw_policy_line(Policy policy, bool dark, bool& checked, bool can_toggle, b
 
 void draw_set(CacheConfig& draft, PolicyPanelState& own, bool dark) {
   ImGui::TextUnformatted("Policies, tried from the top");
-  explain("A head takes the first one that reaches T. Where none does, it keeps everything.");
+  explain("A head uses the first one that reaches T. If none does, it keeps everything.");
   std::vector<Policy>& set = draft.policy_set;
   size_t removed = set.size(), moved = set.size();
   int moves = 0;
@@ -238,7 +239,7 @@ void draw_set(CacheConfig& draft, PolicyPanelState& own, bool dark) {
   }
   if (set.size() > 1 && std::find(set.begin(), set.end(), Policy{Policy::full}) == set.end()) {
     ImGui::PushTextWrapPos(0);
-    ImGui::TextDisabled("then full, where none of them reaches T");
+    ImGui::TextDisabled("then full, if none of them reaches T");
     ImGui::PopTextWrapPos();
   }
   if (ImGui::TreeNode("Other policies###other_policies")) {
@@ -299,8 +300,8 @@ void draw_buttons(const Mirror& mirror, const ChatView& chat, Actions& actions, 
   if (ImGui::Button("Apply###apply_policy")) apply_policy_draft(mirror, chat, actions, own);
   ImGui::EndDisabled();
   explain(why != nullptr ? why
-                         : "Re-encodes: the cache is built anew from the conversation under this configuration. The "
-                           "messages stay as they are.");
+                         : "Re-encodes: rebuilds the cache from the conversation with this configuration. The messages "
+                           "stay as they are.");
   same_line_if_fits(width_of("Revert") + 2 * ImGui::GetStyle().FramePadding.x);
   ImGui::BeginDisabled(!changed);
   if (ImGui::Button("Revert###revert_policy")) revert_policy_draft(own);

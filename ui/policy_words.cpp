@@ -6,8 +6,8 @@ namespace headroom {
 const char* explanation_of(const std::string& config_name) {
   if (config_name == "paper") return "FastGen's five policies, cheapest first.";
   if (config_name == "headroom")
-    return "All heads share a part of the tokens: a head that counts for more, by the model's table of importance, may "
-           "hold more. What it holds are its best scores.";
+    return "All heads share a part of the tokens: a head that is more important, by the model's table, may hold more. "
+           "Each head holds the tokens with its best scores.";
   if (config_name == "uniform") return "Every head may hold the same share: the most attended tokens.";
   if (config_name == "uniform-expected")
     return "Every head may hold the same share: the tokens that coming queries are expected to attend to.";
@@ -52,14 +52,14 @@ std::string protected_words(Policy policy, BudgetKind budget) {
   add(Policy::local, budget == BudgetKind::fixed
                          ? "the last tokens"
                          : "the last " + std::to_string(n_last_of_prompt) + " tokens of a prompt, the last " +
-                               std::to_string(n_last_of_answer) + " while an answer is written");
+                               std::to_string(n_last_of_answer) + " while an answer is generated");
   return words.empty() ? "nothing" : words;
 }
 
 std::string order_sentence(const CacheConfig& config, Policy policy) {
   if (!policy.has(Policy::frequent)) return "";
   return std::string("Order: what is protected, then the best scores, which are ") + score_words(config.score) +
-         ", and from each step of an answer. Of equal scores the earlier token stays.";
+         ", and from each step of an answer. If scores are equal, the earlier token stays.";
 }
 
 }  // namespace headroom

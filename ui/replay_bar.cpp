@@ -35,7 +35,7 @@ void draw_replay_bar(const Mirror& mirror, const ChatView& chat, Actions& action
   ImGui::BeginDisabled(replay.moment + 1 >= replay.n_moments);
   if (ImGui::Button(">###step_on")) actions.replay_seek(replay.moment + 1);
   ImGui::EndDisabled();
-  explain_action("One moment on: after the next token or prompt", Action::replay_forward);
+  explain_action("One moment forward: after the next token or prompt", Action::replay_forward);
   ImGui::SameLine();
   char speed[32];
   std::snprintf(speed, sizeof speed, "%gx", replay.speed);
@@ -47,11 +47,11 @@ void draw_replay_bar(const Mirror& mirror, const ChatView& chat, Actions& action
     }
     ImGui::EndCombo();
   }
-  explain_action("Speed of playing, against the recording's own", Action::replay_faster);
+  explain_action("Playback speed, relative to the recording", Action::replay_faster);
   if (replay.has_chat_behind) {
     ImGui::SameLine();
     if (ImGui::Button("Back to the chat###close_replay")) actions.close_replay();
-    explain_action("Close the recording; the chat stands where it was", Action::close_replay);
+    explain_action("Close the recording and return to the chat", Action::close_replay);
   }
   ImGui::SameLine();
   ImGui::AlignTextToFramePadding();
@@ -63,7 +63,7 @@ void draw_replay_bar(const Mirror& mirror, const ChatView& chat, Actions& action
   if (ImGui::SliderInt("###moment", &moment, 0, std::max(replay.n_moments - 1, 0), "moment %d",
                        ImGuiSliderFlags_AlwaysClamp))
     actions.replay_seek(moment);
-  ImGui::SetItemTooltip("A moment is the state after a prompt was read or a token was written; drag to go there");
+  ImGui::SetItemTooltip("A moment is the state after a prompt or after a generated token; drag to go there");
 }
 
 }  // namespace headroom

@@ -62,7 +62,7 @@ void add_loading(std::vector<Piece>& pieces, const Mirror& mirror, Actions& acti
                     }});
   pieces.push_back({10, width_of("Cancel") + 2 * ImGui::GetStyle().FramePadding.x, [&actions] {
                       if (ImGui::SmallButton("Cancel###cancel_load")) actions.cancel_load();
-                      explain("Gives up opening this model.");
+                      explain("Stops opening this model.");
                     }});
 }
 
@@ -81,7 +81,7 @@ void add_model(std::vector<Piece>& pieces, const Mirror& mirror, const ChatView&
   std::string about = name + "\n" + (model->name.empty() ? "" : "In the file: " + one_line(model->name, 200) + "\n") +
                       one_line(model->path, 400) + "\n" + model->architecture + ", " + bytes_text(model->file_bytes) +
                       ", " + std::to_string(model->n_layers) + " layers, " + std::to_string(model->n_heads) +
-                      " query heads and " + std::to_string(model->n_kv_heads) + " KV heads a layer";
+                      " query heads and " + std::to_string(model->n_kv_heads) + " KV heads per layer";
   if (!model->template_name.empty()) about += "\nchat template: " + one_line(model->template_name, 200);
   if (!model->template_note.empty()) about += "\n" + one_line(model->template_note, 400);
   pieces.push_back(text_piece(7, name, about, em * 16));
@@ -102,7 +102,7 @@ void add_speed(std::vector<Piece>& pieces, const Mirror& mirror) {
   const double speed = generate_speed(mirror);
   if (speed <= 0) return;
   std::string explanation =
-      mirror.turn() ? "Tokens of this answer a second, so far." : "Tokens of the last answer a second.";
+      mirror.turn() ? "Tokens per second of this answer so far." : "Tokens per second of the last answer.";
   if (mirror.last_turn() && mirror.last_turn()->prompt_tokens_per_s > 0)
     explanation += "\nThe last prompt was read at " + speed_text(mirror.last_turn()->prompt_tokens_per_s) + ".";
   pieces.push_back(text_piece(4, speed_text(speed), explanation));
@@ -134,11 +134,11 @@ void add_meters(std::vector<Piece>& pieces, const Mirror& mirror, bool dark) {
       (bound > 0
            ? "KV cache, live / bound: what the heads hold, unused slots and metadata included, and what "
              "they may hold. An uncompressed f16 cache of the same tokens needs " +
-                 bytes_text(now.kv_full_bytes) + ". Taken from the system: "
+                 bytes_text(now.kv_full_bytes) + ". Allocated from the system: "
            : "KV cache, live / full: what the heads hold, unused slots and metadata included, and what "
              "an uncompressed f16 cache of the same tokens needs (" +
                  bytes_text(now.kv_full_bytes) + "). " +
-                 (too_short.empty() ? "" : "The conversation is " + too_short + ". ") + "Taken from the system: ") +
+                 (too_short.empty() ? "" : "The conversation is " + too_short + ". ") + "Allocated from the system: ") +
           bytes_text(now.kv_pool_bytes) + ".\nThe heads keep " + percent_text(kept_total(mirror).share()) +
           " of the tokens in their reach, as " + std::string(cache_type_name(mirror.config().cache_type)) +
           ", under the configuration " + one_line(mirror.config().name, 40, "custom") + "."));
@@ -160,12 +160,12 @@ void add_recording(std::vector<Piece>& pieces, const Mirror& mirror, const ChatV
                                                                     side * 0.25f, failure_color(dark));
                         ImGui::SameLine(0, side * 0.3f);
                         if (ImGui::SmallButton("Stop recording###record")) actions.stop_recording();
-                        explain("What the engine says is being recorded: " + path);
+                        explain("The engine's events are being recorded: " + path);
                       }});
   } else if (is_enabled(Action::toggle_recording, mirror, chat, state)) {
     pieces.push_back({1, width_of("Record") + padding, [&actions] {
                         if (ImGui::SmallButton("Record###record")) actions.start_recording();
-                        explain("Writes what the engine says into a trace file, which can be played back later.");
+                        explain("Writes the engine's events into a trace file, which can be played back later.");
                       }});
   }
 }

@@ -66,9 +66,9 @@ void draw_top_line(const Mirror& mirror, const ChatView& chat, UiState& state) {
 
 const char* action_words(const std::string& action) {
   if (action == "first_turn") return "Cache built from the start";
-  if (action == "appended") return "Cache kept and added to";
-  if (action == "undone") return "Cache taken back to an earlier turn";
-  if (action == "re_encoded") return "Cache encoded anew";
+  if (action == "appended") return "Cache kept and extended";
+  if (action == "undone") return "Cache undone to an earlier turn";
+  if (action == "re_encoded") return "Cache re-encoded";
   return "Cache";
 }
 
@@ -205,7 +205,7 @@ void draw_nothing_said(const ChatView& chat, UiState& state, Actions& actions) {
 
 void draw_empty(const Mirror& mirror, const ChatView& chat, UiState& state, Actions& actions, TranscriptState& own) {
   if (chat.replay) {
-    empty_panel_text("At this moment of the recording nothing is said yet. Go on with the bar below.");
+    empty_panel_text("At this moment of the recording nothing is said yet. Continue with the bar below.");
   } else if (mirror.is_loading()) {
     begin_middle(ImGui::GetFontSize() * 4);
     dimmed_text("The model is being loaded. You can write the first message meanwhile.");

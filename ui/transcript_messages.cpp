@@ -202,19 +202,19 @@ void draw_versions(Drawing& d, const TranscriptMessage& message) {
     ImGui::BeginDisabled(!can_choose || version < 0 || version >= message.n_versions);
     if (ImGui::SmallButton(label)) d.chosen_version = {message.id, version};
     ImGui::EndDisabled();
-    explain(d.chat.is_read_only ? "Another window holds the chats: here they can be read, not changed."
+    explain(d.chat.is_read_only ? "The chats are open in another window; here you can only read them."
             : d.chat.is_busy    ? std::string("The engine is busy; Stop ends that (") + key_text(Action::stop) + ")"
                                 : std::string(what) + " (" + key_text(action) + ", of the last one that has several)");
   };
   button("<###older_version", message.version - 1, Action::older_version,
-         "The version before this one: the conversation goes on from it");
+         "The version before this one: the conversation continues from it");
   ImGui::SameLine();
   message_note(std::to_string(message.version + 1) + "/" + std::to_string(message.n_versions), 0,
                ImGui::GetColorU32(ImGuiCol_TextDisabled));
   explain("Versions of this message, the oldest first; none is lost.");
   ImGui::SameLine();
   button(">###newer_version", message.version + 1, Action::newer_version,
-         "The version after this one: the conversation goes on from it");
+         "The version after this one: the conversation continues from it");
 }
 
 void draw_footer(Drawing& d, const TranscriptItem& item) {

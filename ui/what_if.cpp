@@ -290,7 +290,7 @@ WhatIfTrust what_if_trust(const Mirror& mirror, const CacheConfig& config) {
     if (config.importance == ImportanceKind::calibrated && config.head_importance.empty())
       return {true, false,
               "An estimate in which all heads count alike: the model's table of importance is not known here. Apply "
-              "uses it, where there is one."};
+              "uses it if there is one."};
     return {true, true,
             "Exact: budgets follow from the number of tokens and the heads' importance, not from attention."};
   }
@@ -299,7 +299,7 @@ WhatIfTrust what_if_trust(const Mirror& mirror, const CacheConfig& config) {
                 "Not known yet: these policies choose by each head's attention, which is not measured while heads have "
                 "budgets. Press Apply: the " +
                 count_text(mirror.n_cached(), "token", "tokens") +
-                " of the conversation are read again and measured, and from then on every change is shown here first."};
+                " of the conversation are read again and measured. After that every change is shown here first."};
   if (!mirror.has_profile())
     return {.sentence =
                 "No recoveries were measured for this cache. Apply re-encodes the conversation and shows them."};
@@ -307,10 +307,9 @@ WhatIfTrust what_if_trust(const Mirror& mirror, const CacheConfig& config) {
     return {.sentence = "The recoveries were measured with other shares; only a re-encode can tell."};
 
   if (solves_threshold(config))
-    return {
-        true, false,
-        "An estimate: T is solved for with the recoveries that are there. The engine solves for the shares of local "
-        "and frequent too."};
+    return {true, false,
+            "An estimate: T is solved with the measured recoveries. The engine also solves the shares of local and "
+            "frequent."};
   const bool whole = mirror.last_action() == "first_turn" || mirror.last_action() == "re_encoded";
   const int32_t n_read =
       mirror.turn() ? mirror.turn()->n_prompt_tokens : (mirror.last_turn() ? mirror.last_turn()->n_prompt_tokens : 0);
@@ -318,11 +317,11 @@ WhatIfTrust what_if_trust(const Mirror& mirror, const CacheConfig& config) {
     return {true, true, "Exact: every token in the cache was read in one prefill, which measured these recoveries."};
   if (whole)
     return {true, false,
-            "An estimate: the recoveries are of the prompt, and the answer's tokens have come since. Apply measures "
-            "them all."};
+            "An estimate: the recoveries were measured for the prompt, without the answer's tokens. Apply measures all "
+            "of them."};
   return {true, false,
-          "An estimate: the recoveries are of the turns as they came, partly of a later turn's own tokens. Apply "
-          "measures the whole conversation in one prefill."};
+          "An estimate: the recoveries were measured turn by turn. Apply measures the whole conversation in one "
+          "prefill."};
 }
 
 }  // namespace headroom

@@ -184,7 +184,7 @@ TEST_CASE("policy panel with budgets: share, bytes, cache type, what they would 
     person.click(panel + "###keep_number/+");
     person.click(panel + "###keep_number/-");
     enter("###kv_budget", "0.001");
-    CHECK(text_of(person, "policy").find("This cannot be had: the KV budget is 1049 bytes") != std::string::npos);
+    CHECK(text_of(person, "policy").find("This is not possible: the KV budget is 1049 bytes") != std::string::npos);
     enter("###kv_budget", "3");
     person.click(panel + "###kv_budget/+");
     person.click(panel + "###kv_budget/-");
