@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# All tests, from nothing: packages, models, a release with asserts, the sanitizers (address and undefined behaviour;
-# threads), fuzzing, style.
+# The tests, from nothing: packages, models, style, a release with asserts and its tests, ten seconds per fuzzer.
 # Ends with the line "N passed, N failed", where a test case of either build, a check and a fuzzer each count as one;
 # the exit status is 0 only if nothing failed. Safe to repeat; what is there is not fetched or built again.
+#   --full            what a push is judged by: also the sanitizers (address and undefined behaviour; threads), more
+#                     kills, a minute per fuzzer, and the checks of the archives that set-up fetches
 #   --no-install      only say which packages are missing, and exit 1 if some are
 #   --all-models      also fetch the test models of tests/fetch_models.sh (0.75 GB)
-#   --fuzz-seconds N  time for each fuzzer (60)
+#   --fuzz-seconds N  time per fuzzer
 set -euo pipefail
 # shellcheck source=cmake/setup.sh
 source "$(dirname "$(readlink -f "$0")")/cmake/setup.sh"
@@ -13,20 +14,23 @@ cd "$root"
 
 install=yes
 all_models=no
-fuzz_seconds=60
+is_full=no
+fuzz_seconds=
 while (($# > 0)); do
   case $1 in
     --no-install) install=no ;;
     --all-models) all_models=yes ;;
+    --full) is_full=yes ;;
     --fuzz-seconds)
       fuzz_seconds=${2-}
       [[ $fuzz_seconds =~ ^[1-9][0-9]*$ ]] || { say "--fuzz-seconds expects a number, found '$fuzz_seconds'"; exit 2; }
       shift
       ;;
-    *) say "unknown option $1, expected --no-install, --all-models or --fuzz-seconds N"; exit 2 ;;
+    *) say "unknown option $1, expected --full, --no-install, --all-models or --fuzz-seconds N"; exit 2 ;;
   esac
   shift
 done
+[[ -n $fuzz_seconds ]] || { [[ $is_full == yes ]] && fuzz_seconds=60 || fuzz_seconds=10; }
 
 export HEADROOM_MODEL=$models/$default_model HEADROOM_MODELS=$models HEADROOM_VOCABS=$vocabs
 export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_init_order=1:allocator_may_return_null=1
@@ -142,6 +146,12 @@ format() {
   clang-format-14 --dry-run --Werror "${files[@]}"
 }
 includes() { python3 tests/check_includes.py --self-test && python3 tests/check_includes.py; }
+references() { python3 tests/check_references.py --self-test && python3 tests/check_references.py; }
+# Kills the window and its engine often enough to find what is lost seldom.
+run_programs_with_kills() {
+  local -x HEADROOM_KILLS=180 HEADROOM_ENGINE_KILLS=20
+  run_programs test
+}
 
 step packages install_packages "$install" "${run_packages[@]}" "${test_packages[@]}"
 needed models fetch_models || true
@@ -149,21 +159,19 @@ needed toolkit fetch_imgui || true
 needed vocabularies tests/fetch_vocabs.sh || true
 check format format
 check includes includes
-check archives tests/check_archives.sh
-# The build whose programs kill the window and its engine often enough to find what is lost seldom.
-run_programs_test() {
-  local -x HEADROOM_KILLS=180 HEADROOM_ENGINE_KILLS=20
-  run_programs test
-}
-
+check references references
 if needed "release with asserts: build" build test; then
-  step "release with asserts: tests" run_programs_test || true
+  if [[ $is_full == yes ]]; then run_tests=run_programs_with_kills; else run_tests="run_programs test"; fi
+  step "release with asserts: tests" $run_tests || true
 fi
-if needed "sanitize: build" build sanitize; then
-  step "sanitize: tests" run_programs sanitize || true
-fi
-if needed "thread: build" build thread; then
-  step "thread: tests" run_programs_thread || true
+if [[ $is_full == yes ]]; then
+  check archives tests/check_archives.sh
+  if needed "sanitize: build" build sanitize; then
+    step "sanitize: tests" run_programs sanitize || true
+  fi
+  if needed "thread: build" build thread; then
+    step "thread: tests" run_programs_thread || true
+  fi
 fi
 if needed "fuzz: build" build fuzz; then
   step "fuzz: $fuzz_seconds s each" fuzz || true

@@ -24,8 +24,6 @@ find_program(FLATC flatc REQUIRED)
 find_path(FLATBUFFERS_INCLUDE flatbuffers/flatbuffers.h REQUIRED)
 # zlib 1.2 · zlib1g-dev · Zlib · CRC-32 of a trace's events
 find_package(ZLIB REQUIRED)
-# libpng 1.6 · libpng-dev · libpng-2.0 · pictures of the window
-find_package(PNG REQUIRED)
 # volk 1.3.239 · libvulkan-volk-dev, libvulkan-dev (headers) · MIT, Apache-2.0 · opens Vulkan's loader at run time
 find_path(VOLK_INCLUDE volk.c REQUIRED)
 add_library(headroom_volk STATIC ${VOLK_INCLUDE}/volk.c)
@@ -36,7 +34,11 @@ target_link_libraries(headroom_volk PUBLIC ${CMAKE_DL_LIBS})
 find_program(GLSLANG glslangValidator REQUIRED)
 # imgui-bundle 1.93.0 · its source package, by fetch_imgui in setup.sh, SHA-256 10ad1dab8258a6787b4f07bb926b08d0efc648a7
 # 906242568c8dd778c5e719bf · MIT, Zlib (GLFW) and others, see THIRD_PARTY.md · window, widgets, plots, Markdown, UI tests
-include(imgui)
+if(HEADROOM_WINDOW)
+  include(imgui)
+  # libpng 1.6 · libpng-dev · libpng-2.0 · pictures of the window
+  find_package(PNG REQUIRED)
+endif()
 if(HEADROOM_TESTS)
   # Catch2 2.13 · catch2 · BSL-1.0 · tests
   find_package(Catch2 2.13 REQUIRED)

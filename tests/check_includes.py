@@ -45,6 +45,8 @@ TABLE = {
              "engine/backend/registry.h", "engine/telemetry/", "engine/serve/", "ui/", "app/", "assets/"],
     "tests/": ["engine/", "app/", "assets/", "cuda/", "shaders/", "ui/", "tests/"],
     "bench/": ["engine/", "bench/"],
+    # The example shows what a program needs of the engine.
+    "docs/": ["engine/base/", "engine/backend/registry.h", "engine/run/"],
 }
 
 # Headers of others, beside the C++ standard library, which everyone may use: what they are, and who may include them.

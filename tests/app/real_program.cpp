@@ -25,9 +25,9 @@ void take_default_signals() {
   for (const int signal_number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM}) signal(signal_number, SIG_DFL);
 }
 
-std::vector<char*> arguments(const std::vector<std::string>& args) {
-  static char program[] = HEADROOM_PROGRAM;
-  std::vector<char*> list{program};
+/// They point into what is given.
+std::vector<char*> arguments(const std::string& program, const std::vector<std::string>& args) {
+  std::vector<char*> list{const_cast<char*>(program.c_str())};
   for (const std::string& arg : args) list.push_back(const_cast<char*>(arg.c_str()));
   list.push_back(nullptr);
   return list;
@@ -55,7 +55,8 @@ Ending run_real_program(const RealProgramOptions& options) {
   auto [in_from, in_to] = make_pipe();
   auto [out_from, out_to] = make_pipe();
   auto [err_from, err_to] = make_pipe();
-  const std::vector<char*> args = arguments(options.args);
+  const std::string program = options.program.empty() ? HEADROOM_PROGRAM : options.program;
+  const std::vector<char*> args = arguments(program, options.args);
   const pid_t pid = fork();
   if (pid == 0) {
     dup2(in_from.get(), 0);
@@ -95,7 +96,8 @@ Ending run_real_program(const RealProgramOptions& options) {
 }
 
 TerminalProgram::TerminalProgram(const std::vector<std::string>& args) {
-  const std::vector<char*> list = arguments(args);
+  const std::string program = HEADROOM_PROGRAM;
+  const std::vector<char*> list = arguments(program, args);
   const winsize size{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
   pid_ = forkpty(&terminal_, nullptr, nullptr, &size);
   if (pid_ == 0) {

@@ -20,6 +20,7 @@ struct Ending {
 };
 
 struct RealProgramOptions {
+  std::string program;  // empty: headroom
   std::vector<std::string> args;
   std::vector<int> closed;            // descriptors that the program starts without
   std::string input;                  // on standard input
