@@ -130,20 +130,19 @@ void CacheOptions::add_to(CommandLine& line, const std::string& default_config) 
   line.add_text("--policy-set", "A,B+C,...",
                 "policies to choose from, cheapest first: unions of special, punct, frequent, first, local; full",
                 policy_set);
-  line.add_number("--r-local", "share of the last tokens that `local` keeps (default: 0.3)", 0, 1, r_local);
-  line.add_number("--r-frequent", "share of tokens that `frequent` keeps (default: 0.3)", 0, 1, r_frequent);
-  line.add_number("--threshold", "recovery that a policy must reach (default: 0.95)", 0, 2, threshold);
+  line.add_number("--r-local", "share of the tokens that `local` keeps, from the end (default: 0.3)", 0, 1, r_local);
+  line.add_number("--r-frequent", "share of the tokens that `frequent` keeps (default: 0.3)", 0, 1, r_frequent);
+  line.add_number("--threshold", "share of the attention that a policy must recover (default: 0.95)", 0, 2, threshold);
   line.add_number("--keep",
-                  "share of the tokens that all heads keep together of a prompt (default: what the configuration "
-                  "comes to; 0.5 where budgets are shared); with paper the threshold that gives it is found",
+                  "share of a prompt's tokens that all heads together keep (default: 0.5 if budgets are shared, else "
+                  "what the policies keep); paper solves for the threshold",
                   0, 1, keep);
   line.add_text("--kv-budget", "SIZE",
-                "live bytes of the cache at most, such as 24MiB; takes --config headroom unless another is named",
-                kv_budget);
-  line.add_text("--cache-type", "f16|q8_0", "how keys and values are held (default: f16)", cache_type);
-  line.add_text("--calibration", "FILE", "the model's table of importance (default: its own, by `headroom calibrate`)",
-                calibration);
-  line.add_text("--group", "min|mean", "recovery of a KV head from those of its query heads (default: min)", group);
+                "upper bound for the live bytes of the cache, such as 24MiB; implies --config headroom", kv_budget);
+  line.add_text("--cache-type", "f16|q8_0", "storage type of keys and values (default: f16)", cache_type);
+  line.add_text("--calibration", "FILE",
+                "importance of each head, made by `headroom calibrate` (default: the model's own table)", calibration);
+  line.add_text("--group", "min|mean", "how the recoveries of a group's query heads become one (default: min)", group);
 }
 
 CacheConfig named_cache_config(const std::string& name) {
@@ -224,7 +223,8 @@ void CacheOptions::set_keep(CacheConfig& result) const {
 
 void TemplateOption::add_to(CommandLine& line) {
   line.add_text("--chat-template", "FILE|NAME",
-                "a chat template in place of the file's own: Jinja in a file, or one of " + template_name_list(), text);
+                "use this chat template instead of the file's own: a Jinja file, or one of " + template_name_list(),
+                text);
 }
 
 TemplateChoice TemplateOption::choose(Streams& io) const {
@@ -257,11 +257,11 @@ void check_template(const Model& model, Streams& io) {
 void PromptOptions::add_to(CommandLine& line) {
   line.begin_group("Prompt");
   line.add_text("-p,--prompt", "TEXT", "the message", prompt);
-  line.add_text("-f,--file", "FILE", "the message, the file's bytes as they are; - reads standard input", file);
+  line.add_text("-f,--file", "FILE", "read the message from a file, unchanged; - reads standard input", file);
   line.add_text("--system", "TEXT", "system prompt (also -sys)", system);
   chat_template.add_to(line);
-  line.add_flag("--raw", "the text as it is, without the chat template", raw);
-  line.add_flag("--special", "with --raw: control-token text in it becomes control tokens", special);
+  line.add_flag("--raw", "send the text without the chat template", raw);
+  line.add_flag("--special", "with --raw: let control-token text become control tokens", special);
 }
 
 void PromptOptions::check() const {
@@ -292,20 +292,20 @@ std::vector<ChatMessage> PromptOptions::messages(const std::string& text) const 
 
 void SamplingOptions::add_to(CommandLine& line) {
   line.begin_group("Answer");
-  line.add_int("-n,--predict", "tokens at most; -1, the default: to the end of the turn", -1, max_tokens_limit,
-               max_tokens);
-  line.add_number("--temp", "temperature; 0 takes the likeliest token (default: 0.7)", 0, 100, temperature);
-  line.add_int("--top-k", "of the k likeliest tokens; 0: all (default: 40)", 0, std::numeric_limits<int32_t>::max(),
-               top_k);
-  line.add_number("--top-p", "of those that together have this probability; 1: all (default: 0.95)", 0, 1, top_p,
-                  CommandLine::Lowest::excluded);
-  line.add_number("--min-p", "of those at least this likely, relative to the first; 0: all (default: 0.05)", 0, 1,
+  line.add_int("-n,--predict", "generate at most this many tokens; -1: to the end of the turn (default: -1)", -1,
+               max_tokens_limit, max_tokens);
+  line.add_number("--temp", "temperature; 0 takes the most likely token (default: 0.7)", 0, 100, temperature);
+  line.add_int("--top-k", "sample from the k most likely tokens; 0: off (default: 40)", 0,
+               std::numeric_limits<int32_t>::max(), top_k);
+  line.add_number("--top-p", "sample from the smallest set with this total probability; 1: off (default: 0.95)", 0, 1,
+                  top_p, CommandLine::Lowest::excluded);
+  line.add_number("--min-p", "drop tokens below this share of the top probability; 0: off (default: 0.05)", 0, 1,
                   min_p);
-  line.add_number("--repeat-penalty", "divisor for tokens that were there; 1: none (default: 1)", 0.01, 100,
+  line.add_number("--repeat-penalty", "divide the logits of recent tokens by this; 1: off (default: 1)", 0.01, 100,
                   repeat_penalty);
-  line.add_int("-s,--seed", "the same seed gives the same answer (default: drawn)", 0,
+  line.add_int("-s,--seed", "seed; the same seed gives the same answer (default: random)", 0,
                std::numeric_limits<int64_t>::max(), seed);
-  line.add_repeated_text("--stop", "TEXT", "end the answer before this text; may be repeated", stop_strings);
+  line.add_repeated_text("--stop", "TEXT", "stop before this text; may be repeated", stop_strings);
 }
 
 TurnOptions SamplingOptions::make_turn_options() const {
