@@ -283,7 +283,7 @@ void bench_command(const Arguments& args, Streams& io) {
   session.clear();
   const double ragged = ragged_attention_ratio(*backend, model.config());
   if (!common.json && ragged > 0)
-    io.out << format("attention of heads 10 : 1 in length takes %.2f of the time of equal heads\n", ragged);
+    io.out << format("attention of heads of very unequal length (10 : 1): %.2f x the time of equal ones\n", ragged);
   if (common.json)
     io.out << json_line({{"backend", backend->info().name},
                          {"device", backend->info().device},

@@ -32,7 +32,7 @@ bool Controller::tell(Body body) {
     engine_->send(command);
     return true;
   } catch (const Error& error) {
-    add_banner(Banner::Kind::failure, std::string("The engine could not be told: ") + error.what());
+    add_banner(Banner::Kind::failure, std::string("Could not send to the engine: ") + error.what());
     return false;
   }
 }
@@ -66,7 +66,7 @@ void Controller::engine_ended(const std::string& how) {
   while (now - failures_.front() > std::chrono::minutes(1)) failures_.pop_front();
   remove_banner(engine_banner_);
   if (failures_.size() < max_failures_a_minute) {
-    engine_banner_ = "The engine ended (" + how + ") and was started again; the conversation is read again.";
+    engine_banner_ = "The engine stopped (" + how + ") and was started again. It prefills the conversation again.";
     add_banner(Banner::Kind::warning, engine_banner_);
     start_engine();
     return;
@@ -459,7 +459,7 @@ void Controller::turn_finished(const stream::TurnFinished& event) {
   const std::string message = shown_sentence(event.message());
   if (!turn_ || turn_->id != event.turn_id()) return join_with_mirror();
   if (!turn_->only_reads) {
-    // Of a text the end may have been held back until now, and it may have come without Tokens.
+    // The last part of the answer may arrive only here: it was held back for a stop string, or sent without Token events.
     const std::string text = shown_text(event.text());
     std::vector<TokenId> ids;
     if (event.ids() != nullptr) ids.assign(event.ids()->begin(), event.ids()->end());
