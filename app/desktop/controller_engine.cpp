@@ -459,7 +459,8 @@ void Controller::turn_finished(const stream::TurnFinished& event) {
   const std::string message = shown_sentence(event.message());
   if (!turn_ || turn_->id != event.turn_id()) return join_with_mirror();
   if (!turn_->only_reads) {
-    // The last part of the answer may arrive only here: it was held back for a stop string, or sent without Token events.
+    // The last part of the answer may arrive only here: it was held back for a stop string, or sent without Token
+    // events.
     const std::string text = shown_text(event.text());
     std::vector<TokenId> ids;
     if (event.ids() != nullptr) ids.assign(event.ids()->begin(), event.ids()->end());
