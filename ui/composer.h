@@ -1,5 +1,5 @@
 // The field where a message is written, with Send or Stop beside it. Below it is the reason why the message cannot be
-// sent, with buttons for what helps. The draft is UiState::draft and is never lost: not by Esc, not by browsing earlier
+// sent, with buttons that help. The draft is UiState::draft and is never lost: not by Esc, not by browsing earlier
 // messages, not while nothing can be sent, not when the engine refuses it.
 #pragma once
 

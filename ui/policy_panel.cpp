@@ -93,7 +93,7 @@ void draw_keep(CacheConfig& draft) {
       "Share of the tokens that all heads hold together at the end of a prompt. Every head is guaranteed a part of "
       "it. The slider goes from 10 to 100 %, the field from 1 %.");
   if (percent == before) return;
-  // Also turns what is not a number into one.
+  // The comparison also replaces NaN by the minimum.
   draft.keep = (percent >= 1 ? std::min(percent, 100.0) : 1) / 100;
 }
 
@@ -176,7 +176,7 @@ void draw_threshold(CacheConfig& draft) {
                     : "A head uses the first policy of the set that recovers at least this share of its attention. "
                       "Higher keeps more. The slider goes from 0.5 to 1, the field from 0 to 1.");
   ImGui::EndDisabled();
-  // Also turns what is not a number into one.
+  // The comparison also replaces NaN by 0.
   draft.threshold = draft.threshold >= 0 ? std::min(draft.threshold, 1.0) : 0;
 }
 

@@ -1,5 +1,5 @@
 // The knobs of a configuration: its name, the cache type, and the threshold with the ordered policy set. If heads have
-// budgets, the share that they keep stands in place of threshold and set. policy_outlook.h computes at once what the
+// budgets, the share that they keep replaces threshold and set. policy_outlook.h computes at once what the
 // knobs would do. Apply asks the engine to re-encode.
 #pragma once
 

@@ -442,8 +442,7 @@ void draw_messages(const Mirror& mirror, const ChatView& chat, UiState& state, A
     float scroll = place_view(d, view);
     draw_view(d, origin, scroll, view);
     own.anchor = own.layout.item_at(scroll);
-    // Anchor the first item that begins in view, so that it stays in place if the item cut by the upper edge turns out
-    // higher or lower.
+    // Anchor the first item that begins in view. It then stays in place if the height of the item above it changes.
     if (const size_t next = own.anchor + 1; next < own.layout.items().size() && own.layout.top(next) < scroll + view)
       own.anchor = next;
     own.anchor_offset = scroll - own.layout.top(own.anchor);

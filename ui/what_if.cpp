@@ -198,7 +198,7 @@ std::string too_short_text(const Mirror& mirror) {
                                      [](Policy policy) { return policy.has(Policy::full); });
   if (keeps_all || config.keep >= 1) return "kept whole";
   if (config.budget == BudgetKind::fixed) return "too short to save yet";
-  // Of n tokens a head keeps its share, at least the protected ones, in whole pages.
+  // A head keeps its share of n tokens, at least the protected ones, in whole pages.
   int32_t n_special = 0;
   const auto cached = mirror.tokens().first(static_cast<size_t>(mirror.n_cached()));
   for (const MirrorToken& token : cached) n_special += token.token_class == TokenClass::special ? 1 : 0;

@@ -68,7 +68,7 @@ inline bool solves_threshold(const CacheConfig& config) {
   return config.budget == BudgetKind::fixed && config.policy_set.size() > 1 && config.keep > 0;
 }
 
-/// How far what_if can be trusted for the conversation as it stands.
+/// How far what_if can be trusted for the current conversation.
 struct WhatIfTrust {
   bool is_known = false;  // false: only a re-encode can tell
   bool is_exact = false;

@@ -32,7 +32,7 @@ TEST_CASE("heads that count alike share evenly") {
 }
 
 TEST_CASE("two heads by hand: e times as important at beta 1 is one more in the logarithm of the odds") {
-  // sigmoid(x + 1/2) + sigmoid(x - 1/2) = 1 where x = 0: 622.5 and 377.5 of 1000 tokens.
+  // sigmoid(x + 1/2) + sigmoid(x - 1/2) = 1 for x = 0: 622.5 and 377.5 of 1000 tokens.
   const float root = std::exp(0.5f);
   const std::vector<int32_t> budgets =
       shared_budgets(shared_config({root, 1 / root}, 1), 0.5, std::vector<HeadCapacity>(2, {1000, 40}));

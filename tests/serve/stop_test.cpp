@@ -40,7 +40,7 @@ std::string text_of(size_t n_characters) {
   return text;
 }
 
-/// Sends Stop a little after the event `when`, checks that the turn was cancelled, and returns the milliseconds from
+/// Sends Stop a little after the event `when` and checks that the turn was cancelled. Returns the milliseconds from
 /// Stop to the end of the turn.
 double ms_to_stop(ServedEngine& engine, uint64_t turn_id, const std::string& text, stream::EventBody when) {
   engine.send(ServedEngine::cold_prompt(turn_id, text, -1));

@@ -21,8 +21,8 @@ struct SampleToken {
   std::string text;
 };
 
-/// Each token is a word with the space in front of it, a run of white space, a punctuation mark, a character of three
-/// bytes, or half a character of four bytes (so that some characters are split). Equal texts have equal ids.
+/// A token is a word with the space in front of it, a run of white space, a punctuation mark or a character of three
+/// bytes. A character of four bytes becomes two tokens, so that some characters are split. Equal texts have equal ids.
 std::vector<SampleToken> cut_into_tokens(std::string_view text);
 
 /// A user's question; `number` picks one of a few.

@@ -1,6 +1,6 @@
 // Mostly random weights. Two of the embedding's values are not random: value 0 is the same for every token, and value 1
-// marks control tokens and punctuation. The Q and K matrices use them so that one KV head attends to its neighbours,
-// the next to marked tokens, and the next to content. FastGen then finds heads that differ.
+// marks control tokens and punctuation. The Q and K matrices use both: one KV head attends to its neighbours, the next
+// to marked tokens, the next to content. FastGen then finds heads that differ.
 #include "tests/support/tiny_model.h"
 
 #include <cassert>
@@ -32,7 +32,7 @@ std::string utf8(uint32_t code_point) {
   return {static_cast<char>(0xc0 | (code_point >> 6)), static_cast<char>(0x80 | (code_point & 0x3f))};
 }
 
-// GPT-2's spelling of a byte as a visible character: printable Latin-1 stands for itself, the others for U+0100 and up.
+// GPT-2's spelling of a byte as a visible character: printable Latin-1 as itself, the other bytes as U+0100 and up.
 std::string gpt2_spelling(uint32_t byte) {
   const auto visible = [](uint32_t b) { return (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174; };
   if (visible(byte)) return utf8(byte);

@@ -35,7 +35,7 @@ struct TinyModelOptions {
 /// architecture: 2 layers, byte-level BPE (pre "gpt-2").
 TinyModelOptions tiny_model_options(Architecture architecture);
 
-/// The same options give the same file. Change the writer before bytes() to make variants and wrong files.
+/// Equal options give equal files. Change the writer before bytes() to make variants and wrong files.
 GgufWriter make_tiny_model(const TinyModelOptions& options);
 inline GgufWriter make_tiny_model(Architecture architecture) {
   return make_tiny_model(tiny_model_options(architecture));

@@ -106,7 +106,7 @@ TEST_CASE("the first frame after a turn ends shows the end, with what can be don
   ui.chat.can_send = false;
   ++ui.chat.version;
   ui.frames(6);
-  ui.chat.can_send = true;  // Regenerate stands below the last answer from now on
+  ui.chat.can_send = true;  // from now on Regenerate is below the last answer
   ++ui.chat.version;
   ui.frames(1);
   const ImGuiWindow* messages = window_of("###messages");

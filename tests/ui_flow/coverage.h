@@ -1,7 +1,6 @@
 // Compares everything that can be used in the window with what this program's tests used: shown items, menu entries,
-// keys. An item is identified by its panel and the id part of its label, so that the same button of every chat, head or
-// message is one item. What Dear ImGui adds without a label (scroll bars, grips, splitters, tab crosses) does not
-// count.
+// keys. An item is a panel and the id part of a label, so the same button of every chat, head or message is one item.
+// What Dear ImGui adds without a label (scroll bars, grips, splitters, tab crosses) does not count.
 #pragma once
 
 #include <imgui.h>

@@ -1,5 +1,5 @@
-// Time to build a frame (Dear ImGui and the panels, nothing rasterised) with a conversation of 100,000 tokens and 1,024
-// heads, while a user scrolls, hovers heads and points at tokens, and an answer arrives.
+// Time to build a frame (Dear ImGui and the panels, nothing rasterised) with 100,000 tokens and 1,024 heads. Meanwhile
+// a user scrolls, hovers heads and points at tokens, and an answer arrives.
 #include <time.h>
 
 #include <algorithm>
