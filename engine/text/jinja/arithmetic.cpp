@@ -194,7 +194,7 @@ size_t char_offset(const StringObject& string, int64_t n) {
   return position;
 }
 
-/// The item at a position that is counted from the end where it is negative.
+/// The item at an index; a negative index counts from the end. Nothing if the index is out of range.
 std::optional<Value> item_at(Runtime& runtime, const Value& object, int64_t index) {
   const bool text = object.is(Type::string);
   const auto n = static_cast<int64_t>(text ? object.string().n_chars : object.sequence().items.size());
@@ -267,7 +267,8 @@ Value get_slice(Runtime& runtime, const Value& object, const Value& start, const
   const int64_t stride = step.is(Type::none) ? 1 : step.as_integer();
   if (stride == 0) runtime.fail("the step of a slice is zero");
   const auto n = static_cast<int64_t>(text ? object.string().n_chars : object.sequence().items.size());
-  // Python's rule: count negative ends from the back, then clamp to what a walk in this direction can reach.
+  // Python's rule: negative bounds count from the end; then bounds are clamped to the indices reachable in this
+  // direction.
   const int64_t low = stride > 0 ? 0 : -1;
   const int64_t high = stride > 0 ? n : n - 1;
   const auto clamp = [&](const Value& end, int64_t fallback) {

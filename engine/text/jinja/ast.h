@@ -1,5 +1,5 @@
-// A parsed chat template: expressions and statements as plain trees. Made by the parser, walked by the evaluator.
-// Chains (a + b + c, a.b.c|d|e, if … elif …) are flat, so that the depth of a tree is the nesting its author wrote.
+// A parsed chat template: expressions and statements as plain trees. The parser builds it, the evaluator walks it.
+// Chains (a + b + c, a.b.c|d|e, if … elif …) are flat, so the depth of the tree is the nesting that its author wrote.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,7 @@
 
 namespace headroom::jinja {
 
-/// Variables are numbered, in the order in which the parser meets their names.
+/// Variables are numbered in the order in which the parser first finds their names.
 using NameId = int;
 
 struct Expression;
@@ -24,13 +24,13 @@ struct Argument {
   ExpressionPtr value;
 };
 
-/// What follows a value: .name, [key], [start:stop:step], (arguments), |filter(arguments), is test(arguments).
+/// An operation after a value: .name, [key], [start:stop:step], (arguments), |filter(arguments), is test(arguments).
 struct Suffix {
   enum class Kind { attribute, item, slice, call, filter, test, test_not };
   Kind kind = Kind::attribute;
   int line = 0;
   std::string name;
-  std::vector<Argument> arguments;  // item: one; slice: three, null where left out
+  std::vector<Argument> arguments;  // item: one; slice: three, null if omitted
 };
 
 enum class Operator {
@@ -40,7 +40,7 @@ enum class Operator {
   divide,
   floor_divide,
   modulo,
-  power,  // as Arithmetic
+  power,  // up to here the order of Arithmetic
   equal,
   not_equal,
   less,
@@ -60,7 +60,7 @@ struct Expression {
     dict,         // operands: key, value, key, value, …
     arithmetic,   // operands[0] op[0] operands[1] op[1] …, from left to right
     concatenate,  // operands joined as text
-    compare,      // as arithmetic; a chain holds if every link does
+    compare,      // operands and operators like arithmetic; true if every comparison is true
     all,          // and
     any,          // or
     negate,
@@ -72,19 +72,19 @@ struct Expression {
   Kind kind = Kind::constant;
   int line = 0;
   NameId name = 0;
-  std::unique_ptr<StringObject> constant_text;  // what a string constant points to
+  std::unique_ptr<StringObject> constant_text;  // owns the text of a string constant
   Value constant;
   std::vector<ExpressionPtr> operands;
   std::vector<Operator> operators;
   std::vector<Suffix> suffixes;
 };
 
-/// Where a value goes: a name, an attribute of a namespace, or several places.
+/// The target of an assignment: a name, an attribute of a namespace, or several targets.
 struct Target {
   enum class Kind { name, attribute, tuple };
   Kind kind = Kind::name;
   NameId name = 0;
-  std::string text;  // of the name or of the attribute
+  std::string text;  // the name or the attribute
   std::vector<Target> parts;
 };
 
@@ -111,13 +111,13 @@ struct Statement {
   enum class Kind {
     text,
     output,        // expressions[0]
-    condition,     // bodies[i] where expressions[i] is the first that holds; one body more: else
+    condition,     // runs bodies[i] if expressions[i] is the first true one; an extra body is the else branch
     loop,          // target; expressions: iterable, filter (may be null); bodies: body, else
     set,           // target = expressions[0]
-    set_block,     // target = bodies[0] through the suffixes
+    set_block,     // target = output of bodies[0], with the filters in suffixes applied
     macro,         // definition, bodies[0]
     call_block,    // definition (the caller), expressions[0]: the call, bodies[0]
-    filter_block,  // bodies[0] through the suffixes
+    filter_block,  // output of bodies[0], with the filters in suffixes applied
     scope,         // with, generation: targets = expressions, bodies[0]
     break_loop,
     continue_loop,
@@ -125,7 +125,7 @@ struct Statement {
   Kind kind = Kind::text;
   int line = 0;
   std::string text;
-  bool recursive = false;  // of a loop: loop(…) walks another iterable with the same body
+  bool recursive = false;  // loops only: loop(…) runs the same body over another iterable
   std::vector<ExpressionPtr> expressions;
   std::vector<Target> targets;
   std::vector<Suffix> suffixes;
@@ -133,7 +133,7 @@ struct Statement {
   std::unique_ptr<MacroDefinition> definition;
 };
 
-/// Names that the evaluator itself binds or looks up.
+/// Names that the evaluator itself sets or reads.
 struct KnownNames {
   NameId loop, caller, varargs, kwargs;
 };

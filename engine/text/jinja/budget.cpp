@@ -1,4 +1,4 @@
-// The limits of one rendering: see budget.h.
+// Checks the limits of one rendering. See budget.h.
 #include "engine/text/jinja/budget.h"
 
 #include <algorithm>
@@ -10,7 +10,7 @@ namespace headroom::jinja {
 
 namespace {
 
-// Between two questions pass a few milliseconds at most.
+// The limits and the stop question are checked every few milliseconds at least.
 constexpr int64_t steps_per_pause = 1 << 12;
 constexpr size_t work_per_pause = size_t{1} << 21;
 

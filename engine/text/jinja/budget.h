@@ -1,5 +1,5 @@
-// What one rendering of a template may use up: steps, work, memory and time; and the containers whose every allocation
-// is charged before it is taken. Under everything else of the template interpreter.
+// Limits of one rendering of a template: steps, work, memory and time. Also containers that charge every allocation
+// before they make it. All other files of the template interpreter use this.
 #pragma once
 
 #include <cstddef>
@@ -13,9 +13,9 @@
 
 namespace headroom::jinja {
 
-/// Counts for the rendering that runs on this thread. One unit of work is what takes a nanosecond or less: a byte that
-/// is copied, or looked through by a fast loop. What is charged depends on the template and the messages only, so a
-/// template is refused on every machine or on none.
+/// Counts what the rendering on this thread uses. One unit of work takes a nanosecond or less, for example a byte that
+/// a fast loop copies or scans. The charges depend only on the template and the messages, so a template is refused on
+/// every machine or on none.
 class Budget {
  public:
   Budget(const TemplateLimits& limits, const StopQuestion& stop);
@@ -34,7 +34,7 @@ class Budget {
     work_ = units < SIZE_MAX - work_ ? work_ + units : SIZE_MAX;
     if (work_ >= work_until_pause_) pause();
   }
-  /// Memory that is about to be taken.
+  /// Charges memory before it is allocated.
   void take_memory(size_t bytes) {
     check_memory(bytes);
     memory_bytes_ += bytes;
@@ -42,7 +42,7 @@ class Budget {
     work(work_per_allocation + bytes);
   }
   void give_memory(size_t bytes) noexcept { memory_bytes_ -= bytes < memory_bytes_ ? bytes : memory_bytes_; }
-  /// Fails where so much could not be taken.
+  /// Fails if this much more memory would exceed the limit. Charges nothing.
   void check_memory(size_t bytes) const {
     if (bytes > limits.max_memory_bytes - memory_bytes_) fail_memory();
   }
@@ -50,12 +50,12 @@ class Budget {
   TemplateUse use() const { return {steps_, work_, peak_bytes_}; }
 
   const TemplateLimits limits;
-  int line = 0;  // of the template, where the evaluator stands
+  int line = 0;  // line of the template that is being evaluated
 
  private:
   static constexpr size_t work_per_allocation = 64;
 
-  /// Refuses what went over a limit; asks whether the rendering is still wanted.
+  /// Throws if a limit is exceeded or if the rendering is cancelled.
   void pause();
   [[noreturn]] void fail_memory() const;
 
@@ -72,12 +72,12 @@ class Budget {
   size_t peak_bytes_ = 0;
 };
 
-/// Charges the rendering of this thread, if there is one.
+/// Charges work to the rendering on this thread, if there is one.
 inline void charge_work(size_t units) {
   if (Budget* budget = Budget::current()) budget->work(units);
 }
 
-/// Memory of the rendering of this thread. What it costs beside its own bytes counts too.
+/// Allocates memory and charges it to the rendering on this thread, with 16 bytes for the allocator's overhead.
 inline void* take_counted(size_t bytes) {
   constexpr size_t overhead = 16;
   Budget* budget = Budget::current();
@@ -96,7 +96,7 @@ inline void give_counted(void* memory, size_t bytes) noexcept {
   ::operator delete(memory);
 }
 
-/// For containers that live within one rendering.
+/// Allocator for containers that live within one rendering.
 template <class T>
 struct CountedAllocator {
   using value_type = T;

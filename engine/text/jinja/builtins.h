@@ -1,5 +1,5 @@
-// The functions that a template can call: filters, tests, methods of values, globals. Between the evaluator, which
-// looks them up by name, and the operations of ops.h; knows no syntax.
+// The functions that a template can call: filters, tests, methods of values, globals. The evaluator looks them up by
+// name; they use the operations of ops.h. Knows no syntax.
 #pragma once
 
 #include <initializer_list>
@@ -11,19 +11,19 @@
 
 namespace headroom::jinja {
 
-/// The arguments of a call put in the order of a function's parameters, as Python does it.
+/// The arguments of a call, assigned to the function's parameters by Python's rules.
 class Bound {
  public:
-  /// Fails where there are too many arguments, an unknown name, one given twice, or fewer than n_required.
+  /// Fails for too many arguments, an unknown name, an argument given twice, or fewer than n_required.
   Bound(Runtime& runtime, const CallArgs& args, std::string_view function,
         std::initializer_list<std::string_view> parameters, size_t n_required = 0);
 
   bool has(size_t i) const { return values_[i].has_value(); }
   Value get(size_t i, const Value& fallback = Value::none()) const { return values_[i].value_or(fallback); }
   bool get_flag(size_t i, bool fallback) const;
-  /// An integer or, where it is not given or None, the fallback; fails for other types.
+  /// An integer, or the fallback if the argument is missing or None; fails for other types.
   int64_t get_integer(size_t i, int64_t fallback) const;
-  /// A string, or nullptr where it is not given or None; fails for other types.
+  /// A string, or nullptr if the argument is missing or None; fails for other types.
   const Text* get_text(size_t i) const;
 
  private:
@@ -40,17 +40,17 @@ bool apply_test(Runtime& runtime, std::string_view name, const Value& value, con
 bool has_filter(std::string_view name);
 bool has_test(std::string_view name);
 
-/// A method of a string, a dict, a list or a tuple, bound to it. Fails for methods that Python has but that are not
-/// offered here (they change the object, or nobody needs them); nothing for any other name.
+/// A method of a string, a dict, a list or a tuple, bound to that object. Fails for Python's methods that are not
+/// supported here (they change the object, or no template needs them). Returns nothing for any other name.
 std::optional<Value> find_method(Runtime& runtime, const Value& object, std::string_view name);
 
-/// Everything that a template finds without being given it: range, namespace, raise_exception, … date is what
-/// strftime_now tells, "26 Jul 2024"; empty: today.
+/// The predefined variables of every template: range, namespace, raise_exception, … date: the date for strftime_now,
+/// "26 Jul 2024"; empty: today.
 std::vector<std::pair<std::string_view, Value>> make_globals(Runtime& runtime, std::string_view date);
 
 using Function = Value (*)(Runtime& runtime, const Value& receiver, const CallArgs& args);
 
-/// A built-in function with the value that it belongs to.
+/// A built-in function, bound to its receiver.
 struct BuiltinFunction : Callable {
   BuiltinFunction(Function f, const Value& r) : function(f), receiver(r) {}
   void drop() override { receiver = Value(); }
@@ -62,10 +62,10 @@ struct BuiltinFunction : Callable {
   Value receiver;
 };
 
-/// (key, value), as dicts give their entries.
+/// The tuple (key, value), as in dict.items().
 Value pair_of(Runtime& runtime, const Value& key, const Value& value);
 
-/// Filters by file; a table ends where its name is empty.
+/// Tables of filters, one per file. The last entry of a table has an empty name.
 struct FilterEntry {
   std::string_view name;
   Function function;
@@ -73,20 +73,20 @@ struct FilterEntry {
 extern const FilterEntry text_filters[];
 extern const FilterEntry page_filters[];
 extern const FilterEntry sequence_filters[];
-/// Methods of strings that stand in a file of their own.
+/// The string methods in string_methods.cpp.
 extern const FilterEntry more_string_methods[];
 
-/// A text that is markup where the receiver is.
+/// A string value that is markup if the receiver is markup.
 Value make_string_like(Runtime& runtime, const Value& receiver, Text text);
 /// str.center.
 Text centered(Runtime& runtime, const Value& value, int64_t width, const Text& fill);
 
-/// Jinja's tojson as transformers sets it up: json.dumps(value, ensure_ascii=False, …).
+/// The tojson filter as transformers defines it: json.dumps(value, ensure_ascii=False, …).
 Value filter_tojson(Runtime& runtime, const Value& value, const CallArgs& args);
 /// template % values and template.format(…).
 Value format_percent(Runtime& runtime, const Value& pattern, const Value& values);
 Value format_braces(Runtime& runtime, const Value& pattern, const CallArgs& args);
-/// time.strftime of a date.
+/// time.strftime for a date.
 Value format_date(Runtime& runtime, std::string_view date, const Text& pattern);
 
 }  // namespace headroom::jinja

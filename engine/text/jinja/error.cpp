@@ -1,4 +1,4 @@
-// Words the errors of the template interpreter: see error.h.
+// Error messages of the template interpreter. See error.h.
 #include "engine/text/jinja/error.h"
 
 #include "engine/base/error.h"

@@ -1,4 +1,4 @@
-// Statements of a chat template at work: see eval.h.
+// Evaluates the statements of a chat template. See eval.h.
 #include "engine/text/jinja/eval.h"
 
 #include <algorithm>
@@ -131,7 +131,7 @@ Evaluator::Flow Evaluator::execute_loop(const Statement& statement, const Value&
 }
 
 Evaluator::Flow Evaluator::execute_loop_body(const Statement& statement, Loop& loop) {
-  // As Jinja does it: the else branch runs unless some round reached the end of the body.
+  // Jinja's rule: the else branch runs unless an iteration reached the end of the body.
   bool completed_a_round = false;
   for (; loop.position < loop.items.size(); ++loop.position) {
     runtime_.step();

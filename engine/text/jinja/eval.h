@@ -1,5 +1,5 @@
-// A parsed chat template and its variables ─► marked text. Last step of the interpreter: walks the tree, within the
-// limits that Runtime counts.
+// A parsed chat template and its variables ─► marked text. This is the last step of the interpreter: it walks the tree
+// within the limits of the Runtime.
 #pragma once
 
 #include <string_view>
@@ -13,7 +13,7 @@ namespace headroom::jinja {
 
 using Variables = std::vector<std::pair<std::string_view, Value>>;
 
-/// The values of the variables must belong to the runtime.
+/// All values in `variables` must belong to `runtime`.
 Text render_template(Runtime& runtime, const Template& tree, const Variables& variables);
 
 }  // namespace headroom::jinja

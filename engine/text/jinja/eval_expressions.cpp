@@ -1,4 +1,4 @@
-// Expressions of a chat template at work: see eval.h.
+// Evaluates the expressions of a chat template. See eval.h.
 #include <algorithm>
 
 #include "engine/text/jinja/builtins.h"
@@ -220,7 +220,8 @@ CallArgs Evaluator::evaluate_arguments(const std::vector<Argument>& arguments) {
 }
 
 Value Evaluator::call(const Value& function, const CallArgs& args) {
-  if (function.is(Type::undefined)) return get_attribute(runtime_, function, "call");  // fails by its name
+  if (function.is(Type::undefined))
+    return get_attribute(runtime_, function, "call");  // fails and names the undefined variable
   if (!function.is(Type::callable)) runtime_.fail("a value of type " + type_name(function) + " cannot be called");
   return function.callable().call(runtime_, args);
 }

@@ -1,5 +1,5 @@
-// The evaluator's two halves, statements (eval.cpp) and expressions (eval_expressions.cpp), share
-// this. Not for others.
+// The evaluator, shared by its two halves: statements (eval.cpp) and expressions (eval_expressions.cpp). Do not include
+// it elsewhere.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,7 @@ namespace headroom::jinja {
 
 class Evaluator;
 
-/// Variables of one block. Macros keep the scope in which they were defined.
+/// The variables of one block. A macro keeps the scope in which it was defined.
 struct Scope : Object {
   explicit Scope(Ref<Scope> p) : parent(std::move(p)) {}
   void drop() override {
@@ -28,7 +28,7 @@ struct Scope : Object {
   std::map<NameId, Value, std::less<>, CountedAllocator<std::pair<const NameId, Value>>> variables;
 };
 
-/// A macro, or the caller of a call block.
+/// A macro, or the `caller` of a call block.
 struct Macro : Callable {
   Macro(Evaluator& e, const MacroDefinition& d, const Body& b, Ref<Scope> s)
       : evaluator(e), definition(d), body(b), scope(std::move(s)) {}
@@ -50,7 +50,7 @@ struct Loop : Callable {
     items.clear();
     last_changed.reset();
   }
-  /// loop(iterable): the same loop over other items, for recursive loops.
+  /// loop(iterable) in a recursive loop: runs the same loop over other items.
   Value call(Runtime& runtime, const CallArgs& args) const override;
   std::optional<Value> attribute(Runtime& runtime, std::string_view name) const override;
   static Value cycle(Runtime& runtime, const Value& self, const CallArgs& args);
@@ -75,7 +75,7 @@ class Evaluator {
  private:
   enum class Flow { normal, break_loop, continue_loop };
 
-  /// Puts something else in a place until the end of a block of code.
+  /// Replaces a variable's value until the end of the C++ block.
   template <class T>
   class Replace {
    public:
@@ -96,7 +96,7 @@ class Evaluator {
   Flow execute_loop(const Statement& statement, const Value& iterable, int depth);
   Flow execute_loop_body(const Statement& statement, Loop& loop);
   Flow execute_scope(const Statement& statement);
-  /// What a body writes, as a value; its flow goes to `flow`.
+  /// Executes a body and returns its output as a value; `flow` is set to how the body ended.
   Value capture(const Body& body, Flow& flow);
   void write(std::string_view bytes);
   void write(const Text& text);

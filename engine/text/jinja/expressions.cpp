@@ -1,4 +1,4 @@
-// Tokens ─► expressions of a chat template, with Jinja's precedences: see parser.h.
+// Tokens ─► expressions of a chat template, with Jinja's precedences. See parser.h.
 #include <algorithm>
 #include <charconv>
 
@@ -18,8 +18,8 @@ ExpressionPtr Parser::parse_conditional() {
     const Level level(*this);
     conditional->operands.push_back(parse_any());
     conditional->operands.push_back(std::move(value));
-    // The else branch takes all that follows, so a second round of this loop has one without else inside: two levels
-    // of the tree, and a source that goes on like this is refused.
+    // An else branch includes everything that follows. So this loop could only repeat after a conditional without else.
+    // Each repetition would make the tree deeper, so such a source is refused below.
     const bool has_else = skip_name("else");
     if (has_else) conditional->operands.push_back(parse_conditional());
     value = std::move(conditional);
@@ -374,7 +374,7 @@ Suffix Parser::parse_test() {
     suffix.arguments = parse_arguments();
     return suffix;
   }
-  // Without parentheses a test takes whatever looks like a value behind it.
+  // Without parentheses, the argument of a test is whatever looks like a value after it.
   const Token& token = current();
   const bool value_follows = token.kind == Token::Kind::name || token.kind == Token::Kind::string ||
                              token.kind == Token::Kind::integer || token.kind == Token::Kind::real ||

@@ -1,5 +1,5 @@
-// Values ─► text by a pattern: "%s" % x, "{}".format(x), strftime. A pattern may itself be a user's text: its own
-// characters keep their marks, and whatever it made the program write is marked as well.
+// Values ─► text by a pattern: "%s" % x, "{}".format(x), strftime. The pattern can be a user's text. Then its own
+// characters keep their marks, and everything that its placeholders produce is marked too.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -16,10 +16,10 @@ namespace {
 constexpr int64_t max_width = 1'000;
 constexpr size_t work_per_digit = 8;
 
-/// What stands between % or : and the type letter.
+/// A format specification: the part between % or : and the type letter.
 struct Spec {
   char fill = ' ';
-  char align = 0;  // < > ^ or 0: by the value's type
+  char align = 0;  // '<', '>', '^' or 0 (depends on the value's type)
   char sign = 0;
   bool grouped = false;
   int64_t width = 0;
@@ -83,7 +83,7 @@ void group_thousands(std::string& digits) {
   for (size_t i = end; i > begin + 3; i -= 3) digits.insert(i - 3, ",");
 }
 
-/// The value in the form of the spec, with padding. pattern_from_user: a user chose the spec.
+/// Appends the value, formatted and padded by the spec. pattern_from_user: a user wrote the spec.
 void append_formatted(Runtime& runtime, Text& out, const Spec& spec, const Value& value, bool pattern_from_user) {
   Text body;
   bool right = value.is_number();
@@ -385,9 +385,9 @@ std::string date_field(Runtime& runtime, const std::tm& tm, char letter, bool no
       return std::to_string((tm.tm_wday + 6) % 7 + 1);
     case 'w':
       return std::to_string(tm.tm_wday);
-    case 'U':  // weeks that begin on Sunday
+    case 'U':  // week number, weeks begin on Sunday
       return number((tm.tm_yday + 7 - tm.tm_wday) / 7, 2);
-    case 'W':  // on Monday
+    case 'W':  // week number, weeks begin on Monday
       return number((tm.tm_yday + 7 - (tm.tm_wday + 6) % 7) / 7, 2);
     case 'V':
       return number(iso_week(tm).week, 2);
@@ -407,7 +407,7 @@ std::string date_field(Runtime& runtime, const std::tm& tm, char letter, bool no
       return tm.tm_hour < 12 ? "am" : "pm";
     case 'f':  // Python's microseconds
       return "000000";
-    case 'z':  // of a time without a zone, as transformers gives it
+    case 'z':  // empty: the time has no zone, as in transformers
     case 'Z':
       return "";
     case 'n':

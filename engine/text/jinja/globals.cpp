@@ -1,5 +1,5 @@
-// What a template can call without a value before it: range, dict, namespace, raise_exception, strftime_now, cycler,
-// joiner; and the binding of arguments for all built-in functions. See builtins.h.
+// The global functions of templates (range, dict, namespace, raise_exception, strftime_now, cycler, joiner), and the
+// binding of arguments for all built-in functions. See builtins.h.
 #include <algorithm>
 #include <string>
 
@@ -69,7 +69,7 @@ Value call_range(Runtime& runtime, const Value&, const CallArgs& args) {
   if (step == 0) runtime.fail("range got a step of zero");
   const bool from_user =
       std::any_of(args.positional.begin(), args.positional.end(), [](const Value& value) { return value.from_user; });
-  // Unsigned differences hold every distance between two 64-bit integers.
+  // Unsigned differences can represent every distance between two 64-bit integers.
   const bool empty = step > 0 ? start >= stop : start <= stop;
   const uint64_t distance = step > 0 ? static_cast<uint64_t>(stop) - static_cast<uint64_t>(start)
                                      : static_cast<uint64_t>(start) - static_cast<uint64_t>(stop);
@@ -106,9 +106,9 @@ Value call_dict(Runtime& runtime, const Value&, const CallArgs& args) {
   return Value(dict, type);
 }
 
-/// What a template says to its user may be long, but not without end.
+/// The message of raise_exception, cut to a limit before it is copied further.
 std::string shown_message(const Text& text) {
-  constexpr size_t max_bytes = 1000;  // a sentence shows fewer
+  constexpr size_t max_bytes = 1000;  // more than an error message shows
   return std::string(std::string_view(text.bytes()).substr(0, max_bytes));
 }
 
@@ -124,7 +124,7 @@ Value call_strftime_now(Runtime& runtime, const Value& date, const CallArgs& arg
   return format_date(runtime, date.bytes(), *format);
 }
 
-/// joiner(separator): nothing the first time, the separator from then on.
+/// joiner(separator): the first call returns an empty text, later calls return the separator.
 struct Joiner : Callable {
   explicit Joiner(const Value& s) : separator(s) {}
   void drop() override { separator = Value(); }
@@ -142,7 +142,7 @@ Value call_joiner(Runtime& runtime, const Value&, const CallArgs& args) {
   return Value(runtime.make<Joiner>(bound.has(0) ? bound.get(0) : runtime.make_string(", ")));
 }
 
-/// cycler(a, b, …): .next() gives one after the other, .current the one to come, .reset() starts again.
+/// cycler(a, b, …): .next() returns one item after the other, .current is the item that comes next, .reset() restarts.
 struct Cycler : Callable {
   explicit Cycler(Vector<Value> v) : items(std::move(v)) {}
   void drop() override { items.clear(); }

@@ -1,5 +1,5 @@
-// Values ─► JSON as Python's json.dumps writes it: the tojson filter as transformers sets it up. Characters of a user
-// stay marked, their escapes included; the quotes around them are the program's.
+// Values ─► JSON as Python's json.dumps writes it: the tojson filter as transformers defines it. A user's characters
+// and their escapes stay marked as the user's; the quotes around them are not.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -96,7 +96,7 @@ class JsonWriter {
         break;
     }
     if (code >= 0x20 && (code < 0x7f || !options_.ensure_ascii)) return piece;
-    if (code < 0) return piece;  // not UTF-8: goes through byte for byte
+    if (code < 0) return piece;  // invalid UTF-8 is copied byte for byte
     char buffer[16];
     if (code >= 0x10000) {
       const auto rest = static_cast<unsigned>(code - 0x10000);

@@ -1,5 +1,5 @@
-// Template source ─► tokens: see lexer.h. Follows Jinja's lexer, whose regular expressions define the
-// language; each of them is a function here.
+// Template source ─► tokens. Follows Jinja's lexer, whose regular expressions define the language; each of them is a
+// function here. See lexer.h.
 #include "engine/text/jinja/lexer.h"
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace headroom::jinja {
 
 namespace {
 
-/// \r\n and \r become \n; one line end at the end of the source is dropped.
+/// Replaces \r\n and \r by \n, and removes one line end at the end of the source.
 std::string normalised(std::string_view source) {
   std::string text;
   text.reserve(source.size());
@@ -61,7 +61,7 @@ class Lexer {
     return i;
   }
 
-  /// Everything up to the next tag, then the tag.
+  /// Reads the text up to the next tag, then the tag.
   void read_data() {
     size_t tag = position_;
     for (;; ++tag) {
@@ -89,8 +89,9 @@ class Lexer {
     }
   }
 
-  /// Data before a tag at `end`: '-' takes all white space before it, a block or comment without '+' the blanks
-  /// between it and the beginning of its line.
+  /// Adds the data before a tag at `end`. The sign '-' removes all white space before the tag. A block or comment
+  /// without
+  /// '+' removes the blanks between the beginning of its line and the tag.
   void push_data(size_t end, char sign, bool block) {
     std::string data = source_.substr(position_, end - position_);
     if (sign == '-') {
@@ -106,8 +107,8 @@ class Lexer {
     if (!data.empty()) push(Token::Kind::data, std::move(data));
   }
 
-  /// Behind the end of a tag that closes at `end` (behind "%}" or "#}"): '-' takes all white space, otherwise one
-  /// line end goes unless the sign is '+'.
+  /// Moves past a tag that ends at `end` (just after "%}" or "#}"). The sign '-' skips all white space after it.
+  /// Without a sign one line end is skipped, if `trims` is true; '+' skips nothing.
   void close(size_t end, char sign, bool trims) {
     if (sign == '-') {
       end = skip_space(end);
@@ -125,7 +126,7 @@ class Lexer {
     close(end + 2, sign, true);
   }
 
-  /// {% raw %} … {% endraw %}: true if there was one.
+  /// Reads {% raw %} … {% endraw %}; returns true if there was one.
   bool read_raw() {
     size_t i = skip_space(position_);
     if (source_.compare(i, 3, "raw") != 0) return false;
@@ -151,7 +152,7 @@ class Lexer {
     fail_at_line(line_, "a raw block has no end, expected '{% endraw %}'");
   }
 
-  /// Tokens inside a tag, up to and with its end.
+  /// Reads the tokens of a tag, including its end.
   void read_tag(bool output, int opened_at) {
     const std::string_view end = output ? "}}" : "%}";
     while (true) {
@@ -211,7 +212,7 @@ class Lexer {
     }
     size_t end = skip_digits(position_);
     bool real = false;
-    const bool after_dot = position_ > 0 && source_[position_ - 1] == '.';  // x.0.1: two subscripts
+    const bool after_dot = position_ > 0 && source_[position_ - 1] == '.';  // in x.0.1 the numbers are two subscripts
     if (!after_dot && at(end) == '.' && is_digit_char(at(end + 1))) {
       end = skip_digits(end + 1);
       real = true;
@@ -241,7 +242,7 @@ class Lexer {
     advance(end + 1);
   }
 
-  /// Python's escapes in a string literal.
+  /// Replaces Python's escapes in a string literal.
   std::string unescaped(const std::string& raw) const {
     std::string text;
     for (size_t i = 0; i < raw.size(); ++i) {

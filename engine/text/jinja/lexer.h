@@ -1,5 +1,5 @@
 // Source of a chat template ─► tokens, with Jinja's rules for white space around tags (trim_blocks and lstrip_blocks
-// on, as transformers sets them). First step of parsing; knows no grammar.
+// on, as in transformers). This is the first step of parsing; knows no grammar.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@ namespace headroom::jinja {
 struct Token {
   enum class Kind { data, output_begin, output_end, tag_begin, tag_end, name, string, integer, real, symbol, end };
   Kind kind = Kind::end;
-  std::string text;  // data: as it is printed; string: without quotes and escapes; symbol: "==", "(", …
+  std::string text;  // data: the output text; string: without quotes and escapes; symbol: "==", "(", …
   int line = 0;
 
   bool is_symbol(std::string_view s) const { return kind == Kind::symbol && text == s; }

@@ -1,4 +1,4 @@
-// A walk over a template's tree. See literals.h.
+// Walks a template's tree and collects the texts. See literals.h.
 #include "engine/text/jinja/literals.h"
 
 namespace headroom::jinja {

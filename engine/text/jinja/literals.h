@@ -1,4 +1,4 @@
-// A parsed chat template ─► the texts that stand in it, for whoever must know what it can write by itself.
+// A parsed chat template ─► its literal texts. They determine what the template itself can write (scaffold.h).
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace headroom::jinja {
 
-/// Every string constant and every stretch of raw text, as they would be written; some more than once.
+/// Every string constant and every piece of literal text, as the template would output them. Duplicates are possible.
 std::vector<std::string> find_literals(const Template& tree);
 
 }  // namespace headroom::jinja

@@ -1,4 +1,4 @@
-// Methods of strings, dicts, lists and tuples, as Python's, for templates. See builtins.h.
+// Python's methods of strings, dicts, lists and tuples, for templates. See builtins.h.
 #include <algorithm>
 #include <array>
 #include <string>
@@ -93,7 +93,7 @@ Value replace_method(Runtime& runtime, const Value& self, const CallArgs& args) 
   return make_string_like(runtime, self, replace(self.text(), old_text->bytes(), *new_text, max_count));
 }
 
-/// find, rfind, index, rindex: positions count characters.
+/// find, rfind, index, rindex. Positions are in characters, not bytes.
 template <bool from_right, bool must_find>
 Value find_method_of(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, "find", {"sub", "start", "end"}, 1);
@@ -234,10 +234,10 @@ constexpr FilterEntry list_methods[] = {
     {"copy", copy_method},
 };
 
-/// encode gives bytes, which no template can write; the others need a table of characters.
+/// Unsupported methods: encode returns bytes, which no template can output; the others need a table of characters.
 constexpr std::string_view other_string_methods[] = {"encode", "maketrans", "translate"};
 
-/// Python has them, but transformers' sandbox lets no template change what it was given.
+/// Unsupported methods: transformers' sandbox does not allow templates to change their values.
 constexpr std::string_view changing_dict_methods[] = {"pop", "popitem", "update", "setdefault", "clear"};
 constexpr std::string_view changing_list_methods[] = {"append", "pop",  "extend",  "insert",
                                                       "remove", "sort", "reverse", "clear"};
@@ -251,7 +251,7 @@ std::optional<Value> find_in(Runtime& runtime, const FilterEntry (&table)[n], co
   return std::nullopt;
 }
 
-/// In a table that ends where its name is empty.
+/// Searches a table whose last entry has an empty name.
 std::optional<Value> find_in_open_table(Runtime& runtime, const FilterEntry* table, const Value& object,
                                         std::string_view name) {
   for (; !table->name.empty(); ++table) {

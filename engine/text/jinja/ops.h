@@ -12,17 +12,17 @@
 
 namespace headroom::jinja {
 
-/// As Python words it in an error: "str", "list", …
+/// Python's name of the type, for error messages: "str", "list", …
 std::string type_name(const Value& value);
 
 bool truthy(const Value& value);
-/// str(value); an undefined value gives nothing.
+/// str(value); empty for an undefined value.
 Text to_text(Runtime& runtime, const Value& value);
-/// to_text, without a copy where the value is a string already.
+/// Like to_text, but returns the value itself if it is a string.
 Value to_string(Runtime& runtime, const Value& value);
 /// repr(value).
 Text repr(Runtime& runtime, const Value& value);
-/// repr of a float: the shortest digits that read back equal.
+/// repr of a float: the shortest digits that parse to the same value.
 std::string real_text(double value);
 
 bool equal(Runtime& runtime, const Value& a, const Value& b);
@@ -35,8 +35,8 @@ enum class Arithmetic { add, subtract, multiply, divide, floor_divide, modulo, p
 Value arithmetic(Runtime& runtime, Arithmetic op, const Value& a, const Value& b);
 Value negate(Runtime& runtime, const Value& value);
 
-/// obj.name, obj[key] and obj[start:stop:step] as Jinja's sandbox does them: undefined where there is nothing
-/// (a slice of what has none fails).
+/// obj.name, obj[key] and obj[start:stop:step] as in Jinja's sandbox. The result is undefined if there is no such item;
+/// a slice fails for a value that cannot be sliced.
 Value get_attribute(Runtime& runtime, const Value& object, std::string_view name);
 Value get_item(Runtime& runtime, const Value& object, const Value& key);
 Value get_slice(Runtime& runtime, const Value& object, const Value& start, const Value& stop, const Value& step);
@@ -45,14 +45,14 @@ const Value* find_entry(Runtime& runtime, const Dict& dict, const Value& key);
 const Value* find_entry(Runtime& runtime, const Dict& dict, std::string_view key);
 void set_entry(Runtime& runtime, Dict& dict, const Value& key, const Value& value);
 
-/// Has __iter__ (an undefined value has).
+/// True if the value has __iter__ (an undefined value has it).
 bool is_iterable(const Value& value);
-/// What a for loop would see. Walks a generator to its end.
+/// The items that a for loop would visit. A generator is consumed to its end.
 Vector<Value> items_of(Runtime& runtime, const Value& value);
 /// len(value).
 int64_t length_of(Runtime& runtime, const Value& value);
 
-/// Stable, and safe with an order that contradicts itself (a template may sort not-a-numbers).
+/// A stable sort that is safe with an inconsistent order (a template can sort NaN).
 template <class T, class Less>
 void merge_sort(Vector<T>& items, const Less& is_less) {
   Vector<T> merged;
@@ -71,7 +71,7 @@ void merge_sort(Vector<T>& items, const Less& is_less) {
   }
 }
 
-/// Jinja's Markup.escape: & < > ' " become entities; markup is left alone.
+/// Jinja's Markup.escape: & < > ' " become entities; markup is not changed.
 Text escape(Runtime& runtime, const Value& value);
 
 }  // namespace headroom::jinja

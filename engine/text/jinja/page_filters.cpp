@@ -1,5 +1,5 @@
-// Filters that lay text out for a page: wordcount, truncate, center, wrap in entities, strip tags, encode for an
-// address, pprint. See builtins.h.
+// Filters that prepare text for a page, among them wordcount, truncate, center, urlencode, striptags and pprint. See
+// builtins.h.
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -13,7 +13,7 @@ namespace headroom::jinja {
 
 namespace {
 
-/// Runs of letters, digits and underscores, as \w+ finds them.
+/// Counts runs of letters, digits and underscores, as \w+ matches them.
 Value filter_wordcount(Runtime& runtime, const Value& value, const CallArgs& args) {
   const Bound bound(runtime, args, "wordcount", {});
   const Value text = to_string(runtime, value);
@@ -65,7 +65,7 @@ Value filter_forceescape(Runtime& runtime, const Value& value, const CallArgs& a
   return runtime.make_string(escape(runtime, runtime.make_string(to_text(runtime, value))), true);
 }
 
-/// urllib.parse.quote: all but letters, digits, _ . - ~ and, of a path, / become %XX.
+/// urllib.parse.quote: all characters except letters, digits, _ . - ~ become %XX. A path also keeps /.
 void append_quoted(Text& out, const Text& text, bool in_query) {
   constexpr std::string_view hex = "0123456789ABCDEF";
   const String& bytes = text.bytes();
@@ -127,8 +127,8 @@ Text without(const Text& text, std::string_view open, std::string_view close) {
   return out;
 }
 
-/// The character that an entity names, as UTF-8; empty where it names none. HTML has two thousand names: those that
-/// escape() writes and a few more are known, the others are refused.
+/// The character of an entity, as UTF-8; empty if its number is malformed. HTML has two thousand named entities;
+/// only those that escape() writes and a few more are supported, others fail.
 std::string entity_text(Runtime& runtime, std::string_view name) {
   std::string out;
   if (name[0] == '#') {
@@ -176,13 +176,13 @@ Text unescaped(Runtime& runtime, const Text& text) {
   return out;
 }
 
-/// Markup.striptags: comments and tags go, white space is joined, entities become characters.
+/// Markup.striptags: removes comments and tags, joins white space, and replaces entities by characters.
 Value filter_striptags(Runtime& runtime, const Value& value, const CallArgs& args) {
   const Bound bound(runtime, args, "striptags", {});
   const Text plain = without(without(to_text(runtime, value), "<!--", "-->"), "<", ">");
   Text joined;
   for (const Text& word : split(plain, nullptr, -1)) {
-    // A blank between two words of a user is the user's.
+    // A blank between two words of a user is marked as the user's.
     const size_t n = joined.size();
     if (n > 0) joined.append(" ", joined.has_user(n - 1, n) && word.has_user(0, 1));
     joined.append(word);
@@ -190,7 +190,7 @@ Value filter_striptags(Runtime& runtime, const Value& value, const CallArgs& arg
   return runtime.make_string(unescaped(runtime, joined));
 }
 
-/// pprint.pformat: as repr where it fits into 80 columns, else one item a line. Dicts are sorted by their keys.
+/// pprint.pformat: like repr if it fits into 80 columns, else one item per line. Dicts are sorted by key.
 class Printer {
  public:
   explicit Printer(Runtime& runtime) : runtime_(runtime) {}
@@ -223,7 +223,7 @@ class Printer {
   Text repr_of(const Text& text) { return repr(runtime_, runtime_.make_string(text)); }
   static int64_t width_of(const Text& text) { return static_cast<int64_t>(count_chars(text.bytes())); }
 
-  /// A long string as adjacent literals: one a line of it, or one for as many words as fit.
+  /// Writes a long string as adjacent literals: one per line of the string, or one for as many words as fit.
   void write_string(Text& out, const Text& text, int64_t indent, int64_t allowance, int level) {
     if (level == 1) ++indent, ++allowance;
     Vector<Text> chunks;

@@ -1,4 +1,4 @@
-// Tokens ─► statements of a chat template: see parser.h.
+// Tokens ─► statements of a chat template. See parser.h.
 #include "engine/text/jinja/parser.h"
 
 #include <algorithm>
@@ -99,8 +99,8 @@ ExpressionPtr Parser::make(Expression::Kind kind) const {
   return expression;
 }
 
-/// Statements up to a tag that begins with one of the names, which stays the current token; without names, to the end
-/// of the template.
+/// Parses statements up to a tag that begins with one of the names; that name stays the current token. Without names,
+/// parses to the end of the template.
 Body Parser::parse_body(EndNames ends) {
   const Level level(*this);
   Body body;
@@ -165,7 +165,7 @@ void Parser::parse_statement(Body& body) {
     statement.bodies.push_back(parse_body({"endfilter"}));
     take();
   } else if (keyword == "generation") {
-    // transformers marks what the assistant wrote with it; for the text it is only a scope.
+    // transformers uses this block to mark the assistant's text. For rendering it is only a scope.
     statement.kind = Statement::Kind::scope;
     expect_tag_end();
     const int outer_loops = std::exchange(loop_depth_, 0);

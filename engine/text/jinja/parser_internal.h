@@ -1,5 +1,5 @@
-// The parser's two halves, statements (parser.cpp) and expressions (expressions.cpp), share this.
-// Not for others.
+// The parser, shared by its two halves: statements (parser.cpp) and expressions (expressions.cpp). Do not include it
+// elsewhere.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ class Parser {
   Template run();
 
  private:
-  /// One level of nesting while it lives.
+  /// Counts one level of nesting during its lifetime.
   class Level {
    public:
     explicit Level(Parser& parser);
@@ -61,7 +61,7 @@ class Parser {
   Target parse_target(bool allow_tuple, bool allow_attribute);
   Target parse_one_target(bool allow_attribute);
 
-  // Expressions, loosest binding first.
+  // Expressions, lowest precedence first.
   ExpressionPtr parse_expression(bool with_condition = true);
   ExpressionPtr parse_conditional();
   ExpressionPtr parse_any();
@@ -79,7 +79,7 @@ class Parser {
   ExpressionPtr parse_number();
   ExpressionPtr parse_list();
   ExpressionPtr parse_dict();
-  /// Several expressions with commas between them make a tuple. in_parentheses: it may be empty.
+  /// Parses one expression, or a tuple of several with commas between them. in_parentheses: the tuple may be empty.
   ExpressionPtr parse_tuple(bool in_parentheses, bool with_condition = true);
   void parse_suffixes(ExpressionPtr& value, bool with_filters, bool with_subscripts);
   Suffix parse_subscript();
@@ -95,7 +95,7 @@ class Parser {
   int loop_depth_ = 0;
   Template template_;
   std::map<std::string, NameId> name_ids_;
-  std::vector<MacroDefinition*> macros_;  // that are being parsed, innermost last
+  std::vector<MacroDefinition*> macros_;  // macros being parsed, innermost last
 };
 
 }  // namespace headroom::jinja

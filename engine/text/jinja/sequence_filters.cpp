@@ -9,7 +9,7 @@ namespace headroom::jinja {
 
 namespace {
 
-/// attribute="a.b.0": one item after the other, as Jinja's make_attrgetter.
+/// A path such as attribute="a.b.0": the items are looked up one after the other, like Jinja's make_attrgetter.
 class AttributePath {
  public:
   AttributePath(Runtime& runtime, const Value& path) : runtime_(runtime) {
@@ -29,7 +29,7 @@ class AttributePath {
                              : runtime.make_string(std::move(part)));
     }
   }
-  /// `missing`: what stands for an attribute that is not there.
+  /// missing: replaces an attribute that does not exist.
   Value of(Value value, const Value& missing) const {
     for (const Value& key : keys_) {
       runtime_.step();
@@ -49,7 +49,7 @@ class AttributePath {
   Vector<Value> keys_;
 };
 
-/// What sort, unique, min and max compare: an attribute, strings in lower case unless case_sensitive.
+/// The key that sort, unique, min and max compare: the attribute, in lower case for strings unless case_sensitive.
 Value sort_key(Runtime& runtime, const AttributePath& path, const Value& item, bool case_sensitive) {
   const Value value = path.of(item);
   return case_sensitive || !value.is(Type::string) ? value : apply_filter(runtime, "lower", value, {});
@@ -189,8 +189,8 @@ Value filter_groupby(Runtime& runtime, const Value& value, const CallArgs& args)
     for (; end < keyed.size() && equal(runtime, keyed[begin].key, keyed[end].key); ++end) {
       items.push_back(keyed[end].item);
     }
-    if (end == begin) items.push_back(keyed[end++].item);  // a not-a-number, which equals nothing
-    // The name of a group is the attribute of its first item as it is, not in lower case.
+    if (end == begin) items.push_back(keyed[end++].item);  // NaN is not equal to itself
+    // The group's name is the attribute of its first item, not its lower case.
     const Value grouper = path.of(keyed[begin].item, bound.get(1));
     const Value group = pair_of(runtime, grouper, runtime.make_list(std::move(items)));
     group.sequence().is_group = true;
@@ -232,7 +232,7 @@ Value filter_slice(Runtime& runtime, const Value& value, const CallArgs& args) {
   int64_t begin = 0;
   for (int64_t i = 0; i < n; ++i) {
     runtime.step();
-    const bool longer = i < n_items % n;  // the first ones take what does not divide
+    const bool longer = i < n_items % n;  // the first slices get the remainder
     const int64_t end = begin + n_items / n + (longer ? 1 : 0);
     Vector<Value> slice(items.begin() + begin, items.begin() + end);
     if (!longer && !bound.get(1).is(Type::none)) slice.push_back(bound.get(1));
@@ -284,7 +284,7 @@ Value filter_attr(Runtime& runtime, const Value& value, const CallArgs& args) {
   const Bound bound(runtime, args, "attr", {"name"}, 1);
   const Text* name = bound.get_text(0);
   if (name == nullptr) runtime.fail("attr takes a name");
-  // Attributes only, never a dict's entries.
+  // |attr looks up attributes only, never the entries of a dict.
   if (value.is(Type::dict)) {
     const auto method = find_method(runtime, value, name->bytes());
     return method ? *method : runtime.make_undefined(name->bytes());
@@ -292,14 +292,14 @@ Value filter_attr(Runtime& runtime, const Value& value, const CallArgs& args) {
   return get_attribute(runtime, value, name->bytes());
 }
 
-/// The arguments from the n-th on, for a filter or a test that another filter applies.
+/// The arguments from the n-th on, which are passed to a filter or test that another filter applies.
 CallArgs rest_of(const CallArgs& args, size_t n) {
   CallArgs rest = args;
   rest.positional.erase(rest.positional.begin(), rest.positional.begin() + static_cast<std::ptrdiff_t>(n));
   return rest;
 }
 
-/// map, select and reject take None and 0 for an empty list.
+/// map, select and reject treat falsy values such as None and 0 as an empty list.
 Vector<Value> items_or_nothing(Runtime& runtime, const Value& value) {
   return truthy(value) ? items_of(runtime, value) : Vector<Value>();
 }
@@ -325,7 +325,7 @@ Value filter_map(Runtime& runtime, const Value& value, const CallArgs& args) {
   return runtime.make_sequence(Sequence::Kind::generator, std::move(items));
 }
 
-/// select, reject (by_attribute = false) and selectattr, rejectattr.
+/// select and reject (by_attribute = false), selectattr and rejectattr.
 template <bool keep, bool by_attribute>
 Value filter_select(Runtime& runtime, const Value& value, const CallArgs& args) {
   constexpr size_t n_fixed = by_attribute ? 1 : 0;

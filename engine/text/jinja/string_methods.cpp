@@ -1,5 +1,4 @@
-// Methods of strings that pad, cut in three, or judge every character, as Python's, for templates. See
-// builtins.h.
+// Python's string methods that pad, partition, or test every character, for templates. See builtins.h.
 #include <algorithm>
 #include <string>
 
@@ -13,7 +12,7 @@ Value make_string_like(Runtime& runtime, const Value& receiver, Text text) {
   return runtime.make_string(std::move(text), receiver.string().markup);
 }
 
-/// Two pieces of padding around a text; each is as the fill, which may be a user's.
+/// Adds padding on both sides. The fill can be a user's text; the padding then has the same mark.
 Text padded(Runtime& runtime, const Text& text, const Text& fill, int64_t left, int64_t right) {
   const auto n_bytes =
       static_cast<size_t>(std::max<int64_t>(0, left)) + static_cast<size_t>(std::max<int64_t>(0, right));
@@ -62,7 +61,7 @@ Value pad_method(Runtime& runtime, const Value& self, const CallArgs& args) {
                                                : padded(runtime, self.text(), fill, padding, 0));
 }
 
-/// Zeros between the sign and the rest.
+/// zfill: inserts zeros between the sign and the digits.
 Value zfill_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, "zfill", {"width"}, 1);
   const int64_t width = bound.get_integer(0, 0);
@@ -75,7 +74,7 @@ Value zfill_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   return make_string_like(runtime, self, std::move(out));
 }
 
-/// The piece between is the receiver's own, so that it keeps its marks.
+/// partition and rpartition. The middle part is cut from the receiver, so it keeps the receiver's marks.
 template <bool from_right>
 Value partition_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, from_right ? "rpartition" : "partition", {"sep"}, 1);
@@ -116,7 +115,7 @@ Value expandtabs_method(Runtime& runtime, const Value& self, const CallArgs& arg
   return make_string_like(runtime, self, std::move(out));
 }
 
-/// isdigit and its kin: the predicate holds for all characters; of none it holds only where `of_nothing`.
+/// isdigit and similar methods: true if the predicate holds for all characters. An empty string returns of_nothing.
 template <bool (*predicate)(int32_t), bool of_nothing = false>
 Value all_chars_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, "isdigit", {});
@@ -148,7 +147,7 @@ Value isidentifier_method(Runtime& runtime, const Value& self, const CallArgs& a
   return Value::of(!bytes.empty());
 }
 
-/// isupper, islower: no character of another case, at least one of this.
+/// isupper and islower: at least one character has the wanted case, and none has another case.
 template <bool (*wanted)(int32_t), bool (*other)(int32_t)>
 Value all_cased_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, "isupper", {});
@@ -163,7 +162,7 @@ Value all_cased_method(Runtime& runtime, const Value& self, const CallArgs& args
   return Value::of(found);
 }
 
-/// Capitals stand where a word begins and only there.
+/// istitle: every word begins with a capital, and capitals are nowhere else.
 Value istitle_method(Runtime& runtime, const Value& self, const CallArgs& args) {
   const Bound bound(runtime, args, "istitle", {});
   const String& bytes = self.bytes();

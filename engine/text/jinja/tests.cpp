@@ -1,4 +1,4 @@
-// What a template can ask with `is`: Jinja's tests by name. See builtins.h.
+// Jinja's tests (the names after `is`). See builtins.h.
 #include <algorithm>
 #include <string>
 

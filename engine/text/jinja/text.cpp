@@ -1,4 +1,4 @@
-// Marked strings: see text.h. Every function here moves bytes together with their marks; none invents a mark.
+// Marked strings. Every function copies bytes together with their marks; none creates new marks. See text.h.
 #include "engine/text/jinja/text.h"
 
 #include <utf8proc.h>
@@ -16,8 +16,8 @@ namespace headroom::jinja {
 namespace {
 
 constexpr size_t work_per_char = 16;
-constexpr size_t work_per_piece = 32;                  // that is found, or put behind a text
-constexpr size_t bytes_per_charge = size_t{64} << 10;  // of a fast loop
+constexpr size_t work_per_piece = 32;                  // per piece that is found or appended
+constexpr size_t bytes_per_charge = size_t{64} << 10;  // how often a fast loop charges its work
 
 }  // namespace
 
@@ -104,7 +104,7 @@ size_t count_chars(std::string_view bytes) {
 
 namespace {
 
-/// Knuth, Morris, Pratt, over the n bytes that at(0), at(1), … give: where the needle's first occurrence begins.
+/// Knuth, Morris, Pratt over the bytes at(0) … at(n - 1): index of the needle's first occurrence.
 template <class At, class NeedleAt>
 size_t find_in(const At& at, size_t n, const NeedleAt& needle_at, size_t n_needle) {
   // border[i] is the longest proper border of the needle's first i bytes.
@@ -166,7 +166,7 @@ size_t count_text(std::string_view bytes, std::string_view needle) {
 
 namespace {
 
-/// Where the character that ends at `end` begins.
+/// Begin of the character that ends at `end`.
 size_t char_before(std::string_view bytes, size_t end) {
   for (size_t length = std::min<size_t>(4, end); length > 1; --length) {
     if (char_at(bytes, end - length).length == length) return end - length;
@@ -174,7 +174,7 @@ size_t char_before(std::string_view bytes, size_t end) {
   return end - 1;
 }
 
-/// The characters that strip takes away: white space, or those of a string.
+/// The characters that strip removes: white space, or those of a string.
 class CharSet {
  public:
   explicit CharSet(const String* chars) : white_space_(chars == nullptr) {
@@ -284,7 +284,7 @@ Vector<Text> split_from_right(const Text& text, const String* separator, int64_t
       end = skip_space_left(bytes, begin, true);
     }
   } else {
-    // Occurrences that overlap are taken from the right, as Python does.
+    // Overlapping occurrences are matched from the right, as in Python.
     size_t end = bytes.size();
     while (may_split() && end >= separator->size()) {
       const size_t at = find_text_from_right(bytes, *separator, end);
@@ -321,7 +321,7 @@ Text replace(const Text& text, const String& old_bytes, const Text& new_text, in
   size_t begin = 0;
   int64_t count = 0;
   if (old_bytes.empty()) {
-    // Python puts the new text before every character and at the end.
+    // Python inserts the new text before every character and at the end.
     while (max_count < 0 || count < max_count) {
       result.append(new_text);
       ++count;
@@ -345,15 +345,15 @@ Text replace(const Text& text, const String& old_bytes, const Text& new_text, in
 
 namespace {
 
-/// Whether a word goes on behind this character, for the case of the next one.
+/// True if a word continues after this character; it decides the case of the next character.
 bool continues_word(LetterCase letter_case, int32_t code) {
   if (letter_case == LetterCase::title) return is_cased(code);
   if (letter_case != LetterCase::filter_title) return true;
   return !is_space(code) && code != '-' && code != '(' && code != '{' && code != '[' && code != '<';
 }
 
-/// A sigma is the final one where a letter stands before it and none behind, whatever is in between that no case
-/// looks at.
+/// True if a sigma is final: a cased letter is before it and none after it. Case-ignorable characters in between are
+/// skipped.
 bool is_final_sigma(std::string_view bytes, size_t position) {
   bool letter_before = false;
   size_t begin = position;
@@ -415,7 +415,7 @@ Text change_case(const Text& text, LetterCase letter_case) {
 }
 
 Text repeated(const Text& text, size_t n) {
-  constexpr size_t block_bytes = size_t{64} << 10;  // a short text is put together block by block
+  constexpr size_t block_bytes = size_t{64} << 10;  // short texts are repeated block by block
   Text block = text;
   size_t n_in_block = 1;
   while (block.size() < block_bytes && 2 * n_in_block <= n) {

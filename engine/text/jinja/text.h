@@ -1,5 +1,5 @@
-// Strings whose every character knows its origin (user or template), and Python's string operations on them: each
-// carries the origin along. Under the template interpreter's values; knows nothing of templates.
+// Strings that store the origin (user or template) of every character, and Python's string operations, which preserve
+// the origins. The values of the template interpreter use them; knows nothing about templates.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +18,8 @@ struct ByteRange {
   uint32_t end = 0;
 };
 
-/// UTF-8 bytes and the ranges of them that a user wrote: sorted, disjoint, not touching. A byte that is not part of a
-/// valid character counts as a character of its own.
+/// UTF-8 bytes, and the ranges of bytes that a user wrote: sorted, disjoint, not adjacent. A byte that is not part of a
+/// valid character counts as one character.
 class Text {
  public:
   Text() = default;
@@ -29,16 +29,16 @@ class Text {
   size_t size() const { return bytes_.size(); }
   const Vector<ByteRange>& user_ranges() const { return user_ranges_; }
   bool has_user() const { return !user_ranges_.empty(); }
-  /// Memory behind this text.
+  /// Heap memory of this text.
   size_t memory_bytes() const { return bytes_.size() + user_ranges_.size() * sizeof(ByteRange); }
 
   void reserve(size_t bytes) { bytes_.reserve(bytes); }
   void append(std::string_view bytes, bool from_user = false);
   void append(const Text& other) { append(other, 0, other.size()); }
-  /// The bytes [begin, end) of another text with their marks.
+  /// Appends the bytes [begin, end) of another text, with their marks.
   void append(const Text& other, size_t begin, size_t end);
   Text slice(size_t begin, size_t end) const;
-  /// A user wrote some byte of [begin, end).
+  /// True if a user wrote any byte of [begin, end).
   bool has_user(size_t begin, size_t end) const;
 
  private:
@@ -48,35 +48,35 @@ class Text {
   Vector<ByteRange> user_ranges_;
 };
 
-/// One character at a byte position: its code point (-1: not valid UTF-8) and its length in bytes, at least 1.
+/// The character at a byte position: code point (-1: not valid UTF-8), and length in bytes (at least 1).
 struct Char {
   int32_t code = -1;
   uint32_t length = 1;
 };
-/// Charges the rendering for a character: whoever walks through a text by this is heard by Stop and ends at the limits.
+/// Charges the rendering for one character, so loops that use it can be cancelled and respect the limits.
 Char char_at(std::string_view bytes, size_t position);
 template <class AnyString>
 void append_utf8(AnyString& bytes, int32_t code);
 size_t count_chars(std::string_view bytes);
 bool is_ascii(std::string_view bytes);
-/// Byte position of the first occurrence at or after `from`, npos if there is none. Linear in time (a template may
-/// choose both strings), and asks for Stop.
+/// Byte position of the first occurrence at or after `from`, or npos. Takes linear time, since a template can choose
+/// both strings, and can be cancelled.
 size_t find_text(std::string_view bytes, std::string_view needle, size_t from = 0);
-/// The last occurrence that ends at or before `end`.
+/// Byte position of the last occurrence that ends at or before `end`, or npos.
 size_t find_text_from_right(std::string_view bytes, std::string_view needle, size_t end = std::string_view::npos);
 
-/// The first position from `position` on where white space ends (space) or begins.
+/// The first position from `position` on where white space ends (space = true) or begins (space = false).
 size_t skip_space(std::string_view bytes, size_t position, bool space);
 
 enum class Side { left, right, both };
-/// str.strip and its two halves. chars == nullptr: white space.
+/// str.strip, lstrip and rstrip. chars == nullptr: white space.
 Text strip(const Text& text, Side side, const String* chars);
 /// str.split(separator, max_splits); separator == nullptr: runs of white space. max_splits < 0: no limit. The
 /// separator must not be empty.
 Vector<Text> split(const Text& text, const String* separator, int64_t max_splits);
 /// str.rsplit with a separator or white space.
 Vector<Text> split_from_right(const Text& text, const String* separator, int64_t max_splits);
-/// str.splitlines: the byte range of each line without its end, and where its end ends.
+/// str.splitlines: [begin, end) is a line without its line end; the next line begins at `next`.
 struct Line {
   size_t begin = 0;
   size_t end = 0;

@@ -61,7 +61,7 @@ Value filter_escape(Runtime& runtime, const Value& value, const CallArgs& args) 
   return runtime.make_string(escape(runtime, value), true);
 }
 
-/// The end of a line stays the author's who wrote it.
+/// A line end keeps the mark of its original text.
 Value filter_indent(Runtime& runtime, const Value& value, const CallArgs& args) {
   const Bound bound(runtime, args, "indent", {"width", "first", "blank"});
   const bool first = bound.get_flag(1, false);
@@ -79,7 +79,7 @@ Value filter_indent(Runtime& runtime, const Value& value, const CallArgs& args) 
   Text out;
   if (first) out.append(indent);
   Vector<Line> lines = split_lines(text.bytes());
-  // Python adds a line end before it splits: a text that ends with one, or is empty, has one line more.
+  // Python appends a line end before it splits. So a text that is empty or ends with a line end has one more line.
   if (lines.empty() || lines.back().end != lines.back().next) lines.push_back({text.size(), text.size(), text.size()});
   for (size_t i = 0; i < lines.size(); ++i) {
     const Line& line = lines[i];
@@ -96,14 +96,14 @@ bool is_hex(char c) {
   return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
 }
 
-/// A number's text without white space around it, a plus sign, and underscores between digits.
+/// The text of a number, without surrounding white space, plus sign, and underscores between digits.
 String trimmed(const Value& value) {
   const String bytes = strip(value.text(), Side::both, nullptr).bytes();
   String digits;
   for (size_t i = 0; i < bytes.size(); ++i) {
     if (static_cast<unsigned char>(bytes[i]) >= 0x80) {
       const Char c = char_at(bytes, i);
-      if (c.code >= 0 && is_decimal(c.code)) {  // Python reads the digits of every script
+      if (c.code >= 0 && is_decimal(c.code)) {  // Python accepts the digits of every script
         digits.push_back(static_cast<char>('0' + decimal_value(c.code)));
         i += c.length - 1;
         continue;
@@ -252,7 +252,7 @@ bool has_filter(std::string_view name) {
 
 Value apply_filter(Runtime& runtime, std::string_view name, const Value& value, const CallArgs& args) {
   runtime.step();
-  const Nesting nesting(runtime);  // map can apply map
+  const Nesting nesting(runtime);  // the filter map can apply map
   const FilterEntry* filter = find_filter(name);
   if (filter == nullptr) runtime.fail_unsupported("the filter '" + std::string(name.substr(0, 100)) + "'");
   runtime.charge_call(value, args);

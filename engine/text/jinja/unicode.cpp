@@ -1,4 +1,4 @@
-// Character classes and case mappings as Python has them: see unicode.h.
+// Python's character classes and case mappings. See unicode.h.
 #include "engine/text/jinja/unicode.h"
 
 #include <utf8proc.h>
@@ -91,7 +91,7 @@ bool continues_name(int32_t code) {
 }
 
 int decimal_value(int32_t code) {
-  // Decimal digits stand in runs of ten, each from zero to nine; at most five runs follow one another.
+  // Decimal digits come in runs of ten, each from zero to nine; at most five runs are adjacent.
   int32_t first = code;
   while (first > code - 49 && is_decimal(first - 1)) --first;
   return static_cast<int>((code - first) % 10);
@@ -102,7 +102,7 @@ bool is_cased(int32_t code) {
 }
 
 bool is_case_ignorable(int32_t code) {
-  // Unicode, definition D136: marks, formats, modifiers, and what joins the parts of a word.
+  // Unicode, definition D136: marks, format characters, modifiers, and characters that join the parts of a word.
   switch (code) {
     case '\'':
     case '.':
@@ -141,7 +141,7 @@ void append_title(String& out, int32_t code) {
 }
 
 void append_lower(String& out, int32_t code) {
-  if (code == 0x130) {  // the only one that becomes two: i and a dot above
+  if (code == 0x130) {  // the only character with two in lower case: i and a combining dot above
     out.append("i\xcc\x87");
   } else {
     append_utf8(out, utf8proc_tolower(code));

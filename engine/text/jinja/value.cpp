@@ -1,4 +1,4 @@
-// Values and the limits of one rendering: see value.h.
+// Values and the limits of one rendering. See value.h.
 #include "engine/text/jinja/value.h"
 
 #include <cassert>
@@ -19,7 +19,7 @@ size_t bytes_of(const Value& value) {
   return sizeof(Value);
 }
 
-/// A call looks into the lists that it is given, too.
+/// The bytes of a value including the items of a list, since a call can read them too.
 size_t deep_bytes_of(const Value& value) {
   size_t bytes = bytes_of(value);
   if (!value.is(Type::sequence)) return bytes;
@@ -83,7 +83,8 @@ const String& Value::bytes() const {
   return string().text.bytes();
 }
 
-// The two kinds of object that change after they were made: a generator as it is walked, a namespace as it is set.
+// Sequence and Dict return non-const objects because two kinds change later: a generator when it is iterated, and a
+// namespace when it is assigned to.
 Sequence& Value::sequence() const {
   assert(is(Type::sequence));
   return *const_cast<Sequence*>(static_cast<const Sequence*>(object));
@@ -121,8 +122,8 @@ void Runtime::own(Object& object) {
   first_ = &object;
 }
 
-/// Gives an object back that nothing points to any more. What only it pointed to follows, one after the other: a chain
-/// may be far longer than the stack is deep.
+/// Deletes an object without references, then every object that only it referenced. This is a loop, not a recursion,
+/// because a chain of references can be longer than the stack is deep.
 void Runtime::bury(Object& object) noexcept {
   (object.previous_ != nullptr ? object.previous_->next_ : first_) = object.next_;
   if (object.next_ != nullptr) object.next_->previous_ = object.previous_;
@@ -138,7 +139,7 @@ void Runtime::bury(Object& object) noexcept {
   is_burying_ = false;
 }
 
-/// What is left points to itself in circles: every object stays until all have let go.
+/// The remaining objects are in reference cycles. Each one is held until all have dropped their references.
 Runtime::~Runtime() {
   for (Object* object = first_; object != nullptr; object = object->next_) object->hold();
   for (Object* object = first_; object != nullptr; object = object->next_) object->drop();

@@ -1,5 +1,5 @@
-// The values that a template computes with, and the memory and the limits of one rendering. Between the parser (which
-// makes constants) and the evaluator; knows neither.
+// The values that a template computes with, and the memory and limits of one rendering. The parser (for constants) and
+// the evaluator use it; it knows neither.
 #pragma once
 
 #include <cstdint>
@@ -17,16 +17,16 @@ namespace headroom::jinja {
 
 class Runtime;
 
-/// What a value may point to: lives as long as something points to it. What points to itself in a circle lives until
-/// the rendering ends. A constant of the template has no owner; it outlives every rendering and is never counted, so
-/// that renderings on several threads may share it.
+/// A reference-counted object that values point to. Objects in a reference cycle live until the rendering ends. A
+/// constant of the template has no owner: it outlives every rendering and its references are not counted, so renderings
+/// on several threads can share it.
 class Object {
  public:
   Object() = default;
   virtual ~Object() = default;
   Object(const Object&) = delete;
   Object& operator=(const Object&) = delete;
-  /// Lets go of everything that it points to.
+  /// Releases all references to other objects.
   virtual void drop() {}
 
   void hold() const noexcept {
@@ -45,7 +45,7 @@ class Object {
   Object* next_ = nullptr;
 };
 
-/// Holds an object that is not a Value.
+/// A counted reference to an object of a known type.
 template <class T>
 class Ref {
  public:
@@ -76,11 +76,11 @@ struct Sequence;
 struct Dict;
 struct Callable;
 
-/// A Python value: small ones inside, large ones by pointer. Copying is cheap and shares the object.
+/// A Python value. Numbers are stored inside, larger values by pointer. Copying is cheap and shares the object.
 struct Value {
   Type type = Type::undefined;
-  bool from_user = false;  // a number that was read from a user's characters; strings carry their own marks
-  union {                  // all eight bytes are written when a value is made, and copied as `object`
+  bool from_user = false;  // a number that was parsed from a user's characters; strings have their own marks
+  union {                  // construction sets all eight bytes; they are copied as `object`
     bool boolean;
     int64_t integer;
     double real;
@@ -137,20 +137,20 @@ struct StringObject : Object {
   explicit StringObject(Text t, bool is_markup = false);
   const Text text;
   const size_t n_chars;
-  const bool markup;  // Jinja's Markup: what is added to it is escaped
+  const bool markup;  // Jinja's Markup: text that is added to it is escaped
 };
 
-/// Everything that Python iterates by position. A generator can be walked once and has no length.
+/// Every type that Python iterates by position. A generator can be iterated once and has no length.
 struct Sequence : Object {
   enum class Kind : uint8_t { list, tuple, range, view, generator };
   Sequence(Kind k, Vector<Value> v) : kind(k), items(std::move(v)) {}
   void drop() override { items.clear(); }
   Kind kind;
-  bool is_group = false;  // of |groupby: the tuple's items have the names grouper and list too
+  bool is_group = false;  // result of |groupby: the tuple's items are also named grouper and list
   Vector<Value> items;
 };
 
-/// A dict in the order of insertion, or a namespace. Keys are compared as Python does (1 == True).
+/// A dict in insertion order, or a namespace. Keys are compared as in Python (1 == True).
 struct Dict : Object {
   void drop() override { entries.clear(); }
   Vector<std::pair<Value, Value>> entries;
@@ -163,11 +163,11 @@ struct CallArgs {
 
 struct Callable : Object {
   virtual Value call(Runtime& runtime, const CallArgs& args) const = 0;
-  /// Nothing where there is no such attribute.
+  /// Returns nothing if there is no such attribute.
   virtual std::optional<Value> attribute(Runtime& runtime, std::string_view name) const;
 };
 
-/// One rendering: owns every object made, counts what was made and done, and words the errors.
+/// One rendering: owns every object, charges memory and work, and throws the errors.
 class Runtime : public Budget {
  public:
   Runtime(const TemplateLimits& most, const StopQuestion& stop) : Budget(most, stop) {}
@@ -176,9 +176,9 @@ class Runtime : public Budget {
   [[noreturn]] void fail(const std::string& what) const;
   [[noreturn]] void fail_unsupported(const std::string& what) const;
 
-  /// Every operation of a template passes here before it runs (a call, a filter, a test, an operator, a subscript) and
-  /// is charged for all that it may look at: each text and each list among its operands, whichever side they stand on.
-  /// What it makes is charged when the memory is taken, and what it does character by character by char_at.
+  /// Charges an operation of the template (a call, a filter, a test, an operator, a subscript) before it runs. The
+  /// charge covers everything that it may read: each text and each list among its operands. Its result is charged when
+  /// memory is allocated, and work per character is charged by char_at.
   void charge(std::initializer_list<const Value*> operands);
   void charge_call(const Value& receiver, const CallArgs& args);
 
@@ -196,15 +196,15 @@ class Runtime : public Budget {
   Value make_undefined(std::string_view name);
 
   int call_depth = 0;  // macros and recursive loops
-  int depth = 0;       // everything that recurses; see Nesting
+  int depth = 0;       // all recursion; see Nesting
 
  private:
   friend class Object;
   void own(Object& object);
   void bury(Object& object) noexcept;
 
-  Object* first_ = nullptr;  // of all that live
-  Object* dead_ = nullptr;   // whose memory is given back next
+  Object* first_ = nullptr;  // list of all live objects
+  Object* dead_ = nullptr;   // list of objects to be deleted next
   bool is_burying_ = false;
 };
 
@@ -212,11 +212,11 @@ inline void Object::let_go() const noexcept {
   if (owner_ != nullptr && --n_holders_ == 0) owner_->bury(const_cast<Object&>(*this));
 }
 
-/// The beginning of a text from outside, for an error's sentence.
+/// The beginning of an untrusted text, for error messages.
 std::string shown(std::string_view text);
 
-/// Counts one level of recursion while it lives. The evaluator recurses several times for each level of nesting that
-/// an author sees, so the limit is a multiple of his.
+/// Counts one level of recursion during its lifetime. The evaluator recurses several times per level of nesting in the
+/// source, so its limit is a multiple of max_depth.
 class Nesting {
  public:
   explicit Nesting(Runtime& runtime);
