@@ -16,6 +16,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 
 TAIL_LINES = 40
+SLOW_SECONDS = 8  # a test case that takes this long is named
 
 
 def one_line(element, tag):
@@ -52,6 +53,7 @@ class Report:
         self.failed = 0
         self.lines = []
         self.warnings = set()
+        self.slow = []
 
     def read(self, xml_path):
         """Reads Catch2's XML as far as it goes; returns the name of the test case that was left unfinished, if any."""
@@ -66,6 +68,9 @@ class Report:
                 unfinished = None
                 self.warnings.update(" ".join((w.text or "").split()) for w in element.iter("Warning"))
                 result = element.find("OverallResult")
+                seconds = float(result.get("durationInSeconds", 0)) if result is not None else 0
+                if seconds >= SLOW_SECONDS:
+                    self.slow.append((seconds, element.get("name")))
                 if result is not None and result.get("success") == "true":
                     self.passed += 1
                 else:
@@ -93,7 +98,7 @@ def run(program, limit):
         xml_path = os.path.join(folder, "report.xml")
         with open(os.path.join(folder, "output"), "w+", errors="replace") as output:
             try:
-                command = [program, "--reporter", "xml", "--out", xml_path]
+                command = [program, "--reporter", "xml", "--durations", "yes", "--out", xml_path]
                 status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                                         timeout=limit, check=False).returncode
             except subprocess.TimeoutExpired:
@@ -131,6 +136,7 @@ def main():
             failed += report.failed
             counts = f"{report.passed} passed, {report.failed} failed"
             print(f"  {os.path.basename(program)}: {counts}, {seconds:.0f} s")
+            print("".join(f"    {slow:.0f} s: {name}\n" for slow, name in sorted(report.slow, reverse=True)), end="")
             print("".join(line + "\n" for line in report.lines), end="")
             print("".join(f"    note: {warning}\n" for warning in sorted(report.warnings)), end="", flush=True)
     if not options.programs:

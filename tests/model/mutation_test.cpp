@@ -1,4 +1,4 @@
-// A small valid file per architecture, damaged 100,000 times, through the whole path from bytes to a loaded model. The
+// A small valid file per architecture, damaged many times, through the whole path from bytes to a loaded model. The
 // result is quickly a model or a sentence, whatever the damage. The sanitizers find other faults.
 #include <catch2/catch.hpp>
 #include <ctime>
@@ -6,6 +6,7 @@
 
 #include "engine/model/model_file.h"
 #include "tests/model/refusal.h"
+#include "tests/support/effort.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/tiny_model.h"
 
@@ -109,7 +110,9 @@ bool loads(const Bytes& bytes) {
 
 }  // namespace
 
-TEST_CASE("100,000 mutations of a small file of each architecture end in a model or a sentence") {
+TEST_CASE("mutations of a small file of each architecture end in a model or a sentence") {
+  // The fuzzer of the reader covers the same ground under the sanitizers.
+  constexpr int n_mutations = has_sanitizer ? 10'000 : 100'000;
   for (const ArchitectureTraits& traits : architectures()) {
     const Architecture architecture = traits.architecture;
     const Bytes valid = make_tiny_model(smallest_model_options(architecture)).bytes();
@@ -118,7 +121,7 @@ TEST_CASE("100,000 mutations of a small file of each architecture end in a model
     Mutator mutator(20'240'000 + static_cast<uint64_t>(architecture));
     std::clock_t slowest = 0;  // CPU time, because the machine may be busy with other tests
     int n_loaded = 0;
-    for (int i = 0; i < 100'000; ++i) {
+    for (int i = 0; i < n_mutations; ++i) {
       Bytes bytes = valid;
       mutator.mutate(bytes);
       const std::clock_t begin = std::clock();
@@ -127,7 +130,7 @@ TEST_CASE("100,000 mutations of a small file of each architecture end in a model
     }
     CHECK(slowest < CLOCKS_PER_SEC);
     // The mutator is neither too gentle nor too rough: some damage hits only weights and texts.
-    CHECK(n_loaded > 2'000);
-    CHECK(n_loaded < 50'000);
+    CHECK(n_loaded > n_mutations / 50);
+    CHECK(n_loaded < n_mutations / 2);
   }
 }
