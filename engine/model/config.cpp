@@ -1,5 +1,5 @@
-// GGUF metadata ─► ModelConfig: the numbers that define a model's mathematics. Every key that changes them is honoured
-// here or refused; the tensors are checked against the result afterwards.
+// GGUF metadata ─► ModelConfig: the numbers that define a model's mathematics. Every key that changes the mathematics
+// is either supported here or refused. The tensors are checked against the result later.
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -15,9 +15,10 @@ namespace {
 
 constexpr int64_t max_embd = 1 << 20, max_ff = 1 << 22, max_heads = 1 << 14, max_head_dim = 512, max_vocab = 1 << 20;
 
-/// The row of the architecture that a file names.
+/// The traits of the architecture that the file names.
 const ArchitectureTraits& read_architecture(const GgufFile& file) {
-  // Adapters and image encoders name the architecture of the model that they belong to.
+  // Files of adapters and image encoders name the architecture of the model that they belong to, so check the type
+  // first.
   const std::string type = file.get_string("general.type").value_or("model");
   if (type != "model") refuse_unsupported(file.path(), "metadata key 'general.type'", quoted(type), "'model'");
   const std::optional<std::string> name = file.get_string("general.architecture");
@@ -69,7 +70,7 @@ void read_sizes(const ModelKeys& keys, ModelConfig& config) {
                        "the key length " + std::to_string(config.head_dim));
 }
 
-// rope.scaling.type "linear" (or none named, with a factor) divides positions by the factor.
+// rope.scaling.type "linear" divides positions by the factor; a missing type means "linear".
 float read_rope_scale(const ModelKeys& keys) {
   const std::string type = keys.file().get_string(keys.key("rope.scaling.type")).value_or("linear");
   if (type != "none" && type != "linear")
@@ -84,7 +85,7 @@ void read_rope(const ModelKeys& keys, ModelConfig& config) {
   config.n_rot = keys.optional("rope.dimension_count", 2, config.head_dim, config.head_dim);
   if (config.n_rot % 2 != 0)
     refuse(keys.path(), keys.field("rope.dimension_count"), std::to_string(config.n_rot), "an even number");
-  // Which rows a converter permuted is known for whole heads only.
+  // Converters permute the rows of Q and K; how they do it is known only if RoPE rotates whole heads.
   if (config.rope_style == RopeStyle::interleaved && config.n_rot != config.head_dim)
     refuse_unsupported(keys.path(), keys.field("rope.dimension_count"), std::to_string(config.n_rot),
                        "the head dimension " + std::to_string(config.head_dim));
@@ -93,7 +94,8 @@ void read_rope(const ModelKeys& keys, ModelConfig& config) {
   config.layers.assign(static_cast<size_t>(config.n_layers), usual);
 }
 
-// True if a layer has the sliding window. A number n makes every n-th layer global, an array says it for each.
+// True for layers with a sliding window. The key is a number n (every n-th layer is global) or an array with one flag
+// per layer.
 std::vector<bool> read_window_pattern(const ModelKeys& keys, const ModelConfig& config) {
   const size_t n_layers = config.layers.size();
   const GgufValue* value = keys.file().find(keys.key("attention.sliding_window_pattern"));
@@ -121,7 +123,7 @@ void read_windows(const ModelKeys& keys, ModelConfig& config) {
   const int32_t window = keys.optional("attention.sliding_window", 2, max_position, 0);
   const WindowRule rule = config.traits().window_rule;
   if (rule != WindowRule::five_of_six && window >= config.n_ctx_train) return;
-  // Qwen 2 files state a window that the model's own configuration leaves switched off.
+  // Qwen 2 files contain a window that the model's own configuration disables.
   if (rule == WindowRule::every_layer_if_said && !in_use)
     refuse_unsupported(keys.path(), keys.field("attention.sliding_window"),
                        std::to_string(window) + " without " + quoted(keys.key("use_sliding_window")),
@@ -132,8 +134,7 @@ void read_windows(const ModelKeys& keys, ModelConfig& config) {
     if (!is_local[layer]) continue;
     config.layers[layer].window = window;
     if (rule != WindowRule::five_of_six) continue;
-    // These local layers have a base frequency of their own, and the linear scaling of longer contexts is meant for
-    // the global layers only.
+    // In such models the local layers have their own base frequency, and linear scaling applies only to global layers.
     config.layers[layer].rope_theta = local_theta;
     config.layers[layer].rope_scale = 1;
   }
@@ -156,13 +157,13 @@ void read_scales(const ModelKeys& keys, ModelConfig& config) {
   const float usual_embedding_scale = traits.scales_embedding ? std::sqrt(static_cast<float>(config.n_embd)) : 1.0f;
   config.embedding_scale = keys.positive("embedding_scale").value_or(usual_embedding_scale);
 
-  // Only the largest Gemma 3 divides by the embedding's share of a head. Its number of layers is what tells it apart.
+  // Only the largest Gemma 3 divides by sqrt(n_embd / n_heads). It is recognised by its number of layers.
   const bool is_wide = config.n_layers == traits.n_layers_with_wide_scale;
   const int32_t scale_dim = is_wide ? config.n_embd / config.n_heads : config.head_dim;
   config.attention_scale = keys.positive("attention.scale").value_or(1.0f / std::sqrt(static_cast<float>(scale_dim)));
 }
 
-// The layout says whether the rows of Q and K are permuted for interleaved RoPE.
+// tensor_data_layout says whether the rows of Q and K are permuted for interleaved RoPE.
 void check_layout(const ModelKeys& keys, const ModelConfig& config) {
   const std::optional<std::string> layout = keys.file().get_string(keys.key("tensor_data_layout"));
   const std::string expected = config.rope_style == RopeStyle::interleaved ? "Meta AI original pth" : "reference";
@@ -170,8 +171,8 @@ void check_layout(const ModelKeys& keys, const ModelConfig& config) {
     refuse_unsupported(keys.path(), keys.field("tensor_data_layout"), quoted(*layout), quoted(expected));
 }
 
-// Llama 3's long contexts: divisors of RoPE's frequencies, as a tensor. An architecture without them leaves the tensor
-// to be refused as one too many.
+// Reads the divisors of RoPE's frequencies, a tensor that Llama 3 uses for long contexts. If the architecture has no
+// such tensor, TensorPicker refuses it later.
 void read_rope_factors(const ModelKeys& keys, ModelConfig& config) {
   const GgufFile::Tensor* tensor = keys.file().find_tensor("rope_freqs.weight");
   if (tensor == nullptr || !config.traits().has_rope_factors) return;

@@ -1,5 +1,5 @@
-// A path ─► one GgufFile, split files joined, and typed access to its metadata. Between the header reader and what
-// interprets the metadata as a model; knows no model itself.
+// A path ─► one GgufFile with all parts of a split file, and typed access to its metadata. Uses the header reader; the
+// code that interprets the metadata as a model uses it. Knows no model.
 #include "engine/model/gguf.h"
 
 #include <cstdio>
@@ -13,7 +13,7 @@
 namespace headroom {
 namespace {
 
-// What one array may turn into when it is copied out of the file; four times what the largest real vocabularies have.
+// Limits for one array that is copied from the file: four times the largest real vocabularies.
 constexpr uint64_t max_copied_strings = uint64_t{1} << 20;
 constexpr uint64_t max_copied_string_bytes = uint64_t{32} << 20;
 
@@ -29,7 +29,7 @@ T read_at(std::span<const std::byte> bytes, size_t index) {
   return value;
 }
 
-// Element `index` of an integer or bool type; nothing for other types and for what does not fit into i64.
+// Element `index` of an array of integers or bools. Nothing for other types, or if the value does not fit into i64.
 std::optional<int64_t> read_integer(GgufType type, std::span<const std::byte> bytes, size_t index) {
   switch (type) {
     case GgufType::u8:
@@ -57,7 +57,7 @@ std::optional<int64_t> read_integer(GgufType type, std::span<const std::byte> by
   }
 }
 
-// "<stem>-00002-of-00005.gguf", or nothing where the path does not end like that for this part.
+// The end of a part's file name: "-00002-of-00005.gguf".
 std::string split_suffix(int64_t part, int64_t n_parts) {
   char suffix[64];
   std::snprintf(suffix, sizeof(suffix), "-%05lld-of-%05lld.gguf", static_cast<long long>(part),
@@ -71,10 +71,10 @@ struct GgufFile::Impl {
   std::string path;
   uint32_t version = 0;
   uint64_t file_bytes = 0;
-  std::vector<MappedFile> parts;  // none for bytes in memory
+  std::vector<MappedFile> parts;  // empty if the bytes are in memory
   std::map<std::string, GgufValue, std::less<>> metadata;
   std::vector<Tensor> tensors;
-  std::unordered_map<std::string_view, size_t> tensor_index;  // the names live in `tensors`, which no longer changes
+  std::unordered_map<std::string_view, size_t> tensor_index;  // keys point into `tensors`, which no longer changes
 
   std::optional<int64_t> split_number(const GgufHeader& header, const std::string& file, std::string_view key) const {
     const auto found = header.metadata.find(key);
@@ -97,7 +97,7 @@ struct GgufFile::Impl {
   void open_other_parts(int64_t n_parts, std::string_view stem);
 };
 
-// The other parts carry tensors only; metadata that could change the model must stand in the first.
+// Opens parts 2 to n_parts. They may contain only tensors: metadata that could change the model must be in part 1.
 void GgufFile::Impl::open_other_parts(int64_t n_parts, std::string_view stem) {
   for (int64_t part = 2; part <= n_parts; ++part) {
     parts.push_back(MappedFile::open(std::string(stem) + split_suffix(part, n_parts)));

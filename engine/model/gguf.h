@@ -1,5 +1,5 @@
-// model.gguf ─► metadata and tensors. First step of the data path; the file is a stranger's and every byte of it is
-// checked before it is believed.
+// model.gguf ─► metadata and tensors. This is the first step of the data path. The file is not trusted: every byte is
+// checked before it is used.
 //
 // Layout (GGUF 2 and 3, little endian): "GGUF" | u32 version | u64 n_tensors | u64 n_kv |
 //   n_kv   x (string key | u32 type | value)          string: u64 length, bytes   array: u32 type, u64 count, values
@@ -21,7 +21,7 @@
 
 namespace headroom {
 
-/// GGUF's numbers.
+/// Types of metadata values, with GGUF's numbers.
 enum class GgufType : uint32_t {
   u8 = 0,
   i8 = 1,
@@ -38,7 +38,7 @@ enum class GgufType : uint32_t {
   f64 = 12
 };
 
-/// Limits on what a header may claim.
+/// Limits that a header must respect.
 struct GgufLimits {
   static constexpr uint64_t max_string_bytes = uint64_t{16} << 20;
   static constexpr uint64_t max_array_elements = uint64_t{16} << 20;
@@ -47,21 +47,21 @@ struct GgufLimits {
   static constexpr uint64_t max_layers = 1024;
 };
 
-/// A metadata value. Arrays stay in the file as bytes until they are asked for.
+/// A metadata value. It refers to bytes of the file, which the typed getters decode.
 struct GgufValue {
   GgufType type = GgufType::u8;
-  GgufType element_type = GgufType::u8;   // of an array
-  uint64_t count = 1;                     // elements of an array
-  std::span<const std::byte> bytes = {};  // the value; a string's bytes without its length; an array's elements
+  GgufType element_type = GgufType::u8;   // arrays only
+  uint64_t count = 1;                     // number of elements of an array
+  std::span<const std::byte> bytes = {};  // the value; for a string without its length, for an array its elements
 };
 
 class GgufFile {
  public:
-  /// Maps the file read-only and judges its header; with split files (general name "-00001-of-0000N.gguf") all parts
-  /// beside it. Throws Error with file, field, found and expected.
+  /// Maps the file read-only and checks its header. For the first part of a split file ("-00001-of-0000N.gguf"), opens
+  /// the other parts in its folder too. Throws Error with file, field, found and expected.
   static GgufFile open(const std::string& path);
-  /// The same on bytes in memory, for tests and fuzzing; they must outlive the result. `name` stands in for the path
-  /// in sentences.
+  /// Like open, but for bytes in memory, which must outlive the result (for tests and fuzzing). `name` replaces the
+  /// path in messages.
   static GgufFile from_bytes(std::span<const std::byte> bytes, const std::string& name);
 
   GgufFile(GgufFile&&) noexcept;
@@ -74,7 +74,7 @@ class GgufFile {
 
   struct Tensor {
     std::string name;
-    uint32_t ggml_type = 0;     // may be one that is not supported; then bytes is empty
+    uint32_t ggml_type = 0;     // if the type is not supported, bytes is empty
     std::vector<int64_t> dims;  // GGUF's order: the contiguous one first
     std::span<const std::byte> bytes;
   };
@@ -84,8 +84,8 @@ class GgufFile {
   const std::map<std::string, GgufValue, std::less<>>& metadata() const;
   const GgufValue* find(std::string_view key) const;
 
-  // Typed access. Nothing where the key is missing; Error where its type is another. Integers of every width are
-  // accepted where they fit.
+  // Typed access. Returns nothing if the key is missing, and throws Error if it has another type. Integers of every
+  // width are accepted if the value fits.
   std::optional<int64_t> get_int(std::string_view key) const;
   std::optional<double> get_float(std::string_view key) const;
   std::optional<bool> get_bool(std::string_view key) const;
@@ -94,7 +94,7 @@ class GgufFile {
   std::optional<std::vector<float>> get_floats(std::string_view key) const;
   std::optional<std::vector<int64_t>> get_ints(std::string_view key) const;  // arrays of bool as 0 and 1
 
-  /// Throws if the file on disk has become shorter than what is mapped (it was truncated under us).
+  /// Throws Error if the file on disk was truncated since it was mapped.
   void check_still_whole() const;
 
  private:

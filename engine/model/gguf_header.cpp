@@ -1,5 +1,5 @@
-// Reading a GGUF header. The file is a stranger's: every length is compared with what is left before it is used, every
-// sum and product is checked for overflow, and nothing is allocated from a count that the file merely claims.
+// Reads a GGUF header. The file is not trusted: every length is compared with the remaining bytes before it is used,
+// every sum and product is checked for overflow, and no memory is allocated by a count that the file merely claims.
 #include "engine/model/gguf_header.h"
 
 #include <algorithm>
@@ -13,10 +13,10 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "GGUF is read as it lies in memory");
 
-// Not in the format, but what keeps judging a header under a second and its names in little memory. Real headers
-// stay below 30 MB, real names below 100 bytes.
+// These limits are not part of the format. They keep the check of a header below a second and its names small in
+// memory. Real headers stay below 30 MB, real names below 100 bytes.
 constexpr uint64_t max_header_bytes = uint64_t{512} << 20;
-constexpr uint64_t max_all_array_strings = GgufLimits::max_array_elements;  // they have to be walked one by one
+constexpr uint64_t max_all_array_strings = GgufLimits::max_array_elements;  // strings are read one by one
 constexpr uint64_t max_name_bytes = 65535;
 constexpr uint64_t max_all_name_bytes = uint64_t{64} << 20;
 constexpr uint32_t max_dims = 4;
@@ -27,7 +27,7 @@ std::string number(uint64_t value) {
   return std::to_string(value);
 }
 
-// Walks through the bytes; every step names the field it is for.
+// Reads the bytes from front to back. Every call passes the name of its field for error messages.
 class Cursor {
  public:
   Cursor(std::span<const std::byte> bytes, const std::string& file) : bytes_(bytes), file_(file) {}
@@ -62,7 +62,7 @@ class Cursor {
     return take(length, field);
   }
 
-  // Steps over the strings of an array.
+  // Skips the strings of an array and returns their bytes.
   std::span<const std::byte> take_strings(uint64_t count, const std::string& field) {
     n_array_strings_ += count;
     if (n_array_strings_ > max_all_array_strings)
@@ -72,7 +72,7 @@ class Cursor {
     return bytes_.subspan(static_cast<size_t>(begin), static_cast<size_t>(at_ - begin));
   }
 
-  // A name of a key or a tensor; all names together are bounded too, because they are copied.
+  // Reads the name of a key or a tensor. The total size of all names is limited too, because they are copied.
   std::string take_name(const std::string& field) {
     const auto bytes = take_string(field);
     if (bytes.empty() || bytes.size() > max_name_bytes)
@@ -170,7 +170,7 @@ uint64_t read_alignment(const GgufHeader& header, const std::string& file) {
   return alignment;
 }
 
-// Bytes of a tensor's data, 0 for a type whose size is not known here.
+// Bytes of a tensor's data, 0 for an unsupported type.
 uint64_t tensor_bytes(const GgufFile::Tensor& tensor, const std::string& field, const std::string& file) {
   uint64_t n_values = 1;
   for (const int64_t dim : tensor.dims)
@@ -230,7 +230,7 @@ void place_tensors(std::span<const std::byte> data, std::vector<TensorPlace>& pl
       refuse(file, field,
              "data of " + number(place.n_bytes) + " bytes at offset " + number(place.offset) + " past the end",
              "data inside the " + number(data.size()) + " bytes that follow the header");
-    // A type of unknown size still has its first byte.
+    // A tensor of unknown size has at least one byte.
     if (i > 0 && places[i - 1].offset + std::max<uint64_t>(1, places[i - 1].n_bytes) > place.offset)
       refuse(file, field, "data that overlaps tensor " + quoted(header.tensors[places[i - 1].index].name),
              "data of its own");

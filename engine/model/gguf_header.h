@@ -1,5 +1,5 @@
-// The bytes of one GGUF file ─► its header, every claim checked against the limits and the file's size. Under
-// GgufFile, which joins the parts of split files; it knows no models.
+// The bytes of one GGUF file ─► its header, with every number checked against the limits and the file's size. GgufFile
+// uses it and joins the parts of split files. Knows no models.
 #pragma once
 
 #include <cstddef>
@@ -21,12 +21,12 @@ struct GgufHeader {
   std::vector<GgufFile::Tensor> tensors;
 };
 
-/// The spans of the result point into `bytes`. Throws Error with `file`, field, found and expected.
-/// Allocates for what the file really holds, never for what it claims.
+/// The spans of the result point into `bytes`. Throws Error with `file`, field, found and expected. Memory is allocated
+/// only for data that is in the file, never by a number that the file claims.
 GgufHeader read_gguf_header(std::span<const std::byte> bytes, const std::string& file);
 
-/// Calls visit(text) for each string of an array value, in order. Bounds are checked again, because a mapped file may
-/// have changed since the header was judged; false if the bytes end too early.
+/// Calls visit(text) for each string of an array value, in order. Returns false if the bytes end too early. Bounds are
+/// checked again, because a mapped file can change after its header was checked.
 template <typename Visit>
 bool visit_strings(const GgufValue& value, const Visit& visit) {
   size_t at = 0;
@@ -42,7 +42,7 @@ bool visit_strings(const GgufValue& value, const Visit& visit) {
   return true;
 }
 
-/// "u32", "string", … ; bytes of a value of fixed size, 0 for string and array.
+/// gguf_type_name: "u32", "string", … gguf_type_bytes: size of one value; 0 for string and array.
 std::string_view gguf_type_name(GgufType type);
 size_t gguf_type_bytes(GgufType type);
 

@@ -1,5 +1,5 @@
-// GGUF metadata and tensors ─► ModelConfig, Vocab, and every weight by its role. Refuses, with a sentence, what would
-// change the mathematics and is not honoured here.
+// GGUF metadata and tensors ─► ModelConfig, Vocab, and every weight by its role. Throws Error for everything that would
+// change the mathematics and is not supported.
 #pragma once
 
 #include <optional>
@@ -13,7 +13,8 @@
 
 namespace headroom {
 
-/// Weights of one layer; shapes are (n_rows = outputs, n_cols = inputs) and checked. Optional ones by architecture.
+/// Weights of one layer. Shapes are (n_rows = outputs, n_cols = inputs) and have been checked. The architecture decides
+/// which optional ones exist.
 struct LayerTensors {
   TensorView attn_norm;               // (n_embd)
   TensorView attn_q, attn_k, attn_v;  // (q_dim, n_embd), (kv_dim, n_embd), (kv_dim, n_embd)
@@ -30,11 +31,12 @@ struct LayerTensors {
 struct ModelTensors {
   TensorView token_embd;   // (n_vocab, n_embd)
   TensorView output_norm;  // (n_embd)
-  TensorView output;       // (n_vocab, n_embd); the same as token_embd where the file ties them
+  TensorView output;       // (n_vocab, n_embd); equal to token_embd if the file ties them
   std::vector<LayerTensors> layers;
 };
 
-/// A model that can run: everything checked against everything. The views point into `file`.
+/// A model that can run: config, vocabulary and tensors have been checked and fit together. The views point into
+/// `file`.
 struct ModelFile {
   GgufFile file;
   ModelConfig config;
@@ -46,10 +48,10 @@ struct ModelFile {
 ModelFile load_model_file(const std::string& path);
 ModelFile load_model_file(GgufFile file);
 
-/// The vocabulary alone; works on a file without tensors.
+/// Reads the vocabulary alone; works on a file without tensors.
 Vocab read_vocab(const GgufFile& file);
 
-/// The mathematics alone (no tensor is looked at but rope_freqs.weight).
+/// Reads the configuration alone; rope_freqs.weight is the only tensor that is read.
 ModelConfig read_model_config(const GgufFile& file);
 
 }  // namespace headroom

@@ -1,6 +1,6 @@
-// The keys that a model's metadata may hold, each either read by read_model_config, without a say in the mathematics,
-// or accepted with one neutral value only. A key that is in none of these lists is refused by its name: a file that
-// asks for something unknown would compute something else here than where it was made.
+// The accepted keys of a model's metadata, in three lists: keys that read_model_config reads, keys without effect on
+// the mathematics, and keys that are accepted only with a neutral value. Any other key is refused, because a model with
+// an unknown setting would compute something else here than where it was made.
 #include "engine/model/model_keys.h"
 
 #include <algorithm>
@@ -39,7 +39,8 @@ constexpr std::array honoured_keys{
     std::string_view("rope.scaling.factor"),
 };
 
-// Notes on how the model was made, and numbers of methods that are refused by rope.scaling.type where they are in use.
+// Notes on how the model was made, and parameters of RoPE scaling methods. If such a method is in use,
+// rope.scaling.type is refused.
 constexpr std::array harmless_keys{
     std::string_view("pooling_type"),
     std::string_view("rope.scaling.original_context_length"),
@@ -51,13 +52,13 @@ constexpr std::array harmless_keys{
     std::string_view("rope.scaling.yarn_beta_slow"),
 };
 
-// Parts of an image model in the same file; text does not pass through them.
+// Keys of an image encoder in the same file, which text does not use.
 constexpr std::array harmless_groups{std::string_view("vision."), std::string_view("mm.")};
 
 struct NeutralKey {
   std::string_view suffix;
-  double value;                // the number (false is 0) that leaves the mathematics as it is
-  bool zero_is_unset = false;  // 0 then means the same
+  double value;                // the number (false is 0) that does not change the mathematics
+  bool zero_is_unset = false;  // true: 0 does not change it either
 };
 
 constexpr std::array neutral_keys{

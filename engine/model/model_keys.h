@@ -1,5 +1,5 @@
-// Keys of a GGUF file under its architecture's name ("llama.block_count"), read with their limits. Under
-// read_model_config; it knows which numbers are sane, not what they mean.
+// Reads keys of a GGUF file under its architecture's name ("llama.block_count") and checks their limits.
+// read_model_config uses it. It knows which values are valid, not what they mean.
 #pragma once
 
 #include <cstdint>
@@ -22,17 +22,18 @@ class ModelKeys {
   std::string field(std::string_view suffix) const;
   bool has(std::string_view suffix) const { return file_.find(key(suffix)) != nullptr; }
 
-  /// An integer from `least` to `most`; refused where it is missing or outside.
+  /// An integer from `least` to `most`. Throws Error if it is missing or out of range.
   int32_t required(std::string_view suffix, int64_t least, int64_t most) const;
   int32_t optional(std::string_view suffix, int64_t least, int64_t most, int64_t otherwise) const;
-  /// The same where the file may hold one number a layer instead: refused unless all are equal.
+  /// Like required (or optional, if `otherwise` is set), but the file may have an array with one number per layer.
+  /// Throws Error unless all are equal.
   int32_t uniform(std::string_view suffix, int64_t least, int64_t most, std::optional<int64_t> otherwise,
                   int32_t n_layers) const;
-  /// A finite number above 0; nothing where the key is missing or 0, which stands for "as usual" in GGUF.
+  /// A finite number above 0; nothing if the key is missing or 0, which means "default" in GGUF.
   std::optional<float> positive(std::string_view suffix) const;
 
-  /// Refuses every key under the architecture's name that could change the mathematics and is not honoured: known
-  /// ones unless they hold the value that changes nothing, unknown ones always.
+  /// Throws Error for every key under the architecture's name that could change the mathematics and is not supported.
+  /// Known keys are accepted if they have the value that changes nothing; unknown keys are always refused.
   void refuse_what_is_not_honoured() const;
 
  private:

@@ -1,4 +1,5 @@
-// Sentences of refusals. A file's own names reach a terminal or a log through here, so nothing of them may control it.
+// Error messages of this folder. Names from the file reach a terminal or a log through here, so control characters are
+// escaped. See sentence.h.
 #include "engine/model/sentence.h"
 
 namespace headroom {
@@ -22,7 +23,7 @@ std::string escaped(std::string_view text, bool keep_utf8) {
   return out;
 }
 
-// A path is the user's own and may be in any script; a line break in it would still break the line.
+// The path is the user's own and can be in any script, so UTF-8 is kept. Control characters are escaped there too.
 std::string sentence(const std::string& file, const std::string& field, const std::string& found,
                      const std::string& expected) {
   return escaped(file, true) + ": " + field + ": found " + found + ", expected " + expected;

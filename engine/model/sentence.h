@@ -1,5 +1,5 @@
-// The one form of every refusal in this folder: "file: field: found this, expected that", on one line whatever the
-// file contains. Used by the reader and by what interprets the metadata; knows no GGUF.
+// Error messages of this folder. All have the form "file: field: found this, expected that", on one line whatever the
+// file contains. The header reader and the code that interprets the metadata use it; knows no GGUF.
 #pragma once
 
 #include <string>
@@ -9,17 +9,17 @@
 
 namespace headroom {
 
-/// A stranger's text fit for a sentence: bytes outside printable ASCII as \xNN, long texts cut with "...".
+/// Untrusted text made safe for a message: bytes outside printable ASCII as \xNN, long texts cut with "...".
 std::string shown(std::string_view text);
-/// The same in single quotes.
+/// shown(text) in single quotes.
 std::string quoted(std::string_view text);
-/// The field of a refusal that a metadata key stands for.
+/// The field name in a message about a metadata key: "metadata key '…'".
 std::string key_field(std::string_view key);
 
-/// Throws Error(bad_input). `file` is a path, `field` names the place in it.
+/// Throws Error(bad_input). `file` is a path, `field` is the place in the file.
 [[noreturn]] void refuse(const std::string& file, const std::string& field, const std::string& found,
                          const std::string& expected);
-/// Throws Error(unsupported): the file may be right, but this program does not offer what it asks for.
+/// Throws Error(unsupported): the file can be valid, but this program does not support what it needs.
 [[noreturn]] void refuse_unsupported(const std::string& file, const std::string& field, const std::string& found,
                                      const std::string& expected);
 

@@ -1,5 +1,5 @@
-// GGUF tensors ─► every weight by its role, each shape checked against the config; and load_model_file, which puts
-// file, config, vocabulary and tensors together. Last step before a backend sees the weights.
+// GGUF tensors ─► every weight by its role, with its shape checked against the config. Also load_model_file, which
+// combines file, config, vocabulary and tensors. This is the last step before a backend loads the weights.
 #include <unordered_set>
 
 #include "engine/model/model_file.h"
@@ -15,7 +15,7 @@ std::string shape_text(const std::vector<int64_t>& dims) {
   return text;
 }
 
-// Hands out tensors by name and remembers which, so that none is left over.
+// Returns tensors by name and remembers which were used, so that unused ones can be refused.
 class TensorPicker {
  public:
   explicit TensorPicker(const GgufFile& file) : file_(file) {}
@@ -24,7 +24,7 @@ class TensorPicker {
     return pick(name, {n_cols, n_rows}, false);
   }
 
-  /// Norms and biases: F32, as every converter writes them.
+  /// A norm or a bias. It must be F32, as all converters write it.
   TensorView vector(const std::string& name, int64_t n) { return pick(name, {n}, true); }
 
   std::optional<TensorView> vector(const std::string& name, int64_t n, Presence presence) {
@@ -35,11 +35,11 @@ class TensorPicker {
   bool has(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
   void mark_as_used(const std::string& name) { used_.insert(name); }
 
-  /// A tensor that nobody asked for would change the results where the file was made.
+  /// Throws Error for unused tensors: the program that made the file would compute something else with them.
   void refuse_leftovers(const ArchitectureTraits& architecture) const {
     for (const GgufFile::Tensor& tensor : file_.tensors()) {
       if (used_.count(tensor.name) != 0) continue;
-      // An image encoder in the same file does not touch text.
+      // An image encoder in the same file does not affect text.
       const bool is_of_images = tensor.name.compare(0, 2, "v.") == 0 || tensor.name.compare(0, 3, "mm.") == 0;
       if (is_of_images && architecture.may_hold_images) continue;
       refuse_unsupported(file_.path(), "tensor " + quoted(tensor.name), "a tensor that is not known here",

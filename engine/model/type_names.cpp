@@ -1,4 +1,4 @@
-// Numbers ─► names. See type_names.h.
+// Numbers of types ─► names. See type_names.h.
 #include "engine/model/type_names.h"
 
 #include <algorithm>
@@ -15,7 +15,7 @@ struct NumberedName {
   std::string_view name;
 };
 
-// Those that are not read here. 4, 5, 31 to 33 and 36 to 38 are gone from ggml; old files have them.
+// Unsupported types. ggml has removed 4, 5, 31 to 33 and 36 to 38, but old files have them.
 constexpr NumberedName other_tensor_types[] = {
     {4, "Q4_2"},     {5, "Q4_3"},        {9, "Q8_1"},        {10, "Q2_K"},       {11, "Q3_K"},     {15, "Q8_K"},
     {16, "IQ2_XXS"}, {17, "IQ2_XS"},     {18, "IQ3_XXS"},    {19, "IQ1_S"},      {20, "IQ4_NL"},   {21, "IQ3_S"},
@@ -52,7 +52,7 @@ std::string expected_matrix_types() {
 }
 
 std::string file_type_name(uint64_t file_type) {
-  // The bit of a file whose maker did not say what it is, and llama.cpp guessed.
+  // This bit means that the file's maker did not set the type and llama.cpp guessed it.
   constexpr uint64_t guessed = 1024;
   return std::string(find_name(file_types, file_type & ~guessed));
 }

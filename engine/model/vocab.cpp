@@ -1,4 +1,4 @@
-// GGUF metadata ─► Vocab. Beside read_model_config; what the entries mean for tokenising is the tokenizer's business.
+// GGUF metadata ─► Vocab. Knows nothing about tokenising; engine/text interprets the result.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -17,7 +17,7 @@ std::string read_tokenizer_model(const GgufFile& file) {
   return *model;
 }
 
-// Known before anything is copied, so that arrays of unequal length cost nothing.
+// Checked before anything is copied, so that arrays of the wrong length cost nothing.
 void check_count(const GgufFile& file, std::string_view key, size_t n_tokens) {
   const GgufValue* value = file.find(key);
   if (value == nullptr || value->type != GgufType::array || value->count == n_tokens) return;
@@ -60,13 +60,13 @@ void read_tokens(const GgufFile& file, Vocab& vocab) {
   vocab.scores = std::move(*scores);
 }
 
-// otherwise: the id where the file has no such key; like llama.cpp's, it counts only inside the vocabulary.
+// otherwise: the id if the file has no such key. As in llama.cpp, it is ignored if it is outside the vocabulary.
 TokenId read_id(const GgufFile& file, const Vocab& vocab, std::string_view name, TokenId otherwise) {
   const std::string key = "tokenizer.ggml." + std::string(name);
   const auto n_tokens = static_cast<int64_t>(vocab.tokens.size());
   const std::optional<int64_t> id = file.get_int(key);
   if (!id) return otherwise < n_tokens ? otherwise : -1;
-  // -1, also when it was written as an unsigned number, is how converters say that there is none.
+  // Converters write -1 (also as an unsigned number) if there is no such token.
   if (*id == -1 || *id == int64_t{UINT32_MAX}) return -1;
   if (*id < 0 || *id >= n_tokens)
     refuse(file.path(), key_field(key), "token " + std::to_string(*id), "0 to " + std::to_string(n_tokens - 1));
@@ -74,7 +74,7 @@ TokenId read_id(const GgufFile& file, const Vocab& vocab, std::string_view name,
 }
 
 void read_ids(const GgufFile& file, Vocab& vocab) {
-  // Without keys the SentencePiece kinds have the ids that their trainers give by default.
+  // Without these keys, the SentencePiece kinds have the default ids of their trainers.
   const bool is_llama = vocab.model == "llama", is_t5 = vocab.model == "t5";
   vocab.bos_id = read_id(file, vocab, "bos_token_id", is_llama ? 1 : -1);
   vocab.eos_id = read_id(file, vocab, "eos_token_id", is_llama ? 2 : is_t5 ? 1 : -1);
@@ -84,7 +84,7 @@ void read_ids(const GgufFile& file, Vocab& vocab) {
   vocab.padding_id = read_id(file, vocab, "padding_token_id", is_t5 ? 0 : -1);
 }
 
-// llama.cpp's rule for files without the flag.
+// llama.cpp's rule for files without the flag add_bos_token.
 bool adds_bos_by_default(const Vocab& vocab) {
   constexpr std::array<std::string_view, 11> pre_with_bos{"llama3",       "llama-v3", "llama-bpe", "falcon3",
                                                           "falcon-h1",    "pixtral",  "midm-2.0",  "lfm2",
@@ -109,7 +109,7 @@ void read_flags(const GgufFile& file, Vocab& vocab) {
   vocab.remove_extra_whitespaces = file.get_bool("tokenizer.ggml.remove_extra_whitespaces").value_or(false);
 }
 
-// Keys that would change the ids or the sampling and are not honoured.
+// Throws Error for keys that would change the ids or the sampling and are not supported.
 void refuse_what_is_not_honoured(const GgufFile& file) {
   for (const std::string_view name : {"normalizer.lowercase", "normalizer.strip_accents", "add_sep_token"}) {
     const std::string key = "tokenizer.ggml." + std::string(name);

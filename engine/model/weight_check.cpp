@@ -1,4 +1,4 @@
-// Bits ─► is it a number? See weight_check.h. A float is none where its exponent's bits are all set.
+// Searches for NaN and infinities by their bits: all exponent bits are set. See weight_check.h.
 #include "engine/model/weight_check.h"
 
 #include <algorithm>
@@ -21,7 +21,7 @@ bool is_number(const std::byte* at, Bits exponent) {
   return (bits & exponent) != exponent;
 }
 
-/// Where a block of a quantised type has its f16 scales.
+/// Byte offsets of the f16 scales in a block of a quantised type.
 struct ScalePlaces {
   std::array<size_t, 2> offsets{};
   size_t n = 0;
@@ -42,7 +42,7 @@ ScalePlaces scale_places(const TypeTraits& traits) {
   return {};
 }
 
-/// Counts what is not a number among the floats; the index of the first one in `first`.
+/// Counts floats that are not numbers and sets `first` to the index of the first one.
 template <typename Bits>
 int64_t count_bad(std::span<const std::byte> bytes, Bits exponent, size_t& first) {
   int64_t n_bad = 0;
