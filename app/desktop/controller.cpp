@@ -1,5 +1,6 @@
-// A person's actions ─► the chats and the engine. The other direction, what the engine says ─► chats and banners, is in
-// controller_engine.cpp.
+// A person's actions ─► the open conversation, banners and recordings. The other parts of the Controller:
+// controller_store.cpp keeps the chats on disk, controller_versions.cpp changes between versions of an answer, and
+// controller_engine.cpp takes in what the engine says.
 #include "app/desktop/controller.h"
 
 #include <algorithm>
@@ -15,22 +16,8 @@
 namespace headroom {
 namespace {
 
-constexpr size_t max_made_title_bytes = 60, max_given_title_bytes = 300;
 constexpr size_t max_banners = 12, max_banner_bytes = 2000;
 constexpr int piece_ms = 200;  // of an answer: at most so much of it is lost with this process
-const std::string deleted_sentence = "The chat was deleted.";
-
-std::string first_line_of(const std::string& text, size_t max_bytes) {
-  const size_t begin = text.find_first_not_of(" \t\r\n");
-  if (begin == std::string::npos) return "New chat";
-  const size_t end = text.find_first_of("\r\n", begin);
-  return shortened(text.substr(begin, end == std::string::npos ? end : end - begin), max_bytes);
-}
-
-/// The store keeps one text beside an answer: its numbers, then a line feed and its note.
-std::string stored_caption(const std::string& numbers, const std::string& note) {
-  return note.empty() ? numbers : numbers + "\n" + note;
-}
 
 }  // namespace
 
@@ -81,128 +68,7 @@ int Controller::engine_process_id() const {
   return engine_ ? engine_->process_id() : 0;
 }
 
-// --- chats
-
-void Controller::open_store() {
-  store_.emplace(ChatStore::open(options_.chats_path));
-  view_.is_read_only = store_->is_held_by_another_window();
-  if (!store_->note().empty())
-    add_banner(view_.is_read_only ? Banner::Kind::information : Banner::Kind::warning, store_->note());
-  show_chats();
-}
-
-/// Runs something with the store; an error becomes a banner and false. Where nothing can be saved at all, the store's
-/// note has said so.
-bool Controller::with_store(const char* what, const std::function<void()>& work) {
-  if (!store_ || store_->read_only()) return false;
-  try {
-    work();
-    store_trouble_.clear();
-    return true;
-  } catch (const Error& error) {
-    const std::string trouble = format("Could not %s: %s. What is on screen stays.", what, error.what());
-    if (trouble != store_trouble_) add_banner(Banner::Kind::failure, trouble);
-    store_trouble_ = trouble;
-    return false;
-  }
-}
-
-/// Everything of the open chat that is not in the store yet, in order: what came now, and what was refused before.
-bool Controller::store_messages(const char* what) {
-  return with_store(what, [&] {
-    for (Message& message : messages_) {
-      // Other versions first: the conversation that the store has ends with what was written last.
-      for (std::vector<Message>& branch : message.unsaved_versions) {
-        for (Message& other : branch) {
-          const bool is_first = &other == &branch.front();
-          store_message(other, is_first && !message.versions.empty() ? message.versions.back() : 0);
-          const auto end = message.versions.end();
-          if (is_first && std::find(message.versions.begin(), end, other.id) == end)
-            message.versions.push_back(other.id);
-        }
-        branch.clear();
-      }
-      store_message(message, message.versions.empty() ? 0 : message.versions.back());
-      if (message.unsaved_place >= 0) message.versions.push_back(message.id);
-      message.unsaved_versions.clear();
-      message.unsaved_place = -1;
-    }
-  });
-}
-
-/// version_of: in the store; 0: it follows the last message there. What is there already is not stored again.
-void Controller::store_message(Message& message, int64_t version_of) {
-  if (message.id == 0) {
-    if (view_.open_chat == 0)
-      view_.open_chat = store_->create_chat(first_line_of(message.content, max_made_title_bytes));
-    if (message.role == "user") {
-      message.id = store_->add_user_message(view_.open_chat, message.content, version_of);
-    } else {
-      message.id = store_->begin_answer(view_.open_chat, version_of);
-      message.is_finished_in_store = false;
-      if (!message.content.empty()) store_->append_answer(message.id, message.content, message.ids);
-    }
-  }
-  if (message.is_finished_in_store || message.state == MessageState::streaming) return;
-  store_->finish_answer(message.id, message.state, stored_caption(message.numbers, message.note));
-  message.is_finished_in_store = true;
-}
-
-int32_t Controller::Message::n_versions() const {
-  return std::max(1, static_cast<int32_t>(versions.size() + unsaved_versions.size()));
-}
-
-/// Those of the store come first.
-int32_t Controller::Message::version() const {
-  if (unsaved_place >= 0) return static_cast<int32_t>(versions.size()) + unsaved_place;
-  const auto found = std::find(versions.begin(), versions.end(), id);
-  return found == versions.end() ? 0 : static_cast<int32_t>(found - versions.begin());
-}
-
-/// min_age_ms: since the last time. Pieces go to the store together, because each costs it a page.
-void Controller::append_what_arrived(int min_age_ms) {
-  if (arrived_ids_.empty() && arrived_text_.empty()) return;
-  const Clock::time_point now = Clock::now();
-  if (now - appended_at_ < std::chrono::milliseconds(min_age_ms)) return;
-  appended_at_ = now;
-  const int64_t answer = messages_.back().id;
-  // An answer that is not in the store yet goes there whole. What append_answer refuses, the store keeps for later.
-  if (answer != 0) with_store("save the answer", [&] { store_->append_answer(answer, arrived_text_, arrived_ids_); });
-  arrived_text_.clear();
-  arrived_ids_.clear();
-}
-
-void Controller::show_chats() {
-  view_.chats.clear();
-  ++view_.version;
-  if (!store_) return;
-  try {
-    for (const ChatSummary& chat : store_->list()) view_.chats.push_back({chat.id, chat.title, chat.updated_ms});
-  } catch (const Error& error) {
-    add_banner(Banner::Kind::failure, std::string("Could not list the chats: ") + error.what());
-  }
-}
-
-/// Throws Error.
-std::vector<Controller::Message> Controller::read_messages(int64_t chat) {
-  std::vector<Message> messages;
-  for (StoredMessage& stored : store_->messages(chat)) {
-    Message& message = messages.emplace_back();
-    message.id = stored.id;
-    message.role = std::move(stored.role);
-    message.content = std::move(stored.content);
-    message.ids = std::move(stored.ids);
-    message.state = stored.state;
-    message.is_dropped = stored.is_dropped;
-    message.versions = std::move(stored.versions);
-    const size_t end = std::min(stored.numbers.find('\n'), stored.numbers.size());
-    message.numbers = stored.numbers.substr(0, end);
-    message.note = stored.numbers.substr(std::min(end + 1, stored.numbers.size()));
-    if (message.state == MessageState::stopped && message.note.empty()) message.note = "cut off";
-    if (message.state == MessageState::streaming) message.note = "being written in the other window";
-  }
-  return messages;
-}
+// --- the open conversation
 
 void Controller::show_messages(int64_t chat) {
   view_.open_chat = chat;
@@ -471,70 +337,6 @@ void Controller::take_for_draft() {
   ++view_.version;
 }
 
-void Controller::choose_version(int64_t message, int32_t version) {
-  refresh();
-  if (view_.is_read_only || view_.is_busy) return;
-  const auto found = std::find_if(view_.messages.begin(), view_.messages.end(),
-                                  [&](const TranscriptMessage& shown) { return shown.id == message; });
-  if (found == view_.messages.end() || version < 0 || version >= found->n_versions || version == found->version) return;
-  const auto index = static_cast<size_t>(found - view_.messages.begin());
-  // What could not be saved is tried again, so that nothing hangs on the version that is left.
-  store_messages("save the chat");
-  if (!swap_version(index, version)) return;
-  // The engine goes back with the next message to where both versions are the same.
-  show_messages();
-  refresh();
-}
-
-/// False, and a banner, where it cannot be done: then everything is as it was.
-bool Controller::swap_version(size_t index, int32_t version) {
-  const auto begin = messages_.begin() + static_cast<std::ptrdiff_t>(index);
-  std::vector<std::vector<Message>> unsaved = std::move(begin->unsaved_versions);
-  const int32_t place = begin->unsaved_place;
-  const std::vector<int64_t> versions = begin->versions;
-  const auto n_stored = static_cast<int32_t>(versions.size());
-  const bool tail_is_stored = std::all_of(
-      begin, messages_.end(), [](const Message& message) { return message.id != 0 && message.is_finished_in_store; });
-  const auto take_branch = [&] {
-    std::vector<Message> branch(std::make_move_iterator(begin), std::make_move_iterator(messages_.end()));
-    messages_.erase(begin, messages_.end());
-    return branch;
-  };
-  bool is_done = place >= 0 || tail_is_stored;
-  if (!is_done) {
-    add_banner(Banner::Kind::warning,
-               "This version stays: what follows it could not be saved and would be lost with it.");
-  } else if (version < n_stored && store_->read_only()) {
-    is_done = false;
-    add_banner(Banner::Kind::warning, "The other version cannot be chosen: " + store_->note());
-  } else if (version < n_stored) {
-    is_done = with_store("go to the other version", [&] {
-      store_->choose_version(view_.open_chat, versions[static_cast<size_t>(version)]);
-      std::vector<Message> stored = read_messages(view_.open_chat);
-      if (index >= stored.size()) throw Error(ErrorKind::io, "it is not in the database");
-      std::vector<Message> left = take_branch();
-      if (place >= 0) unsaved[static_cast<size_t>(place)] = std::move(left);
-      messages_.insert(messages_.end(), std::make_move_iterator(stored.begin() + static_cast<std::ptrdiff_t>(index)),
-                       std::make_move_iterator(stored.end()));
-      messages_[index].unsaved_versions = std::move(unsaved);
-    });
-    if (is_done) return true;
-  } else {
-    std::vector<Message> left = take_branch();
-    if (place >= 0) unsaved[static_cast<size_t>(place)] = std::move(left);
-    const int32_t next = version - n_stored;
-    std::vector<Message> branch = std::move(unsaved[static_cast<size_t>(next)]);
-    unsaved[static_cast<size_t>(next)].clear();
-    messages_.insert(messages_.end(), std::make_move_iterator(branch.begin()), std::make_move_iterator(branch.end()));
-    messages_[index].versions = versions;
-    messages_[index].unsaved_versions = std::move(unsaved);
-    messages_[index].unsaved_place = next;
-    return true;
-  }
-  messages_[index].unsaved_versions = std::move(unsaved);
-  return false;
-}
-
 void Controller::new_chat() {
   open_chat(0);
 }
@@ -554,28 +356,6 @@ void Controller::open_chat(int64_t chat) {
   show_messages(chat);
   begin_waiting_work();
   refresh();
-}
-
-void Controller::rename_chat(int64_t chat, const std::string& title) {
-  with_store("rename the chat", [&] { store_->rename_chat(chat, first_line_of(title, max_given_title_bytes)); });
-  show_chats();
-}
-
-void Controller::delete_chat(int64_t chat) {
-  if (chat == view_.open_chat) new_chat();
-  if (!with_store("delete the chat", [&] { store_->delete_chat(chat); })) return;
-  last_deleted_ = chat;
-  remove_banner(deleted_sentence);
-  add_banner(Banner::Kind::information, deleted_sentence, false, true);
-  show_chats();
-}
-
-void Controller::undo_delete() {
-  if (last_deleted_ == 0) return;
-  if (!with_store("bring the chat back", [&] { store_->undo_delete(last_deleted_); })) return;
-  last_deleted_ = 0;
-  remove_banner(deleted_sentence);
-  show_chats();
 }
 
 // --- actions: recording, settings, program

@@ -132,17 +132,10 @@ class Controller : public Actions {
   };
 
   // controller.cpp
-  void open_store();
-  bool with_store(const char* what, const std::function<void()>& work);
-  bool store_messages(const char* what);
-  void store_message(Message& message, int64_t version_of);
-  bool swap_version(size_t index, int32_t version);
-  void append_what_arrived(int min_age_ms);
-  void show_chats();
-  std::vector<Message> read_messages(int64_t chat);
   void show_messages(int64_t chat);
   void show_messages();
   TranscriptMessage shown(const Message& message, size_t index) const;
+  void return_message();
   void join_with_mirror();
   void conversation_changed();
   void find_droppable();
@@ -151,6 +144,18 @@ class Controller : public Actions {
   bool is_busy() const;
   void refresh();
   void record(stream::EventT& event);
+
+  // controller_store.cpp
+  void open_store();
+  bool with_store(const char* what, const std::function<void()>& work);
+  bool store_messages(const char* what);
+  void store_message(Message& message, int64_t version_of);
+  void append_what_arrived(int min_age_ms);
+  void show_chats();
+  std::vector<Message> read_messages(int64_t chat);
+
+  // controller_versions.cpp
+  bool swap_version(size_t index, int32_t version);
 
   // controller_engine.cpp
   void start_engine();
@@ -174,7 +179,6 @@ class Controller : public Actions {
   void leave_turn(const std::string& note);
   void break_off_turn(const std::string& note, MessageState state);
   void note_without_answer(const Turn& turn, const std::string& note);
-  void return_message();
 
   ControllerOptions options_;
   Mirror mirror_;

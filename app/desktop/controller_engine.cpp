@@ -1,4 +1,5 @@
-// The engine's life and what it says ─► turns, answers and banners. The other half of controller.cpp.
+// The engine's life and what it says ─► turns, answers and banners. A part of the Controller; a person's actions on
+// the chats are in controller.cpp.
 #include <algorithm>
 #include <filesystem>
 
