@@ -91,8 +91,8 @@ class AnswerFinder {
 class PromptWriter {
  public:
   /// n_before_answer: bytes of the text before the head of the next answer.
-  PromptWriter(const Tokenizer& tokenizer, size_t n_before_answer)
-      : tokenizer_(&tokenizer), n_before_answer_(n_before_answer) {}
+  PromptWriter(const Tokenizer& tokenizer, size_t n_before_answer, const StopQuestion& stop)
+      : tokenizer_(&tokenizer), n_before_answer_(n_before_answer), stop_(&stop) {}
 
   void add_text(const TextSpan& span) {
     parts_.push_back({span.text, !span.from_user});
@@ -106,7 +106,7 @@ class PromptWriter {
   }
   void flush() {
     const bool first_piece = ids.empty() || tokenizer_->is_special(ids.back());
-    const Encoding encoding = tokenizer_->encode_parts(parts_, first_piece);
+    const Encoding encoding = tokenizer_->encode_parts(parts_, first_piece, *stop_);
     size_t n_before = 0;
     for (size_t begin = 0; n_before < encoding.ids.size(); begin = encoding.ends[n_before++]) {
       // SentencePiece's space before a first piece takes no bytes and belongs to what follows it.
@@ -128,6 +128,7 @@ class PromptWriter {
  private:
   const Tokenizer* tokenizer_;
   size_t n_before_answer_;
+  const StopQuestion* stop_;
   std::vector<TextPart> parts_;
   size_t n_waiting_ = 0;  // bytes of parts_
   size_t n_bytes_ = 0;    // of the text before them
@@ -277,7 +278,7 @@ EncodedChat encode_chat(const Model& model, const std::vector<ChatMessage>& mess
   check_holds_question(model, messages, spans, stop);
   const std::string text = joined(spans);
   AnswerFinder answers(model.tokenizer(), messages);
-  PromptWriter writer(model.tokenizer(), find_answer_head(model, messages, text, stop));
+  PromptWriter writer(model.tokenizer(), find_answer_head(model, messages, text, stop), stop);
   for (const TextSpan& span : spans) {
     const std::vector<TokenId>* answer = span.from_user ? answers.find(span.text) : nullptr;
     if (answer == nullptr || !take_answer(model, span.text, *answer, generated, writer)) writer.add_text(span);

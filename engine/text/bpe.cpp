@@ -62,11 +62,12 @@ void ByteLevelBpe::add_merge(const std::string& merge, size_t rank, const TokenT
               "'; expected two tokens of the vocabulary that make a third");
 }
 
-void ByteLevelBpe::encode(std::string_view text, std::vector<TokenId>* ids) const {
+void ByteLevelBpe::encode(std::string_view text, std::vector<TokenId>* ids, const StopQuestion& stop) const {
   std::vector<std::string_view> words;
-  pretokenizer_.split(text, &words);
-  Scratch scratch;
+  pretokenizer_.split(text, &words, stop);
+  Scratch scratch{.symbols = {}, .queue = {}, .clock = StopClock(stop)};
   for (const std::string_view word : words) {
+    scratch.clock.step();
     const auto whole = pretokenizer_.whole_words_first() ? ids_.find(word) : ids_.end();
     if (whole != ids_.end()) {
       ids->push_back(whole->second);
@@ -82,7 +83,9 @@ void ByteLevelBpe::encode_word(std::string_view word, Scratch* scratch, std::vec
   const auto n = static_cast<int32_t>(word.size());
   symbols.clear();
   queue.clear();
+  // A word may have millions of bytes: each loop over them asks whether the text is still wanted.
   for (int32_t i = 0; i < n; ++i) {
+    scratch->clock.step();
     const auto byte = static_cast<unsigned char>(word[static_cast<size_t>(i)]);
     const TokenId id = has_byte(byte) ? byte_ids_[byte] : no_token;
     symbols.push_back({id, i - 1, i + 1 < n ? i + 1 : -1});
@@ -96,9 +99,12 @@ void ByteLevelBpe::encode_word(std::string_view word, Scratch* scratch, std::vec
     offer(symbols, left, &queue);
     if (queue.size() > old_size) std::push_heap(queue.begin(), queue.end(), worse);
   };
-  for (int32_t i = 0; i + 1 < n; ++i) offer(symbols, i, &queue);
-  std::make_heap(queue.begin(), queue.end(), worse);
+  for (int32_t i = 0; i + 1 < n; ++i) {
+    scratch->clock.step();
+    push(i);
+  }
   while (!queue.empty()) {
+    scratch->clock.step();
     std::pop_heap(queue.begin(), queue.end(), worse);
     const Candidate best = queue.back();
     queue.pop_back();

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/base/cancelled.h"
 #include "engine/base/types.h"
 #include "engine/text/pretokenizer.h"
 #include "engine/text/token_table.h"
@@ -22,8 +23,8 @@ class ByteLevelBpe {
   ByteLevelBpe(std::string_view pre, const std::vector<std::string>& merges, const TokenTable& table);
 
   /// Appends the ids of a text without special tokens. As in llama.cpp, bytes without a token in the vocabulary are
-  /// left out, and their neighbours do not merge with each other.
-  void encode(std::string_view text, std::vector<TokenId>* ids) const;
+  /// left out, and their neighbours do not merge with each other. Throws Cancelled.
+  void encode(std::string_view text, std::vector<TokenId>* ids, const StopQuestion& stop = {}) const;
   bool has_byte(unsigned char byte) const { return byte_ids_[byte] >= 0; }
 
  private:
@@ -46,6 +47,7 @@ class ByteLevelBpe {
   struct Scratch {
     std::vector<Symbol> symbols;
     std::vector<Candidate> queue;
+    StopClock clock;
   };
 
   void add_merge(const std::string& merge, size_t rank, const TokenTable& table);

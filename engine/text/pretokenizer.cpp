@@ -129,9 +129,11 @@ struct Pretokenizer::Impl {
   }
 
   // valid: must be valid UTF-8.
-  void split_valid(std::string_view valid, pcre2_match_data* data, std::vector<std::string_view>* words) const {
+  void split_valid(std::string_view valid, pcre2_match_data* data, std::vector<std::string_view>* words,
+                   StopClock& clock) const {
     const auto* bytes = reinterpret_cast<PCRE2_SPTR>(valid.data());
     for (size_t at = 0; at < valid.size();) {
+      clock.step();
       const int rc = pcre2_match(code.get(), bytes, valid.size(), at, PCRE2_NO_UTF_CHECK, data, context.get());
       if (rc < 0) {
         throw Error(
@@ -155,17 +157,19 @@ bool Pretokenizer::whole_words_first() const {
   return impl_->whole_words_first;
 }
 
-void Pretokenizer::split(std::string_view text, std::vector<std::string_view>* words) const {
+void Pretokenizer::split(std::string_view text, std::vector<std::string_view>* words, const StopQuestion& stop) const {
+  StopClock clock(stop);
   const std::unique_ptr<pcre2_match_data, FreeMatchData> data(pcre2_match_data_create(1, nullptr));
   if (!data) throw Error(ErrorKind::out_of_memory, "no memory to split a text into words");
   size_t begin = 0;
   bool valid = true;  // what text[begin, at) is
   for (size_t at = 0; at <= text.size();) {
+    clock.step();
     const Utf8Char c = at < text.size() ? utf8_char_at(text, at) : Utf8Char{};
     const bool ends = at == text.size();
     if ((ends || (c.n_bytes > 0) != valid) && at > begin) {
       if (valid) {
-        impl_->split_valid(text.substr(begin, at - begin), data.get(), words);
+        impl_->split_valid(text.substr(begin, at - begin), data.get(), words, clock);
       } else {
         words->push_back(text.substr(begin, at - begin));
       }

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/base/cancelled.h"
+
 namespace headroom {
 
 class Pretokenizer {
@@ -21,8 +23,8 @@ class Pretokenizer {
   bool whole_words_first() const;
 
   /// Appends the words in order; concatenated they are the text, byte for byte. A run of invalid UTF-8 is a separate
-  /// word.
-  void split(std::string_view text, std::vector<std::string_view>* words) const;
+  /// word. Throws Cancelled.
+  void split(std::string_view text, std::vector<std::string_view>* words, const StopQuestion& stop = {}) const;
 
  private:
   struct Impl;

@@ -35,8 +35,9 @@ SpecialMatcher::Match SpecialMatcher::longest(std::string_view text, size_t begi
   return best;
 }
 
-std::vector<SpecialMatcher::Match> SpecialMatcher::find(std::string_view text,
-                                                        std::span<const Stretch> stretches) const {
+std::vector<SpecialMatcher::Match> SpecialMatcher::find(std::string_view text, std::span<const Stretch> stretches,
+                                                        const StopQuestion& stop) const {
+  StopClock clock(stop);
   // The queue holds each place with the longest token that fits there. If an accepted match overlaps its end, the place
   // is queued again with a shorter token.
   const auto later = [](const Candidate& left, const Candidate& right) {
@@ -51,6 +52,7 @@ std::vector<SpecialMatcher::Match> SpecialMatcher::find(std::string_view text,
   };
   auto stretch = stretches.begin();
   for (size_t at = 0; at < text.size(); ++at) {
+    clock.step();
     while (stretch != stretches.end() && stretch->end <= at) ++stretch;
     const bool open = stretch != stretches.end() && stretch->begin <= at;
     if ((starts_[static_cast<unsigned char>(text[at])] & (open ? 3 : 1)) == 0) continue;
@@ -58,6 +60,7 @@ std::vector<SpecialMatcher::Match> SpecialMatcher::find(std::string_view text,
   }
   std::map<size_t, Match> taken;  // by begin
   while (!queue.empty()) {
+    clock.step();
     const auto [match, closed_end] = queue.top();
     queue.pop();
     const auto next = taken.lower_bound(match.begin);

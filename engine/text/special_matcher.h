@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/base/cancelled.h"
 #include "engine/base/types.h"
 
 namespace headroom {
@@ -31,8 +32,9 @@ class SpecialMatcher {
   /// text must not be empty. in_any_text: true for a user-defined token, false for a closed one.
   void add(std::string_view text, TokenId id, bool in_any_text);
 
-  /// The matches from left to right, not overlapping. stretches: from left to right, not overlapping.
-  std::vector<Match> find(std::string_view text, std::span<const Stretch> stretches) const;
+  /// The matches from left to right, not overlapping. stretches: from left to right, not overlapping. Throws Cancelled.
+  std::vector<Match> find(std::string_view text, std::span<const Stretch> stretches,
+                          const StopQuestion& stop = {}) const;
 
  private:
   struct Node {

@@ -80,21 +80,24 @@ struct Tokenizer::Impl {
     return !made.empty();
   }
 
-  void merge(std::string_view text, bool space_prefix, std::vector<TokenId>* ids) const {
+  void merge(std::string_view text, bool space_prefix, std::vector<TokenId>* ids, const StopQuestion& stop = {}) const {
     if (bpe) {
-      bpe->encode(text, ids);
+      bpe->encode(text, ids, stop);
     } else {
       sentencepiece->encode(text, space_prefix, ids);
     }
   }
 
   /// Encodes a text without special tokens and appends it to `out`. The text begins at byte `begin` of the whole text.
-  void encode_between(std::string_view text, size_t begin, bool first_piece, Encoding* out) const {
+  void encode_between(std::string_view text, size_t begin, bool first_piece, Encoding* out,
+                      const StopQuestion& stop) const {
     if (text.empty()) return;
     bool prefixed = first_piece && has_space_prefix();
-    merge(text, prefixed, &out->ids);
+    merge(text, prefixed, &out->ids, stop);
+    StopClock clock(stop);
     size_t at = 0;
     for (size_t i = out->ends.size(); i < out->ids.size(); ++i) {
+      clock.step();
       std::string_view bytes = table.bytes(out->ids[i]);
       if (prefixed) bytes.remove_prefix(1);
       prefixed = false;
@@ -138,7 +141,7 @@ int32_t Tokenizer::size() const {
   return impl_->table.size();
 }
 
-Encoding Tokenizer::encode_parts(std::span<const TextPart> parts, bool first_piece) const {
+Encoding Tokenizer::encode_parts(std::span<const TextPart> parts, bool first_piece, const StopQuestion& stop) const {
   std::string joined;
   std::vector<SpecialMatcher::Stretch> stretches;
   size_t size = 0;
@@ -160,14 +163,14 @@ Encoding Tokenizer::encode_parts(std::span<const TextPart> parts, bool first_pie
   const std::string_view text = parts.size() == 1 ? parts[0].text : std::string_view(joined);
   Encoding out;
   size_t at = 0;
-  for (const SpecialMatcher::Match& match : impl_->specials.find(text, stretches)) {
-    impl_->encode_between(text.substr(at, match.begin - at), at, first_piece, &out);
+  for (const SpecialMatcher::Match& match : impl_->specials.find(text, stretches, stop)) {
+    impl_->encode_between(text.substr(at, match.begin - at), at, first_piece, &out, stop);
     at = match.begin + match.n_bytes;
     out.ids.push_back(match.id);
     out.ends.push_back(at);
     first_piece = true;
   }
-  impl_->encode_between(text.substr(at), at, first_piece, &out);
+  impl_->encode_between(text.substr(at), at, first_piece, &out, stop);
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/base/cancelled.h"
 #include "engine/base/types.h"
 #include "engine/base/vocab.h"
 
@@ -45,7 +46,8 @@ class Tokenizer {
   /// encoded byte for byte. A byte without a token is left out (byte-level vocabularies can lack bytes that are rare in
   /// valid text).
   /// first_piece: the text starts a sequence or follows a special token, so SentencePiece's space prefix applies.
-  Encoding encode_parts(std::span<const TextPart> parts, bool first_piece = true) const;
+  /// stop: is called throughout, except inside the SentencePiece library. Throws Cancelled.
+  Encoding encode_parts(std::span<const TextPart> parts, bool first_piece = true, const StopQuestion& stop = {}) const;
   /// Ids of a text with one writer; see encode_parts.
   std::vector<TokenId> encode(std::string_view text, bool from_template = false, bool first_piece = true) const;
 

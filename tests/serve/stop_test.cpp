@@ -130,6 +130,29 @@ TEST_CASE("Stop, Load and Quit are heard while a chat template writes the prompt
   CHECK(engine.ms_to_end() < (stop_limit_ms > 100 ? 5000 : 1000));
 }
 
+TEST_CASE("Stop is heard while what a chat template wrote is turned into tokens") {
+  const TinyModelFile file([] {
+    GgufWriter writer = make_endless_model(tiny_model_options(Architecture::llama));
+    writer.set("tokenizer.chat_template", "{{ 'a' * 8000000 }}{{ messages[-1].content }}");
+    return writer;
+  }());
+  ServedEngine engine;
+  engine.load(file.path());
+  std::vector<double> ms;
+  for (const int pause_ms : {100, 200, 300, 400, 500}) {
+    engine.send(ServedEngine::cold_prompt(ms.size() + 1, "Hello", 1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
+    const auto start = Clock::now();
+    engine.send(stream::StopT{});
+    const stream::Event& end = engine.until(stream::EventBody::TurnFinished);
+    ms.push_back(ms_since(start));
+    CHECK(end.body_as_TurnFinished()->stop_reason()->str() == "cancelled");
+  }
+  std::sort(ms.begin(), ms.end());
+  INFO("milliseconds: " << ms[0] << " " << ms[1] << " " << ms[2] << " " << ms[3] << " " << ms[4]);
+  CHECK(ms[2] < stop_limit_ms);
+}
+
 TEST_CASE("the same on the default model") {
   const std::optional<std::string> path = find_model(smollm2_file);
   if (!path) {

@@ -92,6 +92,31 @@ TEST_CASE("a byte-level vocabulary without bytes can say nothing, and leaves all
   CHECK(tokenizer.encode_parts({&part, 1}).left_out == std::vector<size_t>{0, 1, 2, 3, 4});
 }
 
+TEST_CASE("whoever no longer wants the tokens of a long text is asked all along, and heard") {
+  Vocab vocab = test::byte_level_vocab();
+  test::add_merge(&vocab, "a", "a");
+  add_token(&vocab, "<mark>", TokenType::user_defined);
+  const Tokenizer tokenizer(vocab);
+  constexpr size_t n_bytes = 1 << 20, n_steps_per_question = 16384;
+  std::string marks;
+  while (marks.size() < n_bytes) marks += "<mark>";
+  std::string words;
+  while (words.size() < n_bytes) words += "aa ";
+  for (const std::string& text : {std::string(n_bytes, 'a'), words, marks, std::string(n_bytes, '\xff')}) {
+    const TextPart part{text, true};
+    size_t n_asked = 0;
+    const Encoding whole = tokenizer.encode_parts({&part, 1}, true, [&] { return ++n_asked == 0; });
+    CHECK(whole.ids == tokenizer.encode_parts({&part, 1}).ids);
+    CHECK(n_asked >= text.size() / n_steps_per_question);
+    const size_t n_in_all = n_asked;
+    for (const size_t last : {size_t{1}, n_in_all / 2, n_in_all}) {
+      n_asked = 0;
+      CHECK_THROWS_AS(tokenizer.encode_parts({&part, 1}, true, [&] { return ++n_asked == last; }), Cancelled);
+      CHECK(n_asked == last);
+    }
+  }
+}
+
 TEST_CASE("scores that are no numbers are refused") {
   for (const float score : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
                             -std::numeric_limits<float>::infinity()}) {
