@@ -6,6 +6,7 @@
 #include <fstream>
 #include <optional>
 #include <ostream>
+#include <set>
 
 #include "app/commands.h"
 #include "app/eval/options.h"
@@ -86,6 +87,12 @@ std::vector<Row> run_jobs(const Plan& plan, const EvalOptions& options, Backend&
   if (n_found > 0) io.err << format("%zu of %zu rows were done before\n", n_found, jobs.size());
 
   Progress progress(io, jobs.size() - n_found);
+  std::set<std::string> notes;  // each is said once
+  const auto say_note = [&](const std::string& note) {
+    if (!notes.insert(note).second) return;
+    progress.clear();
+    io.err << printable(note) << std::endl;
+  };
   std::unique_ptr<Runner> runner;
   size_t model = 0;
   std::vector<Row> rows;
@@ -106,7 +113,8 @@ std::vector<Row> run_jobs(const Plan& plan, const EvalOptions& options, Backend&
       model = job.model;
       runner = std::make_unique<Runner>(
           plan, model, backend, static_cast<int32_t>(options.common.n_ctx.value_or(0)),
-          [&io] { return io.interrupt.requested.load(); }, [&progress](double part) { progress.update(part); });
+          [&io] { return io.interrupt.requested.load(); }, [&progress](double part) { progress.update(part); },
+          say_note);
     }
     progress.begin_jobs(together.size(), plan.models[model].name + ", " + subject_name(plan, job) + ", " +
                                              (together.size() == 1 ? job.cell.label() : "all configurations"));

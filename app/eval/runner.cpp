@@ -37,11 +37,12 @@ struct Runner::Teacher {
 };
 
 Runner::Runner(const Plan& plan, size_t model, Backend& backend, int32_t n_ctx, std::function<bool()> stop,
-               std::function<void(double)> on_part)
+               std::function<void(double)> on_part, std::function<void(const std::string&)> on_note)
     : plan_(plan),
       model_(std::make_unique<Model>(plan.models[model].path, plan.chat_template)),
       stop_(std::move(stop)),
-      on_part_(std::move(on_part)) {
+      on_part_(std::move(on_part)),
+      on_note_(std::move(on_note)) {
   session_ =
       std::make_unique<Session>(*model_, backend, SessionOptions{.cache = baseline_cell().config, .n_ctx = n_ctx});
 }
@@ -130,12 +131,21 @@ PromptStart Runner::start(const Cell& cell, const std::vector<TokenId>& ids) {
 }
 
 std::vector<TokenId> Runner::prompt_ids(size_t prompt) const {
-  const std::string& text = plan_.prompts[prompt].text;
-  if (plan_.raw) return encode_raw(*model_, text, plan_.special);
+  const Text& text = plan_.prompts[prompt];
+  if (plan_.raw) return raw_ids(text, plan_.special);
   std::vector<ChatMessage> messages;
   if (plan_.system) messages.push_back({.role = "system", .content = *plan_.system, .ids = {}});
-  messages.push_back({.role = "user", .content = text, .ids = {}});
-  return encode_chat(*model_, messages).ids;
+  messages.push_back({.role = "user", .content = text.text, .ids = {}});
+  EncodedChat chat = encode_chat(*model_, messages);
+  if (!chat.note.empty()) on_note_(text.name + ": " + chat.note);
+  return std::move(chat.ids);
+}
+
+std::vector<TokenId> Runner::raw_ids(const Text& text, bool allow_control) const {
+  std::string note;
+  std::vector<TokenId> ids = encode_raw(*model_, text.text, allow_control, &note);
+  if (!note.empty()) on_note_(text.name + ": " + note);
+  return ids;
 }
 
 const Runner::Teacher& Runner::teacher(size_t prompt) {
@@ -181,7 +191,7 @@ Row Runner::fidelity(const Job& job) {
 }
 
 Row Runner::perplexity(const Job& job) {
-  const std::vector<TokenId> ids = encode_raw(*model_, plan_.long_texts[job.subject].text, false);
+  const std::vector<TokenId> ids = raw_ids(plan_.long_texts[job.subject], false);
   const size_t n_first = std::min(ids.size() / 2, max_first_part_tokens);
   if (ids.size() < 4) throw Error(format("the text has %zu tokens, expected at least 4 for a perplexity", ids.size()));
   const size_t n_fed = std::min(ids.size() - n_first - 1, static_cast<size_t>(plan_.n_perplexity));

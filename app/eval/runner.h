@@ -40,8 +40,9 @@ struct PromptStart {
 class Runner {
  public:
   /// plan and backend must outlive it. stop: asked between blocks and tokens. on_part: share of the job that is done.
+  /// on_note: a sentence about a text, each time it is read.
   Runner(const Plan& plan, size_t model, Backend& backend, int32_t n_ctx, std::function<bool()> stop,
-         std::function<void(double)> on_part);
+         std::function<void(double)> on_part, std::function<void(const std::string&)> on_note);
   ~Runner();
 
   /// One row for each job: one job, or several of the same probe. Throws Stopped, and Error with the subject's and the
@@ -58,6 +59,7 @@ class Runner {
 
   const Teacher& teacher(size_t prompt);
   std::vector<TokenId> prompt_ids(size_t prompt) const;
+  std::vector<TokenId> raw_ids(const Text& text, bool allow_control) const;
   std::vector<TokenId> profiled_ids(int32_t n_tokens) const;
   /// Whether every token of the answer is the likeliest.
   bool solves(const Cell& cell, const ProbeInstance& instance, PromptStart* after_prompt);
@@ -73,6 +75,7 @@ class Runner {
   std::unique_ptr<Session> session_;
   std::function<bool()> stop_;
   std::function<void(double)> on_part_;
+  std::function<void(const std::string&)> on_note_;
   std::unique_ptr<Teacher> teacher_;  // of the prompt that was looked at last
   std::vector<TokenId> read_ids_;     // what the session has read for all configurations; empty: nothing
   CacheType read_type_ = CacheType::f16;

@@ -125,7 +125,7 @@ std::vector<Row> Runner::probe(std::span<const Job> jobs) {
 std::vector<TokenId> Runner::profiled_ids(int32_t n_tokens) const {
   std::vector<TokenId> source;
   for (const Text& prompt : plan_.prompts) {
-    const std::vector<TokenId> ids = encode_raw(*model_, prompt.text, false);
+    const std::vector<TokenId> ids = raw_ids(prompt, false);
     source.insert(source.end(), ids.begin(), ids.end());
   }
   const size_t n = static_cast<size_t>(n_tokens);

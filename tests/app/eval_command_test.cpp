@@ -50,6 +50,34 @@ void check_usage(const std::vector<std::string>& args, const std::string& expect
 
 }  // namespace
 
+TEST_CASE("a byte that the vocabulary has no token for is left out, and said once for each text", "[eval]") {
+  const std::optional<std::string> model = find_model(smollm2_file);
+  if (!model) {
+    WARN("skipped: " << smollm2_file << " is not there");
+    return;
+  }
+  const std::string pasted = write_temporary("pasted.txt",
+                                             "a log line\x1d"
+                                             "and another one, which goes on a little");
+  const std::string sentence =
+      "the model's vocabulary has no token for the byte 0x1D, which was left out of the prompt";
+  const auto n_said = [&](const Outcome& outcome) {
+    INFO(outcome.err);
+    CHECK(outcome.exit_code == 0);
+    size_t n = 0;
+    for (size_t at = 0; (at = outcome.err.find(sentence, at)) != std::string::npos; ++at) ++n;
+    return n;
+  };
+  for (const char* raw : {"", "--raw"}) {
+    std::vector<std::string> args{"eval", "-m", *model, "-n", "2", "-f", pasted, "--config", "h2o,streaming"};
+    if (*raw != '\0') args.push_back(raw);
+    CHECK(n_said(run_program(args)) == 1);
+  }
+  CHECK(n_said(run_program({"eval", "-m", *model, "--perplexity", pasted, "--config", "h2o,streaming"})) == 1);
+  CHECK(n_said(run_program({"profile", "-m", *model, "-f", pasted})) == 1);
+  CHECK(n_said(run_program({"profile", "-m", *model, "--raw", "-f", pasted})) == 1);
+}
+
 TEST_CASE("the full cache against itself diverges by nothing, others by something", "[eval]") {
   const Outcome outcome = run_program(eval_args({"-p", text, "--config", "full,h2o", "--keep", "0.25", "--json"}));
   REQUIRE(outcome.exit_code == 0);
