@@ -25,7 +25,8 @@ ControllerOptions controller_options(const ChatOptions& options, const std::opti
                                      const TurnOptions& turn, const TemplateChoice& chat_template) {
   ControllerOptions result;
   result.chat_template = chat_template;
-  // With an engine elsewhere the path is a path there. The window opens without a model too, and says what to do.
+  // --engine may start a program on another machine: a path given with it is a path of that machine. Without a model
+  // the window opens too, and says how to get one.
   result.model_path = options.engine ? options.common.model.value_or("") : options.common.named_model_path();
   if (!options.engine) {
     result.default_model_path = default_model_path();
