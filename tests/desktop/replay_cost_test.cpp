@@ -77,13 +77,6 @@ class TraceOfOneMiB {
   size_t n_bytes_ = 0;
 };
 
-stream::TurnFinishedT refused_turn() {
-  stream::TurnFinishedT finished;
-  finished.turn_id = 7;
-  finished.stop_reason = "error";
-  return finished;
-}
-
 }  // namespace
 
 TEST_CASE("replay: many heads and many steps", "[replay][cost]") {
@@ -149,7 +142,7 @@ TEST_CASE("replay: a long text, looked through for every new message", "[replay]
     stream::TurnStartedT started = SmallStream::turn_started();
     started.n_prompt_tokens = 8;
     started.messages[0]->content = "aab";
-    trace.add(std::move(started)).add(refused_turn());
+    trace.add(std::move(started)).add(refused_turn(7));
   }
   trace.check_cost();
 }
@@ -159,13 +152,13 @@ TEST_CASE("replay: one message named many times", "[replay][cost]") {
   trace.add(SmallStream::loaded());
   stream::TurnStartedT started = SmallStream::turn_started();
   for (size_t i = 0; i < 8000; ++i) started.messages.push_back(SmallStream::message("", ""));
-  trace.add(started).add(refused_turn()).add(SmallStream::step(0, 1, ""));
+  trace.add(started).add(refused_turn(7)).add(SmallStream::step(0, 1, ""));
   stream::TurnStartedT next = SmallStream::turn_started();
   next.n_messages_kept = static_cast<int32_t>(started.messages.size());
   for (int i = 0; i < 5000 && trace.has_room(); ++i) {
     next.messages.clear();
     stream::TokensT none;
-    trace.add(next).add(refused_turn()).add(none);
+    trace.add(next).add(refused_turn(7)).add(none);
   }
   trace.check_cost();
 }

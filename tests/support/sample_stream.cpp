@@ -469,6 +469,38 @@ void SampleStream::write_trace(const std::string& path) const {
   writer.close();
 }
 
+stream::TurnFinishedT refused_turn(uint64_t turn_id, const std::string& message) {
+  stream::TurnFinishedT refused;
+  refused.turn_id = turn_id;
+  refused.stop_reason = "error";
+  refused.message = message;
+  return refused;
+}
+
+stream::FailureT failure(const std::string& message) {
+  stream::FailureT failure;
+  failure.message = message;
+  return failure;
+}
+
+stream::LoadFailedT load_failed(bool keeps_model, const std::string& message) {
+  stream::LoadFailedT failed;
+  failed.message = message;
+  failed.keeps_model = keeps_model;
+  return failed;
+}
+
+stream::CacheRebuiltT cleared_cache(size_t n_heads) {
+  stream::CacheRebuiltT cleared;
+  cleared.snapshot = std::make_unique<stream::SnapshotT>();
+  cleared.snapshot->lengths.assign(n_heads, 0);
+  cleared.snapshot->pages.assign(n_heads, 0);
+  cleared.config = std::make_unique<stream::CacheConfigT>(to_stream(*find_cache_config("paper")));
+  cleared.policies.assign(n_heads, Policy::full);
+  cleared.forgets = true;
+  return cleared;
+}
+
 void apply(Mirror& mirror, const stream::EventT& event) {
   const std::vector<std::byte> packed = pack(event);
   const std::vector<std::byte> bytes(packed.begin() + sizeof(uint32_t), packed.end());

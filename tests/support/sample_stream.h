@@ -37,6 +37,13 @@ struct SampleStream {
   void write_trace(const std::string& path) const;
 };
 
+/// Bodies of the events that an engine seldom sends.
+stream::TurnFinishedT refused_turn(uint64_t turn_id, const std::string& message = "no");
+stream::FailureT failure(const std::string& message = "no");
+stream::LoadFailedT load_failed(bool keeps_model, const std::string& message = "no");
+/// The answer to Clear, for a model of so many KV heads in all layers.
+stream::CacheRebuiltT cleared_cache(size_t n_heads);
+
 /// Encodes the event to the stream's bytes and applies these to the Mirror.
 void apply(Mirror& mirror, const stream::EventT& event);
 

@@ -34,9 +34,7 @@ TEST_CASE("a failed load says why, closes the model, and leaves the conversation
   SmallStream s;
   s.read_prompt();
   s.send(s.finished({}, ""));
-  stream::LoadFailedT failed;
-  failed.message = "the file is cut off";
-  s.send(failed);
+  s.send(load_failed(false, "the file is cut off"));
   CHECK(s.mirror.load_error() == "the file is cut off");
   CHECK(s.mirror.model() == nullptr);
   CHECK(s.mirror.heads().empty());
@@ -227,11 +225,7 @@ TEST_CASE("an answer that broke off with an error keeps what was drawn", "[mirro
 TEST_CASE("a turn that was refused before it began does not end the one that runs", "[mirror]") {
   SmallStream s;
   s.read_prompt();
-  stream::TurnFinishedT refused;
-  refused.turn_id = 8;
-  refused.stop_reason = "error";
-  refused.message = "a turn runs already";
-  s.send(refused);
+  s.send(refused_turn(8, "a turn runs already"));
   CHECK(s.mirror.turn()->turn_id == 7);
   CHECK(s.mirror.failure() == "a turn runs already");
 }
@@ -304,9 +298,7 @@ TEST_CASE("text that is no UTF-8 is shown as such", "[mirror]") {
 TEST_CASE("a failure is kept for a banner, and a closed trace takes nothing more", "[mirror]") {
   SmallStream s;
   s.say_hello();
-  stream::FailureT failure;
-  failure.message = "no model is open";
-  s.send(failure);
+  s.send(failure("no model is open"));
   CHECK(s.mirror.failure() == "no model is open");
   stream::TraceEndT end;
   end.n_events = 3;

@@ -31,32 +31,15 @@ std::vector<stream::EventT> all_kinds_of_events(const CacheConfig& config) {
     event.time_ms = 1e6;
     event.body.Set(std::move(body));
   };
-  stream::TurnFinishedT refused;
-  refused.turn_id = 9;
-  refused.stop_reason = "error";
-  refused.message = "no";
-  add(std::move(refused));
-  stream::FailureT failure;
-  failure.message = "no";
-  add(std::move(failure));
+  add(refused_turn(9));
+  add(failure());
   stream::CountedT counted;
   counted.id = 1;
   counted.n_tokens = 7;
   add(std::move(counted));
-  stream::LoadFailedT kept;
-  kept.message = "no";
-  kept.keeps_model = true;
-  add(std::move(kept));
-  stream::CacheRebuiltT cleared;
-  cleared.snapshot = std::make_unique<stream::SnapshotT>();
-  cleared.snapshot->lengths = cleared.snapshot->pages = {0, 0};
-  cleared.config = std::make_unique<stream::CacheConfigT>(to_stream(*find_cache_config("paper")));
-  cleared.policies = {Policy::full, Policy::full};
-  cleared.forgets = true;
-  add(std::move(cleared));
-  stream::LoadFailedT failed;
-  failed.message = "no";
-  add(std::move(failed));
+  add(load_failed(true));
+  add(cleared_cache(2));
+  add(load_failed(false));
   return events;
 }
 

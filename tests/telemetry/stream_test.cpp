@@ -18,12 +18,10 @@ Bytes without_length(const Bytes& packed) {
 }
 
 stream::EventT failure_event(const std::string& message) {
-  stream::FailureT failure;
-  failure.message = message;
   stream::EventT event;
   event.sequence = 5;
   event.time_ms = 1.5;
-  event.body.Set(std::move(failure));
+  event.body.Set(failure(message));
   return event;
 }
 
