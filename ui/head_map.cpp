@@ -191,6 +191,8 @@ struct Grid {
   }
 };
 
+constexpr const char* axes_text = "layers down, KV heads across";
+
 void draw_labels(ImDrawList& list, const Grid& grid, float label_width) {
   const ImU32 color = ImGui::GetColorU32(ImGuiCol_TextDisabled);
   const float line = ImGui::GetTextLineHeight();
@@ -208,7 +210,7 @@ void draw_labels(ImDrawList& list, const Grid& grid, float label_width) {
     list.AddText({x, grid.origin.y - line * 1.15f}, color, text.c_str());
   }
   const float top = grid.origin.y - line * 2.3f;
-  list.AddText({grid.origin.x - label_width, top}, color, "layers down, KV heads across");
+  list.AddText({grid.origin.x - label_width, top}, color, axes_text);
 }
 
 void draw_cells(const Drawn& d, ImDrawList& list, const Grid& grid) {
@@ -467,7 +469,8 @@ void draw_head_map(const Mirror& mirror, const ChatView& chat, UiState& state, A
   set_scale(d);
   const ImVec2 room = ImGui::GetContentRegionAvail();
   const float em = ImGui::GetFontSize();
-  const float widest_map = label_width_of(d.model) + static_cast<float>(d.model.n_kv_heads) * widest_cell() + em;
+  const float widest_map = std::max(
+      label_width_of(d.model) + static_cast<float>(d.model.n_kv_heads) * widest_cell() + em, width_of(axes_text) + em);
   // A map of few heads leaves room for the legend beside it. A map that would get too low keeps its height, and the
   // panel scrolls.
   const float lowest = std::max(em * 9, std::min(lowest_map(d), room.y * 0.75f));

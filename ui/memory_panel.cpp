@@ -285,7 +285,7 @@ void draw_memory_panel(const Mirror& mirror, const ChatView& chat, UiState& stat
   const float em = ImGui::GetFontSize();
   // A low panel shows the whole plot before it scrolls to the bars.
   const float room = ImGui::GetContentRegionAvail().y;
-  draw_lines(mirror, state.dark, own, room < em * 18 ? std::max(em * 7, room) : std::min(room * 0.6f, em * 22));
+  draw_lines(mirror, state.dark, own, room < em * 18 ? std::max(em * 5.5f, room) : std::min(room * 0.6f, em * 22));
   if (mirror.n_cached() == 0) return;
   draw_by_policy(mirror, state.dark);
   draw_by_layer(mirror);

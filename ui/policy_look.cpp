@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint8_t s = Policy::special, p = Policy::punctuation, f = Policy::frequent, l = Policy::local;
 
-constexpr std::array<std::pair<uint8_t, int>, 14> places{{
+constexpr std::array<std::pair<uint8_t, int>, 15> places{{
     {s, 0},
     {s | p, 1},
     {s | p | f, 2},
@@ -26,6 +26,7 @@ constexpr std::array<std::pair<uint8_t, int>, 14> places{{
     {p | f, 2},
     {p | f | l, 3},
     {f | l, 5},
+    {f, 5},
     {l, 6},
     {Policy::first | l, 7},
 }};

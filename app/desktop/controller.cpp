@@ -176,7 +176,11 @@ void Controller::find_droppable() {
   if (view_.prompt_count && view_.prompt_count->n_tokens > 0) {
     const size_t counted = static_cast<size_t>(view_.prompt_count->n_tokens);
     draft = counted - std::min(counted, mirror_.tokens().empty() ? total : mirror_.tokens().size());
-    is_needed = is_needed || counted >= n_ctx;
+    // No dropping makes room for a draft that is too long by itself.
+    if (draft >= n_ctx)
+      draft = 0;
+    else
+      is_needed = is_needed || counted >= n_ctx;
   }
   const size_t most = (n_ctx - std::min(n_ctx, draft)) / 2;
   while (total > most || (is_needed && view_.n_droppable_turns == 0)) {

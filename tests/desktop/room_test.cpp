@@ -49,6 +49,20 @@ TEST_CASE("a message that is too long comes back, leaves the chat, and the next 
   }
 }
 
+TEST_CASE("for a draft that is too long by itself no more turns are dropped than without it", "[room]") {
+  Desk desk("--ctx 64 --answer-tokens 10");
+  desk.open_and_load();
+  for (int i = 0; i < 4; ++i) desk.say("question");
+  const int32_t n_droppable = desk.view().n_droppable_turns;
+  CHECK(n_droppable > 0);
+  CHECK(n_droppable < 4);
+  desk->count_draft(words(100));
+  REQUIRE(desk.until([&] { return desk.view().prompt_count.has_value(); }));
+  CHECK(desk.view().n_droppable_turns == n_droppable);
+  desk->drop_oldest_turns();
+  CHECK_FALSE(desk.view().messages.back().is_dropped);
+}
+
 TEST_CASE("any message that the engine refuses before it begins comes back", "[room]") {
   Desk desk;
   desk.open_and_load();

@@ -306,5 +306,5 @@ TEST_CASE("a failure is kept for a banner, and a closed trace takes nothing more
   end.n_events = 2;
   s.send(end);
   CHECK(s.mirror.is_closed());
-  CHECK_THAT(s.refusal(failure), Catch::Contains("the trace has ended"));
+  CHECK_THAT(s.refusal(failure()), Catch::Contains("the trace has ended"));
 }

@@ -1,74 +1,23 @@
 // Pictures of every panel and of the whole window, from the recorded trace and in the empty states: not blank, the same
-// bytes twice, no text cut off or over other text. If HEADROOM_PICTURES is set, they are written to that folder.
+// bytes twice, no text cut off or over other text.
+#include "tests/ui_flow/pictures.h"
+
 #include <algorithm>
 #include <catch2/catch.hpp>
-#include <cstdlib>
 #include <filesystem>
-#include <set>
 
 #include "app/desktop/replay.h"
-#include "engine/base/error.h"
 #include "tests/desktop/desk.h"
 #include "tests/support/sample_stream.h"
-#include "tests/ui_flow/stage.h"
 #include "ui/theme.h"
 
 using namespace headroom;
 using namespace headroom::test;
 
+namespace pictures_test {
 namespace {
 
 const std::string trace = std::string(HEADROOM_TEST_DATA) + "/traces/chat.hrtrace";
-constexpr int n_settling_frames = 8;
-
-struct Size {
-  int width, height;
-  float scale;
-};
-constexpr Size sizes[] = {{1280, 800, 1}, {2560, 1440, 2}};
-
-/// Why this machine cannot make pictures; empty if it can.
-std::string no_pictures() {
-  static const std::string why = [] {
-    try {
-      OffscreenHost(16, 16, 1);
-      return std::string();
-    } catch (const Error& error) {
-      return std::string(error.what());
-    }
-  }();
-  return why;
-}
-
-void keep(const Stage& stage, OffscreenHost& host, const std::string& name) {
-  const char* folder = std::getenv("HEADROOM_PICTURES");
-  if (folder == nullptr || *folder == '\0') return;
-  std::filesystem::create_directories(folder);
-  write_png(std::string(folder) + "/" + name + (stage.state.dark ? "-dark" : "-light") + "-" +
-                std::to_string(host.width()) + ".png",
-            host.width(), host.height(), host.read_rgba());
-}
-
-void check_texts(Stage& stage, const std::string& what) {
-  INFO(what);
-  for (const std::string& fault : faults_of(stage.texts())) FAIL_CHECK(fault);
-  CHECK_FALSE(stage.texts().empty());
-}
-
-/// Draws frames until everything has its place, then checks the texts and returns the picture.
-std::vector<uint8_t> take(Stage& stage, const std::string& name) {
-  stage.frames(n_settling_frames);
-  check_texts(stage, name + (stage.state.dark ? ", dark, " : ", light, ") + std::to_string(stage.host().width()));
-  keep(stage, stage.host(), name);
-  std::vector<uint8_t> rgba = stage.host().read_rgba();
-  std::set<uint32_t> colors;
-  for (size_t i = 0; i + 3 < rgba.size(); i += 4)
-    colors.insert(static_cast<uint32_t>(rgba[i]) << 16 | static_cast<uint32_t>(rgba[i + 1]) << 8 | rgba[i + 2]);
-  INFO(name);
-  CHECK(colors.size() > 20);  // letters have edges
-  return rgba;
-}
-
 size_t n_versions_of_last(const ChatView& view) {
   return view.messages.empty() ? 0 : static_cast<size_t>(view.messages.back().n_versions);
 }
@@ -76,26 +25,26 @@ size_t n_versions_of_last(const ChatView& view) {
 }  // namespace
 
 TEST_CASE("pictures: every panel and the whole window of a recording, dark and light, at two scales", "[pictures]") {
-  if (!no_pictures().empty()) {
-    WARN("skipped: " << no_pictures());
+  if (!why_no_pictures().empty()) {
+    WARN("skipped: " << why_no_pictures());
     return;
   }
   std::vector<std::string> panels = Ui::panel_names();
   panels.push_back("");
-  for (const Size& size : sizes) {
+  for (const PictureSize& size : picture_sizes) {
     for (const std::string& panel : panels) {
       Replay replay(trace);
       Stage stage(source_of(replay), size.width, size.height, size.scale, Rasterize::yes, panel);
       const std::string name = panel.empty() ? "window" : panel;
-      const std::vector<uint8_t> dark = take(stage, name);
+      const std::vector<uint8_t> dark = take_picture(stage, name);
       stage.state.dark = false;
-      CHECK(take(stage, name) != dark);
+      CHECK(take_picture(stage, name) != dark);
     }
   }
 }
 
 TEST_CASE("pictures: heads with budgets: map, card and panel, dark and light, at two scales", "[pictures]") {
-  const Rasterize rasterize = no_pictures().empty() ? Rasterize::yes : Rasterize::no;
+  const Rasterize rasterize = why_no_pictures().empty() ? Rasterize::yes : Rasterize::no;
   const auto folder = std::filesystem::temp_directory_path() / "headroom-budget-pictures";
   std::filesystem::create_directories(folder);
   const std::string path = (folder / "budgets.hrtrace").string();
@@ -104,7 +53,7 @@ TEST_CASE("pictures: heads with budgets: map, card and panel, dark and light, at
     SampleStream{
         .n_layers = 30, .n_tokens = 800, .n_turns = 2, .config = *find_cache_config("headroom"), .has_table = has_table}
         .write_trace(path);
-    for (const Size& size : sizes) {
+    for (const PictureSize& size : picture_sizes) {
       for (const char* panel : {"heads", "policy", "memory", ""}) {
         Replay replay(path);
         Stage stage(source_of(replay), size.width, size.height, size.scale, rasterize, panel);
@@ -118,14 +67,14 @@ TEST_CASE("pictures: heads with budgets: map, card and panel, dark and light, at
             stage.state.dark = dark;
             stage.frames(n_settling_frames);
             check_texts(stage, name);
-            if (rasterize == Rasterize::yes) keep(stage, stage.host(), name);
+            if (rasterize == Rasterize::yes) keep_picture(stage, stage.host(), name);
           }
         }
       }
     }
   }
   // The card under the mouse and the calibration dialog, at a small size too.
-  for (const Size& size : {Size{1280, 800, 1}, Size{640, 480, 1}}) {
+  for (const PictureSize& size : {PictureSize{1280, 800, 1}, PictureSize{640, 480, 1}}) {
     Replay replay(path);
     for (const char* panel : {"heads", "policy"}) {
       Stage stage(source_of(replay), size.width, size.height, size.scale, rasterize, panel);
@@ -136,7 +85,7 @@ TEST_CASE("pictures: heads with budgets: map, card and panel, dark and light, at
           person.click("//###policy/**/###calibrate");
         person.frames(6);
         check_texts(stage, std::string("opened over ") + panel);
-        if (rasterize == Rasterize::yes) keep(stage, stage.host(), std::string("budgets-opened-") + panel);
+        if (rasterize == Rasterize::yes) keep_picture(stage, stage.host(), std::string("budgets-opened-") + panel);
       });
     }
   }
@@ -144,18 +93,18 @@ TEST_CASE("pictures: heads with budgets: map, card and panel, dark and light, at
 }
 
 TEST_CASE("pictures: the same recording gives the same bytes twice", "[pictures]") {
-  if (!no_pictures().empty()) {
-    WARN("skipped: " << no_pictures());
+  if (!why_no_pictures().empty()) {
+    WARN("skipped: " << why_no_pictures());
     return;
   }
-  for (const Size& size : sizes) {
+  for (const PictureSize& size : picture_sizes) {
     std::vector<uint8_t> first;
     for (int i = 0; i < 2; ++i) {
       Replay replay(trace);
       replay.go_to_token(120);
       Stage stage(source_of(replay), size.width, size.height, size.scale, Rasterize::yes);
       stage.state.pinned_head = 5;
-      const std::vector<uint8_t> rgba = take(stage, "window-pinned");
+      const std::vector<uint8_t> rgba = take_picture(stage, "window-pinned");
       if (i == 0) first = rgba;
       CHECK(rgba == first);
     }
@@ -163,7 +112,7 @@ TEST_CASE("pictures: the same recording gives the same bytes twice", "[pictures]
 }
 
 TEST_CASE("pictures: what a panel says where it has nothing to show", "[pictures]") {
-  const Rasterize rasterize = no_pictures().empty() ? Rasterize::yes : Rasterize::no;
+  const Rasterize rasterize = why_no_pictures().empty() ? Rasterize::yes : Rasterize::no;
   struct State {
     const char* name;
     const char* engine;  // options
@@ -196,7 +145,7 @@ TEST_CASE("pictures: what a panel says where it has nothing to show", "[pictures
         CHECK_FALSE(lines_of(stage.texts(), panel).empty());
         continue;
       }
-      if (rasterize == Rasterize::yes) take(stage, state.name);
+      if (rasterize == Rasterize::yes) take_picture(stage, state.name);
       const std::vector<std::string> lines = lines_of(stage.texts(), "transcript");
       CHECK(std::any_of(lines.begin(), lines.end(),
                         [&](const std::string& line) { return line.find(state.sentence) != std::string::npos; }));
@@ -206,11 +155,11 @@ TEST_CASE("pictures: what a panel says where it has nothing to show", "[pictures
 
 TEST_CASE("pictures: what opens over the panels: menus, lists, cards, the help; a live chat with its list",
           "[pictures]") {
-  const Rasterize rasterize = no_pictures().empty() ? Rasterize::yes : Rasterize::no;
+  const Rasterize rasterize = why_no_pictures().empty() ? Rasterize::yes : Rasterize::no;
   const auto show = [&](Person& person, Stage& stage, const char* name) {
     person.frames(6);
     check_texts(stage, name);
-    if (rasterize == Rasterize::yes) keep(stage, stage.host(), name);
+    if (rasterize == Rasterize::yes) keep_picture(stage, stage.host(), name);
   };
   {
     Desk desk("--answer-tokens 60");
@@ -280,8 +229,8 @@ TEST_CASE("pictures: what opens over the panels: menus, lists, cards, the help; 
 }
 
 TEST_CASE("pictures: the empty field says what it is for, a banner has the colour of its kind", "[pictures]") {
-  if (!no_pictures().empty()) {
-    WARN("skipped: " << no_pictures());
+  if (!why_no_pictures().empty()) {
+    WARN("skipped: " << why_no_pictures());
     return;
   }
   Desk desk("--refuse");
@@ -351,7 +300,8 @@ TEST_CASE("texts: what is checked is found: a cut line, a line over another", "[
 }
 
 TEST_CASE("texts: none is cut off or over another at any size and zoom, in every panel and mode", "[pictures]") {
-  for (const Size& size : {Size{640, 480, 1}, Size{1280, 800, 1}, Size{2560, 1440, 2}, Size{3840, 2160, 1}}) {
+  for (const PictureSize& size :
+       {PictureSize{640, 480, 1}, PictureSize{1280, 800, 1}, PictureSize{2560, 1440, 2}, PictureSize{3840, 2160, 1}}) {
     Replay replay(trace);
     Stage stage(source_of(replay), size.width, size.height, size.scale);
     for (const float zoom : {0.7f, 1.0f, 1.5f, 2.5f}) {
@@ -369,3 +319,5 @@ TEST_CASE("texts: none is cut off or over another at any size and zoom, in every
     }
   }
 }
+
+}  // namespace pictures_test

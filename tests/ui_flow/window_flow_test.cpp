@@ -115,6 +115,26 @@ TEST_CASE("an engine that ends three times: the banner starts it again, so do th
   });
 }
 
+TEST_CASE("many long banners leave the conversation its room, and Dismiss in sight", "[engine]") {
+  Desk desk("--failures 30 --failure-bytes 5000");
+  desk.open_and_load();
+  desk.say("hello");
+  REQUIRE(desk.until([&] { return desk.has_banner("trouble 29 "); }));
+  Stage stage(source_of(*desk.controller));
+  stage.act([&](Person& person) {
+    CHECK(person.reads("transcript", "hello"));
+    const ImVec2 window = ImGui::GetIO().DisplaySize;
+    int n_dismissed = 0;
+    for (; !desk.view().banners.empty(); ++n_dismissed) {
+      const ImRect dismiss = person.place_of("//###transcript/**/###dismiss");
+      REQUIRE(dismiss.Max.y < window.y * 0.6f);
+      person.click("//###transcript/**/###dismiss");
+    }
+    CHECK(n_dismissed > 2);
+    CHECK(n_dismissed <= 12);
+  });
+}
+
 TEST_CASE("policies: a named set, the threshold, the order, what is in the set; applied and taken back", "[policy]") {
   Desk desk("--answer-tokens 3");
   desk.open_and_load();
