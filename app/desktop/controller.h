@@ -129,6 +129,7 @@ class Controller : public Actions {
     bool is_new_message = false;  // the last message was sent with it
     bool is_started = false;      // the engine took it on
     bool has_answer = false;      // it is the last message
+    bool was_stopped = false;     // by the person
   };
 
   // controller.cpp

@@ -94,8 +94,8 @@ void Controller::restart_engine() {
 
 // --- actions: model and policy
 
+/// An answer that is being written goes on until the engine has found the file to be good.
 void Controller::open_model(const std::string& path) {
-  leave_turn("stopped: another model was opened");
   if (template_path_.empty()) template_path_ = path;
   options_.model_path = path;
   // A table of importance is of one model; the engine looks for the other one's.
@@ -190,7 +190,7 @@ void Controller::apply_config(const CacheConfig& config) {
 
 /// What was asked for while the engine was busy.
 void Controller::begin_waiting_work() {
-  if (!engine_ || is_loading_ || is_busy()) return;
+  if (!engine_ || is_loading_) return;
   if (load_is_due_) {
     load_is_due_ = is_loaded_ = was_closed_for_another_ = false;
     is_loading_ = true;
@@ -207,7 +207,7 @@ void Controller::begin_waiting_work() {
     tell(std::move(load));
     return;
   }
-  if (!is_loaded_) return;
+  if (!is_loaded_ || is_busy()) return;
   if (clear_is_due_) {
     clear_is_due_ = false;
     clear_is_unanswered_ = tell(stream::ClearT{});
@@ -231,7 +231,9 @@ void Controller::begin_waiting_work() {
 // --- turns
 
 void Controller::stop() {
-  if (view_.is_busy) tell(stream::StopT{});
+  if (!view_.is_busy) return;
+  if (turn_) turn_->was_stopped = true;
+  tell(stream::StopT{});
 }
 
 /// The first n messages of the chat as the engine reads them, then `next` of the user. Messages that got no answer are
@@ -476,11 +478,13 @@ void Controller::turn_finished(const stream::TurnFinished& event) {
   const bool is_refused = reason == "error" && !turn.is_started;
   std::string sentence = message;
   if (turn.has_answer) {
+    const bool makes_way = reason == "cancelled" && is_loading_ && !turn.was_stopped;
     const bool is_failure = reason == "error" || reason == "out_of_memory";
     finish_answer(reason == "cancelled" ? MessageState::stopped
                   : is_failure          ? MessageState::failed
                                         : MessageState::complete,
-                  stop_note(reason, message), mirror_.last_turn() ? numbers_line(*mirror_.last_turn()) : "");
+                  makes_way ? "stopped: another model was opened" : stop_note(reason, message),
+                  mirror_.last_turn() ? numbers_line(*mirror_.last_turn()) : "");
   } else if (is_refused && turn.is_new_message) {
     return_message();
     sentence = "The message was not sent: " + message + ". Its text is in the message field again.";

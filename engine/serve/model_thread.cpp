@@ -2,6 +2,7 @@
 #include "engine/serve/model_thread.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <new>
 
@@ -114,11 +115,33 @@ void bound_context(const ModelConfig& config, SessionOptions& options) {
 
 /// An observer that ignores everything except the stop flag.
 struct StopFlag final : TurnObserver {
-  const std::atomic<uint64_t>& stopped_turns;
-  const uint64_t turn;
-  StopFlag(const std::atomic<uint64_t>& stopped_turns_, uint64_t turn_) : stopped_turns(stopped_turns_), turn(turn_) {}
-  bool stop_requested() override { return stopped_turns >= turn; }
+  StopQuestion question;
+  explicit StopFlag(StopQuestion question_) : question(std::move(question_)) {}
+  bool stop_requested() override { return question(); }
 };
+
+/// Two threads raise the number of stopped turns; neither lowers what the other one has set.
+void raise_to(std::atomic<uint64_t>& number, uint64_t least) {
+  uint64_t before = number;
+  while (before < least && !number.compare_exchange_weak(before, least)) {
+  }
+}
+
+/// Describes the exception that is being handled.
+stream::LoadFailedT load_failure() {
+  stream::LoadFailedT failed;
+  try {
+    throw;
+  } catch (const LoadCancelled&) {
+    failed.message = "opening the model was cancelled";
+    failed.cancelled = true;
+  } catch (const std::bad_alloc&) {
+    failed.message = "the system has no memory left to open this model";
+  } catch (const std::exception& error) {
+    failed.message = error.what();
+  }
+  return failed;
+}
 
 }  // namespace
 
@@ -139,17 +162,16 @@ void ModelThread::take(ReceivedCommand command) {
   switch (command->body_type()) {
     case stream::CommandBody::Stop:
       // Stops the running turn, or the next one if none runs yet. Turns received later are not stopped.
-      if (finished_turns_ < n_turns_) stopped_turns_ = std::max<uint64_t>(stopped_turns_, finished_turns_ + 1);
+      if (finished_turns_ < n_turns_) raise_to(stopped_turns_, finished_turns_ + 1);
       return;
     case stream::CommandBody::CancelLoad:
       cancelled_loads_ = n_loads_;
       return;
     case stream::CommandBody::Load:
-      stopped_turns_ = n_turns_;
       cancelled_loads_ = n_loads_++;  // cancels all loads before this one
       break;
     case stream::CommandBody::Clear:
-      stopped_turns_ = n_turns_;
+      raise_to(stopped_turns_, n_turns_);
       break;
     case stream::CommandBody::Prompt:
       if (finished_turns_ < last_prompt_)
@@ -165,8 +187,18 @@ void ModelThread::take(ReceivedCommand command) {
     default:
       return;
   }
+  Work work{std::move(command), n_turns_, n_loads_};
+  if (const stream::Load* load = work.command->body_as_Load())
+    work.look = std::async(std::launch::async, [this, load, turn = work.turn, number = work.load] {
+      const auto look = std::make_shared<Look>(look_at(*load, number));
+      if (look->failed)
+        ++n_refused_loads_;
+      else
+        raise_to(stopped_turns_, turn);
+      return look;
+    });
   const std::lock_guard lock(mutex_);
-  waiting_.push_back({std::move(command), n_turns_, n_loads_});
+  waiting_.push_back(std::move(work));
   changed_.notify_all();
 }
 
@@ -198,7 +230,7 @@ void ModelThread::execute(const Work& work) {
   running_turn_ = work.turn;
   switch (work.command->body_type()) {
     case stream::CommandBody::Load:
-      return load(*work.command->body_as_Load(), work.load);
+      return load(work);
     case stream::CommandBody::Prompt:
       return prompt(*work.command->body_as_Prompt());
     case stream::CommandBody::SetConfig:
@@ -224,29 +256,32 @@ void ModelThread::close_model() {
 /// Everything that can be checked is checked while the former model is open; if a check fails, that model stays open.
 /// Then its session is closed to free memory. If opening the new model still fails, the former one is opened again with
 /// an empty cache.
-void ModelThread::load(const stream::Load& command, uint64_t number) {
+void ModelThread::load(const Work& work) {
   stream::LoadFailedT failed;
-  failed.keeps_model = events_.has_value();
+  bool keeps_model = events_.has_value();
   Opened former;
-  try {
-    Opened next = look_at(command, number);
-    tell_progress("handing the weights to the backend", 0.95);
-    failed.keeps_model = false;
-    events_.reset();
-    session_.reset();
-    former = std::exchange(opened_, std::move(next));
-    begin_session();
-    if (cancelled_loads_ >= number) throw LoadCancelled{};
-    return start_events();
-  } catch (const LoadCancelled&) {
-    failed.message = "opening the model was cancelled";
-    failed.cancelled = true;
-  } catch (const std::bad_alloc&) {
-    failed.message = "the system has no memory left to open this model";
-  } catch (const std::exception& error) {
-    failed.message = error.what();
+  const std::shared_ptr<Look> look = work.look.get();
+  if (look->failed) {
+    --n_refused_loads_;
+    failed = *look->failed;
+  } else {
+    try {
+      Opened next = std::move(look->opened);
+      begin_stage("starting the backend", 0.9, work.load);
+      next.backend = std::make_unique<RestartableBackend>(next.choice);
+      begin_stage("handing the weights to the backend", 0.95, work.load);
+      keeps_model = false;
+      events_.reset();
+      session_.reset();
+      former = std::exchange(opened_, std::move(next));
+      begin_session();
+      if (cancelled_loads_ >= work.load) throw LoadCancelled{};
+      return start_events();
+    } catch (...) {
+      failed = load_failure();
+    }
   }
-  const bool keeps_model = failed.keeps_model;
+  failed.keeps_model = keeps_model;
   send_(as_event(std::move(failed)));
   if (keeps_model) return;
   close_model();
@@ -273,12 +308,23 @@ void ModelThread::tell_progress(const char* stage, double fraction) {
   send_(as_event(std::move(progress)));
 }
 
-/// Creates everything except the session. Does not change the open model.
-ModelThread::Opened ModelThread::look_at(const stream::Load& command, uint64_t number) {
-  const auto begin_stage = [&](const char* stage, double fraction) {
-    if (cancelled_loads_ >= number) throw LoadCancelled{};
-    tell_progress(stage, fraction);
-  };
+void ModelThread::begin_stage(const char* stage, double fraction, uint64_t number) {
+  if (cancelled_loads_ >= number) throw LoadCancelled{};
+  tell_progress(stage, fraction);
+}
+
+ModelThread::Look ModelThread::look_at(const stream::Load& command, uint64_t number) {
+  Look look;
+  try {
+    look.opened = open_without_backend(command, number);
+  } catch (...) {
+    look.failed = load_failure();
+  }
+  return look;
+}
+
+/// Creates everything except the backend and the session. Changes neither the open model nor the running turn.
+ModelThread::Opened ModelThread::open_without_backend(const stream::Load& command, uint64_t number) {
   const std::string path = bytes_of(command.model_path());
   if (path.empty() || path.find('\0') != std::string::npos)
     throw Error(path.empty() ? "no model file was named" : "the model's path has a NUL byte; a path was expected");
@@ -291,21 +337,45 @@ ModelThread::Opened ModelThread::look_at(const stream::Load& command, uint64_t n
 
   next.choice = {.name = bytes_of(command.backend()), .n_threads = command.n_threads()};
   prepare_backend(next.choice);
-  begin_stage("opening the file", 0);
+  begin_stage("opening the file", 0, number);
   GgufFile file = GgufFile::open(path);
-  begin_stage("reading the vocabulary and the list of tensors", 0.1);
+  begin_stage("reading the vocabulary and the list of tensors", 0.1, number);
   ModelFile parts = load_model_file(std::move(file));
   check_stream_carries(parts);
-  begin_stage("building the tokenizer", 0.5);
+  begin_stage("building the tokenizer", 0.5, number);
   next.model = std::make_unique<Model>(std::move(parts), TemplateChoice{.name = bytes_of(command.chat_template_name()),
                                                                         .source = bytes_of(command.chat_template())});
   next.options = {.cache = config ? *config : default_chat_config(*next.model), .n_ctx = command.n_ctx()};
   Session::check(*next.model, next.options);
   bound_context(next.model->config(), next.options);
-  begin_stage("starting the backend", 0.9);
-  next.backend = std::make_unique<RestartableBackend>(next.choice);
   if (cancelled_loads_ >= number) throw LoadCancelled{};
   return next;
+}
+
+/// Reports refused loads during a turn. They do not end the turn.
+void ModelThread::tell_refused_loads() {
+  std::vector<std::shared_ptr<Look>> refused;
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(waiting_, [&](const Work& work) {
+      const bool is_known =
+          work.look.valid() && work.look.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+      if (!is_known || !work.look.get()->failed) return false;
+      refused.push_back(work.look.get());
+      return true;
+    });
+  }
+  for (const std::shared_ptr<Look>& look : refused) {
+    --n_refused_loads_;
+    look->failed->keeps_model = true;
+    send_(as_event(std::move(*look->failed)));
+  }
+}
+
+/// The running turn calls this between layers and tokens.
+bool ModelThread::stop_requested() {
+  if (n_refused_loads_ > 0) tell_refused_loads();
+  return stopped_turns_ >= running_turn_;
 }
 
 void ModelThread::begin_session() {
@@ -353,7 +423,7 @@ void ModelThread::prompt(const stream::Prompt& command) {
     return finish_turn_with(refused_turn_event(command.turn_id(), error.what()));
   }
   try {
-    StopFlag stop(stopped_turns_, running_turn_);
+    StopFlag stop([this] { return stop_requested(); });
     events_->run_turn(command.turn_id(), messages, options, stop);
   } catch (const std::exception& error) {
     // The TurnFinished has already reported the error.
@@ -391,7 +461,7 @@ void ModelThread::set_config(const stream::SetConfig& command) {
     return finish_turn_with(refused_turn_event(command.turn_id(), error.what()));
   }
   try {
-    StopFlag stop(stopped_turns_, running_turn_);
+    StopFlag stop([this] { return stop_requested(); });
     events_->re_encode(command.turn_id(), stop);
   } catch (const std::exception& error) {
     // The TurnFinished has already reported the error.

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -42,19 +43,10 @@ class ModelThread {
   /// Stops the running turn or load.
   ~ModelThread();
   /// Handles any command except Quit; must always be called from the same thread. A Prompt is refused while another one
-  /// waits or runs. Load and Clear stop it.
+  /// waits or runs. Clear stops it. A Load stops it once the new file and the options are known to be valid.
   void take(ReceivedCommand command);
 
  private:
-  struct Work {
-    ReceivedCommand command;
-    uint64_t turn = 0;  // number of turns received so far, this one included
-    uint64_t load = 0;  // number of loads received so far, this one included
-  };
-
-  void run();
-  std::optional<Work> next_work();
-  void execute(const Work& work);
   /// A model ready for a session, but without one: the session is created last, because it needs device memory.
   struct Opened {
     std::unique_ptr<Model> model;
@@ -62,8 +54,27 @@ class ModelThread {
     std::unique_ptr<RestartableBackend> backend;
     SessionOptions options;
   };
-  void load(const stream::Load& command, uint64_t number);
-  Opened look_at(const stream::Load& command, uint64_t number);
+  /// The result of checking a Load; `failed` says why the Load is refused.
+  struct Look {
+    Opened opened;
+    std::optional<stream::LoadFailedT> failed;
+  };
+  struct Work {
+    ReceivedCommand command;
+    uint64_t turn = 0;                                    // number of turns received so far, this one included
+    uint64_t load = 0;                                    // number of loads received so far, this one included
+    std::shared_future<std::shared_ptr<Look>> look = {};  // of a Load; a thread of its own makes it while a turn runs
+  };
+
+  void run();
+  std::optional<Work> next_work();
+  void execute(const Work& work);
+  void load(const Work& work);
+  Look look_at(const stream::Load& command, uint64_t number);
+  Opened open_without_backend(const stream::Load& command, uint64_t number);
+  void begin_stage(const char* stage, double fraction, uint64_t number);
+  void tell_refused_loads();
+  bool stop_requested();
   void begin_session();
   bool another_load_waits();
   void tell_progress(const char* stage, double fraction);
@@ -92,6 +103,7 @@ class ModelThread {
   std::atomic<uint64_t> finished_turns_{0};   // turns up to this number have finished
   std::atomic<uint64_t> stopped_turns_{0};    // turns up to this number have to stop
   std::atomic<uint64_t> cancelled_loads_{0};  // loads up to this number are cancelled
+  std::atomic<int> n_refused_loads_{0};       // refused loads that are not reported yet
 
   std::mutex mutex_;
   std::condition_variable changed_;

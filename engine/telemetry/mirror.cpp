@@ -222,7 +222,7 @@ void Mirror::take(const stream::Loaded& loaded) {
 }
 
 void Mirror::take(const stream::LoadFailed& failed) {
-  if (turn_) throw Error("a model was closed while a turn runs");
+  if (turn_ && !failed.keeps_model()) throw Error("a model was closed while a turn runs");
   if (failed.keeps_model() && !is_open_) throw Error("the model before is said to be open; none was");
   is_loading_ = false;
   load_error_ = shown_sentence(failed.message());

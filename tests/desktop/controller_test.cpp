@@ -301,6 +301,23 @@ TEST_CASE("another chat, another model or the trash while an answer is written: 
   CHECK(desk.view().messages[2].content == "and on");
 }
 
+TEST_CASE("a model that is refused changes nothing: the answer that is being written goes on") {
+  Desk desk("--tokens-per-second 200 --answer-tokens 100000");
+  desk.open_and_load();
+  desk->send("long");
+  REQUIRE(desk.until([&] { return desk.has_answer_of(40); }));
+  desk->open_model("refused.gguf");
+  REQUIRE(desk.until([&] { return desk.has_banner("'unheard'"); }));
+  CHECK(desk.has_banner("fake is still open"));
+  CHECK(desk->mirror().turn());
+  const size_t n_bytes = desk.view().messages.back().content.size();
+  REQUIRE(desk.until([&] { return desk.has_answer_of(n_bytes + 40); }));
+  desk->stop();
+  REQUIRE(desk.until([&] { return desk.view().can_send; }));
+  CHECK(desk.view().messages.back().note.find("another model") == std::string::npos);
+  CHECK(desk->mirror().model()->path == "fake.gguf");
+}
+
 TEST_CASE("words of a turn that was left do not reach the chat that is open now") {
   Desk desk("--tokens-per-second 500 --answer-tokens 100000");
   desk.open_and_load();

@@ -1,31 +1,15 @@
 // An engine that dies, sends wrong data, hangs or never starts, and a full disk. The window shows a message, and
 // nothing that was on screen is lost.
-#include <sys/resource.h>
-
 #include <csignal>
 #include <fstream>
 
 #include "tests/desktop/desk.h"
+#include "tests/support/full_disk.h"
 
 using namespace headroom;
 using namespace headroom::test;
 
 namespace {
-
-/// While this object lives, no file of this process grows beyond max_file_bytes.
-class FullDisk {
- public:
-  explicit FullDisk(rlim_t max_file_bytes) {
-    std::signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit now{.rlim_cur = max_file_bytes, .rlim_max = before_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &now);
-  }
-  ~FullDisk() { setrlimit(RLIMIT_FSIZE, &before_); }
-
- private:
-  rlimit before_{};
-};
 
 bool is_alive(int process) {
   return kill(process, 0) == 0;

@@ -167,6 +167,25 @@ TEST_CASE("a load that is refused leaves the model that is open, with its conver
   CHECK(engine.mirror.last_action() == "appended");
 }
 
+TEST_CASE("a load that is refused while an answer is written does not end it; a good one does") {
+  TinyModelOptions options = tiny_model_options(Architecture::llama);
+  options.n_ctx = 32768;
+  const TinyModelFile endless(make_endless_model(options));
+  ServedEngine engine;
+  engine.load(endless.path());
+  engine.send(ServedEngine::cold_prompt(1, "Hello", -1));
+  engine.until(stream::EventBody::Step);
+  for (const char* path : {"/nowhere/model.gguf", "/tmp", ""}) {
+    engine.send(load_of(path));
+    CHECK(engine.until(stream::EventBody::LoadFailed).body_as_LoadFailed()->keeps_model());
+    REQUIRE(engine.mirror.turn());
+    engine.until(stream::EventBody::Step);
+  }
+  engine.send(load_of(model_path()));
+  CHECK(engine.until(stream::EventBody::TurnFinished).body_as_TurnFinished()->stop_reason()->str() == "cancelled");
+  CHECK(engine.until(stream::EventBody::Loaded).body_as_Loaded()->model_path()->str() == model_path());
+}
+
 TEST_CASE("a load that fails when the model before has made room is followed by that model, opened again") {
   ServedEngine engine;
   engine.load(model_path());

@@ -86,7 +86,12 @@ class FakeEngine {
 
   void run() {
     while (true) {
-      if (const stream::Command* command = next_command(-1)) obey(*command);
+      if (!put_off_.empty()) {
+        const std::vector<std::byte> message = std::exchange(put_off_, {});
+        obey(verify_command(message));
+      } else if (const stream::Command* command = next_command(-1)) {
+        obey(*command);
+      }
     }
   }
 
@@ -149,6 +154,14 @@ class FakeEngine {
       if (command == nullptr) return true;
       if (command->body_type() == ending) return false;
       if (command->body_type() == stream::CommandBody::Quit) std::_Exit(0);
+      if (const auto* load = command->body_as_Load(); load != nullptr && ending == stream::CommandBody::Stop) {
+        const std::string path = shown_text(load->model_path());
+        if (!is_refused(path)) {
+          put_off_ = command_;
+          return false;
+        }
+        emit(refusal(path));
+      }
       if (const auto* prompt = command->body_as_Prompt()) refuse(prompt->turn_id(), "a turn runs already");
     }
   }
@@ -174,6 +187,16 @@ class FakeEngine {
     }
   }
 
+  bool is_refused(const std::string& path) const {
+    return options_.refuses || path.find("refused") != std::string::npos;
+  }
+  stream::LoadFailedT refusal(const std::string& path) const {
+    stream::LoadFailedT failed;
+    failed.message = path + " has the architecture 'unheard', which is not supported";
+    failed.keeps_model = is_loaded_;
+    return failed;
+  }
+
   void load(const stream::Load& command) {
     const std::string path = shown_text(command.model_path());
     const stream::CacheConfig* config = command.config();
@@ -191,12 +214,7 @@ class FakeEngine {
       failed.keeps_model = is_loaded_;
       return emit(std::move(failed));
     }
-    if (options_.refuses || path.find("refused") != std::string::npos) {
-      stream::LoadFailedT failed;
-      failed.message = path + " has the architecture 'unheard', which is not supported";
-      failed.keeps_model = is_loaded_;
-      return emit(std::move(failed));
-    }
+    if (is_refused(path)) return emit(refusal(path));
     if (path.find("too large") != std::string::npos) {
       stream::LoadFailedT failed;
       failed.message = "the device has no memory left";
@@ -499,6 +517,7 @@ class FakeEngine {
  private:
   Options options_;
   Clock::time_point start_ = Clock::now();
+  std::vector<std::byte> put_off_;  // a Load that came during a turn, which it ended
   uint64_t sequence_ = 0;
   FrameReader reader_;
   std::vector<std::byte> command_;
