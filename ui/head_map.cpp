@@ -469,8 +469,9 @@ void draw_head_map(const Mirror& mirror, const ChatView& chat, UiState& state, A
   set_scale(d);
   const ImVec2 room = ImGui::GetContentRegionAvail();
   const float em = ImGui::GetFontSize();
-  const float widest_map = std::max(
-      label_width_of(d.model) + static_cast<float>(d.model.n_kv_heads) * widest_cell() + em, width_of(axes_text) + em);
+  const float widest_map =
+      std::max(label_width_of(d.model) + static_cast<float>(d.model.n_kv_heads) * widest_cell() + em,
+               width_of(axes_text) + em * 0.25f);
   // A map of few heads leaves room for the legend beside it. A map that would get too low keeps its height, and the
   // panel scrolls.
   const float lowest = std::max(em * 9, std::min(lowest_map(d), room.y * 0.75f));
