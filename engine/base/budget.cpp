@@ -116,7 +116,7 @@ void check_budget_bytes(const CacheConfig& config, int64_t least_bytes) {
   if (config.kv_budget_bytes == 0 || config.kv_budget_bytes >= least_bytes) return;
   throw Error("the KV budget is " + std::to_string(config.kv_budget_bytes) + " bytes; expected at least " +
               std::to_string(least_bytes) + ", which the first " + std::to_string(n_first_tokens) + " and the last " +
-              std::to_string(n_last_at_least) + " tokens take in every head");
+              std::to_string(n_last_at_least) + " tokens need in every head");
 }
 
 std::vector<int32_t> shared_budgets_in_bytes(const CacheConfig& config, double keep,
@@ -131,7 +131,7 @@ std::vector<int32_t> shared_budgets_in_bytes(const CacheConfig& config, double k
     // If this happens while an answer is generated, it ends the turn as any out-of-memory error does.
     throw Error(ErrorKind::out_of_memory,
                 "the KV budget is " + std::to_string(config.kv_budget_bytes) + " bytes; expected at least " +
-                    std::to_string(budget_bytes(best, page_bytes)) + " for what is protected");
+                    std::to_string(budget_bytes(best, page_bytes)) + " for the protected tokens");
   double low = 0, high = keep;
   for (int step = 0; step < 24; ++step) {
     const double middle = (low + high) / 2;

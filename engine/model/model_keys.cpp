@@ -170,12 +170,11 @@ void ModelKeys::refuse_what_is_not_honoured() const {
     if (in_harmless_group) continue;
     const auto neutral = std::find_if(neutral_keys.begin(), neutral_keys.end(),
                                       [&](const NeutralKey& candidate) { return candidate.suffix == suffix; });
-    if (neutral == neutral_keys.end())
-      refuse_unsupported(path(), field(suffix), "a key that is not known here", "only keys whose meaning is known");
+    if (neutral == neutral_keys.end()) refuse_unsupported(path(), field(suffix), "an unknown key", "only known keys");
     const double number = number_or_bool(file_, name, value.type);
     if (number != neutral->value && !(number == 0 && neutral->zero_is_unset))
       refuse_unsupported(path(), field(suffix), plain_number(number),
-                         plain_number(neutral->value) + ", the only value that is offered");
+                         plain_number(neutral->value) + ", the only supported value");
   }
 }
 

@@ -42,7 +42,7 @@ class TensorPicker {
       // An image encoder in the same file does not affect text.
       const bool is_of_images = tensor.name.compare(0, 2, "v.") == 0 || tensor.name.compare(0, 3, "mm.") == 0;
       if (is_of_images && architecture.may_hold_images) continue;
-      refuse_unsupported(file_.path(), "tensor " + quoted(tensor.name), "a tensor that is not known here",
+      refuse_unsupported(file_.path(), "tensor " + quoted(tensor.name), "an unknown tensor",
                          "only the weights of its architecture");
     }
   }

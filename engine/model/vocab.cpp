@@ -55,7 +55,7 @@ void read_tokens(const GgufFile& file, Vocab& vocab) {
   if (!scores) refuse(file.path(), key_field(scores_key), "none", "an array of f32");
   for (size_t id = 0; id < n_tokens; ++id)
     if (!std::isfinite((*scores)[id]))
-      refuse(file.path(), key_field(scores_key), "a score of token " + std::to_string(id) + " that is no number",
+      refuse(file.path(), key_field(scores_key), "a score of token " + std::to_string(id) + " that is not a number",
              "finite scores");
   vocab.scores = std::move(*scores);
 }

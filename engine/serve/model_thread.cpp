@@ -28,7 +28,7 @@ std::string bytes_of(const flatbuffers::String* text) {
 ChatMessage read_message(const stream::Message& message, const std::string& name, int32_t n_vocab) {
   ChatMessage out{.role = bytes_of(message.role()), .content = bytes_of(message.content()), .ids = {}};
   if (out.role != "system" && out.role != "user" && out.role != "assistant")
-    throw Error(name + " is of the role '" + shown_text(message.role()) + "'; expected system, user or assistant");
+    throw Error(name + " has the role '" + shown_text(message.role()) + "'; expected system, user or assistant");
   if (!out.content.empty()) {
     std::string text = out.content;
     // A model can generate NUL bytes. Its own answer must not make the conversation invalid.
@@ -37,7 +37,7 @@ ChatMessage read_message(const stream::Message& message, const std::string& name
   }
   if (message.ids() == nullptr) return out;
   if (message.ids()->size() > 0 && out.role != "assistant")
-    throw Error(name + " is of the role '" + out.role + "' and has token ids; only an answer has them");
+    throw Error(name + " has the role '" + out.role + "' and has token ids; only an answer has them");
   out.ids.assign(message.ids()->begin(), message.ids()->end());
   // For an answer of a model with a larger vocabulary the text is used instead of the ids.
   if (std::any_of(out.ids.begin(), out.ids.end(), [&](TokenId id) { return id < 0 || id >= n_vocab; })) out.ids.clear();
@@ -64,7 +64,7 @@ std::vector<ChatMessage> read_messages(const Command& prompt, int32_t n_vocab) {
   for (const stream::Message* message : *prompt.messages())
     messages.push_back(read_message(*message, "message " + std::to_string(messages.size() + 1), n_vocab));
   if (messages.back().role != "user")
-    throw Error("the last message is of the role '" + messages.back().role + "'; expected user");
+    throw Error("the last message has the role '" + messages.back().role + "'; expected user");
   return messages;
 }
 
@@ -107,7 +107,7 @@ void bound_context(const ModelConfig& config, SessionOptions& options) {
   const int64_t most = StreamLimits::max_cached_tokens(n_kv_heads_total(config));
   if (options.n_ctx > most)
     throw Error("a context of " + std::to_string(options.n_ctx) + " tokens was asked for; expected at most " +
-                std::to_string(most) + ", whose kept sets of all heads can be told");
+                std::to_string(most) + ", so that the kept sets of all heads fit into one message");
   if (options.n_ctx == 0 && config.n_ctx_train > most)
     options.n_ctx = static_cast<int32_t>(
         std::min<int64_t>(most, context_that_fits(config, available_memory_bytes(), options.cache.cache_type)));
@@ -269,7 +269,7 @@ void ModelThread::load(const Work& work) {
       Opened next = std::move(look->opened);
       begin_stage("starting the backend", 0.9, work.load);
       next.backend = std::make_unique<RestartableBackend>(next.choice);
-      begin_stage("handing the weights to the backend", 0.95, work.load);
+      begin_stage("loading the weights into the backend", 0.95, work.load);
       keeps_model = false;
       events_.reset();
       session_.reset();

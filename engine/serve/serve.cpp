@@ -54,7 +54,7 @@ std::string serve(int in_fd, int out_fd, const std::string& version) {
     } catch (const std::bad_alloc&) {
       sentence = "the system has no memory left for this command";
     } catch (const std::exception& error) {
-      sentence = std::string("the engine cannot follow its input: ") + error.what();
+      sentence = std::string("the engine cannot read its input: ") + error.what();
     }
     if (!sentence.empty()) events.send(failure_event(sentence));
   } catch (const std::exception& error) {

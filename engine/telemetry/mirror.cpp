@@ -109,11 +109,11 @@ void Mirror::apply(const stream::Event& event) {
     if (event.sequence() != n_events_) {
       throw Error(event.sequence() > n_events_
                       ? "event " + std::to_string(n_events_) + " is missing"
-                      : "this event came already; expected event " + std::to_string(n_events_));
+                      : "this event was received already; expected event " + std::to_string(n_events_));
     }
     check_number(event.time_ms(), any, "time_ms");
     if ((n_events_ == 0) != (event.body_type() == stream::EventBody::Hello))
-      throw Error(n_events_ == 0 ? "a stream begins with Hello" : "a stream says Hello only once");
+      throw Error(n_events_ == 0 ? "a stream begins with Hello" : "a stream has only one Hello");
     take(event);
   } catch (const Error& error) {
     throw Error(error.kind(), "event " + std::to_string(event.sequence()) + " (" +
@@ -186,8 +186,8 @@ void Mirror::stream_restarted() {
 
 void Mirror::take(const stream::Hello& hello) {
   if (hello.protocol() != stream_protocol)
-    throw Error("the engine speaks protocol " + std::to_string(hello.protocol()) + " (version " +
-                shown_name(hello.version()) + "); this program knows " + std::to_string(stream_protocol));
+    throw Error("the engine uses protocol " + std::to_string(hello.protocol()) + " (version " +
+                shown_name(hello.version()) + "); this program supports " + std::to_string(stream_protocol));
 }
 
 void Mirror::take(const stream::LoadProgress& progress) {
@@ -223,7 +223,8 @@ void Mirror::take(const stream::Loaded& loaded) {
 
 void Mirror::take(const stream::LoadFailed& failed) {
   if (turn_ && !failed.keeps_model()) throw Error("a model was closed while a turn runs");
-  if (failed.keeps_model() && !is_open_) throw Error("the model before is said to be open; none was");
+  if (failed.keeps_model() && !is_open_)
+    throw Error("the event says that the former model is still open, but no model was open");
   is_loading_ = false;
   load_error_ = shown_sentence(failed.message());
   if (load_error_.empty()) load_error_ = "the model could not be opened";
@@ -247,9 +248,10 @@ void Mirror::check_open(const char* what) const {
 // ----------------------------------------------------------------------------------------------------- conversation
 
 void Mirror::check_running(uint64_t turn_id) const {
-  if (!turn_) throw Error("of turn " + std::to_string(turn_id) + ", but no turn runs");
+  if (!turn_) throw Error("it belongs to turn " + std::to_string(turn_id) + ", but no turn is running");
   if (turn_->turn_id != turn_id)
-    throw Error("of turn " + std::to_string(turn_id) + ", but turn " + std::to_string(turn_->turn_id) + " runs");
+    throw Error("it belongs to turn " + std::to_string(turn_id) + ", but turn " + std::to_string(turn_->turn_id) +
+                " is running");
 }
 
 void Mirror::check_id(TokenId id) const {
@@ -333,7 +335,7 @@ void Mirror::take(const stream::Token& token, double time_ms) {
   check_range(position, 0, std::min(n_known_tokens(), max_tokens - 1), "the position");
   const bool is_known = position < n_known_tokens();
   if (is_known && tokens_[static_cast<size_t>(position)].id != token.id())
-    throw Error("token " + number(token.id()) + " was drawn for position " + number(position) +
+    throw Error("token " + number(token.id()) + " was sampled for position " + number(position) +
                 ", where the conversation has " + number(tokens_[static_cast<size_t>(position)].id));
   if (token.text() != nullptr) check_token_text(token.text()->size());
   const std::string text = shown_text(token.text());
@@ -385,7 +387,7 @@ void Mirror::take(const stream::TurnFinished& finished) {
     const std::span<const TokenId> drawn = has_answer_ ? messages_.back().ids : std::span<const TokenId>();
     if (!std::equal(ids.begin(), ids.end(), drawn.begin(), drawn.end()))
       throw Error("the answer's " + std::to_string(ids.size()) + " token ids are not the " +
-                  std::to_string(drawn.size()) + " that were drawn");
+                  std::to_string(drawn.size()) + " that were sampled");
   } else if (has_answer_) {
     numbers.n_answer_tokens = static_cast<int32_t>(messages_.back().ids.size());
   }

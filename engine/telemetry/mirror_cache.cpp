@@ -32,7 +32,7 @@ void Mirror::cut_cache(int32_t n_tokens) {
 void Mirror::take(const stream::Tokens& tokens) {
   check_open("tokens");
   if (turn_ && turn_->n_generated > 0)
-    throw Error("tokens of the prompt after " + number(turn_->n_generated) + " of the answer were drawn");
+    throw Error("tokens of the prompt after " + number(turn_->n_generated) + " of the answer; expected them before");
   const auto ids = span_of(tokens.ids());
   const auto classes = span_of(tokens.classes());
   const auto ends = span_of(tokens.ends());
@@ -86,8 +86,8 @@ void Mirror::check(const stream::Snapshot& snapshot, std::span<const int32_t> n_
   int64_t n_pages = 0;
   for (size_t head = 0; head < n_heads(); ++head) {
     if (lengths[head] != n_kept[head])
-      throw Error("head " + std::to_string(head) + " is said to hold " + number(lengths[head]) + " tokens; it holds " +
-                  number(n_kept[head]));
+      throw Error("the event says that head " + std::to_string(head) + " holds " + number(lengths[head]) +
+                  " tokens; it holds " + number(n_kept[head]));
     check_range(pages[head], (int64_t{lengths[head]} + model_->page_tokens - 1) / model_->page_tokens,
                 most_pages_a_head(model_->n_ctx, model_->page_tokens), "a head's number of pages");
     n_pages += pages[head];
@@ -169,7 +169,7 @@ void Mirror::take(const stream::CacheRebuilt& rebuilt, double time_ms) {
   for (size_t head = 0; head < n_heads(); ++head) {
     const std::span<const uint8_t> row = kept.subspan(head * row_bytes, row_bytes);
     if (n_tokens % 8 != 0 && row.back() >> n_tokens % 8 != 0)
-      throw Error("head " + std::to_string(head) + " is said to hold a position behind the last token");
+      throw Error("the event says that head " + std::to_string(head) + " holds a position after the last token");
     n_kept.push_back(count_bits(row));
   }
   check(snapshot, n_kept, page_bytes);
@@ -206,7 +206,7 @@ void Mirror::check_evictions(const stream::Step& step) const {
     check_range(positions[i], 0, step.position(), "an evicted position");
     const bool is_held = positions[i] == step.position() || kept_.holds(static_cast<int32_t>(heads[i]), positions[i]);
     if (!is_held)
-      throw Error("head " + number(heads[i]) + " let position " + number(positions[i]) + " go, which it does not hold");
+      throw Error("head " + number(heads[i]) + " evicts position " + number(positions[i]) + ", which it does not hold");
     is_ascending = is_ascending && (i == 0 || place(i - 1) < place(i));
   }
   if (is_ascending) return;
@@ -215,15 +215,15 @@ void Mirror::check_evictions(const stream::Step& step) const {
   std::sort(places.begin(), places.end());
   const auto twice = std::adjacent_find(places.begin(), places.end());
   if (twice != places.end())
-    throw Error("head " + std::to_string(*twice >> 32) + " let position " + std::to_string(*twice & UINT32_MAX) +
-                " go twice");
+    throw Error("head " + std::to_string(*twice >> 32) + " evicts position " + std::to_string(*twice & UINT32_MAX) +
+                " twice");
 }
 
 void Mirror::take(const stream::Step& step) {
   check_open("a step");
   const int32_t position = step.position();
   if (position != n_cached_)
-    throw Error("a step of position " + number(position) + "; the cache holds " + number(n_cached_) + " tokens");
+    throw Error("the step has position " + number(position) + "; the cache holds " + number(n_cached_) + " tokens");
   check_range(position, 0, model_->n_ctx - 1, "the position");
   check_range(position, 0, StreamLimits::max_cached_tokens(kept_.n_heads()) - 1, "the position");
   check_range(position, 0, n_known_tokens(), "the position");

@@ -66,7 +66,8 @@ class TextBudget {
   void take(const flatbuffers::Vector<T>* vector) {
     if (vector == nullptr) return;
     const size_t bytes = vector->size() * sizeof(T);
-    if (bytes > left_) throw Error("a message that names the same text more than once; expected each text by itself");
+    if (bytes > left_)
+      throw Error("the message refers to the same text more than once; expected a separate copy of each text");
     left_ -= bytes;
   }
   void take(const flatbuffers::Vector<flatbuffers::Offset<stream::Message>>* messages) {
@@ -252,7 +253,7 @@ void read_budget(const stream::CacheConfig& config, CacheConfig& out) {
   out.keep = config.keep();
   if (!(out.keep >= 0 && out.keep <= 1) || (has_budgets && out.keep == 0))
     throw Error("keep is " + std::to_string(out.keep) + "; expected " +
-                (has_budgets ? "more than 0, to 1, with budgets" : "0 to 1"));
+                (has_budgets ? "above 0 and at most 1 with budgets" : "0 to 1"));
   if (has_budgets && out.policy_set.size() != 1)
     throw Error("a policy set of " + std::to_string(out.policy_set.size()) + " policies; expected 1 with budgets");
   out.kv_budget_bytes = config.kv_budget_bytes();
@@ -269,7 +270,7 @@ void read_budget(const stream::CacheConfig& config, CacheConfig& out) {
                 " entries; expected at most " + std::to_string(max_importances));
   for (const float importance : *config.head_importance()) {
     if (!(std::isfinite(importance) && importance >= 0))
-      throw Error("a head's importance is " + std::to_string(importance) + "; expected a number from 0 on");
+      throw Error("a head's importance is " + std::to_string(importance) + "; expected a finite number of 0 or more");
     out.head_importance.push_back(importance);
   }
 }
@@ -303,7 +304,7 @@ CacheConfig from_stream(const stream::CacheConfig& config) {
 Policy policy_from_stream(uint8_t parts) {
   constexpr uint8_t all = Policy::special | Policy::punctuation | Policy::frequent | Policy::local | Policy::first;
   if (parts != Policy::full && (parts == 0 || (parts & ~all) != 0))
-    throw Error("a policy of the parts " + std::to_string(parts) + "; expected " + std::to_string(Policy::full) +
+    throw Error("a policy with the parts " + std::to_string(parts) + "; expected " + std::to_string(Policy::full) +
                 " or 1 to " + std::to_string(all));
   return Policy{parts};
 }

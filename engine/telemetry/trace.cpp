@@ -129,7 +129,7 @@ struct TraceReader::Impl {
 
   void check_header() const {
     if (bytes.size() < header_bytes || std::memcmp(bytes.data(), magic.data(), magic.size()) != 0)
-      throw Error(name + " is no trace: it does not begin with \"HRTRACE\"");
+      throw Error(name + " is not a trace: it does not begin with \"HRTRACE\"");
     const auto version = flatbuffers::ReadScalar<uint32_t>(bytes.data() + magic.size());
     if (version != stream_protocol)
       throw Error(name + " is a trace of version " + std::to_string(version) + "; this program reads version " +

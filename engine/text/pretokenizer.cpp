@@ -120,7 +120,7 @@ struct Pretokenizer::Impl {
     context.reset(pcre2_match_context_create(nullptr));
     if (!code || !context) {
       throw Error(ErrorKind::unsupported,
-                  "PCRE2 does not take the pre-tokeniser's expression (error " + std::to_string(error) + ")");
+                  "PCRE2 cannot compile the pre-tokeniser's expression (error " + std::to_string(error) + ")");
     }
     // If just-in-time compilation fails, PCRE2 interprets the same expression. The expressions need one step per
     // character of a word, so the default match limit would fail for a very long word.

@@ -142,7 +142,7 @@ SentencePiece::SentencePiece(const TokenTable& table, const std::vector<float>& 
   if (missing != std::end(impl->byte_ids)) {
     throw Error(ErrorKind::unsupported, "the vocabulary has no token for byte " +
                                             std::to_string(missing - std::begin(impl->byte_ids)) +
-                                            ", so that it cannot say every text");
+                                            ", so it cannot encode every text");
   }
   const auto status = impl->processor.LoadFromSerializedProto(model_proto(table, scores));
   if (!status.ok()) throw Error(ErrorKind::unsupported, "sentencepiece: " + std::string(status.message()));

@@ -156,7 +156,7 @@ void check(const Vocab& vocab, VocabKind kind) {
   for (size_t i = 0; i < n; ++i) {
     if (!vocab.tokens[i].empty() && !seen.insert(vocab.tokens[i]).second) {
       throw Error("token " + std::to_string(i) + " is " + quoted(vocab.tokens[i]) +
-                  ", which an earlier token is already");
+                  ", which is also the text of an earlier token");
     }
   }
 }

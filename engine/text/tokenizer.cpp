@@ -34,7 +34,7 @@ void refuse_what_changes_text(const Vocab& vocab, VocabKind kind) {
     for (const std::string& token : vocab.tokens) {
       if (token == "<|placeholder1|>") {
         throw Error(ErrorKind::unsupported,
-                    "the vocabulary is Phi-3's, whose control tokens take the white space after them, which is not "
+                    "the vocabulary is Phi-3's, whose control tokens remove the white space after them, which is not "
                     "supported");
       }
     }

@@ -60,7 +60,7 @@ TEST_CASE("folders that are made are their owner's, those that were there stay a
   CHECK(mode_of(folder.path) == 0755);
 
   std::ofstream(folder.path + "/file") << "in the way";
-  CHECK_THROWS_WITH(make_private_folders(folder.path + "/file/below"), Contains("/file cannot be made"));
+  CHECK_THROWS_WITH(make_private_folders(folder.path + "/file/below"), Contains("/file cannot be created"));
 }
 
 TEST_CASE("files that are made are their owner's, those that were there keep their mode") {

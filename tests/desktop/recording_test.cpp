@@ -182,6 +182,6 @@ TEST_CASE("a damaged trace shows what came before, a foreign file is refused wit
   }
   SECTION("another file") {
     std::ofstream(path, std::ios::trunc) << "a text";
-    CHECK_THROWS_WITH(Replay(path), Catch::Contains("no trace"));
+    CHECK_THROWS_WITH(Replay(path), Catch::Contains("not a trace"));
   }
 }

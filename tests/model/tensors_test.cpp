@@ -114,7 +114,7 @@ TEST_CASE("one layer more or less than the file holds") {
   GgufWriter writer = make_tiny_model(Architecture::llama);
   CHECK_THAT(refusal(writer.set("llama.block_count", uint32_t{3})), Contains("'blk.2.attn_norm.weight': found none"));
   CHECK_THAT(refusal(writer.set("llama.block_count", uint32_t{1})),
-             Contains("tensor 'blk.1.attn_norm.weight': found a tensor that is not known here"));
+             Contains("tensor 'blk.1.attn_norm.weight': found an unknown tensor"));
 }
 
 TEST_CASE("the vocabulary and the embedding agree") {
@@ -137,7 +137,7 @@ TEST_CASE("tensors that would change the results are honoured or refused by name
                            "rope_factors_long.weight", "rope_factors_short.weight", "v.patch_embd.weight"}) {
     GgufWriter writer = make_tiny_model(Architecture::llama);
     writer.set_tensor(name, {4}, {1, 2, 3, 4});
-    CHECK_THAT(refusal(writer), Contains("tensor '" + std::string(name) + "': found a tensor that is not known"));
+    CHECK_THAT(refusal(writer), Contains("tensor '" + std::string(name) + "': found an unknown tensor"));
   }
   GgufWriter qwen = make_tiny_model(Architecture::qwen2).set_tensor("rope_freqs.weight", {8}, std::vector<float>(8, 2));
   CHECK_THAT(refusal(qwen), Contains("tensor 'rope_freqs.weight'"));

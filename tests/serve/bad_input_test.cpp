@@ -344,7 +344,7 @@ TEST_CASE("bytes that are no command end the engine with a Failure and its sente
   engine.send_bytes(bytes);
   if (kind == "cut off") engine.close_input();
   const std::string sentence = engine.until(stream::EventBody::Failure).body_as_Failure()->message()->str();
-  CHECK_THAT(sentence, Contains("cannot follow its input"));
+  CHECK_THAT(sentence, Contains("cannot read its input"));
   CHECK(engine.ended() == sentence);
 }
 

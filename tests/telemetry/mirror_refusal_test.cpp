@@ -34,24 +34,24 @@ TEST_CASE("events in another order than they were sent in", "[mirror][refusal]")
     return std::string();
   };
   CHECK_THAT(refusal(3), Contains("event 2 is missing"));
-  CHECK_THAT(refusal(1), Contains("came already"));
+  CHECK_THAT(refusal(1), Contains("received already"));
   CHECK(refusal(2).empty());
-  CHECK_THAT(refusal(2), Contains("came already"));
+  CHECK_THAT(refusal(2), Contains("received already"));
 }
 
 TEST_CASE("a stream that begins wrongly", "[mirror][refusal]") {
   SmallStream s;
   CHECK_THAT(s.refusal(s.loaded()), Contains("a stream begins with Hello"));
-  CHECK_THAT(refused(s, s.hello(), [](auto& hello) { hello.protocol = 99; }), Contains("speaks protocol 99"));
+  CHECK_THAT(refused(s, s.hello(), [](auto& hello) { hello.protocol = 99; }), Contains("uses protocol 99"));
   s.say_hello();
-  CHECK_THAT(s.refusal(s.hello()), Contains("Hello only once"));
+  CHECK_THAT(s.refusal(s.hello()), Contains("has only one Hello"));
   CHECK_THAT(s.refusal(s.turn_started()), Contains("without an open model"));
   CHECK_THAT(s.refusal(s.tokens()), Contains("without an open model"));
   CHECK_THAT(s.refusal(s.step(0, 1, "a")), Contains("without an open model"));
   CHECK_THAT(s.refusal(*s.snapshot(0, {})), Contains("without an open model"));
   CHECK_THAT(s.refusal(s.rebuilt({}, {0, 0}, 0)), Contains("without an open model"));
-  CHECK_THAT(s.refusal(s.token(1, "a")), Contains("no turn runs"));
-  CHECK_THAT(s.refusal(s.finished({}, "")), Contains("no turn runs"));
+  CHECK_THAT(s.refusal(s.token(1, "a")), Contains("no turn is running"));
+  CHECK_THAT(s.refusal(s.finished({}, "")), Contains("no turn is running"));
 }
 
 TEST_CASE("a model with impossible numbers", "[mirror][refusal]") {
@@ -99,7 +99,7 @@ TEST_CASE("a turn that does not fit the conversation", "[mirror][refusal]") {
   progress.turn_id = 7;
   progress.n_layers = 2;
   const auto prefill = [&](const auto& change) { return refused(s, progress, change); };
-  CHECK_THAT(prefill([](auto& e) { e.turn_id = 9; }), Contains("of turn 9, but turn 7 runs"));
+  CHECK_THAT(prefill([](auto& e) { e.turn_id = 9; }), Contains("to turn 9, but turn 7 is running"));
   CHECK_THAT(prefill([](auto& e) { e.layer = 3; }), Contains("layer is 3; expected 0 to 2"));
   CHECK_THAT(prefill([](auto& e) { e.n_tokens = -1; }), Contains("n_tokens"));
   CHECK_THAT(prefill([](auto& e) { e.fraction = not_a_number; }), Contains("the fraction is nan"));
@@ -137,8 +137,8 @@ TEST_CASE("a cache that contradicts itself or the tokens", "[mirror][refusal]") 
   CHECK_THAT(rebuilt([](auto& e) { e.recoveries[5] = 1.5; }), Contains("a recovery is 1.5"));
   CHECK_THAT(rebuilt([](auto& e) { e.recoveries[5] = not_a_number; }), Contains("a recovery is nan"));
   CHECK_THAT(rebuilt([](auto& e) { e.kept.push_back(0); }), Contains("kept has 3 entries; expected 2"));
-  CHECK_THAT(rebuilt([](auto& e) { e.kept[1] = 0b10001; }), Contains("head 1 is said to hold a position behind"));
-  CHECK_THAT(rebuilt([](auto& e) { e.kept[1] = 0b0011; }), Contains("head 1 is said to hold 1 tokens; it holds 2"));
+  CHECK_THAT(rebuilt([](auto& e) { e.kept[1] = 0b10001; }), Contains("head 1 holds a position after"));
+  CHECK_THAT(rebuilt([](auto& e) { e.kept[1] = 0b0011; }), Contains("head 1 holds 1 tokens; it holds 2"));
   CHECK_THAT(rebuilt([](auto& e) { e.snapshot->lengths.push_back(0); }), Contains("lengths has 3 entries"));
   CHECK_THAT(rebuilt([](auto& e) { e.snapshot->pages[0] = 0; }), Contains("number of pages is 0"));
   CHECK_THAT(rebuilt([](auto& e) { e.snapshot->pages[0] = 2; }), Contains("more than kv_live_bytes, which is 128"));
@@ -148,7 +148,7 @@ TEST_CASE("a cache that contradicts itself or the tokens", "[mirror][refusal]") 
   CHECK(s.mirror.heads()[1].kept_tokens == 2);
 
   CHECK_THAT(s.refusal(*s.snapshot(3, {4, 2})), Contains("n_tokens is 3; expected 4 to 4"));
-  CHECK_THAT(s.refusal(*s.snapshot(4, {4, 3})), Contains("head 1 is said to hold 3 tokens; it holds 2"));
+  CHECK_THAT(s.refusal(*s.snapshot(4, {4, 3})), Contains("head 1 holds 3 tokens; it holds 2"));
   CHECK(s.mirror.history().size() == 1);
 }
 
@@ -213,8 +213,8 @@ TEST_CASE("a step that cannot have happened", "[mirror][refusal]") {
   s.read_prompt();
   s.send(s.token(20, "a"));
   const auto step = [&](const auto& change) { return refused(s, s.step(4, 20, "a"), change); };
-  CHECK_THAT(step([](auto& e) { e.position = 5; }), Contains("a step of position 5; the cache holds 4 tokens"));
-  CHECK_THAT(step([](auto& e) { e.position = 3; }), Contains("a step of position 3"));
+  CHECK_THAT(step([](auto& e) { e.position = 5; }), Contains("the step has position 5; the cache holds 4 tokens"));
+  CHECK_THAT(step([](auto& e) { e.position = 3; }), Contains("the step has position 3"));
   CHECK_THAT(step([](auto& e) { e.id = 21; }), Contains("token 21 went through the model at position 4"));
   CHECK_THAT(step([](auto& e) { e.id = 100; }), Contains("token id is 100"));
   CHECK_THAT(step([](auto& e) { e.token_class = 9; }), Contains("the token class is 9"));
@@ -225,9 +225,9 @@ TEST_CASE("a step that cannot have happened", "[mirror][refusal]") {
   CHECK_THAT(evicting({2}, {0}), Contains("an evicting head is 2; expected 0 to 1"));
   CHECK_THAT(evicting({0}, {5}), Contains("an evicted position is 5; expected 0 to 4"));
   CHECK_THAT(evicting({0}, {-1}), Contains("an evicted position is -1"));
-  CHECK_THAT(evicting({0, 1}, {1, 1}), Contains("head 1 let position 1 go, which it does not hold"));
-  CHECK_THAT(evicting({0, 0}, {1, 1}), Contains("head 0 let position 1 go twice"));
-  CHECK_THAT(evicting({0, 1, 0}, {4, 0, 4}), Contains("head 0 let position 4 go twice"));
+  CHECK_THAT(evicting({0, 1}, {1, 1}), Contains("head 1 evicts position 1, which it does not hold"));
+  CHECK_THAT(evicting({0, 0}, {1, 1}), Contains("head 0 evicts position 1 twice"));
+  CHECK_THAT(evicting({0, 1, 0}, {4, 0, 4}), Contains("head 0 evicts position 4 twice"));
   CHECK(s.mirror.n_cached() == 4);
   CHECK(s.mirror.n_heads_holding(1) == 1);
   CHECK(evicting({1, 0}, {0, 1}).empty());  // in any order
@@ -237,12 +237,13 @@ TEST_CASE("an answer that is not the one that was drawn", "[mirror][refusal]") {
   SmallStream s;
   s.read_prompt();
   s.send(s.token(20, "a"));
-  CHECK_THAT(refused(s, s.token(21, "b"), [](auto& e) { e.turn_id = 8; }), Contains("of turn 8, but turn 7 runs"));
+  CHECK_THAT(refused(s, s.token(21, "b"), [](auto& e) { e.turn_id = 8; }),
+             Contains("to turn 8, but turn 7 is running"));
   CHECK_THAT(s.refusal(s.token(100, "b")), Contains("token id is 100"));
   const auto finished = [&](const auto& change) { return refused(s, s.finished({20}, "a"), change); };
-  CHECK_THAT(finished([](auto& e) { e.ids = {21}; }), Contains("are not the 1 that were drawn"));
+  CHECK_THAT(finished([](auto& e) { e.ids = {21}; }), Contains("are not the 1 that were sampled"));
   CHECK_THAT(finished([](auto& e) { e.ids = {}; }), Contains("0 token ids are not the 1"));
-  CHECK_THAT(finished([](auto& e) { e.turn_id = 8; }), Contains("of turn 8, but turn 7 runs"));
+  CHECK_THAT(finished([](auto& e) { e.turn_id = 8; }), Contains("to turn 8, but turn 7 is running"));
   CHECK_THAT(finished([](auto& e) { e.n_prefilled_tokens = 5; }), Contains("n_prefilled_tokens is 5"));
   CHECK_THAT(finished([](auto& e) { e.prefill_ms = -1; }), Contains("prefill_ms is -1"));
   CHECK_THAT(finished([](auto& e) { e.generate_tokens_per_s = not_a_number; }),

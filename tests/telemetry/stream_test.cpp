@@ -205,7 +205,7 @@ TEST_CASE("score, budgets, importance and cache type come back as they were; bad
   CHECK_THAT(refusal([](auto& e) { e.budget = 3; }), Contains("the kind of budgets is 3; expected 0 to 2"));
   CHECK_THAT(refusal([](auto& e) { e.importance = 2; }), Contains("the kind of importance is 2; expected 0 to 1"));
   CHECK_THAT(refusal([](auto& e) { e.cache_type = 2; }), Contains("the cache type is 2; expected 0 to 1"));
-  CHECK_THAT(refusal([](auto& e) { e.keep = 0; }), Contains("expected more than 0, to 1, with budgets"));
+  CHECK_THAT(refusal([](auto& e) { e.keep = 0; }), Contains("expected above 0 and at most 1 with budgets"));
   CHECK_THAT(refusal([](auto& e) { e.keep = 1.01; }), Contains("keep is 1.01"));
   CHECK_THAT(refusal([&](auto& e) { e.keep = nan; }), Contains("keep is nan"));
   CHECK_THAT(refusal([](auto& e) { e.policy_set.push_back(128); }), Contains("2 policies; expected 1 with budgets"));

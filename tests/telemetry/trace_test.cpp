@@ -155,7 +155,7 @@ TEST_CASE("events that are missing, doubled or in another order are found by the
   auto doubled = events;
   doubled.insert(doubled.begin() + 6, events[5]);
   CHECK(refusal(doubled).first == 6);
-  CHECK_THAT(refusal(doubled).second, Contains("came already; expected event 6"));
+  CHECK_THAT(refusal(doubled).second, Contains("received already; expected event 6"));
   auto swapped = events;
   std::swap(swapped[5], swapped[6]);
   CHECK(refusal(swapped).first == 5);
@@ -168,9 +168,9 @@ TEST_CASE("files that are no traces, and traces with more than there should be",
   CHECK_THROWS_AS(TraceReader(folder.path()), Error);
   const std::string path = folder.path() + "/foreign";
   std::ofstream(path) << "";
-  CHECK_THROWS_WITH(TraceReader(path), Contains("is no trace"));
+  CHECK_THROWS_WITH(TraceReader(path), Contains("is not a trace"));
   std::ofstream(path) << "SQLite format 3 and more";
-  CHECK_THROWS_WITH(TraceReader(path), Contains(path) && Contains("is no trace"));
+  CHECK_THROWS_WITH(TraceReader(path), Contains(path) && Contains("is not a trace"));
 
   Bytes trace = trace_bytes({});
   trace[8] = std::byte{9};

@@ -55,7 +55,7 @@ void check_stopped(const std::string& source, const std::string& reason) {
 
 const std::string steps = "after 201025 steps";  // 200,000 and what one message of nine bytes adds
 const std::string memory = "took more than 64 MiB";
-const std::string work = "after it had looked through 256 MiB";
+const std::string work = "after it had processed 256 MiB";
 const std::string nested = "nested deeper than 64 levels";
 
 }  // namespace

@@ -121,7 +121,7 @@ TEST_CASE("an error is one sentence with the line, what was found and what was e
   CHECK(failure_of("\n\n{{ nothing.here }}").sentence == "chat template, line 3: 'nothing' is undefined");
   CHECK(failure_of("{{ 1 }}\n{{ raise_exception('Roles must alternate') }}").sentence ==
         "chat template, line 2: the template says: Roles must alternate");
-  CHECK(failure_of("{{ 1 < 'a' }}").sentence == "chat template, line 1: values of type int and str have no order");
+  CHECK(failure_of("{{ 1 < 'a' }}").sentence == "chat template, line 1: values of type int and str cannot be ordered");
   CHECK(failure_of("{% set a, b = [1] %}").sentence == "chat template, line 1: found 1 values to unpack, expected 2");
 }
 

@@ -36,7 +36,7 @@ void make_private_folders(const std::string& path) {
     const std::string part = path.substr(0, end);
     // EEXIST alone is not enough: something other than a folder may have this name.
     if (mkdir(part.c_str(), folder_mode) != 0 && !is_folder(part))
-      refuse_file("the folder " + part + " cannot be made");
+      refuse_file("the folder " + part + " cannot be created");
   }
 }
 

@@ -132,7 +132,7 @@ struct ChildProcess::Impl {
     int status = 0;
     const pid_t found = waitpid(pid, &status, WNOHANG);
     if (found == 0 || (found < 0 && errno == EINTR)) return false;
-    ending = found == pid ? status_in_words(status) : "ended, and another part of the program took its exit status";
+    ending = found == pid ? status_in_words(status) : "ended; its exit status is not known";
     if (found == pid) ::kill(-pid, SIGKILL);  // processes that it started and left running
     return true;
   }

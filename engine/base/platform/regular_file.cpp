@@ -21,7 +21,7 @@ const char* kind_of(mode_t mode) {
          : S_ISSOCK(mode) ? "a socket"
          : S_ISCHR(mode)  ? "a device"
          : S_ISBLK(mode)  ? "a device"
-                          : "no regular file";
+                          : "not a regular file";
 }
 
 [[noreturn]] void refuse(const std::string& path, const std::string& why) {
@@ -38,7 +38,7 @@ bool regular_file_exists(const std::string& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) {
     if (errno == ENOENT) return false;
-    refuse(path, std::string("cannot be looked at: ") + std::strerror(errno));
+    refuse(path, std::string("cannot be examined: ") + std::strerror(errno));
   }
   expect_regular(path, status);
   return true;
@@ -51,7 +51,7 @@ std::optional<std::string> read_regular_file(const std::string& path, size_t max
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (file.get() < 0) refuse(path, std::string("cannot be opened: ") + std::strerror(errno));
   struct stat status {};
-  if (fstat(file.get(), &status) != 0) refuse(path, std::string("cannot be looked at: ") + std::strerror(errno));
+  if (fstat(file.get(), &status) != 0) refuse(path, std::string("cannot be examined: ") + std::strerror(errno));
   expect_regular(path, status);
   const auto n_bytes = static_cast<uint64_t>(status.st_size);
   const auto too_long = [&](const std::string& found) {

@@ -174,7 +174,7 @@ Value arithmetic(Runtime& runtime, Arithmetic op, const Value& a, const Value& b
 
 Value negate(Runtime& runtime, const Value& value) {
   if (value.is(Type::real)) return Value::of(-value.real, value.from_user);
-  if (!value.is_integral()) runtime.fail("the sign '-' does not go with " + type_name(value));
+  if (!value.is_integral()) runtime.fail("the sign '-' cannot be applied to " + type_name(value));
   return Value::of(integer_arithmetic(runtime, Arithmetic::subtract, 0, value.as_integer()), value.from_user);
 }
 

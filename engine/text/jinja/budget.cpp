@@ -37,7 +37,7 @@ void Budget::pause() {
     fail_at_line(line, "the template was stopped after " + std::to_string(limits.max_steps) + " steps");
   }
   if (work_ > limits.max_work) {
-    fail_at_line(line, "the template was stopped after it had looked through " + std::to_string(limits.max_work >> 20) +
+    fail_at_line(line, "the template was stopped after it had processed " + std::to_string(limits.max_work >> 20) +
                            " MiB of text and lists");
   }
   steps_until_pause_ = std::min(steps_ + steps_per_pause, limits.max_steps + 1);
@@ -50,7 +50,7 @@ void Budget::pause() {
 }
 
 void Budget::fail_memory() const {
-  fail_at_line(line, "the template was stopped when its values took more than " +
+  fail_at_line(line, "the template was stopped when its values needed more than " +
                          std::to_string(limits.max_memory_bytes >> 20) + " MiB");
 }
 

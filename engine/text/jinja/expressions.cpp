@@ -345,7 +345,7 @@ Suffix Parser::parse_subscript() {
     } else if (!parts[n]) {
       parts[n] = parse_expression();
     } else {
-      fail_expected(current().is_symbol(",") ? "']' (a tuple is no subscript here)" : "']'");
+      fail_expected(current().is_symbol(",") ? "']' (a tuple cannot be a subscript here)" : "']'");
     }
   }
   const bool slice = suffix.kind == Suffix::Kind::slice;

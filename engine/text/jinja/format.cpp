@@ -262,7 +262,8 @@ Value format_braces(Runtime& runtime, const Value& pattern_value, const CallArgs
       continue;
     }
     const size_t close = pattern.find('}', i);
-    if (pattern[brace] == '}' || close == std::string::npos) runtime.fail("a format has a brace without its partner");
+    if (pattern[brace] == '}' || close == std::string::npos)
+      runtime.fail("a format has a brace without a matching one");
     std::string_view field = std::string_view(pattern).substr(i, close - i);
     i = close + 1;
     if (field.find('{') != std::string::npos) runtime.fail_unsupported("a format field within a format field");

@@ -307,7 +307,7 @@ class Lexer {
     if (c == '(' || c == '[' || c == '{') brackets_.push_back(c == '(' ? ')' : c == '[' ? ']' : '}');
     if (c == ')' || c == ']' || c == '}') {
       if (brackets_.empty() || brackets_.back() != c)
-        fail_at_line(line_, std::string("found '") + c + "' without its partner");
+        fail_at_line(line_, std::string("found '") + c + "' without a matching bracket");
       brackets_.pop_back();
     }
     push(Token::Kind::symbol, std::string(*found));

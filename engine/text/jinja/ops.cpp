@@ -266,7 +266,7 @@ bool less(Runtime& runtime, const Value& a, const Value& b) {
     }
     return x.size() < y.size();
   }
-  runtime.fail("values of type " + type_name(a) + " and " + type_name(b) + " have no order");
+  runtime.fail("values of type " + type_name(a) + " and " + type_name(b) + " cannot be ordered");
 }
 
 bool contains(Runtime& runtime, const Value& container, const Value& item) {
@@ -338,7 +338,7 @@ Vector<Value> items_of(Runtime& runtime, const Value& value) {
       return items;
     }
     default:
-      runtime.fail("a value of type " + type_name(value) + " cannot be walked through");
+      runtime.fail("a value of type " + type_name(value) + " cannot be iterated");
   }
 }
 
