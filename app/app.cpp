@@ -84,12 +84,12 @@ int report(Streams& io, const std::string& sentence, int exit_code) {
   return exit_code;
 }
 
-/// Throws Error where something that was written did not arrive.
+/// Throws Error if some output could not be written.
 void check_output(Streams& io) {
   errno = 0;
   io.out.flush();
   if (io.out) return;
-  // Where an earlier write failed the reason is lost.
+  // If an earlier write failed, errno no longer says why.
   const std::string reason = errno == 0 ? "" : std::string(": ") + std::strerror(errno);
   io.error_as_json = false;
   throw Error(ErrorKind::io, "cannot write to standard output" + reason);

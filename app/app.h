@@ -1,4 +1,5 @@
-// Arguments ─► one command ─► exit code. The whole program but for what a process is: signals, locale, terminals.
+// Arguments ─► one command ─► exit code. The whole program except what belongs to the process: signals, locale,
+// terminals.
 #pragma once
 
 #include <string>
@@ -8,13 +9,12 @@
 
 namespace headroom {
 
-/// What a shell shows for a process that a signal ended is this and the signal's number.
+/// A shell reports a process that a signal ended as this plus the signal's number.
 inline constexpr int signal_exit_base = 128;
 
 /// args: without the program's name. 0: done; 1: run-time error; 2: the command line is wrong; above signal_exit_base:
-/// a signal asked for the end, and the process is to end by it. Errors are one line on io.err, and with --json the
-/// object
-/// {"error": "..."} on io.out too.
+/// a signal asked for the end, and the process must end by that signal. An error is one line on io.err. With --json it
+/// is the object {"error": "..."} on io.out too.
 int run_main(const std::vector<std::string>& args, Streams& io);
 
 }  // namespace headroom

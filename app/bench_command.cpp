@@ -1,5 +1,5 @@
-// `headroom bench`: how fast prompts are read and answers are written, without a text. Random plain tokens stand in for
-// one; which ids they are does not change the work of a dense model.
+// `headroom bench`: the speed of prefill and generation, without a text. Random plain tokens replace the text; their
+// ids do not change the work of a dense model.
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -48,7 +48,7 @@ struct BenchResult {
   double gb_per_s() const { return weight_bytes_per_token * median() / 1e9; }
 };
 
-/// Bytes of the weights that one pass reads: all matrices but the embedding table, unless that is the output too.
+/// Weight bytes that one pass reads: all matrices except the embedding table, unless that is also the output matrix.
 double weight_bytes_of_a_pass(const ModelTensors& tensors) {
   size_t bytes = tensors.output.data.size() + tensors.output_norm.data.size();
   for (const LayerTensors& layer : tensors.layers) {
@@ -86,7 +86,7 @@ class Bench {
 
   BenchResult prompt(int32_t n_tokens, int32_t depth) {
     BenchResult result = begin_test("pp", n_tokens, depth);
-    result.weight_bytes_per_token = weight_bytes_ / n_tokens;  // at least once a prompt
+    result.weight_bytes_per_token = weight_bytes_ / n_tokens;  // at least once per prompt
     for (int32_t rep = 0; rep < reps_; ++rep) {
       go_to_depth(depth);
       const std::vector<TokenId> ids = random_ids(n_tokens);
@@ -160,7 +160,7 @@ class Bench {
   std::vector<TokenId> plain_ids_;
 };
 
-/// Stages, the longest first.
+/// Stages by time, the longest first.
 std::vector<StageTime> sorted_stages(const BenchResult& result) {
   std::vector<StageTime> stages;
   for (const auto& [name, stage] : result.stages) {
@@ -175,7 +175,7 @@ double stage_gb_per_s(const StageTime& stage) {
   return stage.ms > 0 ? stage.bytes / stage.ms / 1e6 : 0;
 }
 
-/// Part of the time of all stages that evicting, moving and addressing pages took.
+/// Share of the time of all stages that was spent on evicting, moving and addressing pages.
 double upkeep_share(const BenchResult& result) {
   double upkeep = 0, all = 0;
   for (const auto& [name, stage] : result.stages) {
@@ -214,7 +214,7 @@ void print_result(const BenchResult& result, int32_t reps, std::ostream& out) {
   out << std::flush;
 }
 
-/// Before anything is timed: the last test may be the one that does not fit.
+/// Checked before anything is timed: the test that does not fit may be the last one.
 void check_context(const BenchOptions& options, int32_t n_ctx) {
   const auto largest = [](const std::vector<int32_t>& values) {
     return *std::max_element(values.begin(), values.end());

@@ -1,5 +1,5 @@
-// `headroom calibrate`: measures a model's importance table once and leaves it where every later start finds it. What
-// is measured goes to a file beside the table at once, so that a run that was killed goes on.
+// `headroom calibrate`: measures a model's calibration table once and stores it where every later start finds it. Each
+// measurement is written at once to a file beside the table, so that a killed run can continue.
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -26,12 +26,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Finished measurements of a run, one JSON line each below a line that says which run it is.
+/// Finished measurements of a run: a first line identifies the run, then one JSON line per measurement.
 class ResultFile {
  public:
-  /// Reads what an earlier run of the same kind left. Throws Error for the file of another run; it stays as it is.
+  /// Reads what an earlier run with the same settings left. Throws Error if the file belongs to another run, and leaves
+  /// it unchanged.
   ResultFile(std::string path, const Json& run) : path_(std::move(path)) {
-    regular_file_exists(path_);  // or a named pipe would be waited for
+    regular_file_exists(path_);  // refuses a named pipe, which would block
     std::ifstream file(path_, std::ios::binary);
     std::string line;
     if (file && std::getline(file, line)) {
@@ -49,7 +50,7 @@ class ResultFile {
       }
     }
     file.close();
-    // Written anew, so that nothing follows half a line.
+    // Rewrites the file, so that the next line does not follow half a line.
     std::ostringstream text;
     text << run.dump(-1, ' ', true, Json::error_handler_t::replace) << '\n';
     for (const auto& [name, kl] : results_) text << line_of(name, kl);
@@ -110,7 +111,7 @@ class Progress final : public CalibrateObserver {
   int64_t n_first_ = -1;
 };
 
-/// Built-in texts: those that end in _a measure, the others choose.
+/// Built-in texts: the heads are measured on those whose names end in _a; score and beta are chosen on the others.
 void take_texts(const std::vector<std::string>& files, CalibrateOptions& options, Streams& io) {
   if (files.empty()) {
     for (const BuiltinFile& file : builtin_calibration_texts())
@@ -131,7 +132,7 @@ void take_texts(const std::vector<std::string>& files, CalibrateOptions& options
         .push_back({file_name(files[i]), read_text(files[i], io)});
 }
 
-/// All that a measurement depends on: results of a run that differs in any of it are not taken over.
+/// Everything that a measurement depends on. Results of a run that differs in any of it are not reused.
 Json run_json(const Model& model, const CalibrateOptions& options, int32_t n_ctx, const std::string& backend,
               const TemplateChoice& chat_template) {
   const auto texts = [](const std::vector<CalibrateOptions::Text>& list) {
@@ -153,7 +154,7 @@ Json run_json(const Model& model, const CalibrateOptions& options, int32_t n_ctx
               {"betas", options.betas},
               {"max_text_tokens", options.max_text_tokens},
               {"seed", options.seed}};
-  // Only where there is one, so that what runs without it had left is still taken over.
+  // Only if there is one, so that results of runs without it stay valid.
   if (chat_template.is_given()) run["chat_template"] = content_hash(chat_template.source);
   return run;
 }

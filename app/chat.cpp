@@ -38,7 +38,7 @@ class Chat {
     while (read_input(input)) {
       if (input.text.find_first_not_of(" \t\n") == std::string::npos) continue;
       try {
-        // Nothing in a paste is a command: whoever pastes a log wants it read.
+        // Nothing in a paste is a command: a user who pastes a log wants it in the message.
         if (input.text[0] != '/' || !input.begins_typed)
           send(input.text);
         else if (!run_command(input.text))
@@ -54,7 +54,7 @@ class Chat {
  private:
   void say(const std::string& line) { io_.err << line << std::endl; }
 
-  /// A line, or several where each but the last ends with a backslash that was typed. False at the end of the input.
+  /// Reads a line, or several if each but the last ends with a typed backslash. False at the end of the input.
   bool read_input(InputLine& input) {
     input = {};
     while (true) {
@@ -87,11 +87,11 @@ class Chat {
     answer();
   }
 
-  /// The model's turn after the user's last message. Where it fails before an answer began, the message is taken back.
+  /// Generates the answer to the user's last message. If it fails before an answer began, the message is removed.
   void answer() {
     TurnPrinter printer(io_, true);
     try {
-      const InterruptGuard guard(io_.interrupt);  // over both steps, so that no Ctrl+C falls between them
+      const InterruptGuard guard(io_.interrupt);  // covers both steps, so that a Ctrl+C between them is not lost
       if (!make_room()) {
         messages_.pop_back();
         return;
@@ -99,7 +99,7 @@ class Chat {
       const TurnResult result = recording_.run_turn(conversation(), turn_, printer);
       printer.finish(result, session_.cache_state(), session_.cache_config());
       if (!result.stop_message.empty()) say(printable(result.stop_message));
-      // A script's lines do not go on where its user wanted an end; in a terminal only the answer stops.
+      // In a terminal, Ctrl+C stops only the answer. If the input is a script, it ends the whole run.
       if (io_.interrupt.requested && !io_.in_is_terminal) throw EndedBySignal(SIGINT);
       if (result.ids.empty() && result.stop_reason != StopReason::end_of_turn &&
           result.stop_reason != StopReason::max_tokens && result.stop_reason != StopReason::stop_string) {
@@ -119,12 +119,12 @@ class Chat {
     }
   }
 
-  /// Counts the tokens of the whole conversation as a prompt. Throws Cancelled if Ctrl+C breaks it off.
+  /// Counts the tokens of the whole conversation as a prompt. Throws Cancelled if Ctrl+C interrupts it.
   size_t count_tokens() {
     return encode_chat(model_, conversation(), [this] { return io_.interrupt.requested.load(); }).ids.size();
   }
 
-  /// True where the conversation fits the context, if need be after the user agreed to drop its oldest turns.
+  /// True if the conversation fits the context, if necessary after the user agreed to drop its oldest turns.
   bool make_room() {
     const size_t n_tokens = count_tokens();
     if (n_tokens < static_cast<size_t>(session_.n_ctx()) || messages_.size() < 3) return true;
@@ -143,7 +143,7 @@ class Chat {
     return true;
   }
 
-  /// Until half of the context is free, so that this does not come back with every turn.
+  /// Drops turns until half of the context is free, so that the question does not return with every turn.
   void drop_oldest_turns() {
     const std::vector<ChatMessage> all = messages_;
     size_t n_turns = 0;
@@ -234,12 +234,12 @@ class Chat {
                                : "the last turn was taken back; the rest is encoded anew with the next message");
   }
 
-  /// The session sees that the conversation ends where the last turn began, and undoes that turn by itself. Where no
-  /// other answer comes, the one before stays.
+  /// The session sees that the conversation ends where the last turn began, and undoes that turn by itself. If there is
+  /// no new answer, the previous one stays.
   void regenerate() {
     const std::vector<ChatMessage> before = messages_;
     if (!take_back_last_answer()) return;
-    ++turn_.sampler.seed;  // or the answer would be the same
+    ++turn_.sampler.seed;  // otherwise the answer would be the same
     const auto stay = [&] {
       messages_ = before;
       say("there is no other answer; the one before stays");
@@ -255,7 +255,7 @@ class Chat {
     say("/other brings the answer before back");
   }
 
-  /// The last answer and the one that /regen put in its place change places.
+  /// Swaps the last answer and the one that /regen replaced.
   void use_other_answer() {
     if (!other_answer_ || messages_.empty()) return say("there is no other answer to the last message");
     std::swap(messages_.back(), *other_answer_);

@@ -1,5 +1,5 @@
-// A conversation in the terminal: lines ─► turns. Owns the messages; the session owns the cache and finds out by itself
-// what became of it.
+// A conversation in the terminal: lines ─► turns. Owns the messages. The session owns the cache and compares each new
+// conversation with what the cache holds.
 #pragma once
 
 #include <optional>
@@ -16,13 +16,13 @@
 
 namespace headroom {
 
-/// Opens model and backend, then chats. cache: nothing: default_chat_config. trace: a file to record into.
+/// Opens model and backend, then chats. cache: if empty, default_chat_config. trace: the file to record into.
 void chat_in_terminal(const CommonOptions& common, const TemplateChoice& chat_template, const std::string& system,
                       const std::optional<CacheConfig>& cache, const TurnOptions& turn,
                       const std::optional<std::string>& trace, Streams& io);
 
-/// Runs until the input ends or /quit. Errors of a turn are shown; the conversation goes on without that turn.
-/// recording: of this session; its turns go through it. backend: the session's; it is replaced where it fails.
+/// Runs until the input ends or /quit. An error of a turn is shown, and the conversation goes on without that turn.
+/// recording: runs the turns of this session. backend: the session's; it is replaced if it fails.
 void chat(const Model& model, Session& session, Recording& recording, RestartableBackend& backend,
           const TurnOptions& turn, const std::string& system, Streams& io);
 

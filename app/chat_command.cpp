@@ -1,4 +1,4 @@
-// `headroom` and `headroom chat`: a conversation in the window, or in the terminal where there is no display.
+// `headroom` and `headroom chat`: a conversation in the window, or in the terminal if there is no display.
 #include <filesystem>
 #include <ostream>
 

@@ -1,5 +1,5 @@
 // `headroom chats`: a chat database, whole or damaged ─► its conversations as text, or one JSON object. The file is
-// read page by page and not changed: what a window set aside as ….damaged-1 can be read here.
+// read page by page and not changed. It can also read a file that a window set aside as ….damaged-1.
 #include <nlohmann/json.hpp>
 #include <ostream>
 
@@ -18,7 +18,7 @@ const char* name_of(MessageState state) {
   return names[static_cast<size_t>(state)];
 }
 
-/// A terminal is not steered by what stands in a message; a file gets it as it is.
+/// In a terminal, control characters of a message are made harmless; a file receives the bytes unchanged.
 std::string shown(const std::string& content, const Streams& io) {
   if (!io.out_is_terminal) return content;
   std::string text;

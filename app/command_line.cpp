@@ -33,7 +33,7 @@ int64_t parse_int(std::string_view option, std::string_view text, int64_t min, i
 double parse_number(std::string_view option, std::string_view text, double min, double max) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  // A NaN compares false with everything, so the range is asked for, not its opposite.
+  // Tests "in range" and not "out of range", because a NaN compares false with everything.
   const bool in_range = value >= min && value <= max;
   if (error != std::errc() || end != text.data() + text.size() || !in_range)
     throw UsageError(std::string(option) + " is '" + std::string(text) + "', expected a number from " +
@@ -77,7 +77,7 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   for (const std::string& candidate : names) {
     const std::string_view offered = bare(candidate);
     if (wanted.empty() || offered.empty()) continue;
-    // "--temperature" stands for "--temp": one is the beginning of the other.
+    // If one is a prefix of the other ("--temperature", "--temp"), they count as near.
     const size_t common = std::min(wanted.size(), offered.size());
     const bool prefix = common >= 2 && wanted.substr(0, common) == offered.substr(0, common);
     const size_t distance = prefix ? 1 : edit_distance(wanted, offered);
@@ -112,7 +112,7 @@ CommandLine::CommandLine(std::string command, const std::string& what, const std
   app.description(what);
   app.footer("Examples:\n" + examples);
   app.set_help_flag("-h,--help", "this text")->group("Options");
-  app.allow_extras();  // they are judged here, with the nearest right option
+  app.allow_extras();  // refused below, with the nearest valid option as a suggestion
   app.get_formatter()->column_width(34);
 }
 

@@ -1,4 +1,4 @@
-// A command's arguments ─► values, strictly: every number is checked against its range, and what does not fit becomes
+// A command's arguments ─► values. Every number is checked against its range; a value that does not fit is an error of
 // one sentence. A thin layer over CLI11, which parses and writes the help.
 #pragma once
 
@@ -26,7 +26,7 @@ class HelpRequested : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The whole text as a number; throws UsageError that names the option. min and max are included.
+/// The whole text must be one number from min to max, both included. Throws a UsageError that names the option.
 int64_t parse_int(std::string_view option, std::string_view text, int64_t min, int64_t max);
 /// "24MiB", "1.5GB", "65536".
 int64_t parse_bytes(std::string_view option, std::string_view text);
@@ -34,19 +34,19 @@ double parse_number(std::string_view option, std::string_view text, double min, 
 /// "1,2,3"
 std::vector<int32_t> parse_ints(std::string_view option, std::string_view text, int64_t min, int64_t max);
 
-/// The name among `names` that a mistyped one most likely stands for; empty if none is near.
+/// The entry of `names` that is nearest to a mistyped name; empty if none is near.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& names);
 
-/// Options are added, then parse() fills the variables they were added with. Those must outlive it.
+/// Options are added, then parse() fills the variables they were added with. The variables must outlive this object.
 class CommandLine {
  public:
   /// command: "run"; examples: lines at the end of the help.
   CommandLine(std::string command, const std::string& what, const std::string& examples);
   ~CommandLine();
 
-  /// Options added from here on stand under this heading in the help.
+  /// The help lists options added after this call under this heading.
   void begin_group(const std::string& heading);
-  /// names: "-m,--model"; value: what stands for the value in the help.
+  /// names: "-m,--model"; value: the placeholder for the value in the help.
   void add_text(const std::string& names, const std::string& value, const std::string& what,
                 std::optional<std::string>& to);
   /// A text that is one of `known`.
@@ -62,8 +62,8 @@ class CommandLine {
   void add_ints(const std::string& names, const std::string& what, int64_t min, int64_t max, std::vector<int32_t>& to);
   void add_positional(const std::string& name, const std::string& what, std::optional<std::string>& to);
 
-  /// Of an option that is given twice the last one counts, unless it was added as one that may be repeated. Throws
-  /// UsageError or HelpRequested. io: learns whether an error is to be an object of JSON.
+  /// If an option is given twice the last one counts, unless it was added as one that may be repeated. Throws
+  /// UsageError or HelpRequested. Sets io.error_as_json.
   void parse(const std::vector<std::string>& args, Streams& io);
   void parse(const std::vector<std::string>& args);
   [[noreturn]] void fail(const std::string& sentence) const;

@@ -1,5 +1,5 @@
-// One function a command, each in its own file. args: what follows the command's name. They write results to io.out and
-// throw UsageError, HelpRequested or Error.
+// One function per command, each in its own file. args: what follows the command's name. They write results to io.out
+// and throw UsageError, HelpRequested or Error.
 #pragma once
 
 #include <string>

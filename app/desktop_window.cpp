@@ -24,11 +24,11 @@
 namespace headroom {
 namespace {
 
-/// What a live chat and a recording have in common as programs in a window. Source: ChatWindow or Replay.
+/// The part of a window client that a live chat and a recording share. Source: ChatWindow or Replay.
 template <typename Source>
 class Program : public WindowClient {
  public:
-  /// panel: as for Ui::draw. signals: null where nobody waits for an end.
+  /// panel: see Ui::draw. signals: null if no signal is handled.
   Program(Source& source, UiState& state, std::string panel = "", const EndSignals* signals = nullptr)
       : source_(source), state_(state), panel_(std::move(panel)), signals_(signals) {}
 
@@ -65,7 +65,7 @@ class Program : public WindowClient {
       return source_;
   }
 
-  /// A draft that stands still for a moment goes to the disk, so that no crash takes it.
+  /// Saves a draft once typing pauses for a moment, so that a crash does not lose it.
   void keep_draft() {
     const auto now = std::chrono::steady_clock::now();
     if (state_.draft != seen_draft_) {
@@ -109,7 +109,7 @@ class LiveChat : public ChatWindow {
   FileDialog dialog_;
 };
 
-/// The settings of a person, read when the window opens and written whenever one of them changes.
+/// The user's settings, read when the window opens and written whenever one of them changes.
 class KeptSettings {
  public:
   KeptSettings() { problem_ = load_settings(path_, state, window); }
@@ -124,15 +124,15 @@ class KeptSettings {
   std::string problem_;
 };
 
-/// Shows the program until its window is closed or a signal asks for the end; a sentence where there never was a
-/// window. Throws Error where it broke, EndedBySignal once everything is put away. hooks: whatever asks for the
-/// clipboard and for the settings to be saved.
+/// Shows the program until its window is closed or a signal asks for the end. Returns a sentence if no window could be
+/// opened. Throws Error if the window failed, and EndedBySignal once everything is saved. hooks: receives the callbacks
+/// for the clipboard and for saving the settings.
 template <typename Source, typename Hooks>
 std::string show(Source& source, Hooks& hooks, KeptSettings& settings, const EndSignals& signals) {
   hooks.on_set_clipboard = copy_to_clipboard;
   hooks.on_settings_changed = [&] { settings.save(); };
   Program<Source> program(source, settings.state, "", &signals);
-  // A driver that crashes would take the window's process along.
+  // Checked first, because a driver that crashes would end the window's process.
   if (std::string failure = driver_failure(); !failure.empty()) return failure;
   const WindowResult result = run_window(program, {settings.window.width, settings.window.height});
   if (!result.was_open) return result.problem;
@@ -143,7 +143,7 @@ std::string show(Source& source, Hooks& hooks, KeptSettings& settings, const End
   return "";
 }
 
-/// Known before anything is started.
+/// Checked before anything is started; empty if there is a display.
 std::string why_no_display() {
   const auto is_set = [](const char* name) {
     const char* value = std::getenv(name);
@@ -167,11 +167,11 @@ std::string show_chat_window(ControllerOptions options) {
   const std::string no_display = why_no_display();
   if (!no_display.empty()) return no_display;
   const EndSignals signals(wake_window);
-  prepare_backend({.name = "vulkan"});  // the window draws with it, whatever computes
+  prepare_backend({.name = "vulkan"});  // the window draws with Vulkan, whichever backend computes
   KeptSettings settings;
   try {
     own_private_folder(data_folder());
-  } catch (const Error&) {  // the chats say what is wrong with their folder
+  } catch (const Error&) {  // the chat store reports what is wrong with its folder
   }
   options.wake = wake_window;
   if (options.chats_path.empty()) options.chats_path = data_folder() + "/chats.sqlite";

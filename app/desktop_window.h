@@ -11,13 +11,13 @@
 
 namespace headroom {
 
-/// Shows a live chat until its window is closed. Empty paths get their usual places. Returns a sentence where there is
-/// no display or no device to draw with, else an empty string; throws Error where the window broke.
+/// Shows a live chat until its window is closed. Empty paths get their usual places. Returns a sentence if there is no
+/// display or no device to draw with, else an empty string. Throws Error if the window failed while it was open.
 std::string show_chat_window(ControllerOptions options);
-/// Shows a trace. Throws Error, also where there can be no window.
+/// Shows a trace. Throws Error, also if no window can be opened.
 void show_replay_window(const std::string& trace_path);
 
-/// "chats", "transcript", "heads", …: what --panel takes.
+/// "chats", "transcript", "heads", …: the values of --panel.
 std::vector<std::string> panel_names();
 
 /// A trace at one moment as a picture.
@@ -26,7 +26,7 @@ struct PictureOptions {
   int width = 1280, height = 800;
   float scale = 1;
   std::string panel;      // empty: the whole window
-  int32_t at_token = -1;  // the first moment with so many tokens in the cache; -1: the end
+  int32_t at_token = -1;  // the first moment with at least this many tokens in the cache; -1: the end
   bool dark = true;
   std::optional<std::pair<int32_t, int32_t>> pinned;  // layer, KV head
 };

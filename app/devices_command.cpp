@@ -23,7 +23,7 @@ void devices_command(const Arguments& args, Streams& io) {
   std::vector<DeviceEntry> entries = list_devices();
   const auto listed = std::find_if(entries.begin(), entries.end(),
                                    [&](const DeviceEntry& entry) { return entry.backend == chosen->info().name; });
-  if (listed == entries.end())  // asked for by name only, as the reference is
+  if (listed == entries.end())  // not in the list: a backend that is only opened by name, such as the reference
     entries.push_back(
         {.backend = chosen->info().name, .device = chosen->info().device, .available = true, .skip_reason = {}});
   else

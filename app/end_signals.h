@@ -1,5 +1,5 @@
-// SIGINT, SIGTERM and SIGHUP as a wish instead of an end, for a window that has something to put away. Beside the
-// window's loop, which asks whether there was one; whoever made this ends the process by the signal afterwards.
+// Turns SIGINT, SIGTERM and SIGHUP into a request, so that a window can save its state before the process ends. The
+// window's loop asks received(). The owner of this object ends the process by the signal afterwards.
 #pragma once
 
 #include <signal.h>
@@ -14,14 +14,15 @@ namespace headroom {
 
 class EndSignals {
  public:
-  /// To be made before any other thread, since threads inherit that the signals wait here. wake: called from another
-  /// thread when one came. One that this process was started to ignore, as by nohup, stays ignored.
+  /// Construct it before any other thread starts: threads inherit the mask that keeps the signals for this object.
+  /// wake: called from another thread when a signal arrives. A signal that the process was started to ignore (nohup)
+  /// stays ignored.
   explicit EndSignals(std::function<void()> wake);
   ~EndSignals();
   EndSignals(const EndSignals&) = delete;
   EndSignals& operator=(const EndSignals&) = delete;
 
-  /// The first one that came; 0: none yet. A second one ends the process at once.
+  /// The first signal that arrived; 0: none yet. A second one ends the process at once.
   int received() const { return received_; }
 
  private:

@@ -17,7 +17,7 @@ void engine_command(const Arguments& args, Streams& io) {
   line.parse(args, io);
   if (io.in_is_terminal || io.out_is_terminal)
     throw UsageError("engine speaks to a window and not to a terminal; `headroom chat --engine COMMAND` starts it");
-  // Nothing but the stream may reach the other side, whatever a library prints.
+  // Only the stream may reach the other side, even if a library prints something.
   const Descriptor output = take_standard_output();
   const std::string failure = serve(STDIN_FILENO, output.get(), HEADROOM_VERSION);
   if (!failure.empty()) throw Error(failure);

@@ -1,4 +1,4 @@
-// Formatting for people: bytes, counts, and text that came from outside made harmless for a terminal.
+// Formatting for people: bytes, counts, and untrusted text made harmless for a terminal.
 #include "app/format.h"
 
 #include <algorithm>
@@ -38,7 +38,7 @@ bool is_control(uint32_t c) {
   return c < 0x20 || (c >= 0x7f && c < 0xa0);
 }
 
-/// Characters that reorder or hide what stands beside them.
+/// Characters that reorder or hide their neighbours.
 bool is_steering(uint32_t c) {
   return (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
 }

@@ -1,4 +1,4 @@
-// Numbers and strangers' text ─► text that is safe and readable in a terminal. Knows no streams and no engine.
+// Numbers and untrusted text ─► text that is safe and readable in a terminal. Knows no streams and no engine.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace headroom {
 
-/// As printf.
+/// Formats like printf, into a string.
 [[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);
 
 /// "12.3 MiB"; below 1 MiB in KiB, from 1 GiB in GiB.
@@ -16,17 +16,17 @@ std::string format_bytes(int64_t bytes);
 /// "12,345,678"
 std::string format_count(int64_t count);
 
-/// One line of plain text: control characters, escape sequences, direction overrides and invalid UTF-8 are written
-/// out ("\n", "\x1b", "\u{202e}"), so that a file's strings can neither steer a terminal nor break a line.
+/// One line of plain text: control characters, escape sequences, direction overrides and invalid UTF-8 are escaped
+/// ("\n", "\x1b", "\u{202e}"), so that a file's strings can neither control a terminal nor break a line.
 std::string printable(std::string_view text);
 
 /// A model's text for a terminal: line feeds and tabs stay, other control characters become visible pictures.
 std::string terminal_text(std::string_view text);
 
-/// The first bytes of text up to max_bytes, cut between characters, with "…" where something was left out.
+/// The first max_bytes of text at most, cut between characters; ends with "…" if something was left out.
 std::string shortened(std::string_view text, size_t max_bytes);
 
-/// Levenshtein's distance.
+/// The Levenshtein distance.
 size_t edit_distance(std::string_view a, std::string_view b);
 
 }  // namespace headroom

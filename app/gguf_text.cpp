@@ -1,4 +1,4 @@
-// Reads GGUF values out of the bytes that the reader has judged, at most as many as are shown.
+// Reads GGUF values from bytes that the reader has already checked, at most as many as are shown.
 #include "app/gguf_text.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Metadata of a GGUF file ─► short text for people and JSON for programs. Works for files that no
-// engine here can run.
+// Metadata of a GGUF file ─► short text for people and JSON for programs. Also works for files that the engine cannot
+// run.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -12,10 +12,10 @@ namespace headroom {
 
 /// One line, harmless in a terminal; long strings and arrays are shortened: "[151936 strings: "!", "\"", …]".
 std::string value_text(const GgufValue& value);
-/// The same, with the name of what a key numbers: "15 (Q4_K_M)".
+/// Like value_text, plus the name behind a numeric value if the key defines one: "15 (Q4_K_M)".
 std::string entry_text(std::string_view key, const GgufValue& value);
 
-/// The value; of an array longer than 16 elements {"type", "count", "first": [16 elements]}.
+/// The value; an array longer than 16 elements becomes {"type", "count", "first": [16 elements]}.
 nlohmann::ordered_json value_json(const GgufValue& value);
 
 }  // namespace headroom

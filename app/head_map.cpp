@@ -1,4 +1,4 @@
-// Draws the head map with letters, and with colours that remain apart for colour-blind eyes (after Okabe and Ito).
+// Draws the head map with letters, and with colours that colour-blind people can tell apart (after Okabe and Ito).
 #include "app/head_map.h"
 
 #include <algorithm>
@@ -24,7 +24,7 @@ size_t policy_index(const std::vector<Policy>& policies, Policy policy) {
   return static_cast<size_t>(found - policies.begin());
 }
 
-/// " S ", on the policy's colour where colours are used.
+/// " S ", on the policy's colour if colours are used.
 std::string cell(size_t index, char letter, bool use_colour) {
   const std::string text{' ', letter, ' '};
   if (!use_colour) return text;

@@ -9,8 +9,8 @@
 
 namespace headroom {
 
-/// "S 12, P 3, A 5": how many heads have which policy; those that no head has are left out. Heads that
-/// still have a policy of an earlier configuration count as "?".
+/// "S 12, P 3, A 5": the number of heads per policy, without policies that no head has. Heads with a policy of an
+/// earlier configuration count as "?".
 std::string policy_count_text(const CacheState& state, const CacheConfig& config);
 
 /// Lines that end with a line feed.

@@ -1,5 +1,5 @@
-// `headroom inspect`: a GGUF file ─► what is in it, and whether it would run here and in how much memory. Every string
-// of the file is a stranger's and is made harmless before it is printed.
+// `headroom inspect`: a GGUF file ─► what is in it, and whether it would run here and in how much memory. Strings of
+// the file are untrusted and are made harmless before they are printed.
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -24,7 +24,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// A context below it is no chat.
+/// The smallest context that is useful for a chat.
 constexpr int64_t least_useful_tokens = 256;
 
 struct TypeTotal {
@@ -32,16 +32,16 @@ struct TypeTotal {
   int64_t bytes = 0;
 };
 
-/// Whether the engine would take the file, and what it would need.
+/// Whether the engine can run the file, and what it needs for that.
 struct Verdict {
   std::string refusal;  // empty: it runs
   std::optional<ModelConfig> config;
-  std::optional<TemplateReport> chat_template;  // nothing: the file has no vocabulary that can be read
+  std::optional<TemplateReport> chat_template;  // empty: the file has no readable vocabulary
   int64_t weight_bytes = 0;
   int64_t available_bytes = 0;
   int32_t n_ctx = 0;                                  // asked for, or the model's
   int32_t n_ctx_fits = 0;                             // what memory allows
-  std::optional<std::vector<BadTensor>> bad_tensors;  // where they were asked for
+  std::optional<std::vector<BadTensor>> bad_tensors;  // if they were asked for
 
   int64_t kv_bytes(int64_t n_tokens) const { return full_kv_bytes(*config, n_tokens); }
 };
@@ -63,7 +63,7 @@ Verdict judge(const GgufFile& file, const std::string& path, const CommonOptions
   verdict.available_bytes = available_memory_bytes();
   try {
     verdict.chat_template = judge_template(file);
-  } catch (const Error&) {  // told below, with everything else that keeps the file from running
+  } catch (const Error&) {  // reported below, with everything else that keeps the file from running
   }
   try {
     verdict.config = read_model_config(file);
@@ -82,7 +82,7 @@ Verdict judge(const GgufFile& file, const std::string& path, const CommonOptions
   return verdict;
 }
 
-/// Reads every weight.
+/// Reads every weight, which takes as long as reading the file.
 void check_weights(const GgufFile& file, Verdict& verdict) {
   verdict.bad_tensors = find_bad_tensors(file);
   if (!verdict.refusal.empty() || verdict.bad_tensors->empty()) return;

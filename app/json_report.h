@@ -1,5 +1,5 @@
 // A turn's result and the state of the cache ─► the JSON objects of `profile --json` and `run --json`. The keys are
-// part of the command line's contract; numbers are bytes, milliseconds, tokens per second.
+// part of the command line's contract. Numbers are in bytes, milliseconds and tokens per second.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +21,10 @@ struct TurnReport {
 };
 
 nlohmann::ordered_json profile_json(const TurnReport& report);
-/// The same and what was generated.
+/// profile_json plus what was generated.
 nlohmann::ordered_json run_json(const TurnReport& report);
 
-/// One line; what is not valid UTF-8 comes out as U+FFFD.
+/// One line; invalid UTF-8 becomes U+FFFD.
 std::string json_line(const nlohmann::ordered_json& object);
 
 /// "SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -1,6 +1,5 @@
 // Lines by libedit in a terminal (prompt and echo on standard error), by getline everywhere else. libedit knows no
-// pastes: the sequence that begins one is bound to a function here, which takes what follows straight from the
-// terminal.
+// pastes: the sequence that begins one is bound to a function here, which reads the rest directly from the terminal.
 #include "app/line_reader.h"
 
 #include <histedit.h>
@@ -25,8 +24,8 @@ namespace {
 // More than any context holds; each character takes 20 bytes in libedit.
 constexpr size_t max_paste_bytes = size_t{8} << 20;
 constexpr size_t max_history_bytes = size_t{64} << 10;
-constexpr int silence_ms = 1000;       // within a paste, after which the user is told that its end is waited for
-constexpr int rest_of_paste_ms = 200;  // that the rest of a paste which was broken off may take to arrive
+constexpr int silence_ms = 1000;       // within a paste, before the user is told that its end is missing
+constexpr int rest_of_paste_ms = 200;  // how long the rest of an interrupted paste may take to arrive
 
 class StreamReader : public LineReader {
  public:
@@ -63,9 +62,10 @@ class EditReader : public LineReader {
     el_set(edit_, EL_HIST, history, history_);
     el_set(edit_, EL_GETCFN, &EditReader::read_character);
     el_source(edit_, nullptr);  // the user's ~/.editrc
-    // CR and LF arrive as they are while a line is edited, so that CR LF in a paste is one end of a line.
+    // CR and LF arrive unchanged while a line is edited, so that CR LF in a paste counts as one line ending.
     el_set(edit_, EL_SETTY, "-d", "-inlcr", "-icrnl", nullptr);
-    // Wide, since the narrow call leaks its names. Behind ~/.editrc, which may choose another editor and its keys.
+    // Uses the wide call, because the narrow one leaks its names. Runs after ~/.editrc, which may choose another editor
+    // and its keys.
     el_wset(edit_, EL_ADDFN, L"headroom-paste", L"Take a paste", &EditReader::take_paste);
     el_wset(edit_, EL_ADDFN, L"headroom-no-paste", L"Ignore the end of no paste", &EditReader::ignore);
     for (const bool in_other_map : {false, true}) {
@@ -91,7 +91,7 @@ class EditReader : public LineReader {
     const char* text = el_gets(edit_, &n_bytes);
     if (interrupt_.requested || text == nullptr || n_bytes <= 0) {
       const bool interrupted = interrupt_.requested;
-      el_reset(edit_);  // what was typed is gone
+      el_reset(edit_);  // discards what was typed
       std::fputc('\n', stderr);
       return interrupted && !empty_when_interrupted_ ? Outcome::interrupted : Outcome::quit;
     }
@@ -111,7 +111,7 @@ class EditReader : public LineReader {
       el_wset(edit_, EL_BIND, key, function, nullptr);
   }
 
-  /// A paste that looks like a command comes back from the history as a text, with a space in front.
+  /// A paste that looks like a command is stored with a leading space, so that it returns from the history as text.
   void remember(const InputLine& line) {
     if (line.text.empty() || line.text.size() > max_history_bytes) return;
     const bool looks_like_command = !line.begins_typed && line.text.front() == '/';
@@ -132,7 +132,7 @@ class EditReader : public LineReader {
     return line->lastchar == line->buffer;
   }
 
-  /// One byte of the terminal; as read(2) returns it.
+  /// Reads one byte of the terminal; returns what read(2) returns.
   ssize_t next_byte(char& byte) {
     if (ahead_.empty()) return ::read(STDIN_FILENO, &byte, 1);
     byte = ahead_.front();
@@ -140,7 +140,7 @@ class EditReader : public LineReader {
     return 1;
   }
 
-  /// One character of the terminal. libedit's own function goes on reading after a signal; this one ends at Ctrl+C.
+  /// Reads one character of the terminal. libedit's own function continues after a signal; this one ends at Ctrl+C.
   static int read_character(EditLine* edit, wchar_t* out) {
     EditReader& reader = *self(edit);
     std::mbstate_t state{};
@@ -157,10 +157,10 @@ class EditReader : public LineReader {
       if (n_used == static_cast<size_t>(-2)) continue;  // more bytes of this character follow
       if (n_used == static_cast<size_t>(-1)) {
         state = {};
-        continue;  // no character: nothing to show for it
+        continue;  // invalid bytes are skipped
       }
       const auto code = static_cast<uint32_t>(*out);
-      // A line of which nothing is left begins anew with what is typed; what a key yanks back is a paste still.
+      // Typing into an emptied line makes it a typed line again. Text that a key yanks back still counts as pasted.
       if (!reader.begins_typed_ && code >= 0x20 && code != 0x7f && reader.is_empty()) reader.begins_typed_ = true;
       if (code != '\r' && code != '\n') reader.ends_typed_ = true;
       return 1;
@@ -169,7 +169,7 @@ class EditReader : public LineReader {
 
   static unsigned char ignore(EditLine*, wint_t) { return CC_NORM; }
 
-  /// Behind the sequence that begins a paste: all of it becomes part of the line, whatever it holds.
+  /// Called after the sequence that begins a paste. The whole paste becomes part of the line, whatever it contains.
   static unsigned char take_paste(EditLine* edit, wint_t) {
     EditReader& reader = *self(edit);
     std::string bytes;
@@ -203,7 +203,7 @@ class EditReader : public LineReader {
           say("the paste has more than " + std::to_string(max_paste_bytes) + " bytes; none of it was taken");
         return is_too_long ? PasteEnd::too_long : PasteEnd::whole;
       }
-      // Its end may be split between two reads.
+      // The end mark may be split between two reads.
       searched = bytes.size() - std::min(bytes.size(), paste_end.size() - 1);
       if (bytes.size() > max_paste_bytes + paste_end.size()) {
         is_too_long = true;
@@ -227,7 +227,7 @@ class EditReader : public LineReader {
     return n_read;
   }
 
-  /// What still arrives of it is nobody's line.
+  /// Discards the rest of an interrupted paste, so that it does not become the next line.
   PasteEnd drop_rest_of_paste() {
     empty_when_interrupted_ = false;
     std::string rest;
@@ -251,7 +251,7 @@ class EditReader : public LineReader {
   EditLine* edit_;
   History* history_;
   std::string prompt_;
-  std::string ahead_;  // read behind a paste, not yet looked at
+  std::string ahead_;  // bytes read after the end of a paste, not yet used
   bool empty_when_interrupted_ = true;
   bool begins_typed_ = true, ends_typed_ = true;
 };
@@ -271,7 +271,7 @@ std::string pasted_text(const std::string& bytes) {
     if (byte == '\0') {
       ++at;
     } else if (byte == '\r') {
-      // Terminals send the end of a line as what the Enter key sends.
+      // Inside a paste, terminals send a line ending as the byte of the Enter key.
       text += '\n';
       at += at + 1 < bytes.size() && bytes[at + 1] == '\n' ? 2 : 1;
     } else if (const size_t length = utf8_char_at(bytes, at).n_bytes; length > 0) {

@@ -18,7 +18,7 @@ namespace {
 
 headroom::Interrupt interrupt;
 
-/// Ends the process as the signal does where nobody handles it.
+/// Ends the process the way the signal does without a handler.
 void end_by(int signal_number) {
   signal(signal_number, SIG_DFL);
   sigset_t only;
@@ -54,9 +54,9 @@ int main(int n_args, char** args) {
     std::cerr << "headroom: " << error.what() << std::endl;
     return 1;
   }
-  signal(SIGXFSZ, SIG_IGN);  // a limit on a file's size is an error of the write, as a full disk is
-  // A process of its own asks the Vulkan drivers; this is it, or the one that starts it. It ends without the drivers'
-  // last words.
+  signal(SIGXFSZ, SIG_IGN);  // exceeding the file size limit is then a write error, like a full disk
+  // A child process queries the Vulkan drivers, since they may crash; this may be that child. It ends by _Exit, so that
+  // no driver code runs at exit.
   constexpr const char* probe_command = "probe-vulkan";
   if (n_args == 3 && std::strcmp(args[1], probe_command) == 0) {
     headroom::answer_probe(args[2]);
@@ -64,7 +64,7 @@ int main(int n_args, char** args) {
   }
   headroom::set_probe_program({"/proc/self/exe", probe_command});
   headroom::return_large_blocks_to_system();
-  // Characters only: numbers keep the C locale's form.
+  // Only LC_CTYPE: numbers keep the format of the C locale.
   if (std::setlocale(LC_CTYPE, "") == nullptr || MB_CUR_MAX < 4) std::setlocale(LC_CTYPE, "C.UTF-8");
 
   struct sigaction action {};

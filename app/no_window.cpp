@@ -1,5 +1,5 @@
-// Stands for desktop_window.cpp in a build without the window (HEADROOM_WINDOW=OFF): the chat goes to the terminal, and
-// a recording cannot be shown.
+// Replaces desktop_window.cpp in a build without the window (HEADROOM_WINDOW=OFF). The chat runs in the terminal, and a
+// recording cannot be shown.
 #include "app/desktop_window.h"
 #include "engine/base/error.h"
 

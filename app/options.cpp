@@ -24,7 +24,7 @@ namespace {
 constexpr const char* default_model_name = "SmolLM2-135M-Instruct.Q4_1.gguf";
 constexpr int64_t max_tokens_limit = max_position;
 
-/// Ctrl+C must interrupt the main thread's reading, so threads that start meanwhile never receive it.
+/// Blocks SIGINT in threads that start while this lives, so that Ctrl+C always interrupts the main thread's read.
 class SignalsToMainThread {
  public:
   SignalsToMainThread() {
@@ -190,7 +190,7 @@ CacheConfig CacheOptions::make_config(const std::string& unnamed) const {
       throw UsageError("--kv-budget needs budgets that heads share, as those of --config headroom or uniform; found " +
                        result.name);
     result.kv_budget_bytes = parse_bytes("--kv-budget", *kv_budget);
-    if (!keep) result.keep = 1;  // the bytes alone decide
+    if (!keep) result.keep = 1;  // only the byte budget decides
   }
   if (calibration) {
     if (result.importance != ImportanceKind::calibrated)
@@ -316,7 +316,7 @@ TurnOptions SamplingOptions::make_turn_options() const {
   set_if_given(sampler.top_p, top_p);
   set_if_given(sampler.min_p, min_p);
   set_if_given(sampler.repeat_penalty, repeat_penalty);
-  // 32 bits, so that every reader of the JSON report gets a drawn seed back exactly.
+  // 32 bits, so that every JSON reader can represent a random seed exactly.
   sampler.seed = seed ? static_cast<uint64_t>(*seed) : std::random_device{}();
   set_if_given(options.max_tokens, max_tokens);
   for (const std::string& stop : stop_strings)

@@ -1,5 +1,5 @@
-// The groups of options that commands share, and the engine's values that follow from them: which model, which
-// backend, what a head may keep, how a token is drawn, what the prompt is. Contradictions end here.
+// The groups of options that commands share ─► the engine's values: model, backend, what a head may keep, sampling,
+// prompt. Contradictions are refused here.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@
 
 namespace headroom {
 
-/// Offered by every command, so that a script can give all of them the same ones.
+/// Every command offers these, so that a script can pass the same options to all.
 struct CommonOptions {
   std::optional<std::string> model;
   std::optional<std::string> backend;
@@ -26,20 +26,21 @@ struct CommonOptions {
   bool json = false;
 
   void add_to(CommandLine& line);
-  /// --model, else HEADROOM_MODEL, else the default model in the cache folder; throws Error where that is missing.
+  /// --model, else HEADROOM_MODEL, else the default model in the cache folder; throws Error if that is missing.
   std::string model_path() const;
-  /// The same without a look at the default model: empty where only that is meant.
+  /// --model, else HEADROOM_MODEL, else empty. Does not look for the default model.
   std::string named_model_path() const;
   std::unique_ptr<Backend> open_backend() const;
   RestartableBackend open_restartable_backend() const;
-  /// Before anything that takes time, such as reading the model: what opening a backend waits for begins now.
+  /// Starts in the background what opening a backend would wait for. Call it before slow work such as loading the
+  /// model.
   void prepare_backend() const;
 };
 
-/// A name that no backend has is refused before a model is opened.
+/// An unknown backend name is refused before a model is opened.
 void add_backend_option(CommandLine& line, std::optional<std::string>& backend);
 
-/// Where ./run.sh puts the default model, whether it is there or not.
+/// The path to which ./run.sh downloads the default model, whether it exists or not.
 std::string default_model_path();
 
 /// What a head may keep.
@@ -50,7 +51,7 @@ struct CacheOptions {
   /// default_config: for the help.
   void add_to(CommandLine& line, const std::string& default_config = "default: paper");
   bool given() const;
-  /// unnamed: the configuration where no option names one or shapes the paper's policies. Throws UsageError for
+  /// unnamed: the configuration to use if no option names one or changes the paper's policies. Throws UsageError for
   /// contradictions and unknown names.
   CacheConfig make_config(const std::string& unnamed = "paper") const;
 
@@ -58,7 +59,7 @@ struct CacheOptions {
   void set_keep(CacheConfig& config) const;
 };
 
-/// A configuration by its name; throws UsageError with the nearest or all names.
+/// A configuration by its name; throws a UsageError that suggests the nearest name or lists all.
 CacheConfig named_cache_config(const std::string& name);
 
 /// The chat template in place of the file's own.
@@ -66,13 +67,13 @@ struct TemplateOption {
   std::optional<std::string> text;  // as given
 
   void add_to(CommandLine& line);
-  /// A name or a file ─► its text, parsed once so that a faulty one is refused before a model is opened. Throws
-  /// UsageError for what is neither, with the names; Error for a file that cannot be used.
+  /// A name or a file ─► its text, parsed once so that a faulty one is refused before a model is opened. If it is
+  /// neither, throws a UsageError that lists the names. Throws Error for a file that cannot be used.
   TemplateChoice choose(Streams& io) const;
 };
 
-/// For commands that send messages: what the user should know of the template, on `err`. Throws Error where the file's
-/// own cannot be used.
+/// For commands that send messages: prints what the user should know about the template on `err`. Throws Error if the
+/// file's own template cannot be used.
 void check_template(const Model& model, Streams& io);
 
 struct PromptOptions {
@@ -88,7 +89,7 @@ struct PromptOptions {
   /// The text of -p or -f, byte for byte; "-" is `io.in`. Throws Error for a file that cannot be read, an empty text,
   /// NUL bytes and invalid UTF-8.
   std::string read(Streams& io) const;
-  /// Ids for run_ids where raw; else messages for run_turn.
+  /// If raw, ids for run_ids; else messages for run_turn.
   std::vector<ChatMessage> messages(const std::string& text) const;
 };
 
@@ -98,11 +99,11 @@ struct SamplingOptions {
   std::vector<std::string> stop_strings;
 
   void add_to(CommandLine& line);
-  /// Draws a seed where none was given.
+  /// Chooses a random seed if none was given.
   TurnOptions make_turn_options() const;
 };
 
-/// What the user should know of the configuration, on `err`.
+/// Prints what the user should know about the configuration on `err`.
 void print_cache_note(const Session& session, Streams& io);
 
 SessionOptions make_session_options(const CommonOptions& common, const CacheConfig& cache);

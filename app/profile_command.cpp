@@ -1,4 +1,5 @@
-// `headroom profile`: a prompt ─► what every head would keep of it, as a map or as JSON. Nothing is generated.
+// `headroom profile`: a prompt ─► what every head would keep of its KV cache, as a map or as JSON. Nothing is
+// generated.
 #include <ostream>
 
 #include "app/commands.h"

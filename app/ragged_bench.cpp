@@ -1,4 +1,4 @@
-// See ragged_bench.h. Pages come from slab 0 on, as a fresh pool would hand them out.
+// See ragged_bench.h. Pages start at slab 0, as in a fresh pool.
 #include "app/ragged_bench.h"
 
 #include <algorithm>
@@ -10,11 +10,11 @@
 namespace headroom {
 namespace {
 
-constexpr int32_t tokens_per_head = 2048;  // where all are equal
+constexpr int32_t tokens_per_head = 2048;  // if all are equal
 constexpr int32_t n_layers = 8;
 constexpr int n_rounds = 5, steps_a_round = 4;
 
-/// Heads of n_layers layers that hold these numbers of tokens, with zeros for K and V.
+/// Heads of n_layers layers with these numbers of tokens; K and V are zeros.
 class Heads {
  public:
   Heads(Backend& backend, const ModelConfig& model, const std::vector<int32_t>& lengths, int32_t& n_pages)
@@ -43,7 +43,7 @@ class Heads {
       }
     }
     for (size_t h = 0; h < pages_.size(); ++h) views_.push_back({pages_[h], lengths_[h]});
-    rules_.resize(views_.size());  // everything stays
+    rules_.resize(views_.size());  // default rules: nothing is evicted
   }
 
   double seconds_a_step(Backend& backend, Matrix q, Matrix kv, Matrix out) const {

@@ -1,5 +1,5 @@
-// How much slower a step's attention is where the heads of a layer hold very different numbers of tokens: what a cache
-// with a budget for each head must not cost.
+// Measures how much slower a step's attention is if the heads of a layer hold very different numbers of tokens. A cache
+// with a budget per head must not cost that.
 #pragma once
 
 #include "engine/backend/backend.h"
@@ -7,8 +7,9 @@
 
 namespace headroom {
 
-/// Time of one layer's heads with lengths 10 : 1 : 1 … over the time of equal lengths with as many tokens in all,
-/// interleaved, median of five; 0 for a model with one KV head. The backend holds no cache, before and afterwards.
+/// Time of one layer's attention with head lengths 10 : 1 : 1 …, divided by the time of equal lengths with the same
+/// total. The two are interleaved; the result is the median of five. 0 for a model with one KV head. The backend must
+/// hold no cache before, and holds none afterwards.
 double ragged_attention_ratio(Backend& backend, const ModelConfig& model);
 
 }  // namespace headroom

@@ -44,7 +44,7 @@ struct Recording::Trace {
     });
   }
 
-  /// The turn goes on whatever becomes of the file.
+  /// The turn goes on even if the file fails.
   template <typename Part>
   void guard(Part part) {
     if (has_failed) return;

@@ -1,5 +1,5 @@
-// Turns of a session in process, as a trace file where one was asked for (`--trace`). Stands between the commands and
-// the session: without a file it only passes on. A disk that is full ends the recording and not the turn.
+// Turns of a session in this process ─► a trace file, if one was asked for (`--trace`). Stands between the commands and
+// the session; without a file it only forwards. A full disk ends the recording but not the turn.
 #pragma once
 
 #include <memory>
@@ -16,13 +16,13 @@ namespace headroom {
 
 class Recording {
  public:
-  /// path: of the file to create; nothing: no recording. Throws Error where the file exists or cannot be created. All
-  /// of the others must outlive this.
+  /// path: the file to create; if empty, nothing is recorded. Throws Error if the file exists or cannot be created. The
+  /// other arguments must outlive this object.
   Recording(const std::optional<std::string>& path, const Model& model, Session& session, Streams& io);
-  /// Closes the file in order.
+  /// Writes the end of the trace and closes the file.
   ~Recording();
 
-  // As Session's.
+  // Same as in Session.
   TurnResult run_turn(const std::vector<ChatMessage>& messages, const TurnOptions& options, TurnObserver& observer);
   TurnResult run_raw(const std::string& text, bool allow_control, const TurnOptions& options, TurnObserver& observer);
   bool undo_turn();

@@ -1,5 +1,5 @@
-// What a command reads from and writes to, so that it can be called without a process: results to `out`, everything
-// else to `err`. Filled by main.cpp from the standard streams, by tests from strings.
+// What a command reads from and writes to, so that it can run without a process of its own. Results go to `out`,
+// everything else to `err`. main.cpp fills it from the standard streams, tests from strings.
 #pragma once
 
 #include <atomic>
@@ -9,8 +9,8 @@
 
 namespace headroom {
 
-/// Ctrl+C, shared with the signal handler. While `armed` the first one only sets `requested`; a second one that nobody
-/// has taken up, or any while not armed, ends the process.
+/// Ctrl+C, shared with the signal handler. While `armed`, the first one only sets `requested`. A second one while
+/// `requested` is still set ends the process, and so does any while not armed.
 struct Interrupt {
   std::atomic<bool> armed{false};
   std::atomic<bool> requested{false};
@@ -26,12 +26,12 @@ struct Streams {
   bool out_is_terminal = false;
   bool err_is_terminal = false;
   bool use_colour = false;     // on `out`
-  bool edit_lines = false;     // `in` and `err` are the process's own terminal, so that lines can be edited there
-  bool error_as_json = false;  // --json was given and no object is written yet: an error is one, too
+  bool edit_lines = false;     // `in` and `err` are the process's own terminal, where lines can be edited
+  bool error_as_json = false;  // --json was given and no object was written yet: an error is written as an object too
 };
 
-/// A signal asked the command to end, and its work is put away. The process ends by that signal, so that whoever
-/// started it sees so: a shell ends a loop only where the command died by SIGINT. what(): a sentence, or nothing.
+/// A signal asked the command to end, and its work is saved. The process then ends by that signal, because a shell ends
+/// a loop only if the command died by SIGINT. what(): a sentence, or empty.
 class EndedBySignal : public std::runtime_error {
  public:
   EndedBySignal(int signal_number, const std::string& sentence = "")
@@ -42,8 +42,8 @@ class EndedBySignal : public std::runtime_error {
   int signal_number_;
 };
 
-/// Ctrl+C asks instead of ending the process, as long as this lives. Inside another one it changes nothing: what was
-/// asked for stays asked for.
+/// While this object lives, Ctrl+C sets a request instead of ending the process. Nested inside another guard it changes
+/// nothing, and a pending request stays.
 class InterruptGuard {
  public:
   explicit InterruptGuard(Interrupt& interrupt) : interrupt_(interrupt), is_outer_(!interrupt.armed) {

@@ -1,4 +1,4 @@
-// Judges and describes a file's chat template. See template_text.h.
+// Checks and describes a file's chat template. See template_text.h.
 #include "app/template_text.h"
 
 #include "app/format.h"

@@ -1,5 +1,5 @@
-// The chat template of a GGUF file ─► what `inspect` says of it: whether there is one, what it writes, and whether it
-// can be used. Needs the vocabulary alone, so that a file which would not run is judged too.
+// The chat template of a GGUF file ─► what `inspect` says about it: whether there is one, what it writes, and whether
+// it can be used. Needs only the vocabulary, so it also works for a file that the engine cannot run.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -12,7 +12,7 @@ namespace headroom {
 struct TemplateReport {
   enum class State { missing, named, usable, refused };
   State state = State::missing;
-  std::string name;        // of the named template that is it or gives the same text; may be empty
+  std::string name;        // of the named template that equals it or gives the same text; may be empty
   std::string reason;      // refused: why
   std::string first_line;  // of its text
   size_t n_bytes = 0;
@@ -20,7 +20,7 @@ struct TemplateReport {
   std::string suggested;  // missing: the named template that writes this token; may be empty
 };
 
-/// Throws Error where the file has no vocabulary that can be read.
+/// Throws Error if the file has no readable vocabulary.
 TemplateReport judge_template(const GgufFile& file);
 
 /// Lines that end in line feeds.

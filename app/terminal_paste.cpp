@@ -30,7 +30,7 @@ void on_end(int signal_number) {
   raise(signal_number);
 }
 
-/// A shell that gets the terminal back does not expect marks; a job that goes on does.
+/// Turns the marks off while the job is stopped, since the shell does not expect them, and on again when it continues.
 void on_stop(int signal_number) {
   const int saved_errno = errno;
   if (signal_number == SIGCONT) {
@@ -42,7 +42,7 @@ void on_stop(int signal_number) {
   errno = saved_errno;
 }
 
-/// What somebody handles or ignores already stays so.
+/// A signal that is already handled or ignored stays so.
 void handle(int signal_number, void (*handler)(int)) {
   struct sigaction action {};
   sigaction(signal_number, nullptr, &action);

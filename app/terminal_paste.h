@@ -1,12 +1,12 @@
-// Asks the terminal to mark what is pasted (bracketed paste), for as long as a conversation reads from it, and takes
-// that back however the process ends. Beside the line reader; what is between the marks is the reader's business.
+// Asks the terminal to mark pastes (bracketed paste) while a conversation reads from it, and undoes that however the
+// process ends. Used by the line reader, which handles the text between the marks.
 #pragma once
 
 #include <string_view>
 
 namespace headroom {
 
-/// What a terminal that was asked sends around a paste.
+/// What the terminal sends around a paste after it was asked.
 inline constexpr std::string_view paste_begin = "\x1b[200~", paste_end = "\x1b[201~";
 
 /// On standard error, which must be a terminal. At most one at a time.
@@ -18,7 +18,7 @@ class BracketedPaste {
   BracketedPaste& operator=(const BracketedPaste&) = delete;
 };
 
-/// The terminal as it was before, for whoever ends the process in a signal handler. Without a BracketedPaste nothing.
+/// Restores the terminal; for a signal handler that ends the process. Does nothing without a BracketedPaste.
 void restore_terminal();
 
 }  // namespace headroom

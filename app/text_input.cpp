@@ -32,14 +32,14 @@ void check_size(const std::string& name, size_t n_bytes, size_t max_bytes) {
     refuse(name + " has more than " + std::to_string(max_bytes) + " bytes, expected at most that many", "");
 }
 
-/// True for a pipe that has a name: one without, such as the shell's <(command), has its writer already.
+/// True for a named pipe. An unnamed one, such as the shell's <(command), already has its writer.
 bool is_named_pipe(int fd, const struct stat& status) {
   constexpr decltype(statfs::f_type) pipe_file_system = 0x50495045;
   struct statfs system {};
   return S_ISFIFO(status.st_mode) && (fstatfs(fd, &system) != 0 || system.f_type != pipe_file_system);
 }
 
-/// Until somebody has opened the pipe for writing and said something, or left again.
+/// Waits until a writer has opened the pipe and written something, or has closed it again.
 void wait_for_writer(int fd, const std::string& path, std::ostream& notes) {
   if (wait_readable(fd, silent_wait_ms)) return;
   notes << "headroom: " << printable(path) << " is a named pipe; waiting for what writes into it" << std::endl;
@@ -66,7 +66,7 @@ std::string read_text(const std::string& path, Streams& io) {
 }
 
 std::string read_file(const std::string& path, std::ostream& notes, size_t max_bytes) {
-  // Without O_NONBLOCK a named pipe would wait for its writer in silence.
+  // Without O_NONBLOCK, opening a named pipe would wait for its writer without a note.
   const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) refuse("cannot open " + path, std::strerror(errno));
   struct stat status {};

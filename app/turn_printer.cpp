@@ -1,4 +1,4 @@
-// Streams an answer to a terminal or a file and sums the turn up.
+// Streams an answer to a terminal or a file, and prints a summary of the turn.
 #include "app/turn_printer.h"
 
 #include <ostream>
@@ -9,7 +9,7 @@
 namespace headroom {
 
 void TurnPrinter::on_prefill(const PrefillProgress& progress) {
-  // A prompt that is read at once needs no progress that flickers.
+  // A prompt that is prefilled quickly would only show a flickering progress line.
   const auto now = std::chrono::steady_clock::now();
   if (!io_.err_is_terminal || now < next_progress_) return;
   next_progress_ = now + std::chrono::milliseconds(100);

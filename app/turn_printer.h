@@ -1,5 +1,5 @@
-// What a person sees of a turn: progress of the prefill, the answer as it comes, one line of numbers at its end.
-// The engine calls it; it draws nothing into what was redirected to a file but the answer itself.
+// Events of a turn ─► what a person sees: progress of the prefill, the answer as it arrives, one line of numbers at its
+// end. The engine calls it. A stream redirected to a file receives only the answer.
 #pragma once
 
 #include <chrono>
@@ -13,7 +13,7 @@ namespace headroom {
 
 class TurnPrinter : public TurnObserver {
  public:
-  /// stream_text: the answer goes to `out` as it comes.
+  /// stream_text: write the answer to `out` as it arrives.
   TurnPrinter(Streams& io, bool stream_text) : io_(io), stream_text_(stream_text) {}
   ~TurnPrinter() override { clear_progress(); }
   TurnPrinter(const TurnPrinter&) = delete;
@@ -23,7 +23,7 @@ class TurnPrinter : public TurnObserver {
   void on_text(std::string_view text) override;
   bool stop_requested() override { return io_.interrupt.requested; }
 
-  /// Ends the answer's last line, then one line about the turn on `err`.
+  /// Ends the answer's last line, then prints one line about the turn on `err`.
   void finish(const TurnResult& result, const CacheState& state, const CacheConfig& config);
   /// Ends an answer that broke off.
   void break_off();
