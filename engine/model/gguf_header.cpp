@@ -1,5 +1,5 @@
-// Reads a GGUF header. The file is not trusted: every length is compared with the remaining bytes before it is used,
-// every sum and product is checked for overflow, and no memory is allocated by a count that the file merely claims.
+// Reads a GGUF header. The file is not trusted: every length is compared with the remaining bytes before it is used.
+// Every sum and product is checked for overflow. No memory is allocated by a count that the file merely claims.
 #include "engine/model/gguf_header.h"
 
 #include <algorithm>

@@ -63,7 +63,7 @@ class ModelThread {
     ReceivedCommand command;
     uint64_t turn = 0;                                    // number of turns received so far, this one included
     uint64_t load = 0;                                    // number of loads received so far, this one included
-    std::shared_future<std::shared_ptr<Look>> look = {};  // of a Load; a thread of its own makes it while a turn runs
+    std::shared_future<std::shared_ptr<Look>> look = {};  // Load only; a separate thread sets it, also during a turn
   };
 
   void run();

@@ -10,7 +10,7 @@
 namespace headroom {
 
 /// Stores the evicted positions, not the held ones. A new position needs no memory per head, and a head that evicts
-/// nothing needs no bits, so a small stream cannot create a large state.
+/// nothing needs no bits. So a small stream cannot create a large state.
 class KeptSets {
  public:
   /// n_heads heads, no tokens.

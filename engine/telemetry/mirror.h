@@ -218,8 +218,8 @@ class Mirror {
   std::string load_error_, failure_;
   mutable std::vector<MirrorMessage> messages_;
   size_t message_bytes_ = 0;  // of all messages, counted by StreamLimits::message_bytes
-  // Messages are located among the tokens on demand. To be located: messages from first_unlocated_ on, and all messages
-  // that were not found or that end at or after first_changed_ (an answer that was cut there may continue again).
+  // Messages are located among the tokens on demand. To be located: messages from first_unlocated_ on, all messages
+  // that were not found, and those that end at or after first_changed_. An answer that was cut there may continue.
   mutable size_t first_unlocated_ = no_message;
   mutable int32_t first_changed_ = no_position;
   std::optional<RunningTurn> turn_;

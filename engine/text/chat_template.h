@@ -35,7 +35,8 @@ struct TemplateInput {
 };
 
 /// The limits for a conversation of this size. They grow with the square of the number of messages, since templates may
-/// compare every message with every other one, and with the bytes, since some search each content many times.
+/// compare every message with every other one. They also grow with the bytes, since some search each content many
+/// times.
 TemplateLimits limits_for(const TemplateInput& input, TemplateLimits limits);
 
 class ChatTemplate {

@@ -1,5 +1,5 @@
 // A parsed chat template: expressions and statements as plain trees. The parser builds it, the evaluator walks it.
-// Chains (a + b + c, a.b.c|d|e, if … elif …) are flat, so the depth of the tree is the nesting that its author wrote.
+// Chains (a + b + c, a.b.c|d|e, if … elif …) are flat. So the depth of the tree is the nesting that its author wrote.
 #pragma once
 
 #include <memory>
