@@ -75,7 +75,7 @@ Descriptor take_standard_output();
 
 /// Opens /dev/null for each of the descriptors 0, 1 and 2 that is closed. Otherwise a file opened later could get one
 /// of these numbers and be used as standard input or output. Call it first in main. Afterwards reading from 0 returns
-/// the end of the input, writing to 1 fails so that no result is lost silently, and what is written to 2 is discarded.
+/// the end of the input, and writes to 2 are discarded. Writes to 1 fail, so that no result is lost silently.
 /// Throws Error(io).
 void open_closed_standard_descriptors();
 
