@@ -12,18 +12,18 @@ namespace headroom::eval {
 
 struct Cell {
   CacheConfig config;
-  std::string setting;         // what else tells it from the others, "T 0.9"; empty: nothing
+  std::string setting;         // what else distinguishes it from the others, "T 0.9"; may be empty
   std::optional<double> keep;  // the share that was asked for
 
-  /// Keeps everything in f16: what the others are compared with.
+  /// Keeps everything in f16; the others are compared with it.
   bool is_baseline() const;
-  /// "paper T 0.9, keep 0.5, q8_0": the configuration for a sentence, different for every cell.
+  /// "paper T 0.9, keep 0.5, q8_0": the name of the cell in sentences, unique in the list.
   std::string label() const;
-  /// Everything that decides what is kept, for the settings of a state file.
+  /// Everything that decides what is kept; part of the settings of a state file.
   std::string fingerprint() const;
 };
 
-/// What all configurations have in common.
+/// Settings that apply to all configurations.
 struct CellOverrides {
   std::optional<double> threshold{}, r_local{}, r_frequent{};
   std::optional<GroupReduce> group{};
@@ -35,11 +35,11 @@ enum class Experiment { t_sweep, ablations, order, sensitivity, profiling };
 std::optional<Experiment> find_experiment(const std::string& name);
 std::vector<std::string> experiment_names();
 
-/// The configurations of one of the paper's experiments (Ge et al. 2024): T of table 1's rows, one policy less (table
-/// 4), another order (table 5), one share of two changed (figure 6). Profiling (table 3) has `paper` alone.
+/// The configurations of one of the paper's experiments (Ge et al. 2024): T of table 1's rows, one policy removed
+/// (table 4), another order (table 5), one of two shares changed (figure 6). Profiling (table 3) has only `paper`.
 std::vector<Cell> experiment_cells(Experiment experiment);
 
-/// Every cell at every share (one that takes none stays as it is) and with every cache type. Throws UsageError where an
+/// Every cell with every share and every cache type; a cell that has no share is kept once. Throws UsageError if an
 /// override fits no cell or contradicts a share.
 std::vector<Cell> expand(const std::vector<Cell>& cells, const std::vector<double>& keeps,
                          const std::vector<CacheType>& cache_types, const CellOverrides& overrides);

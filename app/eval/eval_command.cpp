@@ -1,5 +1,5 @@
-// `headroom eval`: what a compressed cache costs in quality, against the full cache of the same model. A plan becomes
-// jobs, jobs become rows, rows a report; `headroom eval merge` starts from the reports of shards.
+// `headroom eval`: measures the quality that a compressed cache loses against the full cache of the same model. Plan ─►
+// jobs ─► rows ─► report. `headroom eval merge` starts from the reports of shards.
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -32,7 +32,7 @@ void write_text(const std::string& path, const std::string& text) {
   if (!file) throw Error(ErrorKind::io, "cannot write " + path + ": " + std::strerror(errno));
 }
 
-/// An evaluation takes long: what cannot be written in the end is refused at its start. What is there stays.
+/// An evaluation takes long, so an output that cannot be written is refused at the start. Existing content stays.
 void check_writable(const std::optional<std::string>& path) {
   if (!path) return;
   const std::ofstream file(*path, std::ios::binary | std::ios::app);
@@ -63,7 +63,8 @@ void merge_command(const Arguments& args, Streams& io) {
   write_report(report, outputs, io);
 }
 
-/// The table of each model, where a configuration shares its budget by one: rows under another table are others.
+/// A hash of each model's calibration table, if a configuration uses one. It is part of the settings, since rows under
+/// another table are not comparable.
 Json importance_tables(const Plan& plan) {
   const auto is_calibrated = [](const Cell& cell) { return cell.config.importance == ImportanceKind::calibrated; };
   const auto cell = std::find_if(plan.cells.begin(), plan.cells.end(), is_calibrated);
@@ -78,7 +79,7 @@ Json importance_tables(const Plan& plan) {
   return tables;
 }
 
-/// Runs what the state does not hold. Throws Stopped.
+/// Runs the jobs that the state file does not hold. Throws Stopped.
 std::vector<Row> run_jobs(const Plan& plan, const EvalOptions& options, Backend& backend, StateFile* state,
                           Streams& io) {
   const std::vector<Job> jobs = jobs_of_shard(plan);
@@ -103,7 +104,7 @@ std::vector<Row> run_jobs(const Plan& plan, const EvalOptions& options, Backend&
       ++next;
       continue;
     }
-    // Configurations do the same task side by side; everything else is one row after another.
+    // Jobs of one probe run together for all configurations; all other jobs run one by one.
     std::vector<Job> together{job};
     while (++next < jobs.size() && job.kind == JobKind::probe && jobs[next].kind == job.kind &&
            jobs[next].model == job.model && jobs[next].subject == job.subject && find(jobs[next]) == nullptr)
@@ -155,7 +156,7 @@ void eval_command(const Arguments& args, Streams& io) {
   settings["importance"] = importance_tables(plan);
   std::optional<StateFile> state;
   if (options.resume_path) {
-    Json state_settings = settings;  // two shards must not share a file
+    Json state_settings = settings;  // the shard is added, because two shards must not share a file
     state_settings["shard"] = shard;
     state.emplace(*options.resume_path, state_settings);
     if (!state->note().empty()) io.err << printable(state->note()) << std::endl;

@@ -32,7 +32,7 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
-/// Twice the same would give two rows of one name.
+/// A duplicate would give two rows with one name.
 template <typename Value>
 void check_different(const std::vector<Value>& values, const char* option) {
   std::vector<Value> sorted = values;

@@ -1,5 +1,5 @@
-// The arguments of `headroom eval` ─► a plan and where its results go. Contradictions end here, before a model is
-// opened.
+// The arguments of `headroom eval` ─► a plan and the outputs for its results. Contradictions are refused here, before a
+// model is opened.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace headroom::eval {
 
-/// Where a report goes besides standard output.
+/// The outputs of a report besides standard output.
 struct Outputs {
   bool json = false;  // one JSON object on standard output instead of the tables
   std::optional<std::string> csv_path, plot_path;
@@ -31,7 +31,7 @@ struct EvalOptions {
   std::optional<std::string> kv_budget, calibration;
   std::optional<std::string> probes, experiment, shard, resume_path;
   std::optional<int64_t> n_scored, n_instances, seed;
-  CommonOptions common;  // model and json stay empty: they are taken here
+  CommonOptions common;  // model and json stay empty: models and outputs hold them
   Outputs outputs;
 
   void add_to(CommandLine& line);

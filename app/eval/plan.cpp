@@ -112,7 +112,7 @@ Json settings_json(const Plan& plan) {
   settings["system"] = plan.system ? Json(*plan.system) : Json(nullptr);
   settings["raw"] = plan.raw;
   settings["special"] = plan.special;
-  // Only where there is one, so that what runs without it had left is still taken over.
+  // Only if there is one, so that state files of runs without it stay valid.
   if (plan.chat_template.is_given()) settings["chat_template"] = text_hash(plan.chat_template.source);
   settings["n_scored"] = plan.n_scored;
   settings["n_perplexity"] = plan.n_perplexity;

@@ -1,5 +1,5 @@
-// What an evaluation is made of, checked, before any model is opened: models, texts, probes and cells; and the list of
-// jobs that follows. A job gives one row. Shards take jobs, a state file remembers them.
+// The parts of an evaluation (models, texts, probes, cells), checked before any model is opened ─► the list of jobs. A
+// job gives one row. A shard runs part of the jobs, and a state file stores finished ones.
 #pragma once
 
 #include <cstdint>
@@ -18,12 +18,12 @@ using Json = nlohmann::ordered_json;
 
 struct ModelFileName {
   std::string path;
-  std::string name;  // without its folder, different for all
+  std::string name;  // without its folder, unique
   int64_t size_bytes = 0;
 };
 
 struct Text {
-  std::string name;  // different for all prompts
+  std::string name;  // unique
   std::string text;
 };
 
@@ -55,26 +55,27 @@ enum class JobKind { fidelity, perplexity, probe, profiling };
 const char* job_kind_name(JobKind kind);
 
 struct Job {
-  int32_t index = 0;  // in the whole list, whatever the shard
+  int32_t index = 0;  // in the list of all shards
   JobKind kind = JobKind::fidelity;
   size_t model = 0;    // of plan.models
-  size_t subject = 0;  // of prompts, long_texts, probes, profile_lengths, by kind
+  size_t subject = 0;  // index into prompts, long_texts, probes or profile_lengths, by kind
   Cell cell;
 };
 
-/// The jobs of all shards: model by model, subject by subject. Perplexity and probes always have the full cache first.
+/// The jobs of all shards: model by model, subject by subject. For perplexity and probes the full cache always comes
+/// first.
 std::vector<Job> all_jobs(const Plan& plan);
-/// Those of plan.shard: every count-th.
+/// The jobs of plan.shard: every count-th.
 std::vector<Job> jobs_of_shard(const Plan& plan);
 
 /// The subject's name: the prompt's, the text's, the probe's, or the number of tokens.
 std::string subject_name(const Plan& plan, const Job& job);
-/// Different for every job, the same in another run if and only if the same is computed.
+/// Unique per job. Two runs give the same key if and only if the job computes the same.
 std::string job_key(const Plan& plan, const Job& job);
 
 /// Everything that the rows depend on, without the shard: two reports with equal settings are parts of one evaluation.
 Json settings_json(const Plan& plan);
-/// The first key in which they differ; empty: they are equal.
+/// The first key in which the two differ; empty if they are equal.
 std::string first_difference(const Json& settings, const Json& other);
 
 /// FNV-1a, 64 bits, in hexadecimal.

@@ -1,4 +1,4 @@
-// Places points, ticks and words; escapes what came from outside.
+// Places points, ticks and words; escapes text that came from outside.
 #include "app/eval/plot.h"
 
 #include <algorithm>
@@ -35,7 +35,7 @@ std::string tick_text(double value) {
   return format("%g", value);
 }
 
-/// An axis with its range settled, from values to pixels.
+/// An axis with its final range; converts values to pixels.
 class Scale {
  public:
   Scale(const Axis& axis, const std::vector<double>& values, double from, double to)
@@ -143,7 +143,7 @@ std::vector<double> axis_ticks(double min, double max, bool logarithmic) {
 }
 
 std::string plot_svg(const std::vector<Panel>& panels) {
-  // A legend longer than its panel makes the panel longer.
+  // A legend higher than its panel makes the panel higher.
   const auto height_of = [](const Panel& panel) {
     return std::max(panel_height, top + 40 + 18 * static_cast<double>(panel.series.size()));
   };

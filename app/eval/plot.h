@@ -1,5 +1,5 @@
-// Series of points ─► an SVG picture: panels below one another, each with axes, ticks, units and a legend. Small and
-// plain; knows nothing of reports but report_plot.
+// Series of points ─► an SVG picture: panels below one another, each with axes, ticks, units and a legend. Only
+// report_plot knows reports.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ namespace headroom::eval {
 struct PlotPoint {
   double x = 0;
   double y = 0;
-  std::string label;  // shown beside the pointer
+  std::string label;  // tooltip
 };
 
 struct PlotSeries {
@@ -23,8 +23,8 @@ struct PlotSeries {
 struct Axis {
   std::string title;  // with unit
   bool logarithmic = false;
-  double min = 0;  // the axis reaches at least from here
-  double max = 0;  // to here; equal: the points alone decide
+  double min = 0;  // the axis begins here or lower
+  double max = 0;  // and ends here or higher; if min == max, only the points decide
 };
 
 struct Panel {
@@ -33,14 +33,15 @@ struct Panel {
   std::vector<PlotSeries> series;
 };
 
-/// Where ticks stand: 1, 2, 5 times powers of ten; for a logarithmic axis whole decades, with 2 and 5 where there are
-/// few of them.
+/// Positions of ticks: 1, 2, 5 times powers of ten. A logarithmic axis has whole decades, plus 2 and 5 if there are few
+/// of them.
 std::vector<double> axis_ticks(double min, double max, bool logarithmic);
 
-/// A whole file. Names may hold anything.
+/// A whole SVG file. Names may contain any text; it is escaped.
 std::string plot_svg(const std::vector<Panel>& panels);
 
-/// Quality against live bytes for what the report holds: KL, perplexity, accuracy; for profiling its share.
+/// Quality against live bytes for each kind of row in the report: KL, perplexity, accuracy. For profiling, its share of
+/// the time.
 std::string report_plot(const Report& report);
 
 }  // namespace headroom::eval

@@ -1,5 +1,5 @@
-// The words and sentences that probes are put together from. Names and things are common words that vocabularies hold
-// as one or two tokens; the filler says nothing that an answer could be confused with: no numbers, no names.
+// The words and sentences from which probes are built. Names and things are common words, one or two tokens in most
+// vocabularies. The filler has no numbers and no names, so that it cannot be confused with an answer.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// Puts instances together. Every instance has its own random numbers, so that it does not depend on how many there are.
+// Builds instances. Every instance has its own random generator, so that it does not depend on the number of instances.
 #include "app/eval/probes.h"
 
 #include <array>
@@ -23,7 +23,7 @@ constexpr std::array<ProbeName, 6> probe_table{{{ProbeKind::needle, "needle"},
                                                 {ProbeKind::variables, "variables"},
                                                 {ProbeKind::second_turn, "second-turn"}}};
 
-/// Draws that are the same on every system: the standard's distributions are not.
+/// Random choices that are equal on every system; the distributions of the standard library are not.
 class Draw {
  public:
   Draw(ProbeKind kind, uint64_t seed, int32_t index) {
@@ -37,7 +37,7 @@ class Draw {
   /// Four digits, the first not 0.
   std::string number() { return std::to_string(1000 + below(9000)); }
 
-  /// n different ones in random order.
+  /// n different elements in random order.
   std::vector<std::string> some(std::span<const char* const> words, size_t n) {
     std::vector<size_t> order(words.size());
     std::iota(order.begin(), order.end(), size_t{0});
@@ -106,7 +106,8 @@ ProbeInstance copy(Draw& draw) {
       .answer = passage.substr(people[0].size())};
 }
 
-/// Each value has a second name; for all chains but one the way from name to value is written out.
+/// Each value has a second name. For every chain except the one asked for, the text spells out the way from name to
+/// value.
 ProbeInstance variables(Draw& draw) {
   constexpr size_t n_chains = 2;
   const std::vector<std::string> sentences = draw.some(probe_filler, 4 * n_chains);

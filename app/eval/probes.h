@@ -1,5 +1,5 @@
-// A kind of task, a seed and a number ─► one instance of it, as text: what is read, and the answer that the text itself
-// determines. The same seed gives the same instances, so that configurations are compared in pairs. Knows no model.
+// A kind of task, a seed and a number ─► one instance of it, as text: the prompt, and the answer that the prompt
+// determines. The same seed gives the same instances, so that configurations can be compared in pairs. Knows no model.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +11,11 @@ namespace headroom::eval {
 
 enum class ProbeKind {
   needle,       // one fact in filler prose
-  multi_key,    // four facts of one form, one is asked for
-  passphrase,   // four words at the beginning, to be repeated
-  copy,         // a passage, to be written again
+  multi_key,    // four facts of one form; the question asks for one
+  passphrase,   // four words at the beginning, which the answer repeats
+  copy,         // a passage, which the answer repeats
   variables,    // a second name for a value
-  second_turn,  // two facts in a first message, the second one is asked for in a later turn
+  second_turn,  // two facts in a first message; a later turn asks for the second one
 };
 
 std::string probe_name(ProbeKind kind);  // "needle", "multikey", …
@@ -23,8 +23,8 @@ std::optional<ProbeKind> find_probe(const std::string& name);
 std::vector<ProbeKind> all_probes();
 std::vector<std::string> probe_names();
 
-/// One text: prompt and answer follow one another, and the answer begins with a space. Or two turns of a chat: prompt
-/// and first_answer, question and answer_start + answer.
+/// Either one text: prompt followed by answer, which begins with a space. Or two turns of a chat: prompt and
+/// first_answer, then question and answer_start + answer.
 struct ProbeInstance {
   std::string prompt{};
   std::string first_answer{};

@@ -1,4 +1,4 @@
-// Draws at most ten times a second on a terminal, and writes a line every 30 s elsewhere.
+// Draws at most ten times per second on a terminal; elsewhere it prints a line every 30 s.
 #include "app/eval/progress.h"
 
 #include <ostream>

@@ -1,4 +1,4 @@
-// How far an evaluation is ─► a bar with the time left on a terminal, or now and then a plain line.
+// Progress of an evaluation ─► a bar with the remaining time on a terminal, or a plain line every 30 s.
 #pragma once
 
 #include <chrono>
@@ -10,18 +10,18 @@ namespace headroom::eval {
 
 class Progress {
  public:
-  /// n_jobs: that are still to do.
+  /// n_jobs: the number of jobs still to do.
   Progress(Streams& io, size_t n_jobs);
   ~Progress() { clear(); }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// n: jobs that are done side by side.
+  /// n: number of jobs that run together.
   void begin_jobs(size_t n, const std::string& what);
-  /// part: share of them that is done.
+  /// part: the finished share of these jobs, 0 to 1.
   void update(double part);
   void end_jobs();
-  /// Takes the bar away, so that something else can be written.
+  /// Erases the bar, so that something else can be printed.
   void clear();
 
  private:

@@ -15,7 +15,7 @@ namespace {
 
 constexpr JobKind job_kinds[] = {JobKind::fidelity, JobKind::perplexity, JobKind::probe, JobKind::profiling};
 
-/// The key of a report under which rows of a kind stand.
+/// The key in a report that holds the rows of a kind.
 const char* rows_key(JobKind kind) {
   switch (kind) {
     case JobKind::fidelity:
@@ -32,7 +32,7 @@ const char* rows_key(JobKind kind) {
 
 constexpr const char* cell_keys[] = {"model", "config", "setting", "keep", "cache_type"};
 
-/// Rows of one model and cell, in the order of their first row.
+/// Groups rows by model and cell; groups are in the order of their first row.
 std::vector<std::vector<Row>> by_cell(const std::vector<Row>& rows) {
   std::vector<std::vector<Row>> groups;
   std::map<std::string, size_t> index;
@@ -114,7 +114,7 @@ Report read_report(const std::string& path) {
         row.at("job").get<int32_t>();
         report.rows.push_back(row);
       }
-    report_json(report);  // every key that is needed is there, and of the right kind
+    report_json(report);  // throws if a key is missing or has the wrong type
     return report;
   } catch (const Json::exception& error) {
     throw Error(path + " is a report with something missing or of the wrong kind: " + error.what());
@@ -205,7 +205,7 @@ Json report_json(const Report& report) {
 
 Report merge_reports(const std::vector<std::string>& paths) {
   Report merged;
-  std::map<int32_t, std::string> source;  // of each job
+  std::map<int32_t, std::string> source;  // job index ─► file
   for (const std::string& path : paths) {
     Report report = read_report(path);
     if (merged.settings.is_null()) merged.settings = report.settings;

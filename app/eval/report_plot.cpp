@@ -1,4 +1,4 @@
-// Chooses what of a report becomes which panel, series and point.
+// Maps the rows of a report to panels, series and points.
 #include <algorithm>
 
 #include "app/eval/plot.h"
@@ -12,7 +12,7 @@ bool has_several_models(const Report& report) {
   return report.settings.at("models").size() > 1;
 }
 
-/// A line for each configuration and cache type; points of one line differ by share or by the value of a setting.
+/// One line per configuration and cache type. The points of a line differ by share or by the value of a setting.
 std::string series_name(const Json& row, bool name_model) {
   std::string name = row.at("config");
   const std::string setting = row.at("setting");
@@ -56,7 +56,7 @@ std::string report_plot(const Report& report) {
                                {.title = "KL, nats (geometric mean over prompts)", .logarithmic = true});
   for (const Json& row : fidelity_summary(report)) {
     const double kl = row.at("geometric_mean_kl");
-    if (kl <= kl_floor) continue;  // exact: no place on a logarithmic axis, and it would squeeze the others
+    if (kl <= kl_floor) continue;  // exact: cannot be shown on a logarithmic axis, and would compress the others
     add_point(fidelity, series_name(row, name_model), {live_percent(row), kl, point_label(row, kl, " nats")});
   }
   Panel perplexity = bytes_panel("Perplexity", {.title = "perplexity of a text's second part"});

@@ -1,4 +1,4 @@
-// Runs fidelity and perplexity jobs, and holds what all kinds share. Probes and profiling: runner_tasks.cpp.
+// Runs fidelity and perplexity jobs, and defines what all kinds share. Probes and profiling: runner_tasks.cpp.
 #include "app/eval/runner.h"
 
 #include <algorithm>
@@ -23,12 +23,12 @@ double per_second(size_t n, double seconds) {
   return seconds > 0 ? static_cast<double>(n) / seconds : 0;
 }
 
-/// At most this much of a long text is read at once, so that most of what is kept was chosen with a full prompt.
+/// At most this much of a long text is prefilled, so that most of the kept tokens were chosen with a full prompt.
 constexpr size_t max_first_part_tokens = 1024;
 
 }  // namespace
 
-/// The full cache's answer to one prompt.
+/// The full cache's answer to one prompt, with which the others are compared.
 struct Runner::Teacher {
   size_t prompt = 0;
   std::vector<TokenId> prompt_ids;
@@ -101,8 +101,8 @@ double Runner::kept_ratio(const CacheState& state) const {
   return n_reach == 0 ? 0 : static_cast<double>(n_kept) / static_cast<double>(n_reach);
 }
 
-/// The cache under the cell's configuration, after ids: read for this cell, or once for all cells that choose by what
-/// is measured then.
+/// Brings the cache to its state after ids, under the cell's configuration. The ids are prefilled for this cell alone,
+/// or once for all cells that can choose from the measurements of one prefill.
 PromptStart Runner::start(const Cell& cell, const std::vector<TokenId>& ids) {
   running_ = cell.label();
   check_stop();

@@ -1,4 +1,4 @@
-// What runner.cpp and runner_tasks.cpp share: an observer that only stops, and the keys that every row begins with.
+// What runner.cpp and runner_tasks.cpp share: an observer that only stops, and the first keys of every row.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// Runs probes and the profiling of prefills, and writes what all rows begin with.
+// Runs probes and the profiling of prefills, and fills the first keys of every row.
 #include <algorithm>
 #include <array>
 #include <random>
@@ -91,7 +91,7 @@ bool Runner::solves(const Cell& cell, const ProbeInstance& instance, PromptStart
   return true;
 }
 
-/// Instance by instance, so that all configurations share the reading of its text.
+/// Runs instance by instance, so that all configurations share one prefill of its text.
 std::vector<Row> Runner::probe(std::span<const Job> jobs) {
   std::vector<PromptStart> sums(jobs.size());
   std::vector<std::string> solved(jobs.size());
@@ -115,13 +115,12 @@ std::vector<Row> Runner::probe(std::span<const Job> jobs) {
     sums[i].kv_full_bytes /= plan_.n_instances;
     Row& row = rows.emplace_back(begin_row(plan_, jobs[i], sums[i]));
     row["n_instances"] = plan_.n_instances;
-    row["solved"] = solved[i];  // one character an instance: pairs are formed when rows are summed up
+    row["solved"] = solved[i];  // one character per instance; the report compares them in pairs
   }
   return rows;
 }
 
-/// The prompts one after another, from the beginning again where they are too short; without prompts random plain
-/// tokens.
+/// The prompts one after another, repeated if they are too short. Without prompts, random plain tokens.
 std::vector<TokenId> Runner::profiled_ids(int32_t n_tokens) const {
   std::vector<TokenId> source;
   for (const Text& prompt : plan_.prompts) {
@@ -147,7 +146,7 @@ Row Runner::profiling(const Job& job) {
   const int32_t n_tokens = plan_.profile_lengths[job.subject];
   check_room(static_cast<size_t>(n_tokens) + 1);
   const std::vector<TokenId> ids = profiled_ids(n_tokens);
-  const PromptStart begin = start(job.cell, ids);  // warms up, and says what is kept
+  const PromptStart begin = start(job.cell, ids);  // warms up, and measures what is kept
   read_ids_.clear();
   PrefillObserver observer(stop_);
   std::array<double, n_profile_reps> prefill_ms{}, profile_ms{}, shares{};

@@ -1,5 +1,5 @@
-// The file of an evaluation that may be interrupted: a line with its settings, then a line for each finished row with
-// the key of its job. What was read back is not computed again.
+// Finished rows ◄─► a file, so that an interrupted evaluation can continue. The first line holds the settings; each
+// further line holds one row and the key of its job. A row found in the file is not computed again.
 #pragma once
 
 #include <fstream>
@@ -12,14 +12,14 @@ namespace headroom::eval {
 
 class StateFile {
  public:
-  /// Reads what is there, or begins the file. Throws Error, and leaves the file as it is, where it belongs to other
-  /// settings or is no such file. A last line that was not finished is dropped; note() says so.
+  /// Reads the file, or creates it. If it belongs to other settings or is no state file, throws Error and leaves the
+  /// file unchanged. An unfinished last line is dropped; note() says so.
   StateFile(const std::string& path, const Json& settings);
 
   const std::string& note() const { return note_; }  // a sentence; may be empty
-  /// Null where the job is not done.
+  /// Null if the job is not done.
   const Row* find(const std::string& key) const;
-  /// On disk when it returns. Throws Error where it cannot be written.
+  /// The row is written to the file when this returns. Throws Error if it cannot be written.
   void add(const std::string& key, const Row& row);
 
  private:

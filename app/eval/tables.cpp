@@ -1,4 +1,4 @@
-// Lays out what a report says; numbers are rounded here and nowhere else.
+// Lays out a report as tables. Numbers are rounded only here.
 #include "app/eval/tables.h"
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 namespace headroom::eval {
 namespace {
 
-/// Text columns stand left, numbers right.
+/// Text columns are left-aligned, numbers right-aligned.
 struct Table {
   std::vector<std::string> heads;
   size_t n_text_columns = 0;

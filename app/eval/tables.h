@@ -9,10 +9,10 @@ namespace headroom::eval {
 
 std::string report_text(const Report& report);
 
-/// One line a row of any kind; columns are the keys of all rows, in the order of their first appearance (RFC 4180).
+/// One line per row of any kind; columns are the keys of all rows, in the order of their first appearance (RFC 4180).
 std::string report_csv(const Report& report);
 
-/// "paper T 0.9": a configuration as tables and plots name it.
+/// "paper T 0.9": the name of a configuration in tables and plots.
 std::string cell_name(const Json& row);
 
 }  // namespace headroom::eval
