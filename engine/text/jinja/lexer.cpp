@@ -89,9 +89,8 @@ class Lexer {
     }
   }
 
-  /// Adds the data before a tag at `end`. The sign '-' removes all white space before the tag. A block or comment
-  /// without
-  /// '+' removes the blanks between the beginning of its line and the tag.
+  /// Adds the data before a tag at `end`. The sign '-' removes all white space before the tag. If a block or comment
+  /// has only blanks before it on its line, they are removed too, unless the sign is '+'.
   void push_data(size_t end, char sign, bool block) {
     std::string data = source_.substr(position_, end - position_);
     if (sign == '-') {

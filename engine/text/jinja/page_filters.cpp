@@ -65,7 +65,8 @@ Value filter_forceescape(Runtime& runtime, const Value& value, const CallArgs& a
   return runtime.make_string(escape(runtime, runtime.make_string(to_text(runtime, value))), true);
 }
 
-/// urllib.parse.quote: all characters except letters, digits, _ . - ~ become %XX. A path also keeps /.
+/// urllib.parse.quote: all bytes except letters, digits, _ . - ~ become %XX. A path also keeps /; in a query a
+/// space becomes +.
 void append_quoted(Text& out, const Text& text, bool in_query) {
   constexpr std::string_view hex = "0123456789ABCDEF";
   const String& bytes = text.bytes();

@@ -19,7 +19,7 @@ size_t bytes_of(const Value& value) {
   return sizeof(Value);
 }
 
-/// The bytes of a value including the items of a list, since a call can read them too.
+/// The bytes of a value, including the strings in a list, since a call can read them too.
 size_t deep_bytes_of(const Value& value) {
   size_t bytes = bytes_of(value);
   if (!value.is(Type::sequence)) return bytes;
