@@ -1,6 +1,6 @@
 // Each function is one transaction. An answer arrives as rows of `pieces`, written at once without waiting for the
-// disk: a kill takes nothing that was appended, there is no timer and no second thread, and the next wait for the disk
-// (its end, or the next user message) covers it against a power failure too.
+// disk: a killed process loses nothing that was appended, and no timer or second thread is needed. The next commit that
+// waits for the disk (the answer's end, or the next user message) also protects it against a power failure.
 #include "app/chats/chat_store.h"
 
 #include <algorithm>
@@ -27,7 +27,7 @@ std::string_view bytes_of(const std::vector<int32_t>& ids) {
   return {reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int32_t)};
 }
 
-// A blob of another length than whole ids was damaged: the answer is shown without them.
+// A blob whose length is no multiple of an id's size is damaged; the answer is shown without ids.
 std::vector<int32_t> ids_in(const std::string& bytes) {
   if (bytes.size() % sizeof(int32_t) != 0) return {};
   std::vector<int32_t> ids(bytes.size() / sizeof(int32_t));
@@ -46,8 +46,7 @@ void touch(Database& database, int64_t chat) {
   expect_one_changed(database, "chat", chat);
 }
 
-// All versions of a chat's messages. Parents come before their children, so that one pass goes from the first to the
-// last of a branch.
+// All versions of a chat's messages. Parents come before their children, so one pass reaches every message of a branch.
 class Tree {
  public:
   Tree(Database& database, int64_t chat) {
@@ -177,7 +176,7 @@ ChatStore::Piece ChatStore::stored_pieces(int64_t message) {
 }
 
 std::vector<StoredMessage> ChatStore::messages(int64_t chat) {
-  // One moment of the file for the messages and their pieces, while another window writes.
+  // One transaction, so that messages and their pieces are consistent while another window writes.
   database_->run("BEGIN");
   const auto end = [](Database* database) { sqlite3_exec(database->handle(), "ROLLBACK", nullptr, nullptr, nullptr); };
   const std::unique_ptr<Database, decltype(end)> reading(database_.get(), end);
@@ -192,7 +191,7 @@ std::vector<StoredMessage> ChatStore::messages(int64_t chat) {
     StoredMessage message{rows.number(0),       rows.bytes(1), rows.bytes(2), {},
                           MessageState::failed, rows.bytes(5), rows.number(6)};
     std::string ids = rows.bytes(3);
-    // CHECKs keep other numbers out, but a damaged page does not ask them.
+    // CHECKs refuse other numbers, but a damaged page bypasses them.
     const int64_t state = rows.number(4);
     if (state >= 0 && state <= 3) message.state = static_cast<MessageState>(state);
     if (message.state == MessageState::streaming) {
@@ -250,13 +249,14 @@ void ChatStore::append_answer(int64_t message, std::string_view text, const std:
             "SELECT id, ?2, ?3 FROM messages WHERE id = ?1 AND state = 1",
             message, std::string_view(piece.text), std::string_view(piece.ids))
       .step();
-  if (database_->n_changed() == 0) unsaved_.erase(message);  // removed or finished: nothing will ever take it
+  if (database_->n_changed() == 0)
+    unsaved_.erase(message);  // the message was removed or finished, so the text can never be stored
   expect_one_changed(*database_, "unfinished answer", message);
   transaction.commit();
   unsaved_.erase(message);
 }
 
-// The pieces and what is unsaved become the message's content.
+// Joins the pieces and the unsaved text into the message's content.
 void ChatStore::store_answer(int64_t message, MessageState state, std::string_view numbers) {
   Piece all = stored_pieces(message);
   if (const auto unsaved = unsaved_.find(message); unsaved != unsaved_.end()) {
@@ -280,7 +280,7 @@ void ChatStore::finish_answer(int64_t message, MessageState state, std::string_v
       .step();
   transaction.commit();
   unsaved_.erase(message);
-  // Here a wait for the disk hurts nobody; while tokens arrive it would. Everything is safe in the log if it fails.
+  // Checkpoints here, where waiting for the disk does not delay tokens. If it fails, everything is safe in the log.
   sqlite3_wal_checkpoint_v2(database_->handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
 }
 

@@ -1,5 +1,5 @@
-// flock: it belongs to the open file, not to the process, so a second store in the same process is refused as well; and
-// closing the database's own descriptors cannot drop it. A program that this one starts does not inherit it.
+// Uses flock. The lock belongs to the open file, not to the process. So a second store in the same process is refused
+// too, and closing the database's own descriptors cannot release it. Child processes do not inherit it.
 #include "app/chats/file_lock.h"
 
 #include <fcntl.h>

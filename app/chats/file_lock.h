@@ -1,5 +1,5 @@
-// A lock on a file beside the database, held as long as the object lives: it tells the first window from the second.
-// The system frees it when the process ends, however it ends. Knows nothing of what it guards.
+// A lock on a file beside the database, held as long as the object lives. Only the first window gets it. The system
+// frees it when the process ends, however it ends. Knows nothing of what it guards.
 #pragma once
 
 #include <optional>
@@ -9,7 +9,7 @@ namespace headroom {
 
 class FileLock {
  public:
-  /// Nothing where another holds it. Throws Error(io) where the lock file cannot be made.
+  /// Empty if another process or store holds it. Throws Error(io) if the lock file cannot be created.
   static std::optional<FileLock> try_take(const std::string& path);
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&& other) noexcept;

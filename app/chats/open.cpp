@@ -1,5 +1,5 @@
-// A path ─► a chat store: for writing if this is the first window and the file allows it, for reading if not, empty if
-// even that fails. The part of the chat store that knows of locks, rights, damage and foreign files.
+// A path ─► a chat store: for writing if this is the first window and the file allows it, else for reading, and empty
+// if even that fails. This part of the chat store knows locks, permissions, damage and foreign files.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -21,8 +21,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Makes the file if there is none. Chats are private, and SQLite gives its log the rights of the file; one that came
-// from elsewhere with wider rights is closed to others.
+// Creates the file if there is none. Chats are private, and SQLite gives its log the permissions of the file. So a file
+// with wider permissions is restricted to its owner.
 void expect_writable_file(const std::string& path) {
   regular_file_exists(path);
   const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
@@ -31,12 +31,12 @@ void expect_writable_file(const std::string& path) {
   ::close(descriptor);
 }
 
-// SQLite opens these by itself, and would wait for ever at a named pipe.
+// SQLite opens these files by itself, and would block forever on a named pipe.
 void expect_files_beside(const std::string& path) {
   for (const char* suffix : {"-wal", "-shm", "-journal"}) regular_file_exists(path + suffix);
 }
 
-// What is beside the file cannot be read where it is no file.
+// False also if a file beside the database is no regular file: it cannot be read then.
 bool has_log(const std::string& path) {
   try {
     expect_files_beside(path);
@@ -52,7 +52,7 @@ std::string newer_sentence(const std::string& path) {
   return path + " was written by a newer version of this program";
 }
 
-// Nothing is written by looking, and a log that lies beside a damaged file is not merged into it when it is closed.
+// Opening writes nothing, and closing does not merge the log into a file that may be damaged.
 std::unique_ptr<Database> open_database(const std::string& file, int flags) {
   auto database = std::make_unique<Database>(file, flags);
   sqlite3_db_config(database->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
@@ -61,18 +61,18 @@ std::unique_ptr<Database> open_database(const std::string& file, int flags) {
   return database;
 }
 
-// Returns what is wrong with the file's bytes, or nothing. The check reads every page: damage must be found before
-// something is built on it.
+// Returns what is wrong with the file's bytes, or an empty string. The check reads every page, so that nothing is
+// written on top of damage.
 std::string damage_in(Database& database, const std::string& path) {
   try {
     const Tables tables = look_at_tables(database);
-    // The file itself can be written (expect_writable_file): it is its header that says no.
+    // The file itself is writable (see expect_writable_file), so its header must forbid writing.
     if (sqlite3_db_readonly(database.handle(), "main") == 1) return "its header forbids writing";
     if (tables == Tables::none) create_tables(database);
     if (tables == Tables::newer) throw Error(ErrorKind::io, newer_sentence(path));
     if (tables == Tables::foreign) return "its tables are not those of chats";
     const std::string found = database.text("PRAGMA integrity_check(1)");
-    if (found != "ok") return found.substr(found.rfind('\n') + 1);  // below a line that names the database
+    if (found != "ok") return found.substr(found.rfind('\n') + 1);  // the line before it names the database
     return contradiction_in_rows(database);
   } catch (const SqliteError& error) {
     if (!error.means_damage()) throw;
@@ -89,7 +89,7 @@ std::unique_ptr<Database> memory_copy_of(Database& from) {
   return memory;
 }
 
-// Older tables become the present ones in memory, where the file may not be changed.
+// Upgrades older tables in a copy in memory, because the file must not be changed.
 std::unique_ptr<Database> with_our_tables(std::unique_ptr<Database> database, const std::string& path) {
   Tables tables = look_at_tables(*database);
   if (tables == Tables::older) {
@@ -102,7 +102,8 @@ std::unique_ptr<Database> with_our_tables(std::unique_ptr<Database> database, co
   return database;
 }
 
-// A file that nobody may write to, with a log: SQLite needs to write beside it, so a copy is read into memory.
+// For a read-only file with a log: SQLite needs to write beside it, so the file and its log are copied and then loaded
+// into memory.
 std::unique_ptr<Database> memory_copy_with_log(const std::string& path) {
   std::string folder = (fs::temp_directory_path() / "headroom-XXXXXX").string();
   if (mkdtemp(folder.data()) == nullptr) throw Error(ErrorKind::io, folder + ": " + std::strerror(errno));
@@ -121,7 +122,7 @@ std::unique_ptr<Database> memory_copy_with_log(const std::string& path) {
   return memory_copy_of(from);
 }
 
-// percent-encoded, as SQLite's file: URIs want it
+// Percent-encodes the path for a file: URI of SQLite.
 std::string immutable_uri(const std::string& path) {
   std::string uri = "file:";
   for (const char character : path) {
@@ -135,7 +136,8 @@ std::string immutable_uri(const std::string& path) {
   return uri + "?immutable=1";
 }
 
-// No window writes to the file. On a full disk the log can be read in place without its index file.
+// Opens a file to which no window writes. The exclusive mode reads the log without its index file, so it also works on
+// a full disk.
 std::unique_ptr<Database> open_without_writer(const std::string& path) {
   if (!has_log(path)) return open_database(immutable_uri(path), SQLITE_OPEN_READONLY);
   try {
@@ -156,7 +158,7 @@ ChatStore ChatStore::open(const std::string& given_path) {
   std::unique_ptr<FileLock> lock;
   std::string why;
   try {
-    // A link stays a link when the file behind it is exchanged.
+    // Resolves links, so that a link stays a link when the file behind it is replaced.
     path = fs::weakly_canonical(fs::absolute(given_path)).string();
     make_private_folders(fs::path(path).parent_path().string());
     auto taken = FileLock::try_take(path + ".lock");
@@ -166,10 +168,10 @@ ChatStore ChatStore::open(const std::string& given_path) {
     }
     lock = std::make_unique<FileLock>(std::move(*taken));
     return open_writable(path, lock);
-  } catch (const std::exception& error) {  // filesystem_error too
+  } catch (const std::exception& error) {  // includes filesystem_error
     why = error.what();
   }
-  // The lock, if there is one, is freed: this window will not write.
+  // Frees the lock, if there is one: this window will not write.
   lock.reset();
   return open_readable(path, Access::read, "Chats are not saved: " + why + ".");
 }
@@ -184,7 +186,7 @@ ChatStore ChatStore::open_writable(const std::string& path, std::unique_ptr<File
   expect_files_beside(path);
   std::string note;
   std::unique_ptr<Database> database;
-  // SQLite passes over the log of an empty file, and over all that follows a damaged place in a log.
+  // SQLite ignores the log of an empty file, and everything after a damaged place in a log.
   std::string damage = fs::file_size(path) == 0 && has_log(path) ? "it is empty"
                        : read_log(path + "-wal").is_damaged      ? "the log beside it was changed"
                                                                  : "";
@@ -198,11 +200,11 @@ ChatStore ChatStore::open_writable(const std::string& path, std::unique_ptr<File
     database = open_database(path, SQLITE_OPEN_READWRITE);
   }
   database->run("PRAGMA journal_mode=WAL");
-  // Without a limit one answer of hours would make a log of gigabytes; with the usual 1000 pages the disk would be
-  // waited for every few seconds while tokens arrive.
+  // Without a limit, one answer that takes hours would give a log of gigabytes. With the default of 1000 pages, the
+  // store would wait for the disk every few seconds while tokens arrive.
   database->run("PRAGMA wal_autocheckpoint=4000");
   database->run("PRAGMA foreign_keys=ON");
-  database->run("PRAGMA secure_delete=ON");  // a chat that is purged leaves no words in the file
+  database->run("PRAGMA secure_delete=ON");  // a purged chat leaves no text in the file
   sqlite3_db_config(database->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
   if (look_at_tables(*database) == Tables::older) bring_tables_up_to_date(*database);
   ChatStore store(nullptr, std::move(database), Access::write, note);

@@ -1,5 +1,5 @@
-// A frame of the log is whole if its checksum continues the one that is stored in the frame before it. SQLite stops at
-// the first frame that is not; this goes on, since what follows a damaged frame can still be told from what is old.
+// A frame of the log is whole if its checksum continues the one stored in the frame before it. SQLite stops at the
+// first frame that is not whole. This reader continues, because the salt still separates later frames from old ones.
 #include "app/chats/page_image.h"
 
 #include <algorithm>
@@ -11,11 +11,11 @@
 namespace headroom {
 namespace {
 
-constexpr size_t max_file_bytes = size_t{4} << 30;  // of words that people type and read
+constexpr size_t max_file_bytes = size_t{4} << 30;  // more than people can type and read
 constexpr size_t max_log_bytes = size_t{1} << 30;
 constexpr size_t log_header_bytes = 32, frame_header_bytes = 24;
 constexpr size_t frame_bytes = frame_header_bytes + page_bytes;
-constexpr uint32_t log_magic = 0x377f0682;  // its last bit: the checksums are of big-endian numbers
+constexpr uint32_t log_magic = 0x377f0682;  // if its last bit is set, checksums are computed over big-endian numbers
 
 std::span<const uint8_t> file_bytes(const MappedFile& file, size_t begin, size_t n) {
   return {reinterpret_cast<const uint8_t*>(file.bytes().data()) + begin, n};
@@ -56,10 +56,10 @@ LogContents read_log(const std::string& path) {
   const bool header_is_whole = (big_endian_32(header, 0) & ~1u) == log_magic &&
                                big_endian_32(header, 8) == page_bytes && of_header == Checksum::stored(header, 24);
   const auto frame_at = [&](size_t at) { return file_bytes(*log.file, at, frame_bytes); };
-  // Frames with another salt are of an earlier log in the same file.
+  // Frames with another salt belong to an earlier log in the same file.
   const auto salt = header_is_whole ? header.subspan(16, 8) : frame_at(log_header_bytes).subspan(8, 8);
 
-  std::unordered_map<uint32_t, size_t> open;  // pages of the transaction that is being read
+  std::unordered_map<uint32_t, size_t> open;  // pages of the current transaction
   bool sqlite_reads_it = header_is_whole;
   Checksum before = Checksum::stored(header, 24);
   for (size_t at = log_header_bytes; at + frame_bytes <= n_bytes; at += frame_bytes) {
@@ -75,7 +75,7 @@ LogContents read_log(const std::string& path) {
       continue;
     }
     open[number] = at + frame_header_bytes;
-    if (big_endian_32(frame, 4) == 0) continue;  // not the transaction's last
+    if (big_endian_32(frame, 4) == 0) continue;  // not the last frame of the transaction
     for (const auto& [page, place] : open) log.pages[page] = place;
     open.clear();
     log.is_damaged = log.is_damaged || !sqlite_reads_it;

@@ -1,5 +1,5 @@
-// A database file and the write-ahead log beside it ─► its pages as the last transaction left them, read without
-// SQLite, so that no damaged byte decides what can be looked at. Under the salvage; knows no tables. The format is in
+// A database file and the write-ahead log beside it ─► its pages after the last transaction. Reads without SQLite, so
+// that a damaged byte cannot hide the rest. Used by the salvage; knows no tables. The format is in
 // https://sqlite.org/fileformat2.html.
 #pragma once
 
@@ -14,28 +14,28 @@
 
 namespace headroom {
 
-/// Of every file of this program: SQLite's own choice, and nothing here changes it.
+/// The page size of every chat database: SQLite's default, which this program never changes.
 inline constexpr size_t page_bytes = 4096;
 
-/// What a log holds, as far as its checksums tell.
+/// The contents of a log that its checksums confirm.
 struct LogContents {
   std::optional<MappedFile> file;
   std::unordered_map<uint32_t, size_t> pages;  // number ─► where its last whole version of a finished transaction is
-  bool is_damaged = false;                     // SQLite would pass over something that was written to the end
+  bool is_damaged = false;                     // SQLite would ignore a transaction that was written completely
 };
-/// Nothing where no log lies there. Throws Error(io).
+/// Empty if there is no log. Throws Error(io).
 LogContents read_log(const std::string& path);
 
 class PageImage {
  public:
-  /// Throws Error(io), also for a file of a size that no chats ever reach.
+  /// Throws Error(io), also if the file is larger than any chat database.
   explicit PageImage(const std::string& path);
   PageImage(const PageImage&) = delete;
   PageImage& operator=(const PageImage&) = delete;
   /// Ascending, from 1.
   std::vector<uint32_t> page_numbers() const;
   bool has_page(uint32_t number) const;
-  /// A page that is cut off by the end of the file is filled up with zeros; one that is not there is all zeros.
+  /// A page cut off by the end of the file is padded with zeros; a missing page is all zeros.
   std::span<const uint8_t> page(uint32_t number) const;
 
  private:

@@ -1,5 +1,5 @@
-// A leaf of a table (type 13) lists its cells in an array of pointers. Where that array, the counts of the page and its
-// free space do not add up, every byte of the page is tried as the beginning of a row. See row_scan.h.
+// A leaf of a table (type 13) lists its cells in an array of pointers. If that array, the counts of the page and its
+// free space are inconsistent, every byte of the page is tried as the beginning of a row. See row_scan.h.
 #include "app/chats/row_scan.h"
 
 #include <algorithm>
@@ -13,9 +13,9 @@ namespace {
 using Bytes = std::span<const uint8_t>;
 using Value = ScannedRow::Value;
 
-constexpr size_t overflow_bytes = page_bytes - 4;                    // each further page of a row holds so many
-constexpr size_t most_on_leaf = page_bytes - 35;                     // more of a row goes to further pages …
-constexpr size_t least_on_leaf = (page_bytes - 12) * 32 / 255 - 23;  // … but not less than this stays
+constexpr size_t overflow_bytes = page_bytes - 4;                    // payload bytes of a row on each overflow page
+constexpr size_t most_on_leaf = page_bytes - 35;                     // a longer row goes to overflow pages …
+constexpr size_t least_on_leaf = (page_bytes - 12) * 32 / 255 - 23;  // … but at least this much stays on the leaf
 constexpr uint8_t leaf_of_table = 13;
 constexpr size_t max_row_bytes = size_t{1} << 30;
 
@@ -55,19 +55,19 @@ size_t bytes_of_type(uint64_t type) {
   return type < 12 ? of_number[type] : (type - 12) / 2;
 }
 
-/// Where a row lies and what its columns are; its bytes are not looked at yet.
+/// The position of a row and the types of its columns; its payload is not read yet.
 struct Cell {
   RowKind kind = RowKind::chat;
   int64_t id = 0;
   uint64_t payload_bytes = 0;
-  std::vector<uint64_t> types;  // every column's, the id's (NULL) first
+  std::vector<uint64_t> types;  // of every column; the first is the id's (NULL)
   size_t header_bytes = 0;
-  size_t payload_at = 0;  // in the page
-  size_t on_leaf = 0;     // bytes of the payload here
-  size_t end = 0;         // behind it in the page
+  size_t payload_at = 0;  // offset in the page
+  size_t on_leaf = 0;     // payload bytes on this page
+  size_t end = 0;         // offset of the first byte after it
 };
 
-/// The table that has columns of these types: see tables.cpp. Nothing where none has.
+/// The table whose columns have these types (see tables.cpp); empty if there is none.
 std::optional<RowKind> kind_of(const std::vector<uint64_t>& types) {
   const auto all = [&](std::initializer_list<bool> conditions) {
     return std::all_of(conditions.begin(), conditions.end(), [](bool is_so) { return is_so; });
@@ -93,7 +93,7 @@ size_t bytes_on_leaf(uint64_t payload_bytes) {
   return some <= most_on_leaf ? some : least_on_leaf;
 }
 
-/// A row of any table; kind is only right where kind_of knows it.
+/// Parses a row of any table; kind is valid only if kind_of knows its columns.
 std::optional<Cell> cell_at(Bytes page, size_t at, bool any_table) {
   Cell cell;
   Reader reader(page, at);
@@ -142,7 +142,7 @@ class Scan {
     std::vector<uint32_t> others;
     for (const uint32_t number : numbers)
       if (!take_whole_leaf(number)) others.push_back(number);
-    // A page that a whole row goes on holds what people wrote, which may look like anything.
+    // Overflow pages of whole rows hold text of the user, which may look like rows.
     std::erase_if(others, [&](uint32_t number) { return continues_.contains(number); });
     for (const uint32_t number : others) take_listed(number);
     for (const uint32_t number : others)
@@ -152,8 +152,8 @@ class Scan {
 
  private:
   struct Leaf {
-    std::vector<Cell> cells;  // those that can be read
-    bool is_whole = false;    // nothing else lies on the page
+    std::vector<Cell> cells;  // the readable ones
+    bool is_whole = false;    // cells and free space account for every byte of the page
   };
 
   static Leaf look_at(Bytes page, uint32_t number) {
@@ -204,7 +204,7 @@ class Scan {
       if (kind_of(cell.types) && cell.id > 0) take_cell(page, cell);
   }
 
-  /// Pages of other kinds have no rows of ours; what looks like one there is left alone.
+  /// Takes the rows that the page's pointer array lists. Other page types hold no rows.
   void try_every_byte(uint32_t number) {
     const Bytes page = image_.page(number);
     if (std::all_of(page.begin(), page.end(), [](uint8_t byte) { return byte == 0; })) return;
@@ -214,12 +214,12 @@ class Scan {
     }
   }
 
-  /// False for what only looks like a row.
+  /// Returns false for bytes that only look like a row.
   bool take_cell(Bytes page, const Cell& cell) {
     std::string payload(reinterpret_cast<const char*>(page.data()) + cell.payload_at, cell.on_leaf);
     std::unordered_set<uint32_t> chain;
     uint32_t next = cell.on_leaf < cell.payload_bytes ? big_endian_32(page, cell.payload_at + cell.on_leaf) : 0;
-    // A page that another row goes on is none of this one, nor is one that comes twice.
+    // Stops at a page that belongs to another row, and at one that was already visited.
     while (payload.size() < cell.payload_bytes && image_.has_page(next) && !continues_.contains(next) &&
            chain.insert(next).second) {
       const Bytes further = image_.page(next);
@@ -236,7 +236,8 @@ class Scan {
         return true;
       }
     }
-    // What stands on the leaf is sure; behind a lost page nothing is, nor on pages that led to a wrong end.
+    // Only the part on the leaf is reliable if the overflow chain led to a wrong end. If the chain is broken, the pages
+    // before the gap are kept.
     if (cell.kind != RowKind::message || cell.on_leaf == cell.payload_bytes) return false;
     if (is_whole) payload.resize(cell.on_leaf);
     ScannedRow row = row_of(cell, payload);
@@ -250,7 +251,7 @@ class Scan {
     return std::get<std::string>(value) == "user" || std::get<std::string>(value) == "assistant";
   }
 
-  /// The last columns of a row that goes on elsewhere show whether the pages led to its end.
+  /// The last columns of a row with overflow pages show whether the chain led to its real end.
   static bool is_plausible(const ScannedRow& row) {
     constexpr int64_t latest_ms = int64_t{1} << 45;  // after the year 3000
     const auto number = [&](size_t column) { return std::get<int64_t>(row.values[column]); };
@@ -260,7 +261,7 @@ class Scan {
     return is_role(row.values[1]) && number(4) >= 0 && number(4) <= 3 && is_time(6);
   }
 
-  /// The payload may end early.
+  /// The payload may be shorter than the types say.
   static ScannedRow row_of(const Cell& cell, const std::string& payload) {
     ScannedRow row{.kind = cell.kind, .id = cell.id, .values = {}};
     size_t at = cell.header_bytes;
@@ -283,7 +284,7 @@ class Scan {
 
   const PageImage& image_;
   const std::function<void(const ScannedRow&)>& take_;
-  std::unordered_set<uint32_t> continues_;  // pages that rows go on
+  std::unordered_set<uint32_t> continues_;  // overflow pages of whole rows
   std::vector<ScannedRow> cut_;
 };
 

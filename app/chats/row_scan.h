@@ -1,6 +1,6 @@
-// Pages of a damaged database ─► the rows of our tables that lie whole on them, found by their shape. Neither the
-// tables' first pages nor the pages between those and the rows are asked, so that none of them has to be whole.
-// Between PageImage and the salvage; the shapes are those of tables.cpp, every version of them.
+// Pages of a damaged database ─► the rows of our tables on them, found by their shape. The tables' root and interior
+// pages are not used, so they may be damaged. Stands between PageImage and the salvage. The shapes are those of every
+// version in tables.cpp.
 #pragma once
 
 #include <cstdint>
@@ -19,12 +19,12 @@ struct ScannedRow {
   using Value = std::variant<std::monostate, int64_t, std::string>;  // NULL, a number, bytes
   RowKind kind = RowKind::chat;
   int64_t id = 0;
-  std::vector<Value> values;  // one for each column behind the id; older tables have fewer
-  bool is_cut = false;        // a message: pages that it goes on were lost, and the content ends early
+  std::vector<Value> values;  // one per column after the id; older tables have fewer
+  bool is_cut = false;        // a message whose overflow pages were lost, so the content ends early
 };
 
-/// First the rows of leaves that are whole, then what is found on damaged ones, then messages that are cut: of two rows
-/// with one id the first is the better one.
+/// First passes rows of undamaged leaves to `take`, then rows of damaged ones, then cut messages. So if two rows have
+/// one id, the first is the better one.
 void scan_rows(const PageImage& image, const std::function<void(const ScannedRow&)>& take);
 
 }  // namespace headroom

@@ -1,5 +1,5 @@
-// Every row that the scan finds goes into new tables, which refuse what is no row of theirs; then the new file takes
-// the old one's place. See salvage.h.
+// Every row that the scan finds is inserted into new tables, whose constraints refuse false rows. Then the new file
+// replaces the old one. See salvage.h.
 #include "app/chats/salvage.h"
 
 #include <filesystem>
@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* suffixes[] = {"", "-wal", "-shm", "-journal"};
 
-// The new database until it takes the old one's place; removed whatever happens in between.
+// The new database until it replaces the old one. It is removed if something fails before that.
 struct NewFile {
   explicit NewFile(std::string its_path) : path(std::move(its_path)) {
     for (const char* suffix : suffixes) fs::remove(path + suffix);
@@ -31,7 +31,7 @@ struct NewFile {
   std::string path;
 };
 
-// Rows that are there already stay: the scan brings the better one first. CHECKs keep out what only looks like a row.
+// Existing rows stay, because the scan returns the better one first. CHECKs refuse what only looks like a row.
 class RowCarrier {
  public:
   explicit RowCarrier(Database& to)
@@ -49,7 +49,7 @@ class RowCarrier {
     insert.reset();
     sqlite3_clear_bindings(insert.handle());
     insert.bind(1, row.id);
-    // Of a message that is cut the content is the last that is known.
+    // In a cut message, no column after the content is known.
     const size_t n_known = row.is_cut ? 3 : row.values.size();
     for (size_t column = 0; column < n_known; ++column) {
       const int index = static_cast<int>(column) + 2;
@@ -73,7 +73,7 @@ class RowCarrier {
   int64_t n_cut_ = 0;
 };
 
-// Returns how many messages arrived, of chats that are not deleted.
+// Returns the number of messages that were copied, without those of deleted chats.
 std::string carry_rows(const PageImage& from, Database& to) {
   to.run("PRAGMA secure_delete=ON");
   Transaction transaction(to, Sync::disk);
@@ -98,8 +98,8 @@ std::string unused_name(const std::string& path) {
   }
 }
 
-// Logs move first: beside the new file they would be taken for the new file's own. The old file keeps its name until
-// the new one takes it over in one step, so that there is a database at every moment.
+// Moves the logs first, since SQLite would apply them to the new file. The old file keeps its name until the new one
+// replaces it in one step, so that a database exists at every moment.
 void swap_in(const std::string& path, const std::string& fresh, const std::string& aside) {
   std::error_code no_links;
   fs::create_hard_link(path, aside, no_links);

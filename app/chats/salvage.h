@@ -9,15 +9,15 @@
 
 namespace headroom {
 
-/// Nothing of the damaged file is changed or deleted. Throws Error (a full disk, say) with everything in its old place.
-/// Returns what to tell the user.
+/// The damaged file is renamed, but not changed or deleted. If it throws Error (for example on a full disk), everything
+/// is in its old place. Returns the sentences for the user.
 std::string set_aside_and_salvage(const std::string& path, const std::string& damage);
 
 struct LeftOver {
   std::unique_ptr<Database> rows;  // in memory
   std::string carried;             // "3 chats with 20 messages could be read"
 };
-/// Every row that can still be read of a file, damaged or whole, which stays as it is. Throws Error.
+/// Every readable row of a file, damaged or whole. The file is not changed. Throws Error.
 LeftOver read_what_is_left(const std::string& path);
 
 }  // namespace headroom

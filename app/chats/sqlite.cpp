@@ -8,7 +8,7 @@ namespace headroom {
 Database::Database(const std::string& file, int flags) : file_(file) {
   sqlite3* handle = nullptr;
   const int code = sqlite3_open_v2(file.c_str(), &handle, flags | SQLITE_OPEN_URI, nullptr);
-  handle_.reset(handle);  // SQLite hands one out after a failure too, for its message
+  handle_.reset(handle);  // SQLite returns a handle even after a failure, for the error message
   if (handle == nullptr) throw Error(ErrorKind::out_of_memory, file + ": no memory to open it");
   if (code != SQLITE_OK) fail();
   sqlite3_busy_timeout(handle, 1000);
@@ -73,7 +73,7 @@ Transaction::Transaction(Database& database, Sync sync) : database_(database) {
 }
 
 Transaction::~Transaction() {
-  // SQLite rolls back by itself after some failures. This one may fail too, then the connection has nothing to undo.
+  // SQLite rolls back by itself after some failures. Then this rollback fails, because there is nothing left to undo.
   if (sqlite3_get_autocommit(database_.handle()) == 0) {
     sqlite3_exec(database_.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
   }

@@ -1,5 +1,5 @@
-// SQLite's C interface as three small classes: a file, a statement with its values, a transaction. Under the chat
-// store; it knows no tables. Every refusal of SQLite becomes a SqliteError with one sentence; the connection stays
+// SQLite's C interface as three small classes: a file, a statement with its values, a transaction. Used by the chat
+// store; it knows no tables. Every error of SQLite becomes a SqliteError with one sentence, and the connection stays
 // usable.
 #pragma once
 
@@ -17,8 +17,8 @@ namespace headroom {
 class SqliteError : public Error {
  public:
   SqliteError(int code, const std::string& sentence) : Error(ErrorKind::io, sentence), code_(code) {}
-  /// The file's bytes are at fault (tables that are not there are SQLITE_ERROR), not the disk, the memory or the
-  /// rights.
+  /// True if the file's bytes are at fault, not the disk, the memory or the permissions. Missing tables give
+  /// SQLITE_ERROR.
   bool means_damage() const { return code_ == SQLITE_CORRUPT || code_ == SQLITE_NOTADB || code_ == SQLITE_ERROR; }
 
  private:
@@ -29,9 +29,9 @@ class Database {
  public:
   /// file: a path, or a file: URI
   Database(const std::string& file, int flags);
-  /// SQL without values; its rows are not looked at.
+  /// Runs SQL without values and ignores its rows.
   void run(const std::string& sql);
-  /// The first column of the first row, 0 without one.
+  /// The first column of the first row; 0 if there is no row.
   int64_t number(const std::string& sql);
   std::string text(const std::string& sql);
   int64_t last_id() const { return sqlite3_last_insert_rowid(handle_.get()); }
@@ -56,7 +56,7 @@ class Statement {
     int index = 0;
     (bind(++index, values), ...);
   }
-  /// True where there is a row to read; false at the end.
+  /// True if there is a row to read; false at the end.
   bool step();
   void reset() { sqlite3_reset(handle_.get()); }
   int64_t number(int column) const { return sqlite3_column_int64(handle_.get(), column); }
@@ -75,10 +75,11 @@ class Statement {
   std::unique_ptr<sqlite3_stmt, Finalize> handle_;
 };
 
-/// What a commit waits for. A killed process loses neither kind: both are with the system when commit() returns.
+/// What a commit waits for. A killed process loses neither kind: both have reached the operating system when commit()
+/// returns.
 enum class Sync {
   disk,    // survives a power failure
-  system,  // no wait for the disk; a power failure may take the last of them, in order, and leaves the file whole
+  system,  // no wait for the disk; a power failure may lose the latest commits, but the file stays whole
 };
 
 /// Rolled back unless committed.

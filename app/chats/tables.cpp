@@ -1,5 +1,5 @@
-// The tables as SQL, as steps from one version to the next: a new file takes the same steps as an old one, so that both
-// end with the same definitions, letter for letter.
+// The tables as SQL, in steps from one version to the next. A new file runs the same steps as an old one, so that both
+// end with identical definitions.
 #include "app/chats/tables.h"
 
 #include <iterator>
@@ -9,8 +9,8 @@ namespace {
 
 constexpr int64_t application_id = 0x4864726d;  // "Hdrm", for file(1) and for us
 
-// Titles and contents are blobs because they are any bytes, NUL and broken UTF-8 included. Ids are never used again
-// (AUTOINCREMENT), so that an id kept by the window cannot come to mean another message.
+// Titles and contents are blobs because they may hold any bytes, including NUL and invalid UTF-8. Ids are never reused
+// (AUTOINCREMENT), so that an id kept by the window cannot refer to another message.
 constexpr const char* to_version_1 = R"(
 CREATE TABLE chats(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -38,9 +38,9 @@ CREATE INDEX pieces_of_message ON pieces(message);
 )";
 
 // A chat becomes a tree. `parent` is the message before, 0 for a first one; messages with one parent are versions of
-// each other. `leaf` is where the conversation on screen ends; without one it ends with the newest message. The model
-// no longer reads the message `dropped` and what leads to it. Parents are older than their children, so that no damage
-// can make a circle.
+// each other. `leaf` is the last message of the conversation on screen; without one it ends with the newest message.
+// The model no longer sees the message `dropped` and all before it. Parents are older than their children, so that
+// damage cannot make a cycle.
 constexpr const char* to_version_2 = R"(
 ALTER TABLE chats ADD COLUMN leaf INTEGER;
 ALTER TABLE chats ADD COLUMN dropped INTEGER;
@@ -50,15 +50,15 @@ ALTER TABLE messages ADD COLUMN parent INTEGER CHECK(parent < id);
 constexpr const char* steps[] = {to_version_1, to_version_2};
 static_assert(std::size(steps) == tables_version);
 
-// A row that has no parent follows what was written before it in its chat: so it was in version 1.
+// A row without a parent follows the message written before it in its chat, as in version 1.
 constexpr const char* give_parents = R"(
 UPDATE messages SET parent = coalesce(
   (SELECT max(before.id) FROM messages AS before WHERE before.chat = messages.chat AND before.id < messages.id), 0)
 WHERE parent IS NULL;
 )";
 
-// The version stands in the file a second time, as the definition of a view: one damaged number cannot make a file look
-// newer than it is, and so keep its chats from everyone.
+// Stores the version a second time, as the definition of a view. Otherwise one damaged number could make a file look
+// newer than it is, and its chats could not be opened.
 std::string mark_of(int64_t version) {
   return "CREATE VIEW tables_version AS SELECT " + std::to_string(version) + " AS number";
 }
@@ -71,7 +71,7 @@ void step_to(Database& database, int64_t version) {
   if (version == 2) database.run(give_parents);
 }
 
-// Definitions in one string. Whatever else a stranger's file holds (a trigger, a view, another column) makes it differ.
+// All definitions in one string. Anything else in a foreign file (a trigger, a view, another column) makes it differ.
 std::string definitions_in(Database& database) {
   return database.text(
       "SELECT group_concat(type || ' ' || name || ' ' || coalesce(sql, ''), char(10)) FROM "
@@ -142,7 +142,7 @@ void mend_rows(Database& database) {
   database.run(
       "UPDATE chats SET leaf = NULL "
       "WHERE leaf NOT IN (SELECT id FROM messages WHERE messages.chat = chats.id)");
-  // What is dropped is at least what was written before.
+  // If the dropped message was lost, the newest message written before it replaces it.
   database.run(
       "UPDATE chats SET dropped = (SELECT max(id) FROM messages WHERE messages.chat = chats.id AND id < dropped) "
       "WHERE dropped NOT IN (SELECT id FROM messages WHERE messages.chat = chats.id)");

@@ -8,13 +8,13 @@
 
 namespace headroom {
 
-/// A file with a larger one was written by a newer program.
+/// A file with a larger version was written by a newer program.
 constexpr int64_t tables_version = 2;
 
-/// Makes the tables in an empty database, in one transaction. Its first pages are where they are in every file.
+/// Creates the tables in an empty database, in one transaction. Their root pages have the same numbers in every file.
 void create_tables(Database& database, int64_t version = tables_version);
-/// Brings the tables of an older version to the present one, in one transaction: nothing is lost, and a crash leaves
-/// the old tables.
+/// Upgrades tables of an older version to the current one, in one transaction. Nothing is lost, and a crash leaves the
+/// old tables.
 void bring_tables_up_to_date(Database& database);
 
 enum class Tables {
@@ -24,13 +24,13 @@ enum class Tables {
   newer,    // of a later version, and everything in the file says so
   foreign,  // of another program, or damaged
 };
-/// Throws SqliteError where the file's first pages cannot be read.
+/// Throws SqliteError if the file's first pages cannot be read.
 Tables look_at_tables(Database& database);
 
-/// What contradicts itself between the rows: a message without a chat, say. Empty if nothing does.
+/// Describes a contradiction between rows, such as a message without a chat; empty if there is none.
 std::string contradiction_in_rows(Database& database);
-/// Makes the rows agree again after some were lost: a message whose chat is gone gets a new one, one whose predecessor
-/// is gone follows what was written before it.
+/// Makes the rows consistent after some were lost. A message without its chat gets a new chat; one without its parent
+/// follows the message written before it.
 void mend_rows(Database& database);
 
 }  // namespace headroom
