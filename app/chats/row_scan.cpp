@@ -197,6 +197,7 @@ class Scan {
     return true;
   }
 
+  /// Passes on the rows that the page's pointer array lists; other page types hold no rows.
   void take_listed(uint32_t number) {
     const Bytes page = image_.page(number);
     if (page[number == 1 ? 100 : 0] != leaf_of_table) return;
@@ -204,7 +205,7 @@ class Scan {
       if (kind_of(cell.types) && cell.id > 0) take_cell(page, cell);
   }
 
-  /// Takes the rows that the page's pointer array lists. Other page types hold no rows.
+  /// Tries every offset of the page as the beginning of a row, whatever the page's header says.
   void try_every_byte(uint32_t number) {
     const Bytes page = image_.page(number);
     if (std::all_of(page.begin(), page.end(), [](uint8_t byte) { return byte == 0; })) return;

@@ -25,7 +25,7 @@ bool ChatWindow::poll() {
   return changed;
 }
 
-/// What is shown stays where it cannot be read.
+/// If the recording cannot be read, the window keeps showing what it shows.
 void ChatWindow::open_recording(const std::string& path) {
   try {
     Replay next(path);
@@ -36,7 +36,7 @@ void ChatWindow::open_recording(const std::string& path) {
   }
   replay_->on_set_clipboard = [this](const std::string& text) { chat_.set_clipboard(text); };
   replay_->on_settings_changed = [this] { chat_.settings_changed(); };
-  // A text or a model is for the chat, which then is shown.
+  // Texts and models go to the chat, so the recording is closed.
   replay_->on_open_files = [this](const std::vector<std::string>& paths) {
     chat_.open_files(paths);
     closes_ = true;

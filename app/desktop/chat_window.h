@@ -1,5 +1,5 @@
-// What a chat's window shows: the chat, or over it a recording that was opened there. The chat and its engine go on
-// meanwhile. Without its drawing.
+// Selects what a chat's window shows: the chat, or a recording that was opened over it. The chat and its engine keep
+// running meanwhile. Draws nothing itself.
 #pragma once
 
 #include <optional>
@@ -14,7 +14,7 @@ class ChatWindow {
  public:
   explicit ChatWindow(Controller& chat);
 
-  bool poll();  // true where something that is shown has changed
+  bool poll();  // true if something that is shown has changed
   const Mirror& mirror() const { return replay_ ? replay_->mirror() : chat_.mirror(); }
   const ChatView& view() const { return replay_ ? replay_->view() : chat_.view(); }
   Actions& actions() { return replay_ ? static_cast<Actions&>(*replay_) : chat_; }
@@ -26,7 +26,7 @@ class ChatWindow {
 
   Controller& chat_;
   std::optional<Replay> replay_;
-  // Asked for while the other is being drawn.
+  // Requests from inside a frame; poll() handles them, since the frame still uses the current source.
   std::string recording_to_open_;
   bool closes_ = false;
 };

@@ -15,12 +15,13 @@ namespace headroom {
 namespace {
 
 constexpr size_t read_bytes = 64 << 10;
-// Received and not taken in: the engine's writes wait beyond it, and its snapshots thin out by themselves.
+// Limit of received events that were not taken yet. Beyond it the engine's writes block, and the engine sends fewer
+// snapshots.
 constexpr size_t max_waiting_bytes = 256 << 20;
-// Sent and not read by the engine: more of it is a hung engine.
+// Limit of commands that the engine has not read yet. Beyond it the engine is treated as hung.
 constexpr size_t max_unsent_bytes = 256 << 20;
 constexpr int settle_ms = 300;      // after the last event
-constexpr int exit_wait_ms = 2000;  // between the end of its stream and the end of the process
+constexpr int exit_wait_ms = 2000;  // from the end of its stream to the end of the process, at most
 constexpr int exit_step_ms = 50;
 
 }  // namespace
@@ -42,7 +43,7 @@ struct EngineLink::Impl {
     changed.notify_all();
     stop.wake();
     reader.join();
-    writer.join();  // then `process` goes, by force
+    writer.join();  // afterwards the destructor of `process` kills it
   }
 
   // --- reading
@@ -52,7 +53,7 @@ struct EngineLink::Impl {
     try {
       read_events();
       if (frames.n_pending() > 0) sentence = "its stream broke off in the middle of a message; ";
-    } catch (const std::exception& error) {  // bad_alloc too
+    } catch (const std::exception& error) {  // includes bad_alloc
       sentence = std::string("it sent something that cannot be used: ") + error.what() + "; ";
       process.kill();
     }
@@ -71,7 +72,7 @@ struct EngineLink::Impl {
       if (!wait_for_room()) return;
       if (!wait_readable(process.output(), is_settled ? no_timeout : settle_ms, &stop)) {
         if (is_stopped()) return;
-        // What waits for time to pass (a piece of an answer on its way to the disk) gets it.
+        // Wakes the window once more for work that waits for a pause, such as storing a piece of an answer.
         is_settled = true;
         tell();
         continue;
@@ -136,7 +137,7 @@ struct EngineLink::Impl {
       while (!left.empty()) {
         const Written written = write_some(process.input(), left);
         left = left.subspan(written.n_bytes);
-        // The reading thread finds out why.
+        // The reading thread reports why.
         if (written.outcome == WriteOutcome::reader_gone) return;
         if (written.outcome == WriteOutcome::would_wait && !wait_writable(process.input(), no_timeout, &stop)) return;
       }
@@ -156,7 +157,7 @@ struct EngineLink::Impl {
   const std::function<void()> wake;
   ChildProcess process;
   Wakeup stop;
-  FrameReader frames;  // of the reading thread
+  FrameReader frames;  // used only by the reading thread
   std::mutex mutex;    // guards everything below
   std::condition_variable changed;
   std::vector<ReceivedEvent> events;

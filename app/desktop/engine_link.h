@@ -1,5 +1,5 @@
-// The engine process as the window sees it: commands in, verified events out, and in words how it ended. A thread of
-// its own reads, so that the engine never waits for a frame; nothing here draws or knows a chat.
+// The engine process as the window sees it: commands in, verified events out, and a sentence that says how it ended. A
+// separate thread reads, so that the engine never waits for a frame. Draws nothing and knows no chat.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@
 
 namespace headroom {
 
-/// One verified event; the bytes live as long as this.
+/// One verified event; owns its bytes.
 class ReceivedEvent {
  public:
   explicit ReceivedEvent(std::vector<std::byte> bytes) : bytes_(std::move(bytes)), event_(&verify_event(bytes_)) {}
@@ -32,19 +32,19 @@ class ReceivedEvent {
 class EngineLink {
  public:
   /// Starts the engine: `command` through the shell (its standard streams carry the stream), or this program's own
-  /// `engine` where it is empty. wake: called from the reading thread whenever there is something to take, and once
-  /// more a moment after the last event. Throws Error where the process cannot be started.
+  /// `engine` if it is empty. wake: called from the reading thread whenever take() has something, and once more a
+  /// moment after the last event. Throws Error if the process cannot be started.
   EngineLink(const std::string& command, std::function<void()> wake);
-  /// Ends the process, by force: it keeps nothing that could be lost.
+  /// Kills the process, which holds no data that could be lost.
   ~EngineLink();
 
-  /// Never blocks. What cannot be written because the engine is gone is dropped, its end is reported; throws Error
-  /// where the command is too long, or the engine has not read anything for too long.
+  /// Never blocks. If the engine has ended, the command is dropped and how_it_ended() reports the end. Throws Error if
+  /// the command is too long, or too much is queued because the engine does not read.
   void send(const stream::CommandT& command);
   /// What arrived since the last call, in order.
   std::vector<ReceivedEvent> take();
-  /// How the engine ended, in a sentence, once everything that it sent was taken: a crash, a signal, damaged bytes,
-  /// its own last words. Empty while it lives.
+  /// A sentence about how the engine ended, once all its events were taken: a crash, a signal, damaged bytes, its last
+  /// output. Empty while it runs.
   std::string how_it_ended();
   int process_id() const;
 

@@ -12,7 +12,7 @@ std::string numbers_line(const TurnNumbers& numbers) {
   line += format(" · answer %s tokens, %.1f/s", format_count(numbers.n_answer_tokens).c_str(),
                  numbers.generate_tokens_per_s);
   if (numbers.first_token_ms > 0) line += format(" · first token after %.2f s", numbers.first_token_ms / 1000);
-  // Of a short conversation the pages alone are more than a full cache: nothing is compared then.
+  // In a short conversation the pages alone exceed a full cache, so no comparison is shown.
   if (numbers.kv_full_bytes > 0 && numbers.kv_live_bytes >= numbers.kv_full_bytes)
     line += format(" · KV %s", format_bytes(numbers.kv_live_bytes).c_str());
   else if (numbers.kv_full_bytes > 0)

@@ -11,7 +11,7 @@ namespace headroom {
 /// (36 %)"
 std::string numbers_line(const TurnNumbers& numbers);
 
-/// What a stop reason means to whoever reads the answer; empty for an answer that ended by itself.
+/// The note about a stop reason under an answer; empty if the answer ended by itself.
 std::string stop_note(const std::string& stop_reason, const std::string& message);
 
 }  // namespace headroom

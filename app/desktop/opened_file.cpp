@@ -1,4 +1,4 @@
-// Kind by type, size and first bytes. See opened_file.h.
+// Determines the kind from file type, size and first bytes. See opened_file.h.
 #include "app/desktop/opened_file.h"
 
 #include <algorithm>
@@ -23,7 +23,7 @@ OpenedFile refused(const std::string& path, const std::string& what) {
                  ". A GGUF model, a recording or a text can be opened here."};
 }
 
-/// A fence longer than any run of backticks in the text ends where it should.
+/// Uses a fence longer than any run of backticks in the text, so that the text cannot end it.
 std::string fenced(const std::string& name, const std::string& text) {
   size_t longest = 0, run = 0;
   for (const char c : text) {
@@ -70,10 +70,10 @@ OpenedFile look_at_file(const std::string& path) {
   if (text.starts_with(model_magic)) return {.kind = FileKind::model, .text = "", .why = ""};
   if (text.starts_with(recording_magic)) return {.kind = FileKind::recording, .text = "", .why = ""};
   const bool is_cut = text.size() > max_attached_bytes;
-  if (is_cut) text.resize(max_attached_bytes - 3);  // a character may be cut
+  if (is_cut) text.resize(max_attached_bytes - 3);  // the cut may split a character
   text = with_line_feeds(std::move(text));
   try {
-    // Of a cut one its beginning tells a long text from a picture.
+    // If the text was cut, the part before its last line feed shows whether it is text at all.
     check_prompt_text(is_cut ? text.substr(0, text.find_last_of('\n')) : text, "it");
   } catch (const Error&) {
     return refused(path, "is neither a model nor a recording nor text in UTF-8");

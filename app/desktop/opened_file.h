@@ -1,5 +1,5 @@
-// A file that somebody dropped on the window or chose ─► what it is and what the window does with it: a model is
-// opened, a recording is shown, text goes into the message. Looks at the file only; changes nothing.
+// A file that the user dropped on the window or chose ─► its kind. The window opens a model, shows a recording, and
+// puts text into the message. Reads only the file and changes nothing.
 #pragma once
 
 #include <string>
@@ -10,14 +10,14 @@ enum class FileKind { model, recording, text, other };
 
 struct OpenedFile {
   FileKind kind = FileKind::other;
-  std::string text;  // of a text: for the message, with its name and a fence around it
-  std::string why;   // of another: a sentence
+  std::string text;  // if a text: for the message, with its name and a fence around it
+  std::string why;   // if other: a sentence that says why it cannot be opened
 };
 
-/// Never throws, and never waits: of pipes, devices and folders only the kind is looked at.
+/// Never throws and never blocks: pipes, devices and folders are not opened.
 OpenedFile look_at_file(const std::string& path);
 
-/// More than any context holds of it; a field for typing stays quick with so much.
+/// Limit of an attached text. It is more than any context holds, and the input field stays fast with it.
 inline constexpr size_t max_attached_bytes = 256 << 10;
 
 }  // namespace headroom

@@ -11,7 +11,7 @@ namespace headroom {
 namespace {
 
 constexpr size_t max_checkpoints = 40;
-// All checkpoints together. Where copies are larger there are fewer of them, and going back takes longer.
+// Limit for all checkpoints together. Larger copies mean fewer checkpoints, so going back takes longer.
 constexpr size_t max_checkpoint_bytes = size_t{64} << 20;
 
 }  // namespace
@@ -39,7 +39,7 @@ void Replay::read(const std::string& path) {
         const bool is_moment = type == stream::EventBody::Step || type == stream::EventBody::CacheRebuilt ||
                                type == stream::EventBody::TurnFinished;
         if (is_moment) moments_.push_back({events_.size(), event->time_ms(), mirror_.n_cached()});
-        // Counters follow what they count.
+        // A Snapshot follows the change that it measures, so it belongs to that moment.
         if (type == stream::EventBody::Snapshot && !moments_.empty()) moments_.back().n_events = events_.size();
       }
     } catch (const Error& error) {
@@ -50,13 +50,13 @@ void Replay::read(const std::string& path) {
     throw Error(damage.empty() ? path + " holds no conversation: nothing was read by a model in it" : damage);
   if (!damage.empty())
     view_.banners.push_back({Banner::Kind::warning, damage + "; what came before is shown", false, false});
-  // What follows the last change of the cache (the end of the trace, say) belongs to that moment.
+  // Events after the last change of the cache, such as the end of the trace, belong to the last moment.
   moments_.back().n_events = events_.size();
   n_applied_ = events_.size();
 }
 
-/// One more for going back. The first is the empty beginning and stays; of the others every second one goes where they
-/// are many or take much.
+/// Adds a checkpoint for going back. The first one, the empty beginning, stays. If there are too many or they use too
+/// much memory, every second one is removed.
 void Replay::keep_checkpoint() {
   const size_t bytes = mirror_.memory_bytes();
   if (bytes > max_checkpoint_bytes) {
@@ -115,7 +115,7 @@ void Replay::replay_seek(int32_t index) {
   show();
 }
 
-/// The transcript of a trace is the conversation as the stream told it.
+/// Builds the transcript from the conversation in the stream.
 void Replay::show() {
   view_.messages.clear();
   int32_t index = 0;
@@ -182,7 +182,7 @@ void Replay::close_replay() {
   if (on_close_) on_close_();
 }
 
-/// Where no chat is behind it, only another recording could be shown, in a window of its own.
+/// Without an owner that can open files, a banner says what to do.
 void Replay::open_files(const std::vector<std::string>& paths) {
   if (on_open_files) return on_open_files(paths);
   view_.banners.push_back({Banner::Kind::information,

@@ -1,5 +1,5 @@
-// A trace file ─► the same Mirror and ChatView that a live engine fills, at any moment of it. What a person could do to
-// an engine does nothing here.
+// A trace file ─► the same Mirror and ChatView that a live engine fills, at any moment of it. Actions that would need
+// an engine do nothing.
 #pragma once
 
 #include <chrono>
@@ -16,24 +16,24 @@ namespace headroom {
 
 class Replay : public Actions {
  public:
-  /// Reads the whole trace. Throws Error where nothing of it can be shown; damage further on becomes a banner, and what
-  /// came before it is there.
+  /// Reads the whole trace. Throws Error if nothing in it can be shown. Damage after that becomes a banner, and the
+  /// part before the damage is shown.
   explicit Replay(const std::string& path);
-  /// It was opened in a chat's window, which it gives back: on_close is called then.
+  /// Call it if the recording was opened over a chat. close_replay() then calls on_close.
   void set_chat_behind(std::function<void()> on_close);
 
   const Mirror& mirror() const { return mirror_; }
   const ChatView& view() const { return view_; }
   bool wants_to_quit() const { return wants_to_quit_; }
-  bool poll();  // lets time pass while playing; true where something changed
+  bool poll();  // advances the time while playing; true if something changed
 
   int32_t n_moments() const { return static_cast<int32_t>(moments_.size()); }
-  /// Goes to the first moment at which the cache holds at least n tokens; throws Error where the trace has none.
+  /// Goes to the first moment at which the cache holds at least n tokens; throws Error if the trace has none.
   void go_to_token(int32_t n_tokens);
   void go_to_end();
   std::function<void(const std::string&)> on_set_clipboard;
   std::function<void()> on_settings_changed;
-  std::function<void(const std::vector<std::string>&)> on_open_files;  // for whoever can do more than play
+  std::function<void(const std::vector<std::string>&)> on_open_files;  // for an owner that can open files
 
   void replay_seek(int32_t moment) override;
   void replay_play_or_pause() override;
@@ -69,7 +69,7 @@ class Replay : public Actions {
 
  private:
   struct Moment {
-    size_t n_events = 0;  // taken in at this moment
+    size_t n_events = 0;  // events applied up to this moment
     double time_ms = 0;
     int32_t n_tokens = 0;
   };
@@ -79,7 +79,7 @@ class Replay : public Actions {
 
   std::vector<ReceivedEvent> events_;
   std::vector<Moment> moments_;
-  std::vector<std::pair<size_t, Mirror>> checkpoints_;  // after so many events, for going back
+  std::vector<std::pair<size_t, Mirror>> checkpoints_;  // number of events and the mirror after them, for going back
   size_t checkpoint_bytes_ = 0, events_between_ = 200, next_checkpoint_ = 0;
   Mirror mirror_;
   size_t n_applied_ = 0;

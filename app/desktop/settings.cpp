@@ -19,7 +19,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t max_settings_bytes = size_t{64} << 20;
 constexpr size_t max_draft_bytes = size_t{4} << 20;
-// The largest monitor on sale; what the one at hand has room for is known when the window opens.
+// The largest monitor on sale; the window is fitted to the actual monitor when it opens.
 constexpr int max_width = 7680, max_height = 4320;
 
 template <typename Value>
@@ -80,8 +80,8 @@ std::string save_settings(const std::string& path, const UiState& state, const W
   namespace fs = std::filesystem;
   try {
     make_private_folders(fs::path(path).parent_path().string());
-    regular_file_exists(path);  // a pipe or a device that somebody put there stays
-    // A link stays a link: it is the file behind it that is exchanged.
+    regular_file_exists(path);  // throws for a pipe or a device, which must not be replaced
+    // Resolves links, so that a link stays a link when the file behind it is replaced.
     std::error_code error;
     const fs::path target = fs::weakly_canonical(path, error);
     write_private_file(error ? path : target.string(),

@@ -1,4 +1,4 @@
-// Asks portable-file-dialogs, which looks for a program that can. See file_dialog.h.
+// Uses portable-file-dialogs, which finds the desktop's dialog program. See file_dialog.h.
 #include "app/window/file_dialog.h"
 
 #include <portable_file_dialogs.h>
@@ -14,7 +14,7 @@ struct FileDialog::Impl {
 FileDialog::FileDialog() : impl_(std::make_unique<Impl>()) {}
 
 FileDialog::~FileDialog() {
-  if (impl_->dialog) impl_->dialog->kill();  // or its destructor would wait for an answer
+  if (impl_->dialog) impl_->dialog->kill();  // otherwise its destructor would wait for an answer
 }
 
 bool FileDialog::open() {

@@ -1,4 +1,4 @@
-// The desktop's own file dialog. It is another program (zenity, kdialog …) that runs beside the window.
+// The desktop's own file dialog. It is a separate program (zenity, kdialog …) that runs while the window stays usable.
 #pragma once
 
 #include <functional>
@@ -11,9 +11,9 @@ class FileDialog {
  public:
   FileDialog();
   ~FileDialog();
-  /// Opens the dialog for a file, unless one is open. False where the desktop has no such program.
+  /// Opens the dialog for a file, unless one is open. False if the desktop has no such program.
   bool open();
-  /// The file that was chosen, once; empty while nothing was.
+  /// Returns the chosen file once; empty if none was chosen yet.
   std::string take();
 
  private:

@@ -29,7 +29,7 @@ struct OffscreenHost::Impl {
     }
   }
 
-  /// What a renderer does with textures, without one: they are there, or gone.
+  /// Confirms texture requests in place of a renderer: created or destroyed, without pixels.
   static void take_textures() {
     for (ImTextureData* texture : ImGui::GetPlatformIO().Textures) {
       if (texture->Status == ImTextureStatus_WantDestroy) {

@@ -1,5 +1,5 @@
-// A host without a display: a client's frames in a picture, or built and thrown away (no Vulkan needed). The same
-// frames give the same bytes: time, pointer and size are fixed, nothing is read from or kept in files but fonts.
+// A host without a display: a client's frames ─► a picture, or nothing if frames are only built (no Vulkan needed).
+// Equal frames give equal bytes: time, pointer and size are fixed, and only fonts are read from files.
 #pragma once
 
 #include <cstdint>
@@ -15,20 +15,20 @@ enum class Rasterize { yes, no };
 
 class OffscreenHost {
  public:
-  /// Pixels, and how many of them make one of a usual display. Throws Error(device) where a picture is asked for and
-  /// no Vulkan device can draw it.
+  /// width and height in pixels; scale: pixels per unit of a standard display. Throws Error(device) if a picture is
+  /// asked for and no Vulkan device can draw it.
   OffscreenHost(int width, int height, float scale, Rasterize rasterize = Rasterize::yes);
   ~OffscreenHost();
 
-  /// One sixtieth of a second: what arrived is taken in, the frame is built and drawn. Its ImGui context is the current
-  /// one from here on.
+  /// Advances time by 1/60 s, polls the client, and builds and draws one frame. Leaves this host's ImGui context as the
+  /// current one.
   void frame(WindowClient& client);
 
   /// The last frame.  (height, width, 4), u8, opaque
   std::vector<uint8_t> read_rgba() const;
   int width() const;
   int height() const;
-  /// "llvmpipe …"; empty where nothing is rasterized.
+  /// "llvmpipe …"; empty if nothing is rasterized.
   std::string device_name() const;
 
  private:
@@ -36,7 +36,7 @@ class OffscreenHost {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Throws Error(io) with the path where the file cannot be written.
+/// Throws Error(io) with the path if the file cannot be written.
 void write_png(const std::string& path, int width, int height, const std::vector<uint8_t>& rgba);
 
 }  // namespace headroom

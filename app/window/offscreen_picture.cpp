@@ -99,7 +99,7 @@ void OffscreenPicture::make_render_pass() {
   subpass.pipelineBindPoint = VK_PIPELINE_BIND_POINT_GRAPHICS;
   subpass.colorAttachmentCount = 1;
   subpass.pColorAttachments = &reference;
-  // The copy reads what the pass wrote.
+  // The copy must see what the render pass wrote.
   VkSubpassDependency before_copy = {};
   before_copy.srcSubpass = 0;
   before_copy.dstSubpass = VK_SUBPASS_EXTERNAL;

@@ -1,4 +1,4 @@
-// ImGui's draw lists ─► an image on a Vulkan device ─► bytes. One frame at a time, each waited for.
+// ImGui's draw lists ─► an image on a Vulkan device ─► bytes. Draws one frame at a time and waits for it.
 #pragma once
 
 #include <cstdint>

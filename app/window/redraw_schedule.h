@@ -1,4 +1,4 @@
-// When the next frame is due, from what happened. Plain times in seconds, no window: so that it can be tested.
+// Events ─► the time of the next frame. Uses plain times in seconds and no window, so that it can be tested.
 #pragma once
 
 #include <algorithm>
@@ -12,15 +12,15 @@ class RedrawSchedule {
  public:
   explicit RedrawSchedule(bool is_software) : is_software_(is_software), soon_s_(is_software ? 0.1 : frame_s) {}
 
-  /// How long the last frame took. A software driver draws with the engine's processors, and an engine whose threads
-  /// wait for one another loses more than the time of a frame: while only content changes 15 of 16 parts are the
-  /// engine's.
+  /// Reports how long the last frame took. A software driver draws on the engine's processors, and engine threads that
+  /// wait for one another lose more than the time of the frame. So while only content changes, 15/16 of the time is
+  /// left to the engine.
   void drawn(double duration_s) {
     if (is_software_) soon_s_ = std::clamp(16 * duration_s, 0.1, 0.5);
   }
 
-  /// Something that the user did, or must see at once. Dear ImGui takes the events of one moment over up to three
-  /// frames (a key that goes down and up), and shows a tip after resting on a thing: so more frames follow.
+  /// The user did something, or must see something at once. Dear ImGui spreads simultaneous events (a key pressed and
+  /// released) over up to three frames, and shows a tooltip after a delay. So more frames follow.
   void input(double now) {
     due_ = std::min(due_, std::max(now, last_ + frame_s));
     settling_ = 3;
@@ -30,7 +30,7 @@ class RedrawSchedule {
     if (redraw == Redraw::now) due_ = std::min(due_, std::max(now, last_ + frame_s));
     if (redraw == Redraw::soon) due_ = std::min(due_, std::max(now, last_ + soon_s_));
   }
-  /// True once for each frame to draw.
+  /// True once per frame to draw.
   bool take(double now) {
     if (now < next()) return false;
     if (now >= tip_) tip_ = never;
@@ -39,7 +39,7 @@ class RedrawSchedule {
     settling_ = std::max(settling_ - 1, 0);
     return true;
   }
-  /// How long to wait for events when nothing else happens; at most half a second, since clients have timers.
+  /// How long to wait for events. At most half a second, since clients have timers.
   double wait_s(double now) const { return std::clamp(next() - now, 0.001, 0.5); }
 
  private:

@@ -1,4 +1,4 @@
-// Draw lists ─► swap chain, by the helpers of ImGui's Vulkan backend.
+// Draw lists ─► swap chain, with the helpers of ImGui's Vulkan backend.
 #include "app/window/swapchain_picture.h"
 
 namespace headroom {
@@ -14,7 +14,7 @@ void check_window_backend(VkResult result) {
 
 SwapchainPicture::SwapchainPicture(const VulkanDevice& device, int width, int height) : device_(device) {
   constexpr VkFormat formats[] = {VK_FORMAT_B8G8R8A8_UNORM, VK_FORMAT_R8G8B8A8_UNORM};
-  // A hidden window of Wayland never gives back an image in the order of FIFO; the host limits the frames itself.
+  // Prefers mailbox: with FIFO, a hidden Wayland window never returns an image. The host limits the frame rate itself.
   constexpr VkPresentModeKHR modes[] = {VK_PRESENT_MODE_MAILBOX_KHR, VK_PRESENT_MODE_FIFO_KHR};
   window_.Surface = device.surface;
   window_.SurfaceFormat = ImGui_ImplVulkanH_SelectSurfaceFormat(device.physical_device, device.surface, formats, 2,

@@ -1,4 +1,4 @@
-// ImGui's draw lists ─► the images of a window's swap chain. Made anew with the window's size.
+// ImGui's draw lists ─► the images of a window's swap chain. The swap chain is rebuilt when the window's size changes.
 #pragma once
 
 #include <imgui.h>
@@ -16,9 +16,9 @@ class SwapchainPicture {
   SwapchainPicture(const SwapchainPicture&) = delete;
   SwapchainPicture& operator=(const SwapchainPicture&) = delete;
 
-  /// Before NewFrame: the size in pixels of what will be drawn.
+  /// Call it before NewFrame, with the size of the next frame in pixels.
   void resize(int width, int height);
-  /// False where the window system gave no image: the frame is lost, the next one should follow.
+  /// False if the window system gave no image. The frame is lost, so the caller should draw another one soon.
   bool draw(ImDrawData* frame);
 
  private:

@@ -17,16 +17,16 @@ Toolkit::Toolkit(float display_scale, bool follows_links) {
   plots_ = ImPlot::CreateContext();
   ImPlot::SetCurrentContext(plots_);
   ImGuiIO& io = ImGui::GetIO();
-  io.IniFilename = nullptr;  // where panels are is the program's to keep
+  io.IniFilename = nullptr;  // the program stores the layout of panels itself
   io.LogFilename = nullptr;
   io.ConfigFlags |= ImGuiConfigFlags_NavEnableKeyboard | ImGuiConfigFlags_DockingEnable;
-  io.ConfigInputTextCursorBlink = false;  // a window in which nothing happens draws nothing
+  io.ConfigInputTextCursorBlink = false;  // an idle window draws nothing
   io.ConfigWindowsMoveFromTitleBarOnly = true;
 
   RichMd::MarkdownOptions markdown;
   markdown.fontOptions.regularSize = base_font_size;
-  markdown.hardSoftBreaks = true;  // as chats are written
-  // An answer's text comes from a stranger: it opens no file.
+  markdown.hardSoftBreaks = true;  // a line break in a message is a line break
+  // An answer is untrusted text and must not open files.
   markdown.callbacks.OnImage = [](const std::string&) { return std::nullopt; };
   if (!follows_links) markdown.callbacks.OnOpenLink = [](const std::string&) {};
   markdown_ = RichMd::CreateContext(markdown);

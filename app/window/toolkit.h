@@ -1,5 +1,5 @@
-// The contexts of the toolkit (Dear ImGui, ImPlot, Markdown) for as long as one picture lives, with its fonts. The
-// hosts make one before their device's backends, and destroy it after them. Keeps no file of its own.
+// Owns the contexts of the toolkit (Dear ImGui, ImPlot, Markdown) and its fonts while one picture lives. A host creates
+// it before the backends of its device and destroys it after them. Writes no file of its own.
 #pragma once
 
 struct ImGuiContext;
@@ -12,15 +12,15 @@ namespace headroom {
 
 class Toolkit {
  public:
-  /// follows_links: a click on a link in a text starts the browser.
+  /// follows_links: a click on a link in a text opens the browser.
   Toolkit(float display_scale, bool follows_links);
   ~Toolkit();
   Toolkit(const Toolkit&) = delete;
   Toolkit& operator=(const Toolkit&) = delete;
 
-  /// Makes its contexts the current ones.
+  /// Makes these contexts the current ones.
   void make_current() const;
-  /// Frees the textures of Markdown; the renderer is still there, and draws no more frames.
+  /// Frees the textures of Markdown. Call it while the renderer still exists, after the last frame.
   void before_renderer_ends();
 
  private:

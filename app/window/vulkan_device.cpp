@@ -13,7 +13,7 @@ Error device_error(const std::string& sentence) {
   return Error(ErrorKind::device, sentence);
 }
 
-/// The items of a Vulkan enumeration, which is asked for their number first.
+/// All items of a Vulkan enumeration: asks for the count, then for the items.
 template <typename T, typename Enumerate>
 std::vector<T> enumerate(const Enumerate& ask) {
   uint32_t count = 0;

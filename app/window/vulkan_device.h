@@ -1,4 +1,4 @@
-// The Vulkan device that draws the window: opened at run time, apart from any device that computes. Stands under both
+// The Vulkan device that draws the window: loaded at run time, separate from any device that computes. Used by both
 // hosts; knows no ImGui.
 #pragma once
 
@@ -10,14 +10,13 @@
 
 namespace headroom {
 
-/// A sentence for a Vulkan call that failed; throws Error(device). `what`: "make the swap chain".
+/// Throws Error(device) with a sentence if a Vulkan call failed. `what`: "make the swap chain".
 void check_vulkan(VkResult result, const char* what);
 
 class VulkanDevice {
  public:
   /// The best device that can draw (and present to the surface): discrete before integrated before software. Throws
-  /// Error(device) with the reason where there is none.
-  /// make_surface: null for pictures without a window.
+  /// Error(device) with the reason if there is none. make_surface: null for pictures without a window.
   explicit VulkanDevice(const std::vector<const char*>& instance_extensions,
                         const std::function<VkSurfaceKHR(VkInstance)>& make_surface);
   ~VulkanDevice();
@@ -33,7 +32,7 @@ class VulkanDevice {
   std::string name;
   bool is_software = false;
 
-  /// The type of memory that a resource allows (bits of VkMemoryRequirements) and that has the properties.
+  /// The index of a memory type that the resource allows (memoryTypeBits) and that has the properties.
   uint32_t memory_type(uint32_t allowed, VkMemoryPropertyFlags properties) const;
 
  private:

@@ -23,7 +23,7 @@
 namespace headroom {
 namespace {
 
-/// wake_window() may come from another thread while GLFW ends.
+/// Guards glfw_is_up: another thread may call wake_window() while GLFW ends.
 std::mutex glfw_mutex;
 bool glfw_is_up = false;
 
@@ -33,7 +33,7 @@ std::string glfw_reason() {
   return text != nullptr ? text : "no reason given";
 }
 
-/// Pixels of the window for one of a usual display; 1 where the window system scales the picture itself.
+/// Window pixels per pixel of a standard display; 1 if the window system scales the picture itself.
 float display_scale(GLFWwindow* window) {
   if (glfwGetPlatform() == GLFW_PLATFORM_WAYLAND) return 1.0f;
   float scale = 1.0f, vertical = 1.0f;
@@ -71,7 +71,7 @@ class Window {
 
   void run();
   const VulkanDevice& device() const { return *device_; }
-  /// As WindowOptions counts: some window systems count the pixels of a display with a scale.
+  /// In the units of WindowOptions. Some window systems report physical pixels on a scaled display.
   int width() const { return unscaled(width_); }
   int height() const { return unscaled(height_); }
 
@@ -122,7 +122,7 @@ Window::Window(WindowClient& client, const WindowOptions& options) : client_(cli
 }
 
 Window::~Window() {
-  // ImGui's backends and the surface belong to the window, and the window to GLFW.
+  // Destroys in order: ImGui's backends and the surface need the window, and the window needs GLFW.
   if (toolkit_) toolkit_->before_renderer_ends();
   picture_.reset();
   if (has_input_) ImGui_ImplGlfw_Shutdown();
@@ -134,10 +134,10 @@ Window::~Window() {
 void Window::open(const WindowOptions& options) {
   glfwWindowHint(GLFW_CLIENT_API, GLFW_NO_API);
   glfwWindowHint(GLFW_SCALE_TO_MONITOR, GLFW_TRUE);
-  glfwWindowHintString(GLFW_X11_CLASS_NAME, "headroom");  // as headroom.desktop says
+  glfwWindowHintString(GLFW_X11_CLASS_NAME, "headroom");  // must match headroom.desktop
   glfwWindowHintString(GLFW_X11_INSTANCE_NAME, "headroom");
   glfwWindowHintString(GLFW_WAYLAND_APP_ID, "headroom");
-  glfwWindowHint(GLFW_VISIBLE, GLFW_FALSE);  // until it stands where it fits
+  glfwWindowHint(GLFW_VISIBLE, GLFW_FALSE);  // hidden until its size fits the monitor
   title_ = client_.title();
   window_ =
       glfwCreateWindow(std::max(options.width, 480), std::max(options.height, 320), title_.c_str(), nullptr, nullptr);
@@ -147,7 +147,8 @@ void Window::open(const WindowOptions& options) {
   glfwGetWindowSize(window_, &width_, &height_);
 }
 
-/// Without a window manager nobody else does it. Of a Wayland window the compositor decides.
+/// Shrinks the window to the monitor, since there may be no window manager that does it. On Wayland the compositor
+/// decides.
 void Window::fit_to_monitor() {
   GLFWmonitor* monitor = glfwGetPrimaryMonitor();
   if (monitor == nullptr || glfwGetPlatform() == GLFW_PLATFORM_WAYLAND) return;
@@ -164,7 +165,7 @@ void Window::fit_to_monitor() {
 }
 
 void Window::install_callbacks() {
-  // ImGui's own callbacks, installed later, call these first.
+  // Install these before ImGui's callbacks, which call them first.
   glfwSetWindowUserPointer(window_, this);
   glfwSetCursorPosCallback(window_, [](GLFWwindow* w, double, double) { note_input(w); });
   glfwSetCursorEnterCallback(window_, [](GLFWwindow* w, int) { note_input(w); });
@@ -221,15 +222,15 @@ void Window::run() {
     glfwWaitEventsTimeout(schedule_->wait_s(glfwGetTime()));
     schedule_->request(client_.poll(), glfwGetTime());
     update_title();
-    // A frame that is due while the window is minimised is taken, and shown when the window comes back.
+    // A frame that is due while the window is minimised is skipped; restoring the window requests a new one.
     if (schedule_->take(glfwGetTime()) && is_drawable()) {
       const double start = glfwGetTime();
       draw_frame();
       schedule_->drawn(glfwGetTime() - start);
     }
-    // Dear ImGui takes one key or button a frame: what is left of a quick typist's waits for the next.
+    // Dear ImGui handles one key or button per frame, so the remaining input events need further frames.
     if (!ImGui::GetCurrentContext()->InputEventsQueue.empty()) schedule_->request(Redraw::now, glfwGetTime());
-    // A held button drags or scrolls without events of its own.
+    // A held mouse button can drag or scroll without new events.
     if (ImGui::IsAnyMouseDown()) schedule_->request(Redraw::now, glfwGetTime());
   }
 }

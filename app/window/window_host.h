@@ -1,5 +1,5 @@
-// A window of the desktop ◄─► a client: input in, frames out, drawn only when something changed. Returns with a reason
-// where there is no display or nothing to draw with, so that the caller can go on in the terminal.
+// A window of the desktop ◄─► a client: input in, frames out, drawn only when something changed. If there is no display
+// or no device to draw with, returns the reason, so that the caller can use the terminal.
 #pragma once
 
 #include <functional>
@@ -15,30 +15,31 @@ struct WindowOptions {
 };
 
 struct WindowResult {
-  bool was_open = false;  // false: nothing was shown, the client was not asked for anything
-  std::string problem;    // a sentence; empty: it was closed by the user or the client
-  int width = 0;          // when it closed, to be remembered; 0: never known
+  bool was_open = false;  // false: nothing was shown and the client was not called
+  std::string problem;    // a sentence; empty: the user or the client closed the window
+  int width = 0;          // size when it closed, to be stored; 0: unknown
   int height = 0;
 };
 
-/// Where a window stands: a rectangle in the desktop's units.
+/// The position and size of a window, in the desktop's units.
 struct WindowPlace {
   int x = 0, y = 0, width = 0, height = 0;
   bool operator==(const WindowPlace&) const = default;
 };
-/// The wanted size, at most what the work area has beside a frame of the given width and height; in its middle.
+/// Centres a window of the wanted size in the work area. Shrinks it if it does not fit together with a frame of the
+/// given width and height.
 WindowPlace place_within(const WindowPlace& work_area, int width, int height, int frame_width, int frame_height);
 
-/// Opens the window and stays until it is closed; call it from the main thread, once at a time. The client's closing()
-/// has been called when it returns from a window that was open, after a failed device too.
-/// opened: called once when the window is there, with the name of the device and whether it is a software driver.
+/// Opens the window and returns when it is closed. Call it from the main thread, for one window at a time. If the
+/// window was open, it calls the client's closing() before it returns, even after the device failed. opened: called
+/// once when the window is open, with the name of the device and whether it is a software driver.
 WindowResult run_window(WindowClient& client, const WindowOptions& options,
                         const std::function<void(const std::string& device, bool is_software)>& opened = {});
 
-/// Into the desktop's clipboard; from draw_frame() or poll() only.
+/// Copies to the desktop's clipboard. Call it only from draw_frame() or poll().
 void copy_to_clipboard(const std::string& text);
 
-/// Ends the window's wait for events: poll() will be called soon. From any thread, at any time.
+/// Ends the window's wait for events, so that poll() is called soon. May be called from any thread at any time.
 void wake_window();
 
 }  // namespace headroom
