@@ -1,11 +1,11 @@
 """Speed against llama.cpp in one interleaved run: medians, and the ratio of headroom to llama.cpp pair by pair.
 
-Both run the same tests (a prompt of N tokens, N tokens generated, either behind a given depth) on the same threads, in
-turns A B A B: absolute speeds move from run to run on a shared machine, ratios taken side by side do not. llama.cpp runs
-twice, with its default attention and with flash attention off; its cache is whole and in 16 bits. --config takes more
-than one configuration of headroom into the turns, the first of them is what the ratios are of. With --profile-cost,
-headroom is compared with itself instead: the prefill that measures and compacts under each configuration with the one
-that does not (full).
+Both run the same tests (a prompt of N tokens, or N generated tokens, either after a given depth) with the same number
+of threads. They alternate A B A B, since absolute speeds vary between runs on a shared machine; ratios measured side by
+side do not. llama.cpp runs twice, with its default attention and with flash attention off; its cache is whole and in 16
+bits. --config may name several configurations of headroom; the ratios belong to the first one. With --profile-cost,
+headroom is compared with itself instead: the prefill that measures and compacts under each configuration against the
+prefill that does not (full).
 
 Needs the Python package llama-cpp-python (not for --profile-cost) and a built headroom.
 Usage: compare_llamacpp.py [options] MODEL.gguf…
@@ -58,14 +58,14 @@ class LlamaCpp:
         self.truncate(0)
 
     def decode(self, n_tokens):
-        """Feeds random tokens as one batch behind what the cache holds; the logits of the last are computed."""
+        """Feeds random tokens as one batch after the cached ones; computes the logits of the last one."""
         tokens = (ctypes.c_int32 * n_tokens)(*(self.random.randrange(self.n_vocab) for _ in range(n_tokens)))
         if self.api.llama_decode(self.context, self.api.llama_batch_get_one(tokens, n_tokens)) != 0:
             sys.exit("compare_llamacpp: llama_decode failed")
         self.api.llama_synchronize(self.context)
 
     def truncate(self, depth):
-        """Brings the cache to a depth: the longer part is removed, a missing part is computed."""
+        """Brings the cache to a depth: removes the tokens beyond it or computes the missing ones."""
         kept = min(depth, self.depth)
         if kept == 0 or not self.api.llama_memory_seq_rm(self.memory, 0, kept, -1):
             self.api.llama_memory_clear(self.memory, True)
@@ -77,7 +77,7 @@ class LlamaCpp:
         self.depth = depth
 
     def speed(self, kind, n_tokens, depth):
-        """Tokens per second of one test, "pp" or "tg", behind a depth."""
+        """Tokens per second of one test, "pp" or "tg", after a depth."""
         self.truncate(depth)
         start = time.perf_counter()
         if kind == "pp":
@@ -111,7 +111,7 @@ def spread(values, digits):
 
 
 def report(title, test, speeds, ours, others):
-    """One line an engine; behind each other one the ratio of ours to it, taken within each round."""
+    """Prints one line per engine. Every other engine's line ends with the ratio of headroom to it, taken per round."""
     print(f"\n{title}, {test}, tokens/s: median (lowest to highest) of {len(speeds[ours])} rounds")
     print(f"  {ours:<34} {spread(speeds[ours], 1)}")
     for other in others:
@@ -126,7 +126,7 @@ def in_turn(order, n_rounds, measure):
     for number in range(n_rounds):
         for name in order if number % 2 == 0 else reversed(order):
             values[name].append(measure(name))
-            time.sleep(0.2)  # until the threads of the last one have stopped spinning
+            time.sleep(0.2)  # until the threads of the previous engine have stopped spinning
         print(f"  round {number + 1} of {n_rounds}", end="\r", file=sys.stderr, flush=True)
     return values
 
@@ -168,7 +168,7 @@ def compare_profile_cost(options, model, n_tokens):
 
 
 def machine():
-    """What the figures were taken on, for docs/measurements.md."""
+    """The machine on which the figures were measured, for docs/measurements.md."""
     names = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
     flags = open("/proc/cpuinfo").read().split()
     simd = [flag for flag in ("avx2", "avx_vnni", "avx512f", "avx512_vnni") if flag in flags]

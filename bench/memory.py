@@ -1,8 +1,8 @@
-"""Whether freed cache is really given back: one long prompt with FastGen and with the full cache, bytes side by side.
+"""Shows whether freed cache is really returned to the system: one long prompt with FastGen and with the full cache.
 
-Three numbers are put beside each other: what headroom counts (live and pool bytes), what the kept tokens need, and the
-process's resident set as the system sees it. The resident set is read while headroom waits for its output to be taken,
-so with the whole cache still in place.
+Prints three numbers side by side: what headroom counts (live and pool bytes), what the kept tokens need, and the
+resident set of the process as the system sees it. The resident set is read while headroom waits until its output is
+read, so the whole cache is still in place.
 Usage: memory.py [--headroom FILE] [-m MODEL] [-t THREADS] [--tokens N] [--text FILE] [-n N]
 """
 
@@ -21,7 +21,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE_TOKENS = 16
 F_SETPIPE_SZ = 1031  # Linux; fcntl names it from Python 3.10 on
-PIPE_BYTES = 4096    # less than headroom's JSON, so that it waits in the middle of writing it
+PIPE_BYTES = 4096    # less than headroom's JSON, so that it blocks while writing it
 
 
 def resident_bytes(pid):

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""What the window costs, on a display of its own (Xvfb) with whatever driver Vulkan finds there.
+"""Measures what the window costs, on a separate display (Xvfb) with the driver that Vulkan finds there.
 
-  speed    answers a second in the window over answers of `headroom run`, the same prompt, interleaved, one round each
+  speed    generation speed in the window divided by that of `headroom run`: same prompt, interleaved, one round each
   idle     processor time of window and engine while nothing happens, in percent of one core
-  closing  time from Ctrl+Q to the end of both processes in the middle of an answer, and what was kept
+  closing  time from Ctrl+Q in the middle of an answer to the end of both processes, and what was kept
 
 Prints each round and the medians. Needs Xvfb and xdotool; the model is HEADROOM_MODEL or the default one.
 Usage: bench/window.py [--headroom BINARY] [--rounds N] [--tokens N] [--idle-seconds N]
@@ -27,7 +27,7 @@ PROMPT = "Write a long story about a lighthouse keeper and the sea."
 
 @contextlib.contextmanager
 def display(size="1600x1000"):
-    """An X server of our own; yields its name."""
+    """Starts a separate X server; yields the name of its display."""
     read, write = os.pipe()
     server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-noreset", "-screen", "0", size + "x24"], pass_fds=[write],
                               stderr=subprocess.DEVNULL)
@@ -42,7 +42,7 @@ def display(size="1600x1000"):
 
 
 def cpu_seconds(pid):
-    """Of a process and its children that still live."""
+    """Processor time used so far by a process and its living children."""
     total = 0.0
     for one in [pid] + children(pid):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -57,7 +57,7 @@ def children(pid):
 
 
 def wait_for(what, test, seconds=60):
-    """Polls until test() gives something true; returns it. Seldom, since a poll takes time from the engine."""
+    """Polls until test() returns something true, and returns it. Polls rarely, since a poll uses the engine's time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = test()
@@ -68,13 +68,13 @@ def wait_for(what, test, seconds=60):
 
 
 class Window:
-    """The program in a display, with a data folder of its own."""
+    """The program on a display, with a separate data folder."""
 
     def __init__(self, binary, display_name, folder, tokens):
         self.environment = dict(os.environ, DISPLAY=display_name, XDG_DATA_HOME=folder, XDG_CONFIG_HOME=folder)
         self.environment.pop("WAYLAND_DISPLAY", None)
         self.database = pathlib.Path(folder, "headroom", "chats.sqlite")
-        # The configuration of `headroom run`, which it is compared with.
+        # The configuration that `headroom run` uses, with which it is compared.
         self.process = subprocess.Popen([binary, "chat", "--config", "paper", "--temp", "0", "-n", str(tokens)],
                                         env=self.environment, stdin=subprocess.DEVNULL)
         self.window = wait_for("the window", self.find)
@@ -93,7 +93,7 @@ class Window:
         time.sleep(0.3)
         for action in ("keydown", "keyup"):
             self.xdotool(action, "Return")
-            time.sleep(0.06)  # both in one frame would be lost now and then
+            time.sleep(0.06)  # a press and release in one frame is sometimes lost
 
     def answers(self):
         """(text, numbers) of every answer in the database."""
@@ -111,7 +111,7 @@ class Window:
         return self.process.wait(10)
 
 
-# What has arrived of an unfinished answer is in pieces.
+# The text of an unfinished answer is in the table pieces.
 ANSWERS = """SELECT CAST(content AS TEXT) || coalesce((SELECT group_concat(CAST(content AS TEXT), '') FROM
                (SELECT content FROM pieces WHERE message = messages.id ORDER BY id)), ''), CAST(numbers AS TEXT)
              FROM messages WHERE role = 'assistant' ORDER BY id"""
