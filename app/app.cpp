@@ -23,25 +23,26 @@ struct Command {
 };
 
 constexpr Command commands[] = {
-    {"chat", chat_command, "chat in the window; also what `headroom` alone does"},
+    {"chat", chat_command, "chat in the window; the default command"},
     {"run", run_command, "one answer (-p, -f), or a chat in the terminal"},
-    {"chats", chats_command, "the chats of the window as text, from a damaged database too"},
-    {"profile", profile_command, "read a prompt and show what each head keeps of it"},
-    {"tokenize", tokenize_command, "text on standard input to token ids"},
-    {"bench", bench_command, "speed of prompts and answers"},
-    {"calibrate", calibrate_command, "how much each head of a model counts, measured once"},
-    {"eval", eval_command, "quality of a compressed cache against the full one"},
-    {"inspect", inspect_command, "what is in a GGUF file, and whether it would run here"},
-    {"devices", devices_command, "backends and devices of this machine"},
-    {"replay", replay_command, "a recording in the window, or a picture of it (--png)"},
-    {"engine", engine_command, "the engine without a window, on the standard streams"},
+    {"chats", chats_command, "print the chats of the window, also from a damaged database"},
+    {"profile", profile_command, "prefill a prompt and show what each head keeps"},
+    {"tokenize", tokenize_command, "turn text on standard input into token ids"},
+    {"bench", bench_command, "measure the speed of prefill and generation"},
+    {"calibrate", calibrate_command, "measure once how important each head of a model is"},
+    {"eval", eval_command, "compare the quality of a compressed cache with the full one"},
+    {"inspect", inspect_command, "show what is in a GGUF file, and whether it can run here"},
+    {"devices", devices_command, "list backends and devices of this machine"},
+    {"replay", replay_command, "show a recording in the window, or write a picture of it (--png)"},
+    {"engine", engine_command, "run the engine without a window, on the standard streams"},
 };
 
 std::string main_help() {
-  std::string text = "Headroom " HEADROOM_VERSION
-                     ": chat with a language model on this machine; every attention head keeps only\n"
-                     "the part of the KV cache that it uses (FastGen), and the rest of the memory is given back.\n\n"
-                     "Usage: headroom [COMMAND] [OPTIONS]\n\nCommands:\n";
+  std::string text =
+      "Headroom " HEADROOM_VERSION
+      ": chat with a language model on this machine. Every attention head keeps only\n"
+      "the part of the KV cache that it uses (FastGen); the rest of the memory is returned to the system.\n\n"
+      "Usage: headroom [COMMAND] [OPTIONS]\n\nCommands:\n";
   for (const Command& command : commands) text += format("  %-10s %s\n", command.name, command.what);
   return text +
          "\n`headroom COMMAND --help` explains a command; --version prints the version.\n\nExamples:\n"
@@ -75,7 +76,7 @@ void dispatch(Arguments args, Streams& io) {
   io.error_as_json = std::find(rest.begin(), rest.end(), "--json") != rest.end();
   const std::string nearest = nearest_name(args[0], names);
   throw UsageError("unknown command '" + args[0] + "'; " +
-                   (nearest.empty() ? "`headroom --help` lists what there is" : "the nearest is " + nearest));
+                   (nearest.empty() ? "`headroom --help` lists all commands" : "the nearest is " + nearest));
 }
 
 int report(Streams& io, const std::string& sentence, int exit_code) {

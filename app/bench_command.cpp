@@ -74,7 +74,7 @@ class Bench {
     const Tokenizer& tokenizer = model.tokenizer();
     for (TokenId id = 0; id < std::min(tokenizer.size(), model.config().n_vocab); ++id)
       if (tokenizer.token_class(id) == TokenClass::plain) plain_ids_.push_back(id);
-    if (plain_ids_.empty()) throw Error("the vocabulary of " + model.path() + " has no plain tokens to read");
+    if (plain_ids_.empty()) throw Error("the vocabulary of " + model.path() + " has no plain tokens to prefill with");
   }
 
   /// Maps the weights, starts the threads.
@@ -232,18 +232,18 @@ void bench_command(const Arguments& args, Streams& io) {
   CommonOptions common;
   CacheOptions cache;
   BenchOptions options;
-  CommandLine line("bench", "Speed of reading a prompt (pp) and of writing an answer (tg), with random tokens.",
+  CommandLine line("bench", "Measures the speed of prefill (pp) and generation (tg) with random tokens.",
                    "  headroom bench\n"
                    "  headroom bench -p 512 -n 0 --cache full -t 2\n"
                    "  headroom bench -p 0 -n 64 --depth 0,1024,4096 --reps 3 --json");
   line.begin_group("Tests");
-  line.add_ints("-p,--n-prompt", "prompt tokens; 0: no such test (default: 512)", 0, max_position,
+  line.add_ints("-p,--n-prompt", "prompt tokens; 0: skip this test (default: 512)", 0, max_position,
                 options.prompt_tokens);
-  line.add_ints("-n,--n-gen", "generated tokens; 0: no such test (default: 128)", 0, max_position,
+  line.add_ints("-n,--n-gen", "generated tokens; 0: skip this test (default: 128)", 0, max_position,
                 options.generated_tokens);
   line.add_ints("--depth", "tokens in the cache before each test (default: 0)", 0, max_position, options.depths);
   line.add_int("--reps", "repetitions of each test (default: 5)", 1, 10'000, options.reps);
-  line.add_int("-s,--seed", "of the random tokens (default: 1)", 0, max_position, options.seed);
+  line.add_int("-s,--seed", "seed of the random tokens (default: 1)", 0, max_position, options.seed);
   cache.add_to(line);
   common.add_to(line);
   line.parse(args, io);
@@ -264,7 +264,7 @@ void bench_command(const Arguments& args, Streams& io) {
 
   bench.warm_up();
   if (!common.json)
-    io.out << format("%s on %s (%s), %s, %d repetitions; stage times a repetition\n",
+    io.out << format("%s on %s (%s), %s, %d repetitions; stage times per repetition\n",
                      printable(file_name(model.path())).c_str(), backend->info().name.c_str(),
                      backend->info().device.c_str(), config.name.c_str(), reps);
   Json results = Json::array();

@@ -208,14 +208,13 @@ void calibrate_command(const Arguments& args, Streams& io) {
   line.add_repeated_text(
       "-f,--file", "FILE",
       "texts to measure on, at least two; the first half measures heads, the others choose score and "
-      "beta (default: texts of the program's own)",
+      "beta (default: built-in texts)",
       files);
   template_option.add_to(line);
-  line.add_text("--out", "FILE", "the table (default: where every start looks for it)", out);
-  line.add_int("-n,--predict", "tokens of each text that are followed for a head (default: 16)", 1, 1024, n_tokens);
-  line.add_int("--n-choice", "tokens of each text that are followed for a choice (default: 32)", 1, 1024,
-               n_choice_tokens);
-  line.add_int("-s,--seed", "which part of a long text is taken (default: 1)", 0, max_position, seed);
+  line.add_text("--out", "FILE", "write the table here (default: the place where every start looks for it)", out);
+  line.add_int("-n,--predict", "tokens of each text to evaluate per head (default: 16)", 1, 1024, n_tokens);
+  line.add_int("--n-choice", "tokens of each text to evaluate per choice (default: 32)", 1, 1024, n_choice_tokens);
+  line.add_int("-s,--seed", "seed that selects the part of a long text (default: 1)", 0, max_position, seed);
   common.add_to(line);
   line.parse(args, io);
 

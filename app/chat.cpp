@@ -134,7 +134,7 @@ class Chat {
       return false;
     }
     InputLine reply;
-    if (lines_->read("drop the oldest turns and encode the rest anew? [y/N] ", reply) != LineReader::Outcome::line ||
+    if (lines_->read("drop the oldest turns and re-encode the rest? [y/N] ", reply) != LineReader::Outcome::line ||
         !reply.begins_typed || (reply.text != "y" && reply.text != "Y" && reply.text != "yes")) {
       say("the message was taken back; /reset begins a new chat");
       return false;
@@ -206,7 +206,7 @@ class Chat {
         "/heads         the head map\n"
         "/stats         tokens and bytes\n"
         "/quit          end (also Ctrl+D, or Ctrl+C at an empty prompt)\n"
-        "A line that ends with a backslash goes on in the next one; a paste is one message, whatever its lines are.\n"
+        "A line that ends with a backslash continues in the next one; a paste is one message, whatever its lines are.\n"
         "Ctrl+C stops an answer.");
   }
 
@@ -231,7 +231,7 @@ class Chat {
     messages_.pop_back();
     other_answer_.reset();
     say(recording_.undo_turn() ? "the last turn was taken back"
-                               : "the last turn was taken back; the rest is encoded anew with the next message");
+                               : "the last turn was taken back; the rest is re-encoded with the next message");
   }
 
   /// The session sees that the conversation ends where the last turn began, and undoes that turn by itself. If there is
@@ -242,7 +242,7 @@ class Chat {
     ++turn_.sampler.seed;  // otherwise the answer would be the same
     const auto stay = [&] {
       messages_ = before;
-      say("there is no other answer; the one before stays");
+      say("there is no new answer; the previous one stays");
     };
     try {
       answer();
@@ -252,7 +252,7 @@ class Chat {
     }
     if (messages_.empty() || messages_.back().role != "assistant") return stay();
     other_answer_ = before.back();
-    say("/other brings the answer before back");
+    say("/other returns to the previous answer");
   }
 
   /// Swaps the last answer and the one that /regen replaced.
@@ -260,14 +260,14 @@ class Chat {
     if (!other_answer_ || messages_.empty()) return say("there is no other answer to the last message");
     std::swap(messages_.back(), *other_answer_);
     io_.out << messages_.back().content << "\n" << std::flush;
-    say("the conversation goes on from this answer; /other changes them again");
+    say("the conversation goes on from this answer; /other swaps them again");
   }
 
   void set_system(const std::string& text) {
     if (!text.empty()) check_prompt_text(text, "the system prompt");
     system_ = text;
     say(messages_.empty() ? "system prompt set"
-                          : "system prompt set; the conversation is encoded anew with the next message");
+                          : "system prompt set; the conversation is re-encoded with the next message");
   }
 
   void set_config(const std::string& name) {
@@ -281,7 +281,7 @@ class Chat {
     config.cache_type = session_.cache_config().cache_type;
     session_.set_cache_config(config);
     say("configuration " + name +
-        (messages_.empty() ? "" : "; the next message brings the conversation's cache under it"));
+        (messages_.empty() ? "" : "; the next message applies it to the conversation's cache"));
     if (!session_.cache_note().empty()) say("note: " + printable(session_.cache_note()));
   }
 

@@ -57,9 +57,9 @@ void chat_command(const Arguments& args, Streams& io) {
   line.begin_group("Chat");
   line.add_text("--system", "TEXT", "system prompt (also -sys)", options.prompt.system);
   options.prompt.chat_template.add_to(line);
-  line.add_text("--engine", "COMMAND", "what runs the engine (default: this program); its standard streams carry it",
+  line.add_text("--engine", "COMMAND", "command that runs the engine over its standard streams (default: this program)",
                 options.engine);
-  line.add_flag("--terminal", "in the terminal, also where there is a display", options.terminal);
+  line.add_flag("--terminal", "chat in the terminal, even if there is a display", options.terminal);
   options.sampling.add_to(line);
   options.cache.add_to(line,
                        "default: headroom for a model with a table of importance, else paper; headroom with --keep or "

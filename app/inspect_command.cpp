@@ -74,8 +74,9 @@ Verdict judge(const GgufFile& file, const std::string& path, const CommonOptions
       verdict.refusal =
           format("the context is %d tokens, the model was trained for %d", verdict.n_ctx, verdict.config->n_ctx_train);
     else if (verdict.weight_bytes + verdict.kv_bytes(least_useful_tokens) > verdict.available_bytes)
-      verdict.refusal = format("the weights take %s, available are %s", format_bytes(verdict.weight_bytes).c_str(),
-                               format_bytes(verdict.available_bytes).c_str());
+      verdict.refusal =
+          format("the weights need %s, but only %s are available", format_bytes(verdict.weight_bytes).c_str(),
+                 format_bytes(verdict.available_bytes).c_str());
   } catch (const Error& error) {
     verdict.refusal = error.what();
   }
@@ -171,7 +172,7 @@ void print_bad_tensors(const GgufFile& file, const std::vector<BadTensor>& bad_t
                 file.tensors().size());
   for (const BadTensor& tensor : bad_tensors) out << "  " << printable(sentence(tensor)) << "\n";
   if (n_unchecked > 0)
-    out << format("  %lld tensors are of types that are not read here and were not checked\n",
+    out << format("  %lld tensors have types that the engine cannot read and were not checked\n",
                   static_cast<long long>(n_unchecked));
 }
 
@@ -200,7 +201,7 @@ void inspect_command(const Arguments& args, Streams& io) {
   CommonOptions common;
   std::optional<std::string> path;
   bool check = false;
-  CommandLine line("inspect", "What is in a GGUF file, and whether and how it would run here.",
+  CommandLine line("inspect", "Shows what is in a GGUF file, and whether and how it can run here.",
                    "  headroom inspect model.gguf\n"
                    "  headroom inspect -m model.gguf -c 4096 --json\n"
                    "  headroom inspect --check model.gguf");

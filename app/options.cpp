@@ -76,7 +76,7 @@ void add_backend_option(CommandLine& line, std::optional<std::string>& backend) 
 
 void CommonOptions::add_to(CommandLine& line) {
   line.begin_group("Model and machine");
-  line.add_text("-m,--model", "FILE", "GGUF file (default: HEADROOM_MODEL, else the model that ./run.sh fetches)",
+  line.add_text("-m,--model", "FILE", "GGUF file (default: HEADROOM_MODEL, else the model that ./run.sh downloads)",
                 model);
   line.add_int("-t,--threads", "threads (default: physical cores)", 1, 1024, n_threads);
   add_backend_option(line, backend);
@@ -142,7 +142,7 @@ void CacheOptions::add_to(CommandLine& line, const std::string& default_config) 
   line.add_text("--cache-type", "f16|q8_0", "storage type of keys and values (default: f16)", cache_type);
   line.add_text("--calibration", "FILE",
                 "importance of each head, made by `headroom calibrate` (default: the model's own table)", calibration);
-  line.add_text("--group", "min|mean", "how the recoveries of a group's query heads become one (default: min)", group);
+  line.add_text("--group", "min|mean", "how to combine the recoveries of a group's query heads (default: min)", group);
 }
 
 CacheConfig named_cache_config(const std::string& name) {

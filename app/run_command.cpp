@@ -80,7 +80,7 @@ void run_command(const Arguments& args, Streams& io) {
                    "  headroom run -m old-chat.gguf --chat-template vicuna\n"
                    "  headroom run --raw --special -p \"<|im_start|>user\"");
   options.prompt.add_to(line);
-  line.add_text("--trace", "FILE", "record what happens, for `headroom replay`; an existing file is refused",
+  line.add_text("--trace", "FILE", "record the turns for `headroom replay`; an existing file is refused",
                 options.trace);
   options.sampling.add_to(line);
   options.cache.add_to(line);

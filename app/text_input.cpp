@@ -42,7 +42,7 @@ bool is_named_pipe(int fd, const struct stat& status) {
 /// Waits until a writer has opened the pipe and written something, or has closed it again.
 void wait_for_writer(int fd, const std::string& path, std::ostream& notes) {
   if (wait_readable(fd, silent_wait_ms)) return;
-  notes << "headroom: " << printable(path) << " is a named pipe; waiting for what writes into it" << std::endl;
+  notes << "headroom: " << printable(path) << " is a named pipe; waiting for a program that writes to it" << std::endl;
   wait_readable(fd, no_timeout);
 }
 

@@ -20,7 +20,7 @@ void tokenize_command(const Arguments& args, Streams& io) {
                    "  printf 'Hello world' | headroom tokenize\n"
                    "  headroom tokenize -m ggml-vocab-llama-bpe.gguf --no-bos --json < text.txt");
   line.begin_group("Text");
-  line.add_flag("--no-bos", "leave out what the model would put in front", no_bos);
+  line.add_flag("--no-bos", "leave out the token that the model puts in front", no_bos);
   line.add_flag("--special", "control-token text becomes control tokens", special);
   common.add_to(line);
   line.parse(args, io);

@@ -65,7 +65,7 @@ std::string turn_summary(const TurnResult& result, const CacheState& state, cons
   line += format(", %.1f/s | answer %zu tokens, %.1f/s | KV ", result.prompt_tokens_per_s, result.ids.size(),
                  result.generate_tokens_per_s);
   line += kv_share_text(state) + " | " + policy_count_text(state, config);
-  if (result.action == CacheAction::re_encoded) line += " | encoded anew: " + printable(result.action_reason);
+  if (result.action == CacheAction::re_encoded) line += " | re-encoded: " + printable(result.action_reason);
   if (result.stop_reason != StopReason::end_of_turn) line += " | " + std::string(stop_reason_name(result.stop_reason));
   return line + "]";
 }

@@ -58,7 +58,7 @@ void merge_command(const Arguments& args, Streams& io) {
   if (paths.empty()) throw UsageError("eval merge: needs the reports of shards first, then options");
   const Report report = merge_reports(paths);
   if (report.rows.size() < report.n_jobs())
-    io.err << format("%zu of %zu rows are there; the others are in no report that was named\n", report.rows.size(),
+    io.err << format("%zu of %zu rows were found; the others are in none of the reports named\n", report.rows.size(),
                      report.n_jobs());
   write_report(report, outputs, io);
 }

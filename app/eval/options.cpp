@@ -186,46 +186,46 @@ void Outputs::add_to(CommandLine& line) {
   line.begin_group("Report");
   line.add_flag("--json", "one JSON object on standard output; an error is {\"error\": \"...\"}", json);
   line.add_text("--csv", "FILE", "every row, as comma-separated values", csv_path);
-  line.add_text("--plot", "FILE.svg", "quality against live bytes, a line for each configuration", plot_path);
+  line.add_text("--plot", "FILE.svg", "plot of quality against live bytes, one line per configuration", plot_path);
 }
 
 void EvalOptions::add_to(CommandLine& line) {
   line.begin_group("What is measured");
-  line.add_repeated_text("-f,--file", "FILE", "a prompt, the file's bytes as they are; may be repeated", files);
+  line.add_repeated_text("-f,--file", "FILE", "a prompt, the file's bytes unchanged; may be repeated", files);
   line.add_text("--prompts", "FOLDER", "every .txt file of a folder, by name", folder);
   line.add_text("-p,--prompt", "TEXT", "a prompt", prompt);
   line.add_text("--system", "TEXT", "system prompt (also -sys)", system);
   chat_template.add_to(line);
-  line.add_flag("--raw", "the texts as they are, without the chat template", raw);
+  line.add_flag("--raw", "use the texts without the chat template", raw);
   line.add_flag("--special", "with --raw: control-token text in them becomes control tokens", special);
   line.add_repeated_text("--perplexity", "FILE", "perplexity of a long text's second part; may be repeated",
                          perplexity_files);
   line.add_text("--probe", "NAME,...", "tasks: " + joined(probe_names()) + ", or all", probes);
   line.add_text("--experiment", "NAME", "one of the paper's: " + joined(experiment_names()), experiment);
   line.add_int("-n,--predict", "scored tokens (default: 64; perplexity: at most 512)", 1, 65'536, n_scored);
-  line.add_int("--instances", "of each probe (default: 200)", 1, 1'000'000, n_instances);
-  line.add_int("-s,--seed", "of the probes (default: 1)", 0, max_position, seed);
+  line.add_int("--instances", "instances per probe (default: 200)", 1, 1'000'000, n_instances);
+  line.add_int("-s,--seed", "seed of the probes (default: 1)", 0, max_position, seed);
 
   line.begin_group("What a head keeps");
   line.add_text("--config", "NAME,...", std::string("configurations to compare (default: ") + default_configs + ")",
                 configs);
-  line.add_text("--keep", "X,X,...", "each configuration at each share of the tokens (default: as it is)", keeps);
+  line.add_text("--keep", "X,X,...", "each configuration at each share of the tokens (default: its own)", keeps);
   line.add_text("--policy-set", "A,B+C,...", "one more configuration, named custom", policy_set);
   line.add_number("--threshold", "recovery that a policy must reach (default: 0.95)", 0, 2, threshold);
   line.add_number("--r-local", "share of the last tokens that `local` keeps", 0, 1, r_local);
   line.add_number("--r-frequent", "share of tokens that `frequent` keeps", 0, 1, r_frequent);
   line.add_text("--group", "min|mean", "recovery of a KV head from those of its query heads (default: min)", group);
-  line.add_text("--kv-budget", "SIZE", "live bytes at most, such as 24MiB, for shared budgets", kv_budget);
+  line.add_text("--kv-budget", "SIZE", "upper bound for the live bytes, such as 24MiB, for shared budgets", kv_budget);
   line.add_text("--calibration", "FILE", "table of importance (default: the model's own)", calibration);
-  line.add_text("--cache-type", "f16,q8_0", "how keys and values are held (default: f16)", cache_types);
+  line.add_text("--cache-type", "f16,q8_0", "storage types of keys and values (default: f16)", cache_types);
 
   line.begin_group("Parts of a long run");
-  line.add_text("--resume", "FILE", "finished rows are kept there; a run that was interrupted goes on", resume_path);
+  line.add_text("--resume", "FILE", "store finished rows here; an interrupted run continues", resume_path);
   line.add_text("--shard", "I/N", "the I-th of N parts; `headroom eval merge` joins their JSON reports", shard);
   outputs.add_to(line);
 
   line.begin_group("Model and machine");
-  line.add_repeated_text("-m,--model", "FILE", "GGUF file (default: as for run); may be repeated", models);
+  line.add_repeated_text("-m,--model", "FILE", "GGUF file (default: same as run); may be repeated", models);
   line.add_int("-t,--threads", "threads (default: physical cores)", 1, 1024, common.n_threads);
   add_backend_option(line, common.backend);
   line.add_int("-c,--ctx-size", "context in tokens (default: the model's, at most what memory allows)", 1, max_position,

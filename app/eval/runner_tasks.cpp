@@ -133,7 +133,7 @@ std::vector<TokenId> Runner::profiled_ids(int32_t n_tokens) const {
     std::vector<TokenId> plain;
     for (TokenId id = 0; id < std::min(tokenizer.size(), model_->config().n_vocab); ++id)
       if (tokenizer.token_class(id) == TokenClass::plain) plain.push_back(id);
-    if (plain.empty()) throw Error("the vocabulary has no plain tokens to read");
+    if (plain.empty()) throw Error("the vocabulary has no plain tokens to prefill with");
     std::mt19937_64 random(plan_.seed);
     for (size_t i = 0; i < n; ++i) source.push_back(plain[random() % plain.size()]);
   }

@@ -55,7 +55,7 @@ TEST_CASE("without a command the chat starts, each line of standard input is a t
 TEST_CASE("a later turn prefills only what is new") {
   // No answers: this model's answers are invalid UTF-8, so their text does not encode to the same ids again.
   std::vector<std::string> args{"chat", "-m", tiny_model_path(), "-n", "0"};
-  CHECK_THAT(run_program(args, "Hello\nAnd then?\n").err, Contains(" new, ") && !Contains("encoded anew"));
+  CHECK_THAT(run_program(args, "Hello\nAnd then?\n").err, Contains(" new, ") && !Contains("re-encoded"));
 }
 
 TEST_CASE("a line that ends with a backslash goes on") {
@@ -73,7 +73,7 @@ TEST_CASE("/undo takes the turn back, so that the same message gives the same an
 
 TEST_CASE("/other brings the answer before /regen back, and the conversation goes on from it") {
   const std::string err = chat("Hello\n/regen\n/other\n/other\n/other\nAnd then?\n").err;
-  CHECK_THAT(err, Contains("/other brings the answer before back") && Contains("goes on from this answer"));
+  CHECK_THAT(err, Contains("/other returns to the previous answer") && Contains("goes on from this answer"));
   CHECK_THAT(chat("Hello\n/other\n").err, Contains("there is no other answer"));
   CHECK_THAT(chat("Hello\n/regen\nMore\n/other\n").err, Contains("there is no other answer"));
 }
@@ -93,7 +93,7 @@ TEST_CASE("/system and --system say the same") {
   const std::string answer = one_turn("Hello", {"--system", "Be brief."});
   CHECK(chat("/system Be brief.\nHello\n").out == answer);
   CHECK(chat("Hello\n", {"-sys", "Be brief."}).out == answer);
-  CHECK_THAT(chat("Hello\n/system Be brief.\nHello\n").err, Contains("encoded anew"));
+  CHECK_THAT(chat("Hello\n/system Be brief.\nHello\n").err, Contains("re-encoded"));
 }
 
 TEST_CASE("/config changes what heads keep, from the next message on") {

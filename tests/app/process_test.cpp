@@ -118,7 +118,7 @@ TEST_CASE("a text from a pipe: one with a name is waited for, aloud; one without
   writer.join();
   std::remove(path.c_str());
   CHECK(outcome.exit_code == 0);
-  CHECK_THAT(outcome.err, Contains("is a named pipe; waiting for what writes into it"));
+  CHECK_THAT(outcome.err, Contains("is a named pipe; waiting for a program that writes to it"));
   CHECK(outcome.json()["n_tokens"] == run_program(with_model({"profile", "-p", "Hello", "--json"})).json()["n_tokens"]);
 
   int ends[2];
