@@ -8,6 +8,8 @@
 #include <string>
 
 #include "engine/base/model_config.h"
+#include "engine/base/page_layout.h"
+#include "engine/kv/keep_plan.h"
 #include "ui/color_scale.h"
 #include "ui/number_text.h"
 #include "ui/policy_look.h"
@@ -116,8 +118,7 @@ void draw_by_head(const Mirror& mirror, const CacheConfig& draft, const WhatIf& 
   const int32_t head = layer * model.n_kv_heads + kv_head;
   const auto [n_reach, share] = share_of(head);
   const int32_t kept = then.kept_tokens[static_cast<size_t>(head)];
-  const int64_t bytes = (kept + model.page_tokens - 1) / model.page_tokens *
-                        page_bytes_under(model, mirror.config().cache_type, draft.cache_type);
+  const int64_t bytes = (kept + page_tokens - 1) / page_tokens * page_bytes_of(model, draft.cache_type);
   if (!ImGui::BeginTooltip()) return;
   ImGui::TextUnformatted(("Layer " + std::to_string(layer) + ", KV head " + std::to_string(kv_head)).c_str());
   ImGui::TextUnformatted((count_text(kept) + " of " + count_text(n_reach, "token", "tokens") + " (" +
@@ -136,8 +137,7 @@ void draw_policy_outlook(const Mirror& mirror, bool dark, const CacheConfig& dra
   if (own.version != mirror.version() || !(own.config == draft)) {
     const auto cached = mirror.tokens().first(static_cast<size_t>(mirror.n_cached()));
     own.trust = what_if_trust(mirror, draft);
-    own.then = own.trust.is_known ? what_if(*mirror.model(), cached, mirror.heads(), draft, mirror.config().cache_type)
-                                  : WhatIf{};
+    own.then = own.trust.is_known ? what_if(*mirror.model(), cached, mirror.heads(), draft) : WhatIf{};
     own.version = mirror.version();
     own.config = draft;
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/kv/keep_plan.h"
 #include "ui/calibrate_dialog.h"
 #include "ui/number_text.h"
 #include "ui/policy_look.h"

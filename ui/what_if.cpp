@@ -1,5 +1,5 @@
-// Repeats the end of a prefill without attention: policies from stored recoveries or budgets from shares, token counts
-// from the keep rule, bytes from whole pages.
+// The planner's forecast (engine/kv/keep_plan.h) ─► totals and bytes for the panels, and how far it can be trusted. See
+// what_if.h.
 #include "ui/what_if.h"
 
 #include <algorithm>
@@ -8,6 +8,8 @@
 #include "engine/base/budget.h"
 #include "engine/base/error.h"
 #include "engine/base/model_config.h"
+#include "engine/base/page_layout.h"
+#include "engine/kv/keep_plan.h"
 #include "ui/number_text.h"
 
 namespace headroom {
@@ -25,147 +27,30 @@ std::vector<PolicyTotal> empty_totals(const CacheConfig& config) {
   return totals;
 }
 
-int32_t protected_by(const KeepRule& rule, std::span<const MirrorToken> tokens) {
-  int32_t n_always = 0;
-  for (int32_t position = rule.reach_from; position < std::ssize(tokens); ++position)
-    n_always += rule.keeps_always(position, tokens[static_cast<size_t>(position)].token_class) ? 1 : 0;
-  return n_always;
+ModelShape shape_of(const LoadedModel& model, CacheType type) {
+  return {.n_kv_heads = model.n_kv_heads, .windows = model.windows, .page_bytes = page_bytes_of(model, type)};
 }
 
-int32_t tokens_kept_by(const KeepRule& rule, std::span<const MirrorToken> tokens) {
-  const int32_t n_always = protected_by(rule, tokens);
-  const int32_t n_rest = static_cast<int32_t>(tokens.size()) - rule.reach_from - n_always;
-  return n_always + std::min(rule.n_by_score(n_always), n_rest);
-}
-
-/// Caches token counts by policy and window: a model has few of either, and each count visits every token.
-class KeptCounts {
- public:
-  KeptCounts(std::span<const MirrorToken> tokens, const CacheConfig& config) : tokens_(tokens), config_(config) {}
-
-  int32_t of(Policy policy, int32_t window) {
-    if (tokens_.empty()) return 0;
-    for (const Known& known : known_)
-      if (known.policy == policy && known.window == window) return known.n_kept;
-    const KeepRule rule =
-        make_keep_rule(policy, static_cast<int32_t>(tokens_.size()), window, config_.r_local, config_.r_frequent);
-    return known_.emplace_back(Known{policy, window, tokens_kept_by(rule, tokens_)}).n_kept;
-  }
-
- private:
-  struct Known {
-    Policy policy;
-    int32_t window = 0, n_kept = 0;
-  };
-  std::span<const MirrorToken> tokens_;
-  const CacheConfig& config_;
-  std::vector<Known> known_;
-};
-
-/// For each head, how many tokens it can reach and how many it protects under `config`. Computed once per window.
-std::vector<HeadCapacity> rooms_of(const LoadedModel& model, std::span<const MirrorToken> tokens,
-                                   const CacheConfig& config) {
-  const auto n = static_cast<int32_t>(tokens.size());
-  std::vector<HeadCapacity> rooms;
-  std::vector<std::pair<int32_t, HeadCapacity>> known;  // by window
-  for (const int32_t window : model.windows) {
-    auto found = std::find_if(known.begin(), known.end(), [&](const auto& it) { return it.first == window; });
-    if (found == known.end()) {
-      const KeepRule rule = make_budget_rule(config.policy_set[0], {}, n, window, n_last_of_prompt);
-      known.push_back({window, {reachable_tokens(n, window), protected_by(rule, tokens)}});
-      found = known.end() - 1;
-    }
-    rooms.insert(rooms.end(), static_cast<size_t>(model.n_kv_heads), found->second);
-  }
-  return rooms;
-}
-
-/// rooms_of() with a byte bound. Throws if the bound is below the smallest possible budget. If the protected tokens do
-/// not fit, some of them are evicted too.
-std::vector<HeadCapacity> rooms_in_bytes(const LoadedModel& model, std::span<const MirrorToken> tokens,
-                                         const CacheConfig& config, int64_t page_bytes) {
-  check_budget_bytes(config, least_budget_bytes(model.windows, model.n_kv_heads, page_bytes));
-  const auto n = static_cast<int32_t>(tokens.size());
-  std::vector<HeadClaims> claims;
-  for (const int32_t window : model.windows) {
-    const KeepRule rule = make_budget_rule(config.policy_set[0], {}, n, window, 0);  // without the last tokens
-    HeadClaims claim{.n_reach = reachable_tokens(n, window)};
-    if (!config.policy_set[0].has(Policy::local)) claim.n_last = 0;
-    for (int32_t position = rule.reach_from; position < n; ++position) {
-      if (!rule.keeps_always(position, tokens[static_cast<size_t>(position)].token_class)) continue;
-      if (position < n_first_tokens)
-        ++claim.n_first;
-      else
-        claim.by_class.push_back(position);
-    }
-    claims.insert(claims.end(), static_cast<size_t>(model.n_kv_heads), claim);
-  }
-  const Protection protection = protection_in_bytes(claims, config.kv_budget_bytes, page_bytes);
-  std::vector<HeadCapacity> rooms;
-  for (const HeadClaims& claim : claims) rooms.push_back({claim.n_reach, claim.n_protected(protection)});
-  return rooms;
-}
-
-std::vector<int32_t> budgets_of(const CacheConfig& config, std::span<const HeadCapacity> rooms, int64_t page_bytes) {
-  if (config.budget == BudgetKind::shared)
-    return config.kv_budget_bytes > 0 ? shared_budgets_in_bytes(config, config.keep, rooms, page_bytes)
-                                      : shared_budgets(config, config.keep, rooms);
-  std::vector<int32_t> even;
-  for (const HeadCapacity& room : rooms)
-    even.push_back(std::max(static_cast<int32_t>(std::llround(config.keep * room.n_reach)), room.n_protected));
-  return even;
+std::vector<SlotTag> tags_of(std::span<const MirrorToken> tokens) {
+  std::vector<SlotTag> tags;
+  for (const MirrorToken& token : tokens)
+    tags.push_back(make_tag(static_cast<int32_t>(tags.size()), token.token_class));
+  return tags;
 }
 
 /// Fills in the values that follow from policies and kept_tokens.
-void add_up(const LoadedModel& model, int64_t page_bytes, const CacheConfig& config, int32_t n_tokens, WhatIf& then) {
+void add_up(const ModelShape& shape, const CacheConfig& config, int32_t n_tokens, WhatIf& then) {
   then.totals = empty_totals(config);
   for (size_t i = 0; i < then.policies.size(); ++i) {
-    const int64_t n_pages = (then.kept_tokens[i] + model.page_tokens - 1) / model.page_tokens;
+    const int64_t bytes = (then.kept_tokens[i] + page_tokens - 1) / page_tokens * shape.page_bytes;
     PolicyTotal& total = total_of(then.totals, then.policies[i]);
     ++total.n_heads;
     total.kept_tokens += then.kept_tokens[i];
-    total.bytes += n_pages * page_bytes;
-    then.kv_live_bytes += n_pages * page_bytes;
+    total.bytes += bytes;
+    then.kv_live_bytes += bytes;
     then.kept.kept_tokens += then.kept_tokens[i];
-    then.kept.n_reach += reachable_tokens(n_tokens, model.windows[i / static_cast<size_t>(model.n_kv_heads)]);
+    then.kept.n_reach += reachable_tokens(n_tokens, shape.window_of(static_cast<int32_t>(i)));
   }
-}
-
-/// Chooses policies and token counts from the heads' recoveries.
-void choose(const LoadedModel& model, std::span<const MirrorHead> heads, const CacheConfig& config, KeptCounts& counts,
-            WhatIf& then) {
-  then.policies.clear();
-  then.kept_tokens.clear();
-  for (size_t i = 0; i < heads.size(); ++i) {
-    const int32_t window = model.windows[i / static_cast<size_t>(model.n_kv_heads)];
-    then.policies.push_back(choose_policy(heads[i].profile, config));
-    then.kept_tokens.push_back(counts.of(then.policies.back(), window));
-  }
-}
-
-/// The largest threshold at which the heads keep at most the share that `config` wants. Uses bisection, because the
-/// kept share grows with the threshold.
-double solved_threshold(const LoadedModel& model, std::span<const MirrorHead> heads, const CacheConfig& config,
-                        int32_t n_tokens, KeptCounts& counts) {
-  CacheConfig trial = config;
-  const auto fits = [&](double threshold) {
-    trial.threshold = threshold;
-    WhatIf then;
-    choose(model, heads, trial, counts, then);
-    int64_t n_kept = 0, n_reach = 0;
-    for (size_t i = 0; i < then.kept_tokens.size(); ++i) {
-      n_kept += then.kept_tokens[i];
-      n_reach += reachable_tokens(n_tokens, model.windows[i / static_cast<size_t>(model.n_kv_heads)]);
-    }
-    return n_kept <= std::llround(config.keep * static_cast<double>(n_reach));
-  };
-  if (fits(1)) return 1;
-  double low = 0, high = 1;
-  for (int step = 0; step < 30; ++step) {
-    const double middle = (low + high) / 2;
-    (fits(middle) ? low : high) = middle;
-  }
-  return low;
 }
 
 }  // namespace
@@ -180,13 +65,8 @@ KeptTotal kept_total(const Mirror& mirror) {
   return total;
 }
 
-int64_t page_bytes_under(const LoadedModel& model, CacheType now, CacheType then) {
-  const auto values_bytes = [&](CacheType type) {
-    const int64_t row =
-        type == CacheType::q8_0 ? (model.head_dim + 31) / 32 * int64_t{34} : model.head_dim * int64_t{2};
-    return 2 * model.page_tokens * row;
-  };
-  return std::max<int64_t>(1, model.page_bytes - values_bytes(now) + values_bytes(then));
+int64_t page_bytes_of(const LoadedModel& model, CacheType type) {
+  return static_cast<int64_t>(PageLayout{model.head_dim, type}.page_bytes());
 }
 
 std::string too_short_text(const Mirror& mirror) {
@@ -203,11 +83,11 @@ std::string too_short_text(const Mirror& mirror) {
   const auto cached = mirror.tokens().first(static_cast<size_t>(mirror.n_cached()));
   for (const MirrorToken& token : cached) n_special += token.token_class == TokenClass::special ? 1 : 0;
   const int32_t n_protected = n_first_tokens + n_special + n_last_of_answer;
-  const int64_t page_bytes = page_bytes_under(model, mirror.config().cache_type, config.cache_type);
+  const int64_t page_bytes = page_bytes_of(model, config.cache_type);
   const int64_t full_bytes = 2 * model.head_dim * int64_t{2};  // of a token in one head, f16
   for (int32_t n = mirror.n_cached() + 1; n < mirror.n_cached() + 4096; ++n) {
     const int64_t kept = std::max<int64_t>(std::llround(config.keep * n), std::min(n, n_protected));
-    if ((kept + model.page_tokens - 1) / model.page_tokens * page_bytes < n * full_bytes)
+    if ((kept + page_tokens - 1) / page_tokens * page_bytes < n * full_bytes)
       return "too short to save yet; from about " + count_text((n + 9) / 10 * 10) + " tokens on";
   }
   return "too short to save yet";
@@ -216,22 +96,15 @@ std::string too_short_text(const Mirror& mirror) {
 SmallestBounds smallest_bounds(const Mirror& mirror, const CacheConfig& config) {
   SmallestBounds bounds;
   if (mirror.model() == nullptr || config.budget != BudgetKind::shared || config.policy_set.size() != 1) return bounds;
-  const LoadedModel& model = *mirror.model();
-  CacheConfig bounded = config;
-  bounded.kv_budget_bytes = 1;
+  const ModelShape shape = shape_of(*mirror.model(), config.cache_type);
+  const std::vector<SlotTag> tags = tags_of(mirror.tokens().first(static_cast<size_t>(mirror.n_cached())));
   std::vector<int32_t> least;
-  for (const HeadCapacity& room :
-       rooms_of(model, mirror.tokens().first(static_cast<size_t>(mirror.n_cached())), bounded))
-    least.push_back(std::max(room.n_protected, n_first_tokens + n_last_of_answer));
-  const int64_t page_bytes = page_bytes_under(model, mirror.config().cache_type, config.cache_type);
-  const auto bytes_of = [&] {
-    int64_t bytes = 0;
-    for (const int32_t n : least) bytes += (n + model.page_tokens) / model.page_tokens * page_bytes;
-    return bytes;
-  };
-  bounds.protected_bytes = bytes_of();
+  for (const HeadCapacity& capacity :
+       head_capacities(shape, config, {.n_before = 0, .new_tags = tags}, {}, n_last_of_prompt))
+    least.push_back(std::max(capacity.n_protected, n_first_tokens + n_last_of_answer));
+  bounds.protected_bytes = budget_bytes(least, shape.page_bytes);
   for (int32_t& n : least) n *= 2;
-  bounds.sensible_bytes = bytes_of();
+  bounds.sensible_bytes = budget_bytes(least, shape.page_bytes);
   return bounds;
 }
 
@@ -248,34 +121,23 @@ std::vector<PolicyTotal> policy_totals(const LoadedModel& model, std::span<const
 }
 
 WhatIf what_if(const LoadedModel& model, std::span<const MirrorToken> tokens, std::span<const MirrorHead> heads,
-               const CacheConfig& config, CacheType now) {
+               const CacheConfig& config) {
+  const ModelShape shape = shape_of(model, config.cache_type);
+  std::vector<HeadProfile> profiles;
+  for (const MirrorHead& head : heads) profiles.push_back(head.profile);
+  profiles.resize(static_cast<size_t>(shape.n_heads()));
   WhatIf then;
-  then.threshold = config.threshold;
-  const auto n = static_cast<int32_t>(tokens.size());
-  const int64_t page_bytes = page_bytes_under(model, now, config.cache_type);
-  if (config.budget != BudgetKind::fixed) {
-    std::vector<HeadCapacity> rooms;
-    const Policy policy = config.policy_set[0];
-    try {
-      rooms = config.kv_budget_bytes > 0 ? rooms_in_bytes(model, tokens, config, page_bytes)
-                                         : rooms_of(model, tokens, config);
-      then.kept_tokens = budgets_of(config, rooms, page_bytes);
-    } catch (const Error& error) {
-      then.refusal = error.what();
-      return then;
-    }
-    for (size_t i = 0; i < rooms.size(); ++i) {
-      if (policy.has(Policy::full)) then.kept_tokens[i] = rooms[i].n_reach;
-      if (!policy.has(Policy::full) && !policy.has(Policy::frequent)) then.kept_tokens[i] = rooms[i].n_protected;
-    }
-    then.policies.assign(rooms.size(), policy);
-  } else {
-    KeptCounts counts(tokens, config);
-    CacheConfig solved = config;
-    if (solves_threshold(config)) then.threshold = solved.threshold = solved_threshold(model, heads, config, n, counts);
-    choose(model, heads, solved, counts, then);
+  try {
+    KeepForecast forecast = forecast_keep(shape, config, tags_of(tokens), profiles);
+    then.policies = std::move(forecast.policies);
+    then.kept_tokens = std::move(forecast.kept_tokens);
+    then.threshold = forecast.threshold;
+  } catch (const Error& error) {
+    then.threshold = config.threshold;
+    then.refusal = error.what();
+    return then;
   }
-  add_up(model, page_bytes, config, n, then);
+  add_up(shape, config, static_cast<int32_t>(tokens.size()), then);
   return then;
 }
 

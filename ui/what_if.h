@@ -31,9 +31,8 @@ struct KeptTotal {
 };
 KeptTotal kept_total(const Mirror& mirror);
 
-/// Bytes of a page under another cache type. f16 has 2 bytes per value, q8_0 has 34 bytes per 32 values. The rest of a
-/// page, tags and scores, does not change.
-int64_t page_bytes_under(const LoadedModel& model, CacheType now, CacheType then);
+/// Bytes of a page of this model under a cache type.
+int64_t page_bytes_of(const LoadedModel& model, CacheType type);
 
 struct WhatIf {
   std::vector<Policy> policies;  // (heads)
@@ -46,11 +45,11 @@ struct WhatIf {
   std::string refusal;   // why this is impossible, as a sentence; all else is empty then
 };
 
-/// What the cache would hold after a re-encode of `tokens`. With `fixed` budgets this assumes the recoveries in
-/// `heads`, which belong to the shares that they were measured with; the shares of `config` count the tokens. With
-/// other budgets the recoveries do not matter. now: the cache type of the model's page_bytes.
+/// What the cache would hold after a re-encode of `tokens`, by the forecast of the engine's own planner. With `fixed`
+/// budgets this assumes the recoveries in `heads`, which belong to the shares that they were measured with; the shares
+/// of `config` count the tokens. With other budgets the recoveries do not matter.
 WhatIf what_if(const LoadedModel& model, std::span<const MirrorToken> tokens, std::span<const MirrorHead> heads,
-               const CacheConfig& config, CacheType now = CacheType::f16);
+               const CacheConfig& config);
 
 /// If live bytes are no less than those of a full cache: "too short to save yet; from about 140 tokens on", or why
 /// nothing is saved. Empty if something is saved.
@@ -62,11 +61,6 @@ struct SmallestBounds {
   int64_t protected_bytes = 0, sensible_bytes = 0;
 };
 SmallestBounds smallest_bounds(const Mirror& mirror, const CacheConfig& config);
-
-/// Whether the engine chooses the threshold of this configuration.
-inline bool solves_threshold(const CacheConfig& config) {
-  return config.budget == BudgetKind::fixed && config.policy_set.size() > 1 && config.keep > 0;
-}
 
 /// How far what_if can be trusted for the current conversation.
 struct WhatIfTrust {

@@ -8,17 +8,14 @@
 
 #include "engine/base/policy.h"
 #include "engine/base/types.h"
+#include "engine/kv/head_choice.h"
 #include "engine/kv/page_pool.h"
-#include "engine/kv/profile.h"
 
 namespace headroom {
 
-struct HeadCache {
+struct HeadCache : HeadChoice {
   std::vector<PageId> pages;
   std::vector<SlotTag> tags;  // by slot, dense
-  Policy policy;
-  HeadProfile profile;  // of the last turn that chose a policy
-  HeadBudget budget;    // set with it, where the configuration has budgets
 
   int32_t length() const { return static_cast<int32_t>(tags.size()); }
 };

@@ -189,4 +189,14 @@ std::vector<int32_t> select_kept(std::span<const SlotTag> tags, std::span<const 
   return kept;
 }
 
+KeyCounts count_keys(std::span<const SlotTag> tags, const KeepRule& rule) {
+  KeyCounts counts;
+  for (const SlotTag tag : tags) {
+    const int32_t position = tag_position(tag);
+    if (position < rule.reach_from) continue;
+    ++(rule.keeps_always(position, tag_class(tag)) ? counts.n_always : counts.n_rest);
+  }
+  return counts;
+}
+
 }  // namespace headroom

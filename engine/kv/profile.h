@@ -2,6 +2,7 @@
 // 2024, Algorithm 1 and Equation 1). Plain numbers only: no tensor, no backend.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -30,5 +31,12 @@ HeadProfile profile_head(const ColumnStats& stats, int32_t n_tokens, int32_t win
 /// Columns that a rule keeps, ascending. Also the rule of later turns and of the oracle in the tests of evict.
 /// tags, scores: (n_columns)
 std::vector<int32_t> select_kept(std::span<const SlotTag> tags, std::span<const float> scores, const KeepRule& rule);
+
+/// Keys within reach: those that a rule keeps without a look at their score, and the others.
+struct KeyCounts {
+  int32_t n_always = 0, n_rest = 0;
+  int32_t n_kept(const KeepRule& rule) const { return n_always + std::min(n_rest, rule.n_by_score(n_always)); }
+};
+KeyCounts count_keys(std::span<const SlotTag> tags, const KeepRule& rule);
 
 }  // namespace headroom

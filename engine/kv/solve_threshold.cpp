@@ -6,19 +6,10 @@
 #include <map>
 
 #include "engine/base/model_config.h"
+#include "engine/kv/profile.h"
 
 namespace headroom {
 namespace {
-
-int64_t count_kept(std::span<const SlotTag> tags, const KeepRule& rule) {
-  int32_t n_always = 0, n_rest = 0;
-  for (const SlotTag tag : tags) {
-    const int32_t position = tag_position(tag);
-    if (position < rule.reach_from) continue;
-    ++(rule.keeps_always(position, tag_class(tag)) ? n_always : n_rest);
-  }
-  return n_always + std::min(n_rest, rule.n_by_score(n_always));
-}
 
 /// One share's heads: what each possible policy keeps and recovers in each.
 struct Table {
@@ -42,16 +33,18 @@ struct Table {
   }
 };
 
-Table make_table(std::span<const SolvedHead> heads, size_t share, int32_t n_tokens, const CacheConfig& config) {
+Table make_table(std::span<const SolvedHead> heads, size_t share, KeepShares shares, int32_t n_tokens,
+                 const CacheConfig& config) {
   Table table{.policies = possible_policies(config), .kept = {}, .recoveries = {}};
   // In a first turn all heads with one window hold the same columns.
   std::map<std::pair<int32_t, size_t>, std::vector<int64_t>> counted;
   for (const SolvedHead& head : heads) {
     std::vector<int64_t>& kept = counted[{head.window, head.tags.size()}];
     if (kept.empty())
-      for (const Policy policy : table.policies)
-        kept.push_back(count_kept(
-            head.tags, make_keep_rule(policy, n_tokens, head.window, solved_shares[share], solved_shares[share])));
+      for (const Policy policy : table.policies) {
+        const KeepRule rule = make_keep_rule(policy, n_tokens, head.window, shares.local, shares.frequent);
+        kept.push_back(count_keys(head.tags, rule).n_kept(rule));
+      }
     table.kept.push_back(kept);
     table.recoveries.emplace_back();
     for (const Policy policy : table.policies) table.recoveries.back().push_back(head.profiles[share].recovery(policy));
@@ -62,13 +55,20 @@ Table make_table(std::span<const SolvedHead> heads, size_t share, int32_t n_toke
 }  // namespace
 
 SolvedThreshold solve_threshold(std::span<const SolvedHead> heads, int32_t n_tokens, const CacheConfig& config) {
+  std::array<KeepShares, solved_shares.size()> shares;
+  for (size_t i = 0; i < shares.size(); ++i) shares[i] = {solved_shares[i], solved_shares[i]};
+  return solve_threshold(heads, shares, n_tokens, config);
+}
+
+SolvedThreshold solve_threshold(std::span<const SolvedHead> heads, std::span<const KeepShares> shares, int32_t n_tokens,
+                                const CacheConfig& config) {
   int64_t n_all = 0;
   for (const SolvedHead& head : heads) n_all += reachable_tokens(n_tokens, head.window);
   const auto wanted = static_cast<int64_t>(std::llround(config.keep * static_cast<double>(n_all)));
   SolvedThreshold best;
   double most = -1;
-  for (size_t share = 0; share < solved_shares.size(); ++share) {
-    const Table table = make_table(heads, share, n_tokens, config);
+  for (size_t share = 0; share < shares.size(); ++share) {
+    const Table table = make_table(heads, share, shares[share], n_tokens, config);
     // Between two recoveries nothing changes: the thresholds that differ are the recoveries themselves.
     std::vector<double> thresholds{0};
     for (const std::vector<double>& of_head : table.recoveries)

@@ -16,18 +16,26 @@ inline constexpr std::array<double, 3> solved_shares{0.3, 0.2, 0.1};
 
 /// A head as it stands with all of its tokens.
 struct SolvedHead {
-  std::array<HeadProfile, solved_shares.size()> profiles;  // measured with each share
-  std::span<const SlotTag> tags;                           // all of its columns
+  std::vector<HeadProfile> profiles;  // measured with each share
+  std::span<const SlotTag> tags;      // all of its columns
   int32_t window = 0;
 };
 
 struct SolvedThreshold {
-  size_t share = 0;  // index into solved_shares
+  size_t share = 0;  // index into the shares
   double threshold = 0;
 };
 
-/// For each share the largest threshold with which all heads together keep at most `keep` of the columns within reach
-/// (the smallest there is, where every threshold keeps more); of these the one whose heads recover most in the mean.
+/// Shares of the tokens within reach that `local` and `frequent` keep.
+struct KeepShares {
+  double local = 0, frequent = 0;
+};
+
+/// For each of the shares the largest threshold with which all heads together keep at most `keep` of the tokens within
+/// reach, or the smallest threshold if every one keeps more. Returns the one whose heads recover most on average.
+SolvedThreshold solve_threshold(std::span<const SolvedHead> heads, std::span<const KeepShares> shares, int32_t n_tokens,
+                                const CacheConfig& config);
+/// The same over solved_shares.
 SolvedThreshold solve_threshold(std::span<const SolvedHead> heads, int32_t n_tokens, const CacheConfig& config);
 
 }  // namespace headroom

@@ -6,10 +6,13 @@
 #include "engine/base/clock.h"
 #include "engine/base/error.h"
 #include "engine/kv/expected_attention.h"
+#include "engine/kv/keep_plan.h"
 #include "engine/run/decode.h"
 
 namespace headroom {
 namespace {
+
+static_assert(max_win_sums == solved_shares.size());
 
 // Tokens that go through a layer together: enough to pay for unpacking the weights, few enough to stop within 100 ms.
 constexpr int32_t block_tokens = 256;
@@ -17,37 +20,38 @@ constexpr int32_t block_tokens = 256;
 // on a device with small limits (128 MiB, which is 8192 tokens of 4096 values).
 constexpr int32_t stream_tokens = 8 * block_tokens;
 
-/// What a layer's prefill measures, matrices of (…, n_columns) in one buffer; empty where nothing is needed.
+/// What a layer's prefill measures, matrices of (…, keys) in one buffer; empty if nothing is needed.
 class Statistics {
  public:
-  Statistics(const Forward& forward, const KvStore& store, int32_t n_new)
-      : measures_(store.measures(n_new)), n_heads_(forward.config().n_heads), n_kv_heads_(forward.config().n_kv_heads) {
+  Statistics(const Forward& forward, const KvStore& store, const PrefillMeasures& measures, int32_t n_new)
+      : measures_(measures), n_heads_(forward.config().n_heads), n_kv_heads_(forward.config().n_kv_heads) {
     if (!measures_.any()) return;
     int64_t longest = 0;
     for (int32_t layer = 0; layer < forward.config().n_layers; ++layer)
       longest = std::max<int64_t>(longest, store.longest_head(layer));
     int64_t n_rows = measures_.expected ? n_heads_ + n_kv_heads_ : 0;
-    if (measures_.recent) n_rows += n_heads_;
-    if (measures_.columns) n_rows += n_heads_ * (1 + measures_.n_win);
+    if (measures_.recent_mass) n_rows += n_heads_;
+    if (measures_.attention_mass) n_rows += n_heads_ * (1 + measures_.n_windows);
     buffer_ = forward.backend().allocate(static_cast<size_t>(n_rows * (longest + n_new)) * sizeof(float));
   }
 
   const PrefillMeasures& measures() const { return measures_; }
 
   /// Places the matrices of a layer in the buffer, zeros where sums are added up.
-  void begin_layer(Backend& backend, int32_t n_columns, LayerPrefill& layer) const {
+  void begin_layer(Backend& backend, int32_t n_keys, LayerPrefill& layer) const {
     int64_t offset = 0;
     const auto place = [&](bool wanted, Matrix& matrix, int32_t n_rows, bool adds_up) {
       if (!wanted) return;
-      matrix = {buffer_.get(), offset, n_rows, n_columns, n_columns};
-      offset += int64_t{n_rows} * n_columns;
+      matrix = {buffer_.get(), offset, n_rows, n_keys, n_keys};
+      offset += int64_t{n_rows} * n_keys;
       if (adds_up) backend.fill_zero(matrix);
     };
-    place(measures_.columns, layer.col, n_heads_, true);
-    place(measures_.columns && measures_.n_win > 0, layer.win, n_heads_ * measures_.n_win, true);
-    place(measures_.recent, layer.recent, n_heads_, true);
-    place(measures_.expected, layer.logits, n_heads_, false);
-    place(measures_.expected, layer.norms, n_kv_heads_, false);
+    place(measures_.attention_mass, layer.attention_mass, n_heads_, true);
+    place(measures_.attention_mass && measures_.n_windows > 0, layer.windowed_mass, n_heads_ * measures_.n_windows,
+          true);
+    place(measures_.recent_mass, layer.recent_mass, n_heads_, true);
+    place(measures_.expected, layer.expected_scores_raw, n_heads_, false);
+    place(measures_.expected, layer.value_norms, n_kv_heads_, false);
   }
 
  private:
@@ -80,7 +84,7 @@ class Expectation {
     backend().add_query_moments(q, config().head_dim, {moments_buffer_.get()});
   }
 
-  /// After all queries were added: fills the layer's logits and norms.
+  /// After all queries were added: fills the layer's expected scores and value norms.
   void finish_layer(int32_t layer, int32_t next_position, std::span<const HeadView> held, int32_t n_new,
                     const LayerPrefill& to) {
     backend().download(*moments_buffer_, 0, std::as_writable_bytes(std::span(moments_)));
@@ -94,10 +98,10 @@ class Expectation {
                                   .kv = to.kv,
                                   .n_rows = n_new,
                                   .held = held,
-                                  .n_held_columns = to.n_held_columns,
+                                  .n_held_columns = to.n_held_keys,
                                   .head_dim = config().head_dim,
-                                  .logits = to.logits,
-                                  .norms = to.norms});
+                                  .logits = to.expected_scores_raw,
+                                  .norms = to.value_norms});
   }
 
  private:
@@ -133,6 +137,14 @@ std::vector<SlotTag> tags_of(const Model& model, std::span<const TokenId> ids, i
   return tags;
 }
 
+/// What the configuration needs or, if the measurements are recorded, everything.
+PrefillMeasures begin_measuring(KvStore& store, std::span<const SlotTag> tags, const PrefillPart& part) {
+  const PrefillMeasures needed = store.begin_prefill(tags, part.rows);
+  if (part.record == nullptr) return needed;
+  *part.record = {.tags = {tags.begin(), tags.end()}, .layers = {}};
+  return all_measures();
+}
+
 struct Prefill {
   const Model& model;
   const Forward& forward;
@@ -165,7 +177,7 @@ struct Prefill {
         position0(store_.n_tokens()),
         tags(tags_of(model_, ids, store_.n_tokens())),
         block(backend, config, std::min(n_new, block_tokens)),
-        statistics((store_.begin_prefill(tags, part_.rows), forward_), store_, n_new),
+        statistics(forward_, store_, begin_measuring(store_, tags, part_), n_new),
         expectation(forward_, statistics.measures().expected) {
     for (int32_t first = 0; first < n_new; first += stream_tokens)
       stream_buffers.push_back(backend.allocate(static_cast<size_t>(std::min(stream_tokens, n_new - first)) *
@@ -187,9 +199,9 @@ struct Prefill {
   }
 
   void run_layer(int32_t layer) {
-    const int32_t n_held_columns = store.longest_head(layer);
-    LayerPrefill result{.layer = layer, .kv = scratch, .new_tags = tags, .n_held_columns = n_held_columns};
-    statistics.begin_layer(backend, n_held_columns + n_new, result);
+    const int32_t n_held_keys = store.longest_head(layer);
+    LayerPrefill result{.layer = layer, .kv = scratch, .measures = statistics.measures(), .n_held_keys = n_held_keys};
+    statistics.begin_layer(backend, n_held_keys + n_new, result);
     if (expectation.is_wanted()) expectation.begin_layer();
     const std::vector<HeadView> held = store.head_views(layer);
     // Attention sinks are left out of the moments; a prompt of nothing else has no others.
@@ -212,7 +224,8 @@ struct Prefill {
     }
     const auto start = Clock::now();
     if (expectation.is_wanted()) expectation.finish_layer(layer, position0 + n_new, held, n_new, result);
-    store.compact_layer(result);
+    LayerMeasurements measured = store.compact_layer(result);
+    if (part.record != nullptr) part.record->layers.push_back(std::move(measured));
     profile_ms += ms_since(start);
     model.file().check_still_whole();
   }
@@ -222,21 +235,21 @@ struct Prefill {
     AttendPrefill args{.q = block.q.rows(0, n),
                        .kv = scratch,
                        .held = held,
-                       .n_held_columns = sums.n_held_columns,
+                       .n_held_columns = sums.n_held_keys,
                        .first_row = first,
                        .position0 = position0,
                        .window = window,
                        .head_dim = config.head_dim,
                        .scale = config.attention_scale,
                        .out = block.attended.rows(0, n),
-                       .attention_mass = sums.col,
-                       .windowed_mass = sums.win,
-                       .recent_mass = sums.recent,
-                       .n_win = statistics.measures().n_win,
+                       .attention_mass = sums.attention_mass,
+                       .windowed_mass = sums.windowed_mass,
+                       .recent_mass = sums.recent_mass,
+                       .n_win = statistics.measures().n_windows,
                        .recent_from = n_new - n_recent_rows};
     for (size_t w = 0; w < args.win_tokens.size(); ++w) {
       const KeepRule local =
-          make_keep_rule(Policy{Policy::local}, position0 + n_new, window, statistics.measures().win_shares[w], 0);
+          make_keep_rule(Policy{Policy::local}, position0 + n_new, window, statistics.measures().window_shares[w], 0);
       args.win_tokens[w] = position0 + n_new - local.local_from;
     }
     backend.attend_prefill(args);
@@ -259,7 +272,7 @@ PrefillTimes prefill(const Model& model, const Forward& forward, KvStore& store,
   Prefill run(model, forward, store, ids, part, observer);
   for (int32_t layer = 0; layer < model.config().n_layers; ++layer) run.run_layer(layer);
   if (part.n_after == 0) forward.logits(run.stream(run.n_new - 1, 1), run.block, logits);
-  store.end_prefill(run.n_new);
+  store.end_prefill();
   return {ms_since(start), run.profile_ms};
 }
 

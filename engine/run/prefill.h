@@ -17,6 +17,8 @@ struct PrefillPart {
   PrefillRows rows = PrefillRows::message;
   int32_t n_before = 0;  // tokens of the turn that were read before
   int32_t n_after = 0;   // and that will be behind it; where there are some, no logits are computed
+  /// If not null, everything is measured, whatever the configuration needs, and stays here.
+  PrefillMeasurements* record = nullptr;
 };
 
 struct PrefillTimes {

@@ -146,6 +146,7 @@ struct Session::Impl {
   // The last turn's prompt, without the head of the answer and with it; 0 where the cache does not hold it any more.
   size_t n_before_answer = 0, n_prompt = 0;
   LogitsJudge judge;
+  PrefillMeasurements measured;  // by prefill_for_all, while the cache begins with that prefill
 
   Impl(const Model& model_, Backend& backend_, const SessionOptions& options, ResolvedConfig resolved)
       : model(model_),
@@ -164,6 +165,7 @@ struct Session::Impl {
 
   void clear() {
     store.clear();
+    measured = {};
     ids.clear();
     logits.clear();
     n_prompt = 0;
@@ -247,17 +249,21 @@ struct Session::Impl {
   /// tokens, on its own behind a mark. On a throw the cache is as before.
   PrefillTimes prefill_turn(std::span<const TokenId> wanted, size_t n_before_head, TurnObserver& observer) {
     store.begin_turn();
+    measured = {};
     return prefill_after_mark(wanted, n_before_head, observer);
   }
 
-  PrefillTimes prefill_after_mark(std::span<const TokenId> wanted, size_t n_before_head, TurnObserver& observer) {
+  /// record: where to keep the measurements of the prefill, or null
+  PrefillTimes prefill_after_mark(std::span<const TokenId> wanted, size_t n_before_head, TurnObserver& observer,
+                                  PrefillMeasurements* record = nullptr) {
     const size_t n_cached = ids.size();
     PrefillTimes times;
     const auto read_to = [&](size_t n, PrefillRows rows) {
       const PrefillTimes part = headroom::prefill(model, forward, store, wanted.subspan(ids.size(), n - ids.size()),
                                                   {.rows = rows,
                                                    .n_before = static_cast<int32_t>(ids.size() - n_cached),
-                                                   .n_after = static_cast<int32_t>(wanted.size() - n)},
+                                                   .n_after = static_cast<int32_t>(wanted.size() - n),
+                                                   .record = record},
                                                   observer, logits);
       ids.assign(wanted.begin(), wanted.begin() + static_cast<std::ptrdiff_t>(n));
       times.total_ms += part.total_ms;
@@ -534,7 +540,7 @@ std::span<const float> Session::prefill(std::span<const TokenId> ids, TurnObserv
   std::vector<TokenId> wanted = impl_->ids;
   wanted.insert(wanted.end(), ids.begin(), ids.end());
   try {
-    if (impl_->store.has_measurements())
+    if (!impl_->measured.layers.empty())
       impl_->prefill_after_mark(wanted, wanted.size(), observer);  // the mark of prefill_for_all stays
     else
       impl_->prefill_turn(wanted, wanted.size(), observer);
@@ -562,24 +568,30 @@ std::span<const float> Session::prefill_for_all(std::span<const TokenId> ids, Ca
   whole.cache_type = type;
   impl_->clear();
   set_cache_config(whole);
-  impl_->store.keep_measurements();
-  prefill(ids, observer);
+  impl_->store.begin_turn();
+  try {
+    PrefillMeasurements measured;
+    impl_->prefill_after_mark(ids, ids.size(), observer, &measured);
+    impl_->measured = std::move(measured);
+  } catch (const Cancelled&) {
+    throw Error("the prefill was stopped before its end");
+  }
   mark();
   return impl_->logits;
 }
 
 bool Session::can_choose_under(const CacheConfig& config) {
-  return KvStore::is_covered_by_measurements(config);
+  return is_covered_by_all_measures(config);
 }
 
 bool Session::choose_under(const CacheConfig& config) {
   ResolvedConfig resolved = resolve(config, impl_->model);
   assert(resolved.config.cache_type == impl_->store.config().cache_type);
   if (resolved.config.budget == BudgetKind::shared) impl_->store.check_budget_bytes(resolved.config);
-  if (!impl_->store.has_measurements() || !return_to_mark()) return false;
+  if (impl_->measured.layers.empty() || !return_to_mark()) return false;
   impl_->cache_config = std::move(resolved.config);
   impl_->cache_note = std::move(resolved.note);
-  impl_->store.choose_under(impl_->cache_config);
+  impl_->store.choose_under(impl_->cache_config, impl_->measured);
   return true;
 }
 
@@ -621,7 +633,7 @@ CacheState Session::cache_state() const {
   CacheState state;
   state.n_tokens = store.n_tokens();
   state.config = store.config();
-  state.has_profile = store.n_tokens() > 0 && store.has_profiles();
+  state.has_profile = store.n_tokens() > 0 && has_profiles(store.config());
   state.policy_counts.assign(set.size() + 1, 0);
   for (int32_t index = 0; index < caches.n_heads(); ++index) {
     const HeadCache& cache = caches.head(index);

@@ -47,8 +47,7 @@ class Conversation {
     }
     const auto held = simulation_.held();
     store_.begin_turn();
-    store_.begin_prefill(tags);
-    const PrefillMeasures measures = store_.measures(n_new);
+    const PrefillMeasures measures = store_.begin_prefill(tags);
     const int32_t n_held = store_.longest_head(0), n_columns = n_held + n_new;
     auto buffer = backend_.allocate(sizeof(float) * static_cast<size_t>(5 * n_group * n_columns));
     int32_t n_placed = 0;
@@ -63,13 +62,13 @@ class Conversation {
     const KvScratch scratch{scratch_buffer.get(), n_new, head_dim};
     LayerPrefill layer{.layer = 0,
                        .kv = scratch,
-                       .new_tags = tags,
-                       .n_held_columns = n_held,
-                       .col = place(measures.columns, n_group),
-                       .win = place(measures.n_win > 0, n_group),
-                       .recent = place(measures.recent, n_group),
-                       .logits = place(measures.expected, n_group),
-                       .norms = place(measures.expected, 1)};
+                       .measures = measures,
+                       .n_held_keys = n_held,
+                       .attention_mass = place(measures.attention_mass, n_group),
+                       .windowed_mass = place(measures.n_windows > 0, n_group),
+                       .recent_mass = place(measures.recent_mass, n_group),
+                       .expected_scores_raw = place(measures.expected, n_group),
+                       .value_norms = place(measures.expected, 1)};
     auto q_buffer = upload(q), k_buffer = upload(k), v_buffer = upload(v), out_buffer = upload(q);
     backend_.store_kv({k_buffer.get(), 0, n_new, head_dim, head_dim}, {v_buffer.get(), 0, n_new, head_dim, head_dim},
                       scratch, 0);
@@ -90,15 +89,15 @@ class Conversation {
                                .head_dim = head_dim,
                                .scale = 1,
                                .out = all_out.rows(first, n),
-                               .attention_mass = layer.col,
-                               .windowed_mass = layer.win,
-                               .recent_mass = layer.recent,
+                               .attention_mass = layer.attention_mass,
+                               .windowed_mass = layer.windowed_mass,
+                               .recent_mass = layer.recent_mass,
                                .win_tokens = {n_total - local.local_from},
                                .recent_from = n_new - n_recent_rows});
     }
     if (measures.expected) expect(all_q, views, layer);
     store_.compact_layer(layer);
-    store_.end_prefill(n_new);
+    store_.end_prefill();
     store_.begin_answer();
 
     std::vector<test::AttentionMap> maps;
@@ -205,10 +204,10 @@ class Conversation {
                                  .kv = layer.kv,
                                  .n_rows = q.n_rows,
                                  .held = held,
-                                 .n_held_columns = layer.n_held_columns,
+                                 .n_held_columns = layer.n_held_keys,
                                  .head_dim = head_dim,
-                                 .logits = layer.logits,
-                                 .norms = layer.norms});
+                                 .logits = layer.expected_scores_raw,
+                                 .norms = layer.value_norms});
   }
 
   /// The same by its definition, over the positions that the simulation holds and the new ones; q: of n_new rows.
