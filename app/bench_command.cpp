@@ -14,6 +14,7 @@
 #include "app/ragged_bench.h"
 #include "engine/base/clock.h"
 #include "engine/base/error.h"
+#include "engine/run/cache_lab.h"
 
 namespace headroom {
 namespace {
@@ -65,7 +66,7 @@ double weight_bytes_of_a_pass(const ModelTensors& tensors) {
 
 class Bench {
  public:
-  Bench(const Model& model, Backend& backend, Session& session, int32_t reps, uint64_t seed)
+  Bench(const Model& model, Backend& backend, CacheLab& session, int32_t reps, uint64_t seed)
       : backend_(backend),
         session_(session),
         reps_(reps),
@@ -152,7 +153,7 @@ class Bench {
   }
 
   Backend& backend_;
-  Session& session_;
+  CacheLab& session_;
   int32_t reps_;
   std::mt19937_64 random_;
   TurnObserver observer_;
@@ -256,7 +257,7 @@ void bench_command(const Arguments& args, Streams& io) {
   common.prepare_backend();
   const Model model(common.model_path());
   const std::unique_ptr<Backend> backend = common.open_backend();
-  Session session(model, *backend, make_session_options(common, config));
+  CacheLab session(model, *backend, make_session_options(common, config));
   print_cache_note(session, io);
   check_context(options, session.n_ctx());
   const int32_t reps = static_cast<int32_t>(options.reps.value_or(5));

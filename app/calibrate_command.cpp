@@ -228,7 +228,7 @@ void calibrate_command(const Arguments& args, Streams& io) {
   const Model model(common.model_path(), chat_template);
   const std::string path = out.value_or(calibration_path(model));
   const std::unique_ptr<Backend> backend = common.open_backend();
-  Session session(model, *backend, make_session_options(common, *find_cache_config("uniform")));
+  CacheLab session(model, *backend, make_session_options(common, *find_cache_config("uniform")));
 
   Calibration calibration;
   make_private_folders(std::filesystem::path(path).parent_path().string());

@@ -44,7 +44,7 @@ Runner::Runner(const Plan& plan, size_t model, Backend& backend, int32_t n_ctx, 
       on_part_(std::move(on_part)),
       on_note_(std::move(on_note)) {
   session_ =
-      std::make_unique<Session>(*model_, backend, SessionOptions{.cache = baseline_cell().config, .n_ctx = n_ctx});
+      std::make_unique<CacheLab>(*model_, backend, SessionOptions{.cache = baseline_cell().config, .n_ctx = n_ctx});
 }
 
 Runner::~Runner() = default;
@@ -106,7 +106,7 @@ double Runner::kept_ratio(const CacheState& state) const {
 PromptStart Runner::start(const Cell& cell, const std::vector<TokenId>& ids) {
   running_ = cell.label();
   check_stop();
-  if (!Session::can_choose_under(cell.config)) {
+  if (!CacheLab::can_choose_under(cell.config)) {
     read_ids_.clear();
     session_->set_cache_config(cell.config);
     session_->clear();

@@ -21,7 +21,7 @@
 
 #include "app/eval/plan.h"
 #include "engine/backend/backend.h"
-#include "engine/run/session.h"
+#include "engine/run/cache_lab.h"
 
 namespace headroom::eval {
 
@@ -75,7 +75,7 @@ class Runner {
 
   const Plan& plan_;
   std::unique_ptr<Model> model_;
-  std::unique_ptr<Session> session_;
+  std::unique_ptr<CacheLab> session_;
   std::function<bool()> stop_;
   std::function<void(double)> on_part_;
   std::function<void(const std::string&)> on_note_;

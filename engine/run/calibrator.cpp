@@ -27,7 +27,7 @@ struct EncodedText {
 
 class Calibrator : private TurnObserver {
  public:
-  Calibrator(const Model& model, Session& session, const CalibrateOptions& options, const CalibrationResults& known,
+  Calibrator(const Model& model, CacheLab& session, const CalibrateOptions& options, const CalibrationResults& known,
              CalibrateObserver& observer)
       : model_(model), session_(session), options_(options), known_(known), observer_(observer) {
     measured_ = encode(options.measure_on);
@@ -236,7 +236,7 @@ class Calibrator : private TurnObserver {
   }
 
   const Model& model_;
-  Session& session_;
+  CacheLab& session_;
   const CalibrateOptions& options_;
   const CalibrationResults& known_;
   CalibrateObserver& observer_;
@@ -249,7 +249,7 @@ class Calibrator : private TurnObserver {
 
 }  // namespace
 
-Calibration calibrate(const Model& model, Session& session, const CalibrateOptions& options,
+Calibration calibrate(const Model& model, CacheLab& session, const CalibrateOptions& options,
                       const CalibrationResults& known, CalibrateObserver& observer) {
   if (options.measure_on.empty() || options.choose_on.empty())
     throw Error("there is no text to calibrate on; expected at least one to measure heads on and one to choose on");

@@ -1,5 +1,5 @@
 // A model and a few texts ─► its table of importance: the loss with each KV head alone cut, then the score and the beta
-// with which shared budgets lose least on other texts. Works on one Session; what was measured is handed out at once,
+// with which shared budgets lose least on other texts. Works on one CacheLab; what was measured is handed out at once,
 // so that a run which was killed goes on where it stood.
 #pragma once
 
@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/run/cache_lab.h"
 #include "engine/run/calibration_table.h"
-#include "engine/run/session.h"
 
 namespace headroom {
 
@@ -46,7 +46,7 @@ class CalibrateObserver {
 /// The same result for the same model, texts and options, on the same backend. known: results of an earlier run that
 /// are not measured again. Leaves the session empty. Throws Error for texts that are too short, logits that are not
 /// numbers, and where the observer stops it.
-Calibration calibrate(const Model& model, Session& session, const CalibrateOptions& options,
+Calibration calibrate(const Model& model, CacheLab& session, const CalibrateOptions& options,
                       const CalibrationResults& known, CalibrateObserver& observer);
 
 }  // namespace headroom

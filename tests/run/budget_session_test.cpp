@@ -12,9 +12,9 @@
 
 #include "engine/backend/registry.h"
 #include "engine/base/error.h"
+#include "engine/run/cache_lab.h"
 #include "engine/run/divergence.h"
 #include "engine/run/prompt.h"
-#include "engine/run/session.h"
 #include "tests/run/tiny_session.h"
 #include "tests/support/effort.h"
 #include "tests/support/model_paths.h"
@@ -45,7 +45,7 @@ CacheConfig uneven(const Model& model, TokenScore score, double keep) {
 struct Fixture {
   Model model;
   std::unique_ptr<Backend> backend = make_backend({.name = "cpu", .n_threads = 2});
-  Session session;
+  CacheLab session;
   TurnObserver silent;
 
   Fixture(Architecture architecture, const CacheConfig& config, int32_t head_dim = 0)
@@ -141,7 +141,7 @@ TEST_CASE("a budget in bytes that does not hold what is protected is refused, an
   CacheConfig config = uneven(tiny(Architecture::llama), TokenScore::expected, 1);
   Fixture it(Architecture::llama, config);
   it.read(200, 1);
-  const std::vector<Session::HeadDump> before = it.session.dump();
+  const std::vector<CacheLab::HeadDump> before = it.session.dump();
   CacheConfig too_small = config;
   too_small.kv_budget_bytes = 1000;
   CHECK_THROWS_WITH(it.session.set_cache_config(too_small), Contains("the KV budget is 1000 bytes; expected at least"));
@@ -181,7 +181,7 @@ TEST_CASE("the bytes that the refusal names are enough for an answer of any leng
 TEST_CASE("a chat of many turns goes on under a bound in bytes that its control tokens outgrow", "[turns]") {
   const int n_turns = test::runs_long_tests() ? 300 : 30;
   struct Watcher : TurnObserver {
-    const Session* session = nullptr;
+    const CacheLab* session = nullptr;
     int64_t most_bytes = 0;
     void on_step(const TokenStep&) override { look(); }
     void on_cache_rebuilt() override { look(); }
@@ -247,7 +247,7 @@ TEST_CASE("going back to a mark is exact after heads were cut and tokens were wr
       Fixture it(architecture, uneven(tiny(architecture), score, 0.6));
       it.read(230, 6);
       it.session.mark();
-      const std::vector<Session::HeadDump> before = it.session.dump();
+      const std::vector<CacheLab::HeadDump> before = it.session.dump();
       for (int round = 0; round < 3; ++round) {
         std::vector<int32_t> cut(before.size(), -1);
         cut[static_cast<size_t>(round) % cut.size()] = 50;
@@ -317,7 +317,7 @@ TEST_CASE("on the default model a budget of 8 MiB holds through a prompt and an 
   config.kv_budget_bytes = 8 << 20;
   for (const std::string& text : prompts()) {
     const auto backend = make_backend({.name = "cpu", .n_threads = 2});
-    Session session(model, *backend, {.cache = config, .n_ctx = 0});
+    CacheLab session(model, *backend, {.cache = config, .n_ctx = 0});
     CHECK(session.cache_note().empty());
     CHECK(session.cache_config().head_importance.size() == 90);  // the table that the program brings along
     const int64_t a_page_a_head = 90 * session.page_bytes();

@@ -31,7 +31,7 @@ std::string lines_from(int first) {
 TEST_CASE("a pair of score and beta that loses twice as much as the best of two texts is not followed on a third") {
   const Model model = test::tiny(Architecture::llama);
   const auto backend = make_backend({.name = "cpu", .n_threads = 2});
-  Session session(model, *backend, {.cache = *find_cache_config("uniform"), .n_ctx = 2048});
+  CacheLab session(model, *backend, {.cache = *find_cache_config("uniform"), .n_ctx = 2048});
   CalibrateOptions options;
   options.measure_on = {{"measure", lines_from(1)}};
   options.choose_on = {{"one", lines_from(200)}, {"two", lines_from(400)}, {"three", lines_from(600)}};

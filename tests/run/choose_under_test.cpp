@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "engine/backend/registry.h"
-#include "engine/run/session.h"
+#include "engine/run/cache_lab.h"
 #include "tests/run/tiny_session.h"
 
 using namespace headroom;
@@ -19,7 +19,7 @@ using test::tiny;
 struct Fixture {
   Model model;
   std::unique_ptr<Backend> backend = make_backend({.name = "cpu", .n_threads = 2});
-  Session session;
+  CacheLab session;
   TurnObserver silent;
 
   explicit Fixture(Architecture architecture)
@@ -46,7 +46,7 @@ std::vector<CacheConfig> all_configs() {
   return configs;
 }
 
-void check_equal(const Session& one, const Session& other) {
+void check_equal(const CacheLab& one, const CacheLab& other) {
   const CacheState a = one.cache_state(), b = other.cache_state();
   CHECK(a.kv_live_bytes == b.kv_live_bytes);
   CHECK(a.config.threshold == b.config.threshold);
@@ -72,7 +72,7 @@ TEST_CASE("after one prefill every configuration keeps what it keeps after its o
     shared.session.prefill_for_all(prompt, CacheType::f16, shared.silent);
     for (const CacheConfig& config : all_configs()) {
       CAPTURE(static_cast<int>(architecture), config.name, config.keep);
-      REQUIRE(Session::can_choose_under(config));
+      REQUIRE(CacheLab::can_choose_under(config));
       REQUIRE(shared.session.choose_under(config));
       own.session.set_cache_config(config);
       own.session.clear();
@@ -96,10 +96,10 @@ TEST_CASE("after one prefill every configuration keeps what it keeps after its o
 TEST_CASE("a local share that was not measured takes a prefill of its own; single policies need none") {
   CacheConfig paper = *find_cache_config("paper");
   paper.r_local = 0.25;
-  CHECK_FALSE(Session::can_choose_under(paper));
-  CHECK(Session::can_choose_under(with_keep(paper, 0.5)));  // solved for, with the shares that are measured
-  CHECK(Session::can_choose_under(with_keep(*find_cache_config("h2o"), 0.37)));
-  CHECK(Session::can_choose_under(with_keep(*find_cache_config("headroom"), 0.37)));
+  CHECK_FALSE(CacheLab::can_choose_under(paper));
+  CHECK(CacheLab::can_choose_under(with_keep(paper, 0.5)));  // solved for, with the shares that are measured
+  CHECK(CacheLab::can_choose_under(with_keep(*find_cache_config("h2o"), 0.37)));
+  CHECK(CacheLab::can_choose_under(with_keep(*find_cache_config("headroom"), 0.37)));
 }
 
 TEST_CASE("a turn after a prefill for all begins anew, and can be undone as ever") {
@@ -109,7 +109,7 @@ TEST_CASE("a turn after a prefill for all begins anew, and can be undone as ever
   const std::vector<TokenId> prompt = it.ids(100, 1);
   it.session.prefill_for_all(prompt, CacheType::f16, it.silent);
   REQUIRE(it.session.choose_under(*find_cache_config("h2o")));
-  const std::vector<Session::HeadDump> before = it.session.dump();
+  const std::vector<CacheLab::HeadDump> before = it.session.dump();
   std::vector<TokenId> wanted = prompt;
   const std::vector<TokenId> more = it.ids(40, 2);
   wanted.insert(wanted.end(), more.begin(), more.end());

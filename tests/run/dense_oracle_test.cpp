@@ -6,7 +6,7 @@
 #include <cmath>
 #include <random>
 
-#include "engine/run/session.h"
+#include "engine/run/cache_lab.h"
 #include "tests/support/backends.h"
 #include "tests/support/tiny_model.h"
 
@@ -48,7 +48,7 @@ void check_against_oracle(const test::TinyModelOptions& options, const std::stri
   above_one.threshold = 1.01;
   for (const CacheConfig& cache : {*find_cache_config("full"), above_one}) {
     CAPTURE(cache.name, backend_name);
-    Session session(model, test::shared_small_backend(backend_name), {.cache = cache, .n_ctx = 0});
+    CacheLab session(model, test::shared_small_backend(backend_name), {.cache = cache, .n_ctx = 0});
     TurnObserver silent;
     CHECK(largest_error(session.prefill(std::span(ids).first(n_prompt), silent), expected[n_prompt - 1]) < 2e-3);
     for (size_t i = n_prompt; i < ids.size(); ++i) {

@@ -10,7 +10,7 @@
 #include <random>
 
 #include "engine/backend/registry.h"
-#include "engine/run/session.h"
+#include "engine/run/cache_lab.h"
 #include "tests/run/tiny_session.h"
 #include "tests/support/effort.h"
 
@@ -47,7 +47,7 @@ class Timeline {
     if (is_prefill || pieces_.empty() || pieces_.back().is_prefill) pieces_.push_back({{}, is_prefill});
     pieces_.back().ids.insert(pieces_.back().ids.end(), ids.begin(), ids.end());
   }
-  void play(Session& session) const {
+  void play(CacheLab& session) const {
     TurnObserver silent;
     session.clear();
     for (const Piece& piece : pieces_) {
@@ -66,7 +66,7 @@ class Timeline {
 struct Watcher : TurnObserver {
   int32_t n_cached = 0, n_left_to_ask = 1 << 30;
   int64_t kv_budget_bytes = 0, most_live_bytes = 0;
-  const Session* session = nullptr;
+  const CacheLab* session = nullptr;
   void on_turn_start(const TurnStart& start) override { n_cached = start.n_cached; }
   void on_cache_rebuilt() override { look(); }
   void on_step(const TokenStep&) override { look(); }
@@ -81,7 +81,7 @@ struct Watcher : TurnObserver {
 struct Pair {
   const Model& model;
   std::unique_ptr<Backend> backend, straight_backend;
-  Session session, straight;
+  CacheLab session, straight;
   Watcher watcher;
   Timeline timeline;
   std::vector<ChatMessage> messages;
@@ -258,7 +258,7 @@ TEST_CASE("a prompt without an answer is encoded anew in the same pieces as in i
   Pair chat(model, *find_cache_config("paper"));
   chat.messages.push_back({"user", "One two three, four five six. " + std::string(100, 'x'), {}});
   chat.answer(0);
-  const std::vector<Session::HeadDump> before = chat.session.dump();
+  const std::vector<CacheLab::HeadDump> before = chat.session.dump();
   const CacheState state = chat.session.cache_state();
   TurnObserver silent;
   CHECK(chat.session.re_encode(silent).action == CacheAction::re_encoded);
@@ -306,7 +306,7 @@ TEST_CASE("an edit of any turn goes back to where that turn began, as far as the
 TEST_CASE("turns are taken back one after another, as far as the log reaches", "[going_back]") {
   const Model model = tiny(Architecture::gemma3);
   Pair chat(model, *find_cache_config("paper"));
-  std::vector<std::vector<Session::HeadDump>> dumps;
+  std::vector<std::vector<CacheLab::HeadDump>> dumps;
   for (int turn = 0; turn < 4; ++turn) {
     chat.messages.push_back({"user", "Message " + std::to_string(turn) + std::string(70, 'b'), {}});
     const TurnResult result = chat.answer(12);

@@ -10,7 +10,7 @@
 #include <optional>
 
 #include "engine/backend/registry.h"
-#include "engine/run/session.h"
+#include "engine/run/cache_lab.h"
 #include "tests/support/backends.h"
 #include "tests/support/model_paths.h"
 
@@ -43,7 +43,7 @@ std::vector<std::string> backends() {
 /// A session on a backend of its own: a backend holds the pages of one cache.
 struct Chat {
   std::unique_ptr<Backend> backend;
-  Session session;
+  CacheLab session;
   Chat(const Model& model, const std::string& config, const std::string& backend_name)
       : backend(make_backend({.name = backend_name})),
         session(model, *backend, {.cache = *find_cache_config(config), .n_ctx = 0}) {}
@@ -97,11 +97,11 @@ std::vector<std::vector<bool>> find_ties(const Model& model, const std::vector<T
   const auto backend = make_backend({.name = "cpu", .n_threads = 2});
   CacheConfig config = *find_cache_config("paper");
   config.threshold = 1.5;  // every head keeps everything, with its scores
-  Session session(model, *backend, {.cache = config, .n_ctx = 0});
+  CacheLab session(model, *backend, {.cache = config, .n_ctx = 0});
   TurnObserver silent;
   session.prefill(ids, silent);
   std::vector<std::vector<bool>> ties;
-  for (const Session::HeadDump& head : session.dump()) {
+  for (const CacheLab::HeadDump& head : session.dump()) {
     const size_t layer = ties.size() / static_cast<size_t>(model.config().n_kv_heads);
     ties.emplace_back();
     for (const Policy policy : config.policy_set) {
@@ -185,7 +185,7 @@ void check_golden(const Model& model, const std::string& name, const std::string
 
   TurnObserver silent;
   Chat full_chat(model, "full", backend), fastgen_chat(model, "paper", backend);
-  Session &full = full_chat.session, &fastgen = fastgen_chat.session;
+  CacheLab &full = full_chat.session, &fastgen = fastgen_chat.session;
   std::vector<float> full_logits, fastgen_logits;
   const auto keep = [](std::vector<float>& to, std::span<const float> from) { to.assign(from.begin(), from.end()); };
   keep(full_logits, full.prefill(ids, silent));

@@ -5,8 +5,8 @@
 
 #include "engine/backend/registry.h"
 #include "engine/base/error.h"
+#include "engine/run/cache_lab.h"
 #include "engine/run/calibrator.h"
-#include "engine/run/session.h"
 #include "tests/run/tiny_session.h"
 
 using namespace headroom;
@@ -33,7 +33,7 @@ struct Model32 {
   Model model() { return Model(load_model_file(GgufFile::from_bytes(bytes = writer.bytes(), "tiny.gguf"))); }
 };
 
-std::vector<TokenId> turn(Session& session, const std::vector<TokenId>& ids) {
+std::vector<TokenId> turn(CacheLab& session, const std::vector<TokenId>& ids) {
   TurnObserver nobody;
   TurnOptions options;
   options.max_tokens = 4;
@@ -43,7 +43,7 @@ std::vector<TokenId> turn(Session& session, const std::vector<TokenId>& ids) {
 }
 
 /// The sentence of a turn that fails, which is no fault of the device.
-std::string refusal(Session& session, const std::vector<TokenId>& ids) {
+std::string refusal(CacheLab& session, const std::vector<TokenId>& ids) {
   try {
     turn(session, ids);
   } catch (const Error& error) {
@@ -65,7 +65,7 @@ TEST_CASE("a model whose norm is not a number is named with the tensor, turn aft
   for (const char* name : {"cpu", "cpu-reference"}) {
     const auto backend = make_backend({.name = name, .n_threads = 1});
     {
-      Session session(model, *backend, paper());
+      CacheLab session(model, *backend, paper());
       for (int i = 0; i < 2; ++i)
         CHECK_THAT(
             refusal(session, random_ids(30, 200, 1)),
@@ -73,7 +73,7 @@ TEST_CASE("a model whose norm is not a number is named with the tensor, turn aft
                      "of 64 values are not numbers, the first in row 0, column 0; `headroom inspect --check`"));
     }
     const Model healthy = tiny(Architecture::llama);
-    Session other(healthy, *backend, paper());
+    CacheLab other(healthy, *backend, paper());
     CHECK(turn(other, random_ids(30, 200, 1)).size() == 4);
   }
 }
@@ -82,7 +82,7 @@ TEST_CASE("weights that are numbers and too large are told apart") {
   Model32 file;
   const Model model = file.fill("output_norm.weight", 3e38f).model();
   const auto backend = make_backend({.name = "cpu", .n_threads = 1});
-  Session session(model, *backend, paper());
+  CacheLab session(model, *backend, paper());
   CHECK_THAT(refusal(session, random_ids(30, 200, 1)),
              Contains("each of its weights is a number, but they are too large"));
 }
@@ -97,10 +97,10 @@ TEST_CASE("one bad row of the embedding ends the turns that use it, no other") {
   longer.insert(longer.end(), 10, 12);
   const auto fresh = [&](const std::vector<TokenId>& ids) {
     const auto other = make_backend({.name = "cpu", .n_threads = 1});
-    Session session(model, *other, paper());
+    CacheLab session(model, *other, paper());
     return turn(session, ids);
   };
-  Session session(model, *backend, paper());
+  CacheLab session(model, *backend, paper());
   CHECK(turn(session, good) == fresh(good));
   CHECK_THAT(refusal(session, with_bad), Contains("tensor 'token_embd.weight': 1 of") && Contains("row 7, column 3"));
   CHECK(turn(session, longer) == fresh(longer));
@@ -116,7 +116,7 @@ TEST_CASE("whatever computes with such a model ends with the sentence") {
   Model32 file;
   const Model model = file.put("blk.1.attn_norm.weight", 5, std::numeric_limits<float>::infinity()).model();
   const auto backend = make_backend({.name = "cpu", .n_threads = 1});
-  Session session(model, *backend, paper());
+  CacheLab session(model, *backend, paper());
   TurnObserver nobody;
   const std::vector<TokenId> ids = random_ids(30, 200, 1);
   CHECK_THROWS_WITH(session.prefill(ids, nobody), Contains("blk.1.attn_norm.weight"));

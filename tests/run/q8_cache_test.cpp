@@ -8,8 +8,8 @@
 
 #include "engine/backend/registry.h"
 #include "engine/base/error.h"
+#include "engine/run/cache_lab.h"
 #include "engine/run/divergence.h"
-#include "engine/run/session.h"
 #include "tests/support/model_paths.h"
 #include "tests/support/tiny_model.h"
 
@@ -38,7 +38,7 @@ CacheConfig config_of(const std::string& name, CacheType type) {
 struct Chat {
   Model model;
   std::unique_ptr<Backend> backend;
-  Session session;
+  CacheLab session;
   TurnObserver silent;
   std::vector<ChatMessage> messages;
 
@@ -151,8 +151,8 @@ TEST_CASE("heads that are no whole blocks are refused, and the session goes on a
   const Model model = tiny(Architecture::llama, 16);
   const auto backend = make_backend({.name = "cpu", .n_threads = 1});
   const CacheConfig eight = config_of("paper", CacheType::q8_0);
-  CHECK_THROWS_WITH(Session(model, *backend, {.cache = eight, .n_ctx = 0}), Contains("q8_0") && Contains("16"));
-  Session session(model, *backend, {.cache = *find_cache_config("paper"), .n_ctx = 0});
+  CHECK_THROWS_WITH(CacheLab(model, *backend, {.cache = eight, .n_ctx = 0}), Contains("q8_0") && Contains("16"));
+  CacheLab session(model, *backend, {.cache = *find_cache_config("paper"), .n_ctx = 0});
   TurnObserver silent;
   session.prefill(std::vector<TokenId>(40, 9), silent);
   const auto before = session.dump();
@@ -180,7 +180,7 @@ TEST_CASE("on a real model 8 bits hardly change what comes next") {
   constexpr size_t n_forced = 32;
   REQUIRE(ids.size() > n_forced + 200);
   const auto backend = make_backend({}), backend8 = make_backend({});
-  Session sixteen(model, *backend, {.cache = config_of("full", CacheType::f16), .n_ctx = 0}),
+  CacheLab sixteen(model, *backend, {.cache = config_of("full", CacheType::f16), .n_ctx = 0}),
       eight(model, *backend8, {.cache = config_of("full", CacheType::q8_0), .n_ctx = 0});
   TurnObserver silent;
   const std::span<const TokenId> prompt = std::span(ids).first(ids.size() - n_forced);

@@ -1,6 +1,4 @@
 // A conversation as its users meet it: turns, undo, another answer, cancelling, running out of memory or context.
-#include "engine/run/session.h"
-
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
@@ -9,6 +7,7 @@
 #include "engine/backend/cpu/cpu_backend.h"
 #include "engine/backend/registry.h"
 #include "engine/base/error.h"
+#include "engine/run/cache_lab.h"
 #include "tests/support/backends.h"
 #include "tests/support/tiny_model.h"
 
@@ -45,7 +44,7 @@ std::vector<std::string> backends() {
 struct Fixture {
   Model model;
   std::unique_ptr<Backend> backend = make_backend({.name = tested_backend, .n_threads = 2});
-  Session session;
+  CacheLab session;
   TurnObserver silent;
 
   explicit Fixture(const std::string& config = "paper", Architecture architecture = Architecture::llama)
@@ -178,7 +177,7 @@ TEST_CASE("a turn that is cancelled while its prompt is written leaves the cache
   const std::vector<std::byte> bytes = writer.bytes();
   const Model model(load_model_file(GgufFile::from_bytes(bytes, "tiny.gguf")));
   const std::unique_ptr<Backend> backend = make_backend({.name = "cpu", .n_threads = 1});
-  Session session(model, *backend, {.cache = *find_cache_config("paper"), .n_ctx = 0});
+  CacheLab session(model, *backend, {.cache = *find_cache_config("paper"), .n_ctx = 0});
   TurnObserver silent;
   std::vector<ChatMessage> messages{{"user", "Hello", {}}};
   const TurnResult first = session.run_turn(messages, Fixture::options(4), silent);
@@ -222,7 +221,7 @@ TEST_CASE("a cancelled answer keeps what was written, and the chat goes on") {
 TEST_CASE("a full context ends the answer with a sentence") {
   Model model = tiny(Architecture::llama);
   const auto backend = make_backend({.name = "cpu", .n_threads = 1});
-  Session session(model, *backend, {.cache = *find_cache_config("paper"), .n_ctx = 64});
+  CacheLab session(model, *backend, {.cache = *find_cache_config("paper"), .n_ctx = 64});
   TurnObserver silent;
   const TurnResult result = session.run_ids(std::vector<TokenId>(60, 5), Fixture::options(-1), silent);
   CHECK(result.stop_reason == StopReason::context_full);
@@ -237,7 +236,7 @@ TEST_CASE("running out of memory ends the turn, and the session goes on") {
   // Room for one slab: the conversation outgrows it during the answer.
   Model model = many_heads();
   const auto backend = make_cpu_backend({.n_threads = 2, .kv_limit_bytes = slab_bytes});
-  Session session(model, *backend, {.cache = *find_cache_config("full"), .n_ctx = 0});
+  CacheLab session(model, *backend, {.cache = *find_cache_config("full"), .n_ctx = 0});
   TurnObserver silent;
   const TurnResult result = session.run_ids(std::vector<TokenId>(1500, 9), Fixture::options(-1), silent);
   CHECK(result.stop_reason == StopReason::out_of_memory);
@@ -250,7 +249,7 @@ TEST_CASE("running out of memory ends the turn, and the session goes on") {
 TEST_CASE("memory that runs out during a prefill leaves the conversation usable") {
   Model model = many_heads();
   const auto backend = make_cpu_backend({.n_threads = 2, .kv_limit_bytes = slab_bytes});
-  Session session(model, *backend, {.cache = *find_cache_config("full"), .n_ctx = 0});
+  CacheLab session(model, *backend, {.cache = *find_cache_config("full"), .n_ctx = 0});
   TurnObserver silent;
   std::vector<TokenId> ids(500, 9);
   session.run_ids(ids, Fixture::options(5), silent);
@@ -313,7 +312,7 @@ TEST_CASE("a model file that shrinks while it is used is an error, not a crash")
   }
   Model model(path.string());
   const auto backend = make_backend({.name = "cpu", .n_threads = 2});
-  Session session(model, *backend, {.cache = *find_cache_config("paper"), .n_ctx = 0});
+  CacheLab session(model, *backend, {.cache = *find_cache_config("paper"), .n_ctx = 0});
   TurnObserver silent;
   const TurnResult whole = session.run_ids(std::vector<TokenId>(40, 9), Fixture::options(4), silent);
   CHECK(whole.stop_reason == StopReason::max_tokens);
