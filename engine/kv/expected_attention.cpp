@@ -8,8 +8,8 @@
 namespace headroom {
 namespace {
 
-// What every column may expect beside its share of the softmax, as a share of one row: a value that is large enough
-// can make a column worth keeping that no predicted query looks at.
+// What every key may expect beside its share of the softmax, as a share of one query's attention: a large value can
+// make a key worth keeping that no predicted query looks at.
 constexpr double expected_floor = 0.02;
 
 /// Turns the pairs of n values that lie `step` apart.

@@ -36,9 +36,9 @@ std::vector<MeanRotation> mean_rotations(std::span<const float> frequencies, int
 void expect_queries(std::span<const float> moments, int32_t head_dim, int32_t n_rows, RopeStyle style,
                     std::span<const MeanRotation> rotations, float scale, std::span<float> out);
 
-/// Scores of a KV head's columns: the softmax over the columns within reach, meaned over the query group, a little for
-/// every column, times the norm of its value. Columns beyond reach get 0.
-/// logits: (n_group, tags) by stride; norms, tags: (n_columns)
+/// Scores of a KV head's keys: the softmax over the keys within reach, averaged over the query group, plus a small
+/// floor for every key, times the norm of its value. Keys beyond reach get 0. logits: (n_group, keys) by stride; norms,
+/// tags: (keys)
 std::vector<float> expected_scores(int32_t n_group, std::span<const float> logits, int64_t stride,
                                    std::span<const float> norms, std::span<const SlotTag> tags, int32_t reach_from);
 

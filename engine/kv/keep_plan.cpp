@@ -22,12 +22,12 @@ struct HeadKeys {
   int32_t own_window = -1;  // the window of the configuration's r_local; -1: it was not measured
 
   size_t size() const { return tags.size(); }
-  ColumnStats stats(int32_t n_group, int32_t window) const {
+  KeyStats stats(int32_t n_group, int32_t window) const {
     const size_t n_values = static_cast<size_t>(n_group) * size();
     return {.n_group = n_group,
             .stride = static_cast<int64_t>(size()),
-            .col = attention_mass,
-            .win = std::span(windowed_mass).subspan(static_cast<size_t>(window) * n_values, n_values),
+            .attention_mass = attention_mass,
+            .windowed_mass = std::span(windowed_mass).subspan(static_cast<size_t>(window) * n_values, n_values),
             .tags = tags,
             .scores = scores};
   }

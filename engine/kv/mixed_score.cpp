@@ -10,16 +10,15 @@
 namespace headroom {
 namespace {
 
-/// Largest first; of equal values the earlier column.
-std::vector<size_t> ordered(std::vector<size_t> columns, const std::vector<double>& by) {
-  std::stable_sort(columns.begin(), columns.end(), [&](size_t a, size_t b) { return by[a] > by[b]; });
-  return columns;
+/// Largest first; of equal values the earlier key.
+std::vector<size_t> ordered(std::vector<size_t> keys, const std::vector<double>& by) {
+  std::stable_sort(keys.begin(), keys.end(), [&](size_t a, size_t b) { return by[a] > by[b]; });
+  return keys;
 }
 
-/// Both orders hold the same columns. Each place goes to the first of one of them that has none yet.
-std::vector<size_t> in_turns(const std::vector<size_t>& received, const std::vector<size_t>& expected,
-                             size_t n_columns) {
-  std::vector<bool> is_taken(n_columns);
+/// Both orders hold the same keys. Each place goes to the first of one of them that has none yet.
+std::vector<size_t> in_turns(const std::vector<size_t>& received, const std::vector<size_t>& expected, size_t n_keys) {
+  std::vector<bool> is_taken(n_keys);
   std::vector<size_t> order;
   auto next_received = received.begin(), next_expected = expected.begin();
   while (order.size() < received.size()) {
@@ -44,7 +43,7 @@ std::vector<float> mixed_scores(int32_t n_group, std::span<const float> expected
     for (size_t j = 0; j < n; ++j) total += competes[j] ? term[j] : 0;
     for (size_t j = 0; j < n && total > 0; ++j) to[j] += weight * term[j] / total;
   };
-  const auto by_column = [&](std::span<const float> sums) {
+  const auto by_key = [&](std::span<const float> sums) {
     std::vector<double> term(n);
     for (size_t j = 0; j < n; ++j)
       for (size_t g = 0; g < static_cast<size_t>(n_group); ++g) term[j] += double{sums[g * n + j]} * norms[j];
@@ -52,20 +51,20 @@ std::vector<float> mixed_scores(int32_t n_group, std::span<const float> expected
   };
   const std::vector<double> promised(expected.begin(), expected.end());
   std::vector<double> received(n);
-  add(mixed_all_rows, by_column(all_rows), received);
-  add(mixed_last_rows, by_column(last_rows), received);
+  add(mixed_all_rows, by_key(all_rows), received);
+  add(mixed_last_rows, by_key(last_rows), received);
   std::vector<double> mixed = received;
   add(mixed_expected, promised, mixed);
 
-  std::vector<size_t> columns;
+  std::vector<size_t> keys;
   std::vector<double> sums;
   for (size_t j = 0; j < n; ++j) {
     if (!competes[j]) continue;
-    columns.push_back(j);
+    keys.push_back(j);
     sums.push_back(mixed[j]);
   }
   std::stable_sort(sums.begin(), sums.end(), std::greater<>());
-  const std::vector<size_t> order = in_turns(ordered(columns, received), ordered(columns, promised), n);
+  const std::vector<size_t> order = in_turns(ordered(keys, received), ordered(keys, promised), n);
   for (size_t i = 0; i < order.size(); ++i) mixed[order[i]] = sums[i];
 
   std::vector<float> scores;

@@ -36,7 +36,7 @@ struct Table {
 Table make_table(std::span<const SolvedHead> heads, size_t share, KeepShares shares, int32_t n_tokens,
                  const CacheConfig& config) {
   Table table{.policies = possible_policies(config), .kept = {}, .recoveries = {}};
-  // In a first turn all heads with one window hold the same columns.
+  // In a first turn all heads with one window hold the same keys.
   std::map<std::pair<int32_t, size_t>, std::vector<int64_t>> counted;
   for (const SolvedHead& head : heads) {
     std::vector<int64_t>& kept = counted[{head.window, head.tags.size()}];

@@ -17,7 +17,7 @@ inline constexpr std::array<double, 3> solved_shares{0.3, 0.2, 0.1};
 /// A head as it stands with all of its tokens.
 struct SolvedHead {
   std::vector<HeadProfile> profiles;  // measured with each share
-  std::span<const SlotTag> tags;      // all of its columns
+  std::span<const SlotTag> tags;      // all of its keys
   int32_t window = 0;
 };
 

@@ -38,7 +38,8 @@ const std::vector<float> six_win{12, 6, 3, 5, 2, 2};
 
 TEST_CASE("recoveries of six tokens, by hand") {
   const std::vector<SlotTag> tags = tags_of(six_classes);
-  const ColumnStats stats{.n_group = 1, .stride = 6, .col = six_col, .win = six_win, .tags = tags, .scores = six_col};
+  const KeyStats stats{
+      .n_group = 1, .stride = 6, .attention_mass = six_col, .windowed_mass = six_win, .tags = tags, .scores = six_col};
   CacheConfig config = find_cache_config("paper").value();
   config.r_frequent = 0.15;  // ceil(0.9) = 1 frequent token
   const HeadProfile profile = profile_head(stats, 6, 0, config);
@@ -74,7 +75,8 @@ TEST_CASE("the group is reduced by the worst or by the mean of its query heads")
   const std::vector<float> col{21, 11, 5, 7, 2, 2, -1, 8, 8, 8, 8, 8, 8};  // rows are 7 apart; the gap is not read
   const std::vector<float> win{12, 6, 3, 5, 2, 2, -1, 8, 8, 8, 8, 8, 8};
   const std::vector<float> scores{29, 19, 13, 15, 10, 10};
-  const ColumnStats stats{.n_group = 2, .stride = 7, .col = col, .win = win, .tags = tags, .scores = scores};
+  const KeyStats stats{
+      .n_group = 2, .stride = 7, .attention_mass = col, .windowed_mass = win, .tags = tags, .scores = scores};
   CacheConfig config = find_cache_config("paper").value();
   config.r_frequent = 0.15;
   const HeadProfile worst = profile_head(stats, 6, 0, config);
@@ -95,7 +97,8 @@ TEST_CASE("in a sliding window only columns within reach count, by hand") {
                                         TokenClass::punctuation, TokenClass::plain, TokenClass::plain};
   const std::vector<SlotTag> tags = tags_of(classes);
   const std::vector<float> col{1000, 900, 800, 8, 3, 4}, win{1000, 900, 800, 4, 2, 4};
-  const ColumnStats stats{.n_group = 1, .stride = 6, .col = col, .win = win, .tags = tags, .scores = col};
+  const KeyStats stats{
+      .n_group = 1, .stride = 6, .attention_mass = col, .windowed_mass = win, .tags = tags, .scores = col};
   const CacheConfig config = find_cache_config("paper").value();
   const HeadProfile profile = profile_head(stats, 6, 4, config);
   CHECK(profile.recovery({S}) == 0.0);
@@ -170,7 +173,8 @@ TEST_CASE("what loses nothing recovers exactly 1, whatever the rounding") {
     const std::vector<SlotTag> tags = tags_of(classes);
     std::vector<float> col(static_cast<size_t>(n));
     for (float& mass : col) mass = uniform(rng) * uniform(rng);
-    const ColumnStats stats{.n_group = 1, .stride = n, .col = col, .win = col, .tags = tags, .scores = col};
+    const KeyStats stats{
+        .n_group = 1, .stride = n, .attention_mass = col, .windowed_mass = col, .tags = tags, .scores = col};
     config.r_frequent = 1;
     const HeadProfile all_frequent = profile_head(stats, n, 0, config);
     config.r_frequent = 0.1;
@@ -185,7 +189,8 @@ TEST_CASE("what loses nothing recovers exactly 1, whatever the rounding") {
 
 TEST_CASE("nothing within reach is nothing lost") {
   const std::vector<SlotTag> tags = tags_of(six_classes);
-  const ColumnStats stats{.n_group = 1, .stride = 6, .col = six_col, .win = six_win, .tags = tags, .scores = six_col};
+  const KeyStats stats{
+      .n_group = 1, .stride = 6, .attention_mass = six_col, .windowed_mass = six_win, .tags = tags, .scores = six_col};
   const HeadProfile profile = profile_head(stats, 6, 1, find_cache_config("paper").value());
   for (const double recovery : profile.recoveries) CHECK(recovery == 1.0);
 }
@@ -311,12 +316,12 @@ void run_turn(std::mt19937& rng, const Case& c, int32_t n_new, JudgedHead& judge
         judged.scores[column] += a;
       }
   if (n_before == 0 || n_new >= 64) {
-    const ColumnStats stats{.n_group = static_cast<int32_t>(c.n_group),
-                            .stride = static_cast<int64_t>(stride),
-                            .col = col,
-                            .win = win,
-                            .tags = judged.tags,
-                            .scores = judged.scores};
+    const KeyStats stats{.n_group = static_cast<int32_t>(c.n_group),
+                         .stride = static_cast<int64_t>(stride),
+                         .attention_mass = col,
+                         .windowed_mass = win,
+                         .tags = judged.tags,
+                         .scores = judged.scores};
     judged.profile = profile_head(stats, n_tokens, c.window, c.config);
     judged.policy = choose_policy(judged.profile, c.config);
 
