@@ -205,7 +205,7 @@ void CommandLine::parse(const std::vector<std::string>& args) {
   const std::vector<std::string> extras = app.remaining();
   if (extras.empty()) return;
   const std::string& found = extras.front();
-  const std::string hint = "`" + impl_->title() + " --help` lists what there is";
+  const std::string hint = "`" + impl_->title() + " --help` lists all options";
   if (found.size() < 2 || found[0] != '-') fail("unexpected argument '" + found + "'; " + hint);
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options()) {
