@@ -18,7 +18,7 @@ namespace {
 
 struct Command {
   const char* name;
-  void (*function)(const Arguments&, Streams&);
+  void (*function)(const Arguments&, Console&);
   const char* what;
 };
 
@@ -52,7 +52,7 @@ std::string main_help() {
          "  headroom run -m model.gguf --cache full    another model, nothing evicted\n";
 }
 
-void dispatch(Arguments args, Streams& io) {
+void dispatch(Arguments args, Console& io) {
   for (std::string& arg : args)
     if (arg == "-sys") arg = "--system";  // a short option of several letters, which CLI11 does not know
   if (args.empty() || (args[0].size() > 1 && args[0][0] == '-')) {
@@ -79,14 +79,14 @@ void dispatch(Arguments args, Streams& io) {
                    (nearest.empty() ? "`headroom --help` lists all commands" : "the nearest is " + nearest));
 }
 
-int report(Streams& io, const std::string& sentence, int exit_code) {
+int report(Console& io, const std::string& sentence, int exit_code) {
   if (!sentence.empty()) io.err << "headroom: " << printable(sentence) << std::endl;
   if (io.error_as_json && !sentence.empty()) io.out << json_line({{"error", sentence}}) << std::flush;
   return exit_code;
 }
 
 /// Throws Error if some output could not be written.
-void check_output(Streams& io) {
+void check_output(Console& io) {
   errno = 0;
   io.out.flush();
   if (io.out) return;
@@ -98,7 +98,7 @@ void check_output(Streams& io) {
 
 }  // namespace
 
-int run_main(const std::vector<std::string>& args, Streams& io) {
+int run_main(const std::vector<std::string>& args, Console& io) {
   try {
     try {
       dispatch(args, io);

@@ -207,7 +207,7 @@ Json result_json(const BenchResult& result, int32_t reps) {
 void print_result(const BenchResult& result, int32_t reps, std::ostream& out) {
   out << format("%-8s depth %-6d %9.2f tokens/s (%.2f to %.2f)   weights %6.2f GB/s   KV %s of %s\n",
                 result.test.c_str(), result.depth, result.median(), result.min(), result.max(), result.gb_per_s(),
-                format_bytes(result.state.kv_live_bytes).c_str(), format_bytes(result.state.kv_full_bytes).c_str());
+                bytes_text(result.state.kv_live_bytes).c_str(), bytes_text(result.state.kv_full_bytes).c_str());
   for (const StageTime& stage : sorted_stages(result))
     out << format("    %-24s %10.3f ms %9lld calls %9.2f GB/s\n", stage.name.c_str(), stage.ms / reps,
                   static_cast<long long>(stage.calls / reps), stage_gb_per_s(stage));
@@ -223,13 +223,13 @@ void check_context(const BenchOptions& options, int32_t n_ctx) {
   const int64_t depth = largest(options.depths);
   const int64_t n_tokens = depth + std::max(largest(options.prompt_tokens), largest(options.generated_tokens));
   if (n_tokens > n_ctx)
-    throw Error(format("the tests need %s tokens, the context holds %s", format_count(n_tokens).c_str(),
-                       format_count(n_ctx).c_str()));
+    throw Error(format("the tests need %s tokens, the context holds %s", count_text(n_tokens).c_str(),
+                       count_text(n_ctx).c_str()));
 }
 
 }  // namespace
 
-void bench_command(const Arguments& args, Streams& io) {
+void bench_command(const Arguments& args, Console& io) {
   CommonOptions common;
   CacheOptions cache;
   BenchOptions options;

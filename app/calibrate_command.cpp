@@ -81,7 +81,7 @@ class ResultFile {
 
 class Progress final : public CalibrateObserver {
  public:
-  Progress(Streams& io, ResultFile& results) : io_(io), results_(results), start_(Clock::now()) {}
+  Progress(Console& io, ResultFile& results) : io_(io), results_(results), start_(Clock::now()) {}
   ~Progress() override {
     if (io_.err_is_terminal) io_.err << "\r\x1b[K" << std::flush;
   }
@@ -105,14 +105,14 @@ class Progress final : public CalibrateObserver {
   bool stop_requested() override { return io_.interrupt.requested; }
 
  private:
-  Streams& io_;
+  Console& io_;
   ResultFile& results_;
   Clock::time_point start_, last_{};
   int64_t n_first_ = -1;
 };
 
 /// Built-in texts: the heads are measured on those whose names end in _a; score and beta are chosen on the others.
-void take_texts(const std::vector<std::string>& files, CalibrateOptions& options, Streams& io) {
+void take_texts(const std::vector<std::string>& files, CalibrateOptions& options, Console& io) {
   if (files.empty()) {
     for (const BuiltinFile& file : builtin_calibration_texts())
       (file.name.ends_with("_a.txt") ? options.measure_on : options.choose_on)
@@ -191,7 +191,7 @@ std::string summary_text(const Calibration& calibration, const std::string& path
 
 }  // namespace
 
-void calibrate_command(const Arguments& args, Streams& io) {
+void calibrate_command(const Arguments& args, Console& io) {
   CommonOptions common;
   CalibrateOptions options;
   std::vector<std::string> files;

@@ -8,8 +8,8 @@
 
 #include "app/command_line.h"
 #include "app/format.h"
-#include "app/head_map.h"
 #include "app/options.h"
+#include "app/terminal_head_map.h"
 #include "app/turn_printer.h"
 #include "engine/base/error.h"
 #include "engine/run/prompt.h"
@@ -20,7 +20,7 @@ namespace {
 class Chat {
  public:
   Chat(const Model& model, Session& session, Recording& recording, RestartableBackend& backend, TurnOptions turn,
-       std::string system, Streams& io)
+       std::string system, Console& io)
       : model_(model),
         session_(session),
         recording_(recording),
@@ -289,8 +289,8 @@ class Chat {
     const CacheState state = session_.cache_state();
     say(format("%d of %d tokens, configuration %s\n", state.n_tokens, session_.n_ctx(),
                session_.cache_config().name.c_str()) +
-        "KV live " + kv_share_text(state) + ", pool " + format_bytes(state.kv_pool_bytes) + ", peak " +
-        format_bytes(state.kv_peak_bytes) + ", turn log " + format_bytes(state.turn_log_bytes) + "\n" + "heads " +
+        "KV live " + kv_share_text(state) + ", pool " + bytes_text(state.kv_pool_bytes) + ", peak " +
+        bytes_text(state.kv_peak_bytes) + ", turn log " + bytes_text(state.turn_log_bytes) + "\n" + "heads " +
         policy_count_text(state, session_.cache_config()));
   }
 
@@ -300,7 +300,7 @@ class Chat {
   RestartableBackend& backend_;
   TurnOptions turn_;
   std::string system_;
-  Streams& io_;
+  Console& io_;
   std::unique_ptr<LineReader> lines_;
   std::optional<ChatMessage> other_answer_;  // to the last message, see /other
   std::vector<ChatMessage> messages_;        // user, assistant, user, …; without the system prompt
@@ -309,7 +309,7 @@ class Chat {
 }  // namespace
 
 void chat(const Model& model, Session& session, Recording& recording, RestartableBackend& backend,
-          const TurnOptions& turn, const std::string& system, Streams& io) {
+          const TurnOptions& turn, const std::string& system, Console& io) {
   Chat(model, session, recording, backend, turn, system, io).run();
 }
 

@@ -47,7 +47,7 @@ ControllerOptions controller_options(const ChatOptions& options, const std::opti
 
 }  // namespace
 
-void chat_command(const Arguments& args, Streams& io) {
+void chat_command(const Arguments& args, Console& io) {
   ChatOptions options;
   CommandLine line("chat", "Chat in the window; without a display in the terminal, where /help lists the commands.",
                    "  headroom\n"

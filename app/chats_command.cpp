@@ -19,7 +19,7 @@ const char* name_of(MessageState state) {
 }
 
 /// In a terminal, control characters of a message are made harmless; a file receives the bytes unchanged.
-std::string shown(const std::string& content, const Streams& io) {
+std::string shown(const std::string& content, const Console& io) {
   if (!io.out_is_terminal) return content;
   std::string text;
   for (size_t begin = 0; begin <= content.size();) {
@@ -40,7 +40,7 @@ nlohmann::ordered_json as_json(const StoredMessage& message) {
 
 }  // namespace
 
-void chats_command(const Arguments& args, Streams& io) {
+void chats_command(const Arguments& args, Console& io) {
   std::optional<std::string> path;
   bool json = false;
   CommandLine line("chats",

@@ -179,7 +179,7 @@ void CommandLine::add_positional(const std::string& name, const std::string& wha
       ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
 }
 
-void CommandLine::parse(const std::vector<std::string>& args, Streams& io) {
+void CommandLine::parse(const std::vector<std::string>& args, Console& io) {
   const auto has_json = [&] {
     const CLI::Option* json = impl_->app.get_option_no_throw("--json");
     return json != nullptr && json->count() > 0;

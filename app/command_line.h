@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "app/streams.h"
+#include "app/console.h"
 
 namespace headroom {
 
@@ -64,7 +64,7 @@ class CommandLine {
 
   /// If an option is given twice the last one counts, unless it was added as one that may be repeated. Throws
   /// UsageError or HelpRequested. Sets io.error_as_json.
-  void parse(const std::vector<std::string>& args, Streams& io);
+  void parse(const std::vector<std::string>& args, Console& io);
   void parse(const std::vector<std::string>& args);
   [[noreturn]] void fail(const std::string& sentence) const;
 

@@ -6,11 +6,11 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "app/console.h"
 #include "app/desktop/chat_window.h"
 #include "app/desktop/replay.h"
 #include "app/desktop/settings.h"
 #include "app/end_signals.h"
-#include "app/streams.h"
 #include "app/window/client.h"
 #include "app/window/file_dialog.h"
 #include "app/window/offscreen_host.h"

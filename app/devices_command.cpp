@@ -11,7 +11,7 @@
 
 namespace headroom {
 
-void devices_command(const Arguments& args, Streams& io) {
+void devices_command(const Arguments& args, Console& io) {
   CommonOptions common;
   CommandLine line("devices", "Backends and devices in order of preference; * marks the one that runs.",
                    "  headroom devices\n"

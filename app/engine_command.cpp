@@ -9,7 +9,7 @@
 
 namespace headroom {
 
-void engine_command(const Arguments& args, Streams& io) {
+void engine_command(const Arguments& args, Console& io) {
   CommandLine line("engine",
                    "The engine without a window: commands on standard input, events on standard output, both in the\n"
                    "form of Headroom's stream. The window starts it by itself; this is for one on another machine.",

@@ -5,16 +5,12 @@
 #include <string>
 #include <string_view>
 
+#include "engine/base/number_text.h"
+
 namespace headroom {
 
 /// Formats like printf, into a string.
 [[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);
-
-/// "12.3 MiB"; below 1 MiB in KiB, from 1 GiB in GiB.
-std::string format_bytes(int64_t bytes);
-
-/// "12,345,678"
-std::string format_count(int64_t count);
 
 /// One line of plain text: control characters, escape sequences, direction overrides and invalid UTF-8 are escaped
 /// ("\n", "\x1b", "\u{202e}"), so that a file's strings can neither control a terminal nor break a line.

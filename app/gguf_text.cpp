@@ -121,7 +121,7 @@ std::string value_text(const GgufValue& value) {
   if (value.type == GgufType::string) return quoted(as_text(value.bytes), max_shown_bytes);
   if (value.type != GgufType::array) return scalar_text(scalar_json(value.type, value.bytes));
   std::string text =
-      format("[%s x %s:", format_count(static_cast<int64_t>(value.count)).c_str(), type_name(value.element_type));
+      format("[%s x %s:", count_text(static_cast<int64_t>(value.count)).c_str(), type_name(value.element_type));
   const std::vector<Json> elements = first_elements(value, max_text_elements);
   for (const Json& element : elements) text += (&element == elements.data() ? " " : ", ") + scalar_text(element);
   return text + (value.count > elements.size() ? ", …]" : "]");

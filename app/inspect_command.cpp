@@ -74,9 +74,8 @@ Verdict judge(const GgufFile& file, const std::string& path, const CommonOptions
       verdict.refusal =
           format("the context is %d tokens, the model was trained for %d", verdict.n_ctx, verdict.config->n_ctx_train);
     else if (verdict.weight_bytes + verdict.kv_bytes(least_useful_tokens) > verdict.available_bytes)
-      verdict.refusal =
-          format("the weights need %s, but only %s are available", format_bytes(verdict.weight_bytes).c_str(),
-                 format_bytes(verdict.available_bytes).c_str());
+      verdict.refusal = format("the weights need %s, but only %s are available",
+                               bytes_text(verdict.weight_bytes).c_str(), bytes_text(verdict.available_bytes).c_str());
   } catch (const Error& error) {
     verdict.refusal = error.what();
   }
@@ -152,18 +151,18 @@ std::string shape_text(const std::vector<int64_t>& dims) {
 
 void print_contents(const GgufFile& file, std::ostream& out) {
   out << format("%s: GGUF %u, %s\n\nmetadata, %zu keys\n", printable(file.path()).c_str(), file.version(),
-                format_bytes(static_cast<int64_t>(file.file_bytes())).c_str(), file.metadata().size());
+                bytes_text(static_cast<int64_t>(file.file_bytes())).c_str(), file.metadata().size());
   for (const auto& [key, value] : file.metadata())
     out << "  " << printable(shortened(key, 200)) << " = " << entry_text(key, value) << "\n";
   out << format("\ntensors, %zu\n", file.tensors().size());
   for (const GgufFile::Tensor& tensor : file.tensors())
     out << format("  %-40s %-7s %-20s %12s\n", printable(shortened(tensor.name, 200)).c_str(),
                   tensor_type_name(tensor.ggml_type).c_str(), shape_text(tensor.dims).c_str(),
-                  tensor.bytes.empty() ? "?" : format_bytes(static_cast<int64_t>(tensor.bytes.size())).c_str());
+                  tensor.bytes.empty() ? "?" : bytes_text(static_cast<int64_t>(tensor.bytes.size())).c_str());
   out << "\ntotals by type\n";
   for (const auto& [type, total] : totals_by_type(file))
     out << format("  %-7s %6lld tensors %12s\n", type.c_str(), static_cast<long long>(total.n_tensors),
-                  total.bytes == 0 ? "?" : format_bytes(total.bytes).c_str());
+                  total.bytes == 0 ? "?" : bytes_text(total.bytes).c_str());
 }
 
 void print_bad_tensors(const GgufFile& file, const std::vector<BadTensor>& bad_tensors, std::ostream& out) {
@@ -185,19 +184,19 @@ void print_verdict(const Verdict& verdict, std::ostream& out) {
                                    : "yes")
       << "\n";
   if (!verdict.config) return;
-  out << format("  weights                    %12s\n", format_bytes(verdict.weight_bytes).c_str())
-      << format("  KV cache, 1,000 tokens     %12s uncompressed\n", format_bytes(verdict.kv_bytes(1000)).c_str());
+  out << format("  weights                    %12s\n", bytes_text(verdict.weight_bytes).c_str())
+      << format("  KV cache, 1,000 tokens     %12s uncompressed\n", bytes_text(verdict.kv_bytes(1000)).c_str());
   if (verdict.n_ctx > 0)
-    out << format("  KV cache, %-7s tokens   %12s uncompressed, the whole context\n",
-                  format_count(verdict.n_ctx).c_str(), format_bytes(verdict.kv_bytes(verdict.n_ctx)).c_str());
-  out << format("  memory available           %12s\n", format_bytes(verdict.available_bytes).c_str());
+    out << format("  KV cache, %-7s tokens   %12s uncompressed, the whole context\n", count_text(verdict.n_ctx).c_str(),
+                  bytes_text(verdict.kv_bytes(verdict.n_ctx)).c_str());
+  out << format("  memory available           %12s\n", bytes_text(verdict.available_bytes).c_str());
   if (verdict.n_ctx_fits < verdict.n_ctx)
-    out << format("  context that fits          %12s tokens\n", format_count(verdict.n_ctx_fits).c_str());
+    out << format("  context that fits          %12s tokens\n", count_text(verdict.n_ctx_fits).c_str());
 }
 
 }  // namespace
 
-void inspect_command(const Arguments& args, Streams& io) {
+void inspect_command(const Arguments& args, Console& io) {
   CommonOptions common;
   std::optional<std::string> path;
   bool check = false;

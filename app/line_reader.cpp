@@ -16,7 +16,7 @@
 #include "app/terminal_paste.h"
 #include "engine/base/error.h"
 #include "engine/base/platform/fd_io.h"
-#include "engine/text/utf8.h"
+#include "engine/base/utf8.h"
 
 namespace headroom {
 namespace {
@@ -29,7 +29,7 @@ constexpr int rest_of_paste_ms = 200;  // how long the rest of an interrupted pa
 
 class StreamReader : public LineReader {
  public:
-  explicit StreamReader(Streams& io) : io_(io) {}
+  explicit StreamReader(Console& io) : io_(io) {}
 
   Outcome read(const std::string& prompt, InputLine& line) override {
     line = {};
@@ -46,7 +46,7 @@ class StreamReader : public LineReader {
   }
 
  private:
-  Streams& io_;
+  Console& io_;
 };
 
 class EditReader : public LineReader {
@@ -258,7 +258,7 @@ class EditReader : public LineReader {
 
 }  // namespace
 
-std::unique_ptr<LineReader> make_line_reader(Streams& io) {
+std::unique_ptr<LineReader> make_line_reader(Console& io) {
   if (io.edit_lines) return std::make_unique<EditReader>(io.interrupt);
   return std::make_unique<StreamReader>(io);
 }

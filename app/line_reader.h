@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "app/streams.h"
+#include "app/console.h"
 
 namespace headroom {
 
@@ -29,7 +29,7 @@ class LineReader {
   virtual Outcome read(const std::string& prompt, InputLine& line) = 0;
 };
 
-std::unique_ptr<LineReader> make_line_reader(Streams& io);
+std::unique_ptr<LineReader> make_line_reader(Console& io);
 
 /// Normalizes a paste for a message: every line ending becomes a line feed, invalid UTF-8 becomes U+FFFD, NUL bytes are
 /// removed.

@@ -75,7 +75,7 @@ int main(int n_args, char** args) {
   const bool in_is_terminal = isatty(STDIN_FILENO) == 1;
   const bool out_is_terminal = isatty(STDOUT_FILENO) == 1;
   const bool err_is_terminal = isatty(STDERR_FILENO) == 1;
-  headroom::Streams io{.in = std::cin,
+  headroom::Console io{.in = std::cin,
                        .out = std::cout,
                        .err = std::cerr,
                        .interrupt = interrupt,

@@ -132,7 +132,8 @@ void CacheOptions::add_to(CommandLine& line, const std::string& default_config) 
                 policy_set);
   line.add_number("--r-local", "share of the tokens that `local` keeps, from the end (default: 0.3)", 0, 1, r_local);
   line.add_number("--r-frequent", "share of the tokens that `frequent` keeps (default: 0.3)", 0, 1, r_frequent);
-  line.add_number("--threshold", "share of the attention that a policy must recover (default: 0.95)", 0, 2, threshold);
+  line.add_number("--threshold", "share of the attention that a policy must recover (default: 0.95)", 0, max_threshold,
+                  threshold);
   line.add_number("--keep",
                   "share of a prompt's tokens that all heads together keep (default: 0.5 if budgets are shared, else "
                   "what the policies keep); paper solves for the threshold",
@@ -227,7 +228,7 @@ void TemplateOption::add_to(CommandLine& line) {
                 text);
 }
 
-TemplateChoice TemplateOption::choose(Streams& io) const {
+TemplateChoice TemplateOption::choose(Console& io) const {
   if (!text) return {};
   if (const NamedTemplate* named = find_named_template(*text))
     return {.name = std::string(named->name), .source = std::string(named->source)};
@@ -249,7 +250,7 @@ TemplateChoice TemplateOption::choose(Streams& io) const {
   return choice;
 }
 
-void check_template(const Model& model, Streams& io) {
+void check_template(const Model& model, Console& io) {
   if (!model.template_problem().empty()) throw Error(model.template_problem());
   if (!model.template_note().empty()) io.err << "note: " << printable(model.template_note()) << std::endl;
 }
@@ -273,7 +274,7 @@ void PromptOptions::check() const {
   if (raw && !given()) throw UsageError("--raw needs a prompt: -p TEXT or -f FILE");
 }
 
-std::string PromptOptions::read(Streams& io) const {
+std::string PromptOptions::read(Console& io) const {
   if (prompt) {
     check_prompt_text(*prompt, "the prompt");
     return *prompt;
@@ -325,7 +326,7 @@ TurnOptions SamplingOptions::make_turn_options() const {
   return options;
 }
 
-void print_cache_note(const Session& session, Streams& io) {
+void print_cache_note(const Session& session, Console& io) {
   if (!session.cache_note().empty()) io.err << "note: " << printable(session.cache_note()) << std::endl;
 }
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "app/command_line.h"
-#include "app/streams.h"
+#include "app/console.h"
 #include "engine/backend/backend.h"
 #include "engine/run/model.h"
 #include "engine/run/restartable_backend.h"
@@ -69,12 +69,12 @@ struct TemplateOption {
   void add_to(CommandLine& line);
   /// A name or a file ─► its text, parsed once so that a faulty one is refused before a model is opened. If it is
   /// neither, throws a UsageError that lists the names. Throws Error for a file that cannot be used.
-  TemplateChoice choose(Streams& io) const;
+  TemplateChoice choose(Console& io) const;
 };
 
 /// For commands that send messages: prints what the user should know about the template on `err`. Throws Error if the
 /// file's own template cannot be used.
-void check_template(const Model& model, Streams& io);
+void check_template(const Model& model, Console& io);
 
 struct PromptOptions {
   std::optional<std::string> prompt, file, system;
@@ -88,7 +88,7 @@ struct PromptOptions {
   void check() const;
   /// The text of -p or -f, byte for byte; "-" is `io.in`. Throws Error for a file that cannot be read, an empty text,
   /// NUL bytes and invalid UTF-8.
-  std::string read(Streams& io) const;
+  std::string read(Console& io) const;
   /// If raw, ids for run_ids; else messages for run_turn.
   std::vector<ChatMessage> messages(const std::string& text) const;
 };
@@ -104,7 +104,7 @@ struct SamplingOptions {
 };
 
 /// Prints what the user should know about the configuration on `err`.
-void print_cache_note(const Session& session, Streams& io);
+void print_cache_note(const Session& session, Console& io);
 
 SessionOptions make_session_options(const CommonOptions& common, const CacheConfig& cache);
 

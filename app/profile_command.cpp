@@ -4,9 +4,9 @@
 
 #include "app/commands.h"
 #include "app/format.h"
-#include "app/head_map.h"
 #include "app/json_report.h"
 #include "app/options.h"
+#include "app/terminal_head_map.h"
 #include "app/turn_printer.h"
 #include "engine/base/error.h"
 #include "engine/run/prompt.h"
@@ -26,13 +26,13 @@ std::string profile_text(const Model& model, const Backend& backend, const TurnR
                    config.group == GroupReduce::min ? "min" : "mean");
   text += "\n\n" + head_map_text(state, config, use_colour);
   text += "\nKV " + kv_share_text(state) +
-          format(" live, %s taken from the system\n", format_bytes(state.kv_pool_bytes).c_str());
+          format(" live, %s taken from the system\n", bytes_text(state.kv_pool_bytes).c_str());
   return text;
 }
 
 }  // namespace
 
-void profile_command(const Arguments& args, Streams& io) {
+void profile_command(const Arguments& args, Console& io) {
   CommonOptions common;
   PromptOptions prompt;
   CacheOptions cache;

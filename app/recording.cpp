@@ -13,14 +13,14 @@ namespace headroom {
 
 struct Recording::Trace {
   TraceWriter writer;
-  Streams& io;
+  Console& io;
   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
   uint64_t sequence = 0;
   bool has_failed = false;
   uint64_t n_turns = 0;
   std::optional<SessionEvents> events;
 
-  Trace(const std::string& path, const Model& model, Session& session, Streams& streams) : writer(path), io(streams) {
+  Trace(const std::string& path, const Model& model, Session& session, Console& streams) : writer(path), io(streams) {
     const auto send = [this](stream::EventBodyUnion body) { write(std::move(body)); };
     write(hello_event(HEADROOM_VERSION));
     events.emplace(model, session, send);
@@ -57,7 +57,7 @@ struct Recording::Trace {
   }
 };
 
-Recording::Recording(const std::optional<std::string>& path, const Model& model, Session& session, Streams& io)
+Recording::Recording(const std::optional<std::string>& path, const Model& model, Session& session, Console& io)
     : model_(model), session_(session) {
   if (path) trace_ = std::make_unique<Trace>(*path, model, session, io);
 }

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "app/streams.h"
+#include "app/console.h"
 #include "engine/run/model.h"
 #include "engine/run/prompt.h"
 #include "engine/run/session.h"
@@ -18,7 +18,7 @@ class Recording {
  public:
   /// path: the file to create; if empty, nothing is recorded. Throws Error if the file exists or cannot be created. The
   /// other arguments must outlive this object.
-  Recording(const std::optional<std::string>& path, const Model& model, Session& session, Streams& io);
+  Recording(const std::optional<std::string>& path, const Model& model, Session& session, Console& io);
   /// Writes the end of the trace and closes the file.
   ~Recording();
 

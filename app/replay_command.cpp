@@ -21,7 +21,7 @@ void parse_size(const std::string& text, PictureOptions& options) {
 
 }  // namespace
 
-void replay_command(const Arguments& args, Streams& io) {
+void replay_command(const Arguments& args, Console& io) {
   std::optional<std::string> trace, png, size, panel, theme;
   std::optional<int64_t> at, layer, kv_head;
   std::optional<double> scale;

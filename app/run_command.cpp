@@ -24,7 +24,7 @@ struct RunOptions {
   std::optional<std::string> trace;
 };
 
-void run_one_turn(const RunOptions& options, const CacheConfig& cache, const TurnOptions& turn, Streams& io) {
+void run_one_turn(const RunOptions& options, const CacheConfig& cache, const TurnOptions& turn, Console& io) {
   const TemplateChoice chat_template = options.prompt.chat_template.choose(io);
   const std::string text = options.prompt.read(io);
   options.common.prepare_backend();
@@ -59,7 +59,7 @@ void run_one_turn(const RunOptions& options, const CacheConfig& cache, const Tur
 
 void chat_in_terminal(const CommonOptions& common, const TemplateChoice& chat_template, const std::string& system,
                       const std::optional<CacheConfig>& cache, const TurnOptions& turn,
-                      const std::optional<std::string>& trace, Streams& io) {
+                      const std::optional<std::string>& trace, Console& io) {
   common.prepare_backend();
   const Model model(common.model_path(), chat_template);
   check_template(model, io);
@@ -70,7 +70,7 @@ void chat_in_terminal(const CommonOptions& common, const TemplateChoice& chat_te
   chat(model, session, recording, backend, turn, system, io);
 }
 
-void run_command(const Arguments& args, Streams& io) {
+void run_command(const Arguments& args, Console& io) {
   RunOptions options;
   CommandLine line("run", "One answer to -p or -f; a chat in the terminal without them.",
                    "  headroom run -p \"What is gravity?\"\n"

@@ -61,7 +61,7 @@ std::string read_all(std::istream& in, size_t max_bytes) {
 
 }  // namespace
 
-std::string read_text(const std::string& path, Streams& io) {
+std::string read_text(const std::string& path, Console& io) {
   return path == "-" ? read_all(io.in, max_text_bytes) : read_file(path, io.err);
 }
 

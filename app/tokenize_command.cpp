@@ -12,7 +12,7 @@
 
 namespace headroom {
 
-void tokenize_command(const Arguments& args, Streams& io) {
+void tokenize_command(const Arguments& args, Console& io) {
   CommonOptions common;
   bool no_bos = false;
   bool special = false;

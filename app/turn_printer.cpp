@@ -1,10 +1,10 @@
-// Streams an answer to a terminal or a file, and prints a summary of the turn.
+// Console an answer to a terminal or a file, and prints a summary of the turn.
 #include "app/turn_printer.h"
 
 #include <ostream>
 
 #include "app/format.h"
-#include "app/head_map.h"
+#include "app/terminal_head_map.h"
 
 namespace headroom {
 

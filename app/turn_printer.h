@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "app/streams.h"
+#include "app/console.h"
 #include "engine/run/session.h"
 
 namespace headroom {
@@ -14,7 +14,7 @@ namespace headroom {
 class TurnPrinter : public TurnObserver {
  public:
   /// stream_text: write the answer to `out` as it arrives.
-  TurnPrinter(Streams& io, bool stream_text) : io_(io), stream_text_(stream_text) {}
+  TurnPrinter(Console& io, bool stream_text) : io_(io), stream_text_(stream_text) {}
   ~TurnPrinter() override { clear_progress(); }
   TurnPrinter(const TurnPrinter&) = delete;
   TurnPrinter& operator=(const TurnPrinter&) = delete;
@@ -32,7 +32,7 @@ class TurnPrinter : public TurnObserver {
   void clear_progress();
   void end_line();
 
-  Streams& io_;
+  Console& io_;
   bool stream_text_;
   bool progress_shown_ = false;
   bool at_line_start_ = true;

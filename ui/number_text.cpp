@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "engine/base/utf8.h"
+
 namespace headroom {
 namespace {
 
@@ -17,67 +19,23 @@ std::string with_one_place(double value, const char* unit) {
   return text.data();
 }
 
-struct Character {
-  char32_t code_point = 0xfffd;
-  size_t n_bytes = 1;
-};
-
-/// The first character of the text; U+FFFD with a length of one byte if it is not UTF-8.
-Character first_character(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t lead = byte(0);
-  if (lead < 0x80) return {lead, 1};
-  const size_t n = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  if (lead < 0xc2 || lead > 0xf4 || text.size() < n) return {};
-  char32_t code_point = lead & (0x7fu >> n);
-  for (size_t i = 1; i < n; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return {};
-    code_point = code_point << 6 | (byte(i) & 0x3fu);
-  }
-  const char32_t smallest = n == 2 ? 0x80 : n == 3 ? 0x800 : 0x10000;
-  const bool surrogate = code_point >= 0xd800 && code_point <= 0xdfff;
-  if (code_point < smallest || code_point > 0x10ffff || surrogate) return {};
-  return {code_point, n};
-}
-
-bool is_space(char32_t c) {
+/// What becomes a space in one line.
+bool is_blank(int32_t c) {
   return c == ' ' || (c >= '\t' && c <= '\r') || c == 0x85 || c == 0x2028 || c == 0x2029;
 }
 
-/// Whether it is a control character or one that reorders or hides its neighbours. The joiner of emoji (U+200D) is not.
-bool is_unseen(char32_t c) {
-  if (c == 0x200d) return false;
-  return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) ||
-         (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
+/// Control characters, and those that reorder or hide what stands beside them. The joiner of emoji stays.
+bool is_unseen(int32_t c) {
+  return c != 0x200d && (is_control(c) || is_steering(c));
 }
 
 }  // namespace
-
-std::string bytes_text(int64_t bytes) {
-  const double value = static_cast<double>(bytes);
-  // The limits are lowered because one decimal place would round up to 1024.0 of the smaller unit.
-  if (value >= gib - 0.05 * mib) return with_one_place(value / gib, "GiB");
-  if (value >= mib - 0.05 * kib) return with_one_place(value / mib, "MiB");
-  if (value >= kib) return with_one_place(value / kib, "KiB");
-  return std::to_string(bytes) + " B";
-}
 
 ByteUnit byte_unit(int64_t largest_bytes) {
   const double value = static_cast<double>(largest_bytes);
   if (value >= 2 * gib) return {gib, "GiB"};
   if (value >= mib) return {mib, "MiB"};
   return {kib, "KiB"};
-}
-
-std::string count_text(int64_t count) {
-  const std::string digits = std::to_string(count);
-  std::string text;
-  for (size_t i = 0; i < digits.size(); ++i) {
-    const size_t n_left = digits.size() - i;
-    if (i > 0 && n_left % 3 == 0 && digits[i - 1] != '-') text += ',';
-    text += digits[i];
-  }
-  return text;
 }
 
 std::string count_text(int64_t count, const char* one, const char* many) {
@@ -142,10 +100,11 @@ std::string one_line(std::string_view text, size_t max_characters, std::string_v
   size_t n_characters = 0;
   bool space_waits = false;
   while (!text.empty()) {
-    const Character c = first_character(text);
-    const std::string_view bytes = text.substr(0, c.n_bytes);
-    text.remove_prefix(c.n_bytes);
-    if (is_space(c.code_point)) {
+    const Utf8Char c = utf8_char_at(text, 0);
+    const bool is_invalid = c.n_bytes == 0;
+    const std::string_view bytes = is_invalid ? "\xef\xbf\xbd" : text.substr(0, c.n_bytes);
+    text.remove_prefix(is_invalid ? 1 : c.n_bytes);
+    if (is_blank(c.code_point)) {
       space_waits = !line.empty();
       continue;
     }
@@ -154,10 +113,7 @@ std::string one_line(std::string_view text, size_t max_characters, std::string_v
     n_characters += space_waits ? 2 : 1;
     if (space_waits) line += ' ';
     space_waits = false;
-    if (c.code_point == 0xfffd)
-      line += "\xef\xbf\xbd";
-    else
-      line += bytes;
+    line += bytes;
   }
   return line.empty() ? std::string(if_empty) : line;
 }

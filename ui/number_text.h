@@ -5,19 +5,17 @@
 #include <string>
 #include <string_view>
 
+#include "engine/base/number_text.h"
+
 namespace headroom {
 
-/// "12.3 MiB"; bytes below 1 KiB, KiB below 1 MiB, GiB from 1 GiB.
-std::string bytes_text(int64_t bytes);
-/// A fixed unit of bytes for an axis: the divisor and the unit's name.
+/// Bytes as a number in a fixed unit, for axes: what to divide by, and the unit's name.
 struct ByteUnit {
   double bytes = 1;
   const char* name = "B";
 };
 ByteUnit byte_unit(int64_t largest_bytes);
 
-/// "12,345", in groups of three, as in the terminal.
-std::string count_text(int64_t count);
 /// "1 token", "2 tokens"
 std::string count_text(int64_t count, const char* one, const char* many);
 

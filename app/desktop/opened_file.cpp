@@ -79,8 +79,8 @@ OpenedFile look_at_file(const std::string& path) {
     return refused(path, "is neither a model nor a recording nor text in UTF-8");
   }
   if (is_cut)
-    return refused(path, "has " + format_bytes(static_cast<int64_t>(n_bytes)) + "; text of at most " +
-                             format_bytes(static_cast<int64_t>(max_attached_bytes)) + " goes into a message");
+    return refused(path, "has " + bytes_text(static_cast<int64_t>(n_bytes)) + "; text of at most " +
+                             bytes_text(static_cast<int64_t>(max_attached_bytes)) + " goes into a message");
   return {.kind = FileKind::text,
           .text = fenced(printable(std::filesystem::path(path).filename().string()), text),
           .why = ""};

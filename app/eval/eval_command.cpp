@@ -9,7 +9,7 @@
 #include <set>
 
 #include "app/commands.h"
-#include "app/eval/options.h"
+#include "app/eval/eval_options.h"
 #include "app/eval/plot.h"
 #include "app/eval/progress.h"
 #include "app/eval/report.h"
@@ -39,13 +39,13 @@ void check_writable(const std::optional<std::string>& path) {
   if (!file) throw Error(ErrorKind::io, "cannot write " + *path + ": " + std::strerror(errno));
 }
 
-void write_report(const Report& report, const Outputs& outputs, Streams& io) {
+void write_report(const Report& report, const Outputs& outputs, Console& io) {
   if (outputs.csv_path) write_text(*outputs.csv_path, report_csv(report));
   if (outputs.plot_path) write_text(*outputs.plot_path, report_plot(report));
   io.out << (outputs.json ? json_line(report_json(report)) : report_text(report));
 }
 
-void merge_command(const Arguments& args, Streams& io) {
+void merge_command(const Arguments& args, Console& io) {
   Outputs outputs;
   CommandLine line("eval merge", "Joins the JSON reports of shards: FILE... [OPTIONS]",
                    "  headroom eval merge one.json two.json --plot all.svg\n"
@@ -81,7 +81,7 @@ Json importance_tables(const Plan& plan) {
 
 /// Runs the jobs that the state file does not hold. Throws Stopped.
 std::vector<Row> run_jobs(const Plan& plan, const EvalOptions& options, Backend& backend, StateFile* state,
-                          Streams& io) {
+                          Console& io) {
   const std::vector<Job> jobs = jobs_of_shard(plan);
   const auto find = [&](const Job& job) { return state == nullptr ? nullptr : state->find(job_key(plan, job)); };
   const auto n_found = static_cast<size_t>(std::count_if(jobs.begin(), jobs.end(), find));
@@ -131,7 +131,7 @@ std::vector<Row> run_jobs(const Plan& plan, const EvalOptions& options, Backend&
 
 }  // namespace
 
-void eval_command(const Arguments& args, Streams& io) {
+void eval_command(const Arguments& args, Console& io) {
   if (!args.empty() && args[0] == "merge") return merge_command({args.begin() + 1, args.end()}, io);
   EvalOptions options;
   CommandLine line(

@@ -15,7 +15,7 @@ constexpr int bar_width = 24;
 
 }  // namespace
 
-Progress::Progress(Streams& io, size_t n_jobs)
+Progress::Progress(Console& io, size_t n_jobs)
     : io_(io), n_jobs_(n_jobs), next_(begin_ + (io.err_is_terminal ? Clock::duration(draw_interval) : line_interval)) {}
 
 void Progress::begin_jobs(size_t n, const std::string& what) {

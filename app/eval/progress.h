@@ -4,14 +4,14 @@
 #include <chrono>
 #include <string>
 
-#include "app/streams.h"
+#include "app/console.h"
 
 namespace headroom::eval {
 
 class Progress {
  public:
   /// n_jobs: the number of jobs still to do.
-  Progress(Streams& io, size_t n_jobs);
+  Progress(Console& io, size_t n_jobs);
   ~Progress() { clear(); }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -29,7 +29,7 @@ class Progress {
 
   std::string line(double part) const;
 
-  Streams& io_;
+  Console& io_;
   size_t n_jobs_;
   size_t n_done_ = 0;
   size_t n_begun_ = 0;

@@ -76,8 +76,8 @@ void Runner::check_stop() const {
 
 void Runner::check_room(size_t n_tokens) const {
   if (n_tokens > static_cast<size_t>(session_->n_ctx()))
-    throw Error(format("%s tokens are needed, the context holds %s",
-                       format_count(static_cast<int64_t>(n_tokens)).c_str(), format_count(session_->n_ctx()).c_str()));
+    throw Error(format("%s tokens are needed, the context holds %s", count_text(static_cast<int64_t>(n_tokens)).c_str(),
+                       count_text(session_->n_ctx()).c_str()));
 }
 
 std::span<const float> Runner::feed(TokenId id) {

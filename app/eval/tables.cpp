@@ -65,7 +65,7 @@ std::string percent_with_error(const Json& share, const Json& error) {
 }
 
 std::string bytes(const Json& row, const char* key) {
-  return format_bytes(static_cast<int64_t>(row.at(key).get<double>()));
+  return bytes_text(static_cast<int64_t>(row.at(key).get<double>()));
 }
 
 std::vector<std::string> cell_columns(const Json& row) {

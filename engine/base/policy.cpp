@@ -6,6 +6,7 @@
 #include <cassert>
 #include <cmath>
 
+#include "engine/base/error.h"
 #include "engine/base/model_config.h"
 
 namespace headroom {
@@ -111,6 +112,28 @@ std::optional<Policy> parse_policy(std::string_view name) {
   }
   if ((parts & Policy::full) != 0 && parts != Policy::full) return std::nullopt;
   return Policy{parts};
+}
+
+void check_ranges(const CacheConfig& config) {
+  const auto check = [](double value, double most, const char* name) {
+    if (!(value >= 0 && value <= most))
+      throw Error(std::string(name) + " is " + std::to_string(value) + "; expected 0 to " +
+                  std::to_string(static_cast<int>(most)));
+  };
+  check(config.r_local, 1, "r_local");
+  check(config.r_frequent, 1, "r_frequent");
+  check(config.threshold, max_threshold, "the threshold");
+  check(config.keep, 1, "keep");
+  if (config.budget != BudgetKind::fixed && config.keep == 0)
+    throw Error("keep is 0; expected above 0 and at most 1 with budgets");
+  constexpr int64_t max_kv_budget_bytes = int64_t{1} << 60;
+  if (config.kv_budget_bytes < 0 || config.kv_budget_bytes > max_kv_budget_bytes)
+    throw Error("kv_budget_bytes is " + std::to_string(config.kv_budget_bytes) + "; expected 0 to " +
+                std::to_string(max_kv_budget_bytes));
+  check(config.beta, 1000, "beta");  // far over what tells heads apart
+  for (const float importance : config.head_importance)
+    if (!(std::isfinite(importance) && importance >= 0))
+      throw Error("a head's importance is " + std::to_string(importance) + "; expected a finite number of 0 or more");
 }
 
 std::optional<CacheConfig> find_cache_config(std::string_view name) {

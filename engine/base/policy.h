@@ -94,6 +94,13 @@ struct CacheConfig {
   bool operator==(const CacheConfig&) const = default;
 };
 
+/// The largest threshold. No recovery reaches it, so every head keeps all tokens.
+inline constexpr double max_threshold = 2;
+
+/// Throws Error if a number of the configuration is out of its range for any model. The stream's reader and the
+/// session call it.
+void check_ranges(const CacheConfig& config);
+
 /// Named configurations: the paper's set and its ablations (paper-no-special …, paper-punct-last …), the baselines
 /// local, streaming, h2o, snapkv, adakv, uniform, uniform-expected, and headroom, whose budgets follow the model's
 /// table. Returns nothing for an unknown name.

@@ -7,7 +7,7 @@
 #include "engine/base/types.h"
 #include "engine/model/model_file.h"
 #include "engine/model/model_keys.h"
-#include "engine/model/sentence.h"
+#include "engine/model/refusal.h"
 #include "engine/model/type_names.h"
 
 namespace headroom {

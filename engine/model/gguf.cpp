@@ -8,7 +8,7 @@
 
 #include "engine/base/platform/platform.h"
 #include "engine/model/gguf_header.h"
-#include "engine/model/sentence.h"
+#include "engine/model/refusal.h"
 
 namespace headroom {
 namespace {

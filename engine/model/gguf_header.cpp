@@ -6,7 +6,7 @@
 #include <bit>
 #include <unordered_set>
 
-#include "engine/model/sentence.h"
+#include "engine/model/refusal.h"
 
 namespace headroom {
 namespace {

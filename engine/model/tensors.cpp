@@ -3,7 +3,7 @@
 #include <unordered_set>
 
 #include "engine/model/model_file.h"
-#include "engine/model/sentence.h"
+#include "engine/model/refusal.h"
 #include "engine/model/type_names.h"
 
 namespace headroom {

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "engine/model/model_file.h"
-#include "engine/model/sentence.h"
+#include "engine/model/refusal.h"
 
 namespace headroom {
 namespace {

@@ -6,7 +6,7 @@
 #include <cassert>
 #include <cstring>
 
-#include "engine/model/sentence.h"
+#include "engine/model/refusal.h"
 
 namespace headroom {
 namespace {

@@ -9,24 +9,14 @@ namespace headroom {
 namespace {
 
 void check_cache_config(const CacheConfig& config) {
-  const auto check_share = [](double share, const char* name) {
-    if (!(share >= 0 && share <= 1))
-      throw Error(std::string(name) + " is " + std::to_string(share) + "; expected a share from 0 to 1");
-  };
-  check_share(config.r_local, "r_local");
-  check_share(config.r_frequent, "r_frequent");
-  if (!(config.threshold >= 0 && config.threshold <= 2))
-    throw Error("the threshold is " + std::to_string(config.threshold) +
-                "; expected 0 to 1, or more for `full` everywhere");
+  check_ranges(config);
   if (config.policy_set.empty()) throw Error("the policy set is empty; at least one policy was expected");
-  check_share(config.keep, "keep");
   if (config.budget != BudgetKind::fixed) {
     if (config.policy_set.size() != 1 || !config.policy_set.front().has(Policy::frequent))
       throw Error("the budgets are " + std::string(budget_kind_name(config.budget)) +
                   "; expected a set of one policy with `frequent`");
-    if (config.keep <= 0) throw Error("keep is 0; expected a share of the tokens above 0");
   }
-  if (config.kv_budget_bytes < 0 || (config.kv_budget_bytes > 0 && config.budget != BudgetKind::shared))
+  if (config.kv_budget_bytes > 0 && config.budget != BudgetKind::shared)
     throw Error("a KV budget in bytes was given with " + std::string(budget_kind_name(config.budget)) +
                 " budgets; expected `shared` ones, as those of the configurations headroom and uniform");
 }

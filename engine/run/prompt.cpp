@@ -5,7 +5,7 @@
 #include <cstdio>
 
 #include "engine/base/error.h"
-#include "engine/text/utf8.h"
+#include "engine/base/utf8.h"
 
 namespace headroom {
 namespace {
@@ -50,7 +50,7 @@ void put_bos(const Model& model, std::vector<TokenId>& ids) {
 
 /// What a stream of the ids showed, and so what the message holds: broken characters replaced.
 std::string shown_text(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
-  StreamDecoder decoder(tokenizer);
+  TextDecoder decoder(tokenizer);
   std::string text;
   for (const TokenId id : ids) text += decoder.push(id);
   return text + decoder.finish();

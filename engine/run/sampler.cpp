@@ -24,13 +24,12 @@ Sampler::Sampler(const SamplerOptions& options) : options_(options), random_(opt
   check(options.min_p >= 0 && options.min_p <= 1, "min-p", options.min_p, "0 to 1");
   check(std::isfinite(options.repeat_penalty) && options.repeat_penalty > 0, "repeat penalty", options.repeat_penalty,
         "a number above 0");
-  check(options.repeat_last_n >= 0, "repeat last n", options.repeat_last_n, "0 or more");
 }
 
 TokenId Sampler::sample(std::span<const float> logits, std::span<const TokenId> recent) {
   if (options_.repeat_penalty != 1) {
     penalised_.assign(logits.begin(), logits.end());
-    const size_t n_recent = std::min(recent.size(), static_cast<size_t>(options_.repeat_last_n));
+    const size_t n_recent = std::min(recent.size(), n_repeat_tokens);
     std::vector<TokenId> seen(recent.end() - static_cast<std::ptrdiff_t>(n_recent), recent.end());
     std::sort(seen.begin(), seen.end());
     seen.erase(std::unique(seen.begin(), seen.end()), seen.end());

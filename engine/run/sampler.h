@@ -1,6 +1,7 @@
 // Logits ─► the next token.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <random>
 #include <span>
@@ -17,9 +18,11 @@ struct SamplerOptions {
   float top_p = 0.95f;          // 1: all
   float min_p = 0.05f;          // 0: all
   float repeat_penalty = 1.0f;  // 1: none
-  int32_t repeat_last_n = 64;   // tokens that it looks back on
   uint64_t seed = 0;            // the same seed gives the same answer
 };
+
+/// Tokens that the repeat penalty looks back on.
+inline constexpr size_t n_repeat_tokens = 64;
 
 class Sampler {
  public:

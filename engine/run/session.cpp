@@ -245,7 +245,7 @@ TurnResult Session::Impl::re_encode(TurnObserver& observer) {
 void Session::Impl::generate(const TurnOptions& options, TurnObserver& observer, TurnResult& result) {
   const Tokenizer& tokenizer = model.tokenizer();
   Sampler sampler(options.sampler);
-  StreamDecoder decoder(tokenizer);
+  TextDecoder decoder(tokenizer);
   StopText text(options.stop_strings);
   const auto emit = [&](const std::string& piece) {
     if (piece.empty()) return;

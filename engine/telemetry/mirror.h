@@ -155,7 +155,6 @@ class Mirror {
   std::vector<int32_t> kept_positions(int32_t head) const;  // ascending
   /// Bit p % 8 of byte p / 8: the head holds position p.  (ceil(n_cached() / 8))
   std::vector<uint8_t> kept_bits(int32_t head) const { return kept_.bits(head); }
-  std::vector<int32_t> heads_holding(int32_t position) const;  // ascending
   const MirrorSample& now() const { return now_; }
   int64_t kv_peak_bytes() const { return kv_peak_bytes_; }
   int64_t turn_log_bytes() const { return turn_log_bytes_; }

@@ -1,5 +1,6 @@
 // Locates a message's text among the tokens, and answers the panels' queries about tokens and kept sets. See mirror.h.
 #include <algorithm>
+#include <cstring>
 
 #include "engine/telemetry/mirror.h"
 
@@ -9,21 +10,13 @@ namespace {
 constexpr size_t max_searched_bytes = size_t{8} << 20;
 constexpr std::string_view white_space = " \t\n\v\f\r";
 
-/// Index of the first `needle` (not empty) in `text` at or after `from`, or npos. Uses Knuth, Morris, Pratt 1977, which
-/// is linear even for repetitive text.
+/// Index of the first `needle` (not empty) in `text` at or after `from`, or npos. memmem is linear even for repetitive
+/// text.
 size_t find_linear(std::string_view text, size_t from, std::string_view needle) {
-  std::vector<uint32_t> border(needle.size(), 0);  // length of the longest prefix that also ends here
-  for (size_t i = 1, k = 0; i < needle.size(); ++i) {
-    while (k > 0 && needle[i] != needle[k]) k = border[k - 1];
-    if (needle[i] == needle[k]) ++k;
-    border[i] = static_cast<uint32_t>(k);
-  }
-  for (size_t i = from, k = 0; i < text.size(); ++i) {
-    while (k > 0 && text[i] != needle[k]) k = border[k - 1];
-    if (text[i] == needle[k]) ++k;
-    if (k == needle.size()) return i + 1 - k;
-  }
-  return std::string_view::npos;
+  if (from >= text.size()) return std::string_view::npos;
+  const void* found = memmem(text.data() + from, text.size() - from, needle.data(), needle.size());
+  if (found == nullptr) return std::string_view::npos;
+  return static_cast<size_t>(static_cast<const char*>(found) - text.data());
 }
 
 }  // namespace
@@ -147,13 +140,6 @@ std::vector<int32_t> Mirror::kept_positions(int32_t head) const {
   for (int32_t position = 0; position < n_cached_; ++position)
     if (holds(head, position)) positions.push_back(position);
   return positions;
-}
-
-std::vector<int32_t> Mirror::heads_holding(int32_t position) const {
-  std::vector<int32_t> heads;
-  for (int32_t head = 0; static_cast<size_t>(head) < n_heads(); ++head)
-    if (holds(head, position)) heads.push_back(head);
-  return heads;
 }
 
 }  // namespace headroom

@@ -15,8 +15,6 @@ namespace {
 constexpr const char* event_identifier = "HREV";
 constexpr const char* command_identifier = "HRCM";
 constexpr size_t max_policies = 64;
-constexpr int64_t max_kv_budget_bytes = int64_t{1} << 60;
-constexpr double max_beta = 1000;  // far more than needed to separate heads
 constexpr size_t max_importances = StreamLimits::max_heads;
 
 template <typename Table>
@@ -251,41 +249,20 @@ void read_budget(const stream::CacheConfig& config, CacheConfig& out) {
   out.cache_type = kind(config.cache_type(), CacheType::q8_0, "the cache type");
   const bool has_budgets = out.budget != BudgetKind::fixed;
   out.keep = config.keep();
-  if (!(out.keep >= 0 && out.keep <= 1) || (has_budgets && out.keep == 0))
-    throw Error("keep is " + std::to_string(out.keep) + "; expected " +
-                (has_budgets ? "above 0 and at most 1 with budgets" : "0 to 1"));
   if (has_budgets && out.policy_set.size() != 1)
     throw Error("a policy set of " + std::to_string(out.policy_set.size()) + " policies; expected 1 with budgets");
   out.kv_budget_bytes = config.kv_budget_bytes();
-  if (out.kv_budget_bytes < 0 || out.kv_budget_bytes > max_kv_budget_bytes)
-    throw Error("kv_budget_bytes is " + std::to_string(out.kv_budget_bytes) + "; expected 0 to " +
-                std::to_string(max_kv_budget_bytes));
   out.beta = config.beta();
-  if (!(out.beta >= 0 && out.beta <= max_beta))
-    throw Error("beta is " + std::to_string(out.beta) + "; expected 0 to " +
-                std::to_string(static_cast<int>(max_beta)));
   if (config.head_importance() == nullptr) return;
   if (config.head_importance()->size() > max_importances)
     throw Error("head_importance has " + std::to_string(config.head_importance()->size()) +
                 " entries; expected at most " + std::to_string(max_importances));
-  for (const float importance : *config.head_importance()) {
-    if (!(std::isfinite(importance) && importance >= 0))
-      throw Error("a head's importance is " + std::to_string(importance) + "; expected a finite number of 0 or more");
-    out.head_importance.push_back(importance);
-  }
+  out.head_importance.assign(config.head_importance()->begin(), config.head_importance()->end());
 }
 
 }  // namespace
 
 CacheConfig from_stream(const stream::CacheConfig& config) {
-  const auto check = [](double value, double most, const char* name) {
-    if (!(value >= 0 && value <= most))
-      throw Error(std::string(name) + " is " + std::to_string(value) + "; expected 0 to " +
-                  std::to_string(static_cast<int>(most)));
-  };
-  check(config.r_local(), 1, "r_local");
-  check(config.r_frequent(), 1, "r_frequent");
-  check(config.threshold(), 2, "the threshold");
   const size_t n_policies = config.policy_set() == nullptr ? 0 : config.policy_set()->size();
   if (n_policies == 0 || n_policies > max_policies)
     throw Error("a policy set of " + std::to_string(n_policies) + " policies; expected 1 to " +
@@ -298,6 +275,7 @@ CacheConfig from_stream(const stream::CacheConfig& config) {
                   .group = config.group_mean() ? GroupReduce::mean : GroupReduce::min};
   for (const uint8_t parts : *config.policy_set()) out.policy_set.push_back(policy_from_stream(parts));
   read_budget(config, out);
+  check_ranges(out);
   return out;
 }
 

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "engine/base/error.h"
-#include "engine/text/utf8.h"
+#include "engine/base/utf8.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "engine/base/error.h"
-#include "engine/text/utf8.h"
+#include "engine/base/utf8.h"
 
 namespace headroom {
 namespace {

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "engine/base/error.h"
-#include "engine/text/utf8.h"
+#include "engine/base/utf8.h"
 
 namespace headroom {
 namespace {

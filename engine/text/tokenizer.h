@@ -76,10 +76,10 @@ class Tokenizer {
 
 /// Token ids ─► text in whole UTF-8 characters. Bytes of an unfinished character are held back until the next token.
 /// Invalid bytes become U+FFFD at once.
-class StreamDecoder {
+class TextDecoder {
  public:
   /// first_piece: see Tokenizer::decode. The tokenizer must outlive the decoder.
-  explicit StreamDecoder(const Tokenizer& tokenizer, bool first_piece = false);
+  explicit TextDecoder(const Tokenizer& tokenizer, bool first_piece = false);
   /// The text that this token completes; empty for control tokens.
   std::string push(TokenId id);
   /// The rest at the end: U+FFFD if a character is unfinished, else empty.

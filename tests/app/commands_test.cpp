@@ -315,7 +315,7 @@ TEST_CASE("escape sequences in a model's text reach no terminal, and a file as t
   Interrupt interrupt;
   for (const bool out_is_terminal : {true, false}) {
     std::ostringstream out, err;
-    Streams io{.in = in, .out = out, .err = err, .interrupt = interrupt, .out_is_terminal = out_is_terminal};
+    Console io{.in = in, .out = out, .err = err, .interrupt = interrupt, .out_is_terminal = out_is_terminal};
     TurnPrinter(io, true).on_text("\x1b[2Jhi");
     CHECK(out.str() == (out_is_terminal ? "␛[2Jhi" : "\x1b[2Jhi"));
   }
@@ -326,7 +326,7 @@ TEST_CASE("output that cannot be written is an error") {
   std::ostringstream err;
   std::ostream out(nullptr);  // every write fails
   Interrupt interrupt;
-  Streams io{.in = in, .out = out, .err = err, .interrupt = interrupt};
+  Console io{.in = in, .out = out, .err = err, .interrupt = interrupt};
   for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
            {"devices", "--backend", "cpu"}, {"--help"}, {"run", "--help"}, {"--version"}}) {
     CAPTURE(args);

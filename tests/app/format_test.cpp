@@ -54,14 +54,14 @@ TEST_CASE("shortened cuts between characters") {
 }
 
 TEST_CASE("numbers for people") {
-  CHECK(format_count(0) == "0");
-  CHECK(format_count(999) == "999");
-  CHECK(format_count(1000) == "1,000");
-  CHECK(format_count(12345678) == "12,345,678");
-  CHECK(format_count(-123456) == "-123,456");
-  CHECK(format_bytes(512) == "0.5 KiB");
-  CHECK(format_bytes(3 << 20) == "3.0 MiB");
-  CHECK(format_bytes(int64_t{24} << 30) == "24.0 GiB");
+  CHECK(count_text(0) == "0");
+  CHECK(count_text(999) == "999");
+  CHECK(count_text(1000) == "1,000");
+  CHECK(count_text(12345678) == "12,345,678");
+  CHECK(count_text(-123456) == "-123,456");
+  CHECK(bytes_text(512) == "512 B");
+  CHECK(bytes_text(3 << 20) == "3.0 MiB");
+  CHECK(bytes_text(int64_t{24} << 30) == "24.0 GiB");
 }
 
 TEST_CASE("edit distance counts insertions, deletions and replacements") {

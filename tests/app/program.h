@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "app/app.h"
-#include "app/streams.h"
+#include "app/console.h"
 #include "tests/support/tiny_model.h"
 
 namespace headroom::test {
@@ -49,7 +49,7 @@ struct Program {
     std::istringstream in(input);
     std::ostream out(&out_buffer);
     std::ostringstream err;
-    Streams io{.in = in,
+    Console io{.in = in,
                .out = out,
                .err = err,
                .interrupt = interrupt,

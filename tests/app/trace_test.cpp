@@ -297,7 +297,7 @@ TEST_CASE("kept sets rebuilt from a trace are the session's at 20 random tokens"
     std::istringstream in;
     std::ostringstream out, err;
     Interrupt interrupt;
-    Streams io{.in = in, .out = out, .err = err, .interrupt = interrupt};
+    Console io{.in = in, .out = out, .err = err, .interrupt = interrupt};
     Recording recording(*path, model, session, io);
     TurnOptions options;
     options.sampler.temperature = 0;

@@ -152,10 +152,8 @@ TEST_CASE("memory that the system refuses is an error") {
 TEST_CASE("cores and memory are plausible") {
   CHECK(physical_cores() >= 1);
   CHECK(physical_cores() <= static_cast<int>(std::thread::hardware_concurrency()));
-  CHECK(total_memory_bytes() > 64 << 20);
   CHECK(available_memory_bytes() > 0);
-  CHECK(available_memory_bytes() <= total_memory_bytes());
-  CHECK(resident_bytes() <= total_memory_bytes());
+  CHECK(resident_bytes() > 0);
 }
 
 TEST_CASE("folders follow the environment, where it is absolute") {

@@ -2,8 +2,10 @@
 #include "engine/base/policy.h"
 
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <set>
 
+#include "engine/base/error.h"
 #include "engine/base/model_config.h"
 #include "engine/base/page_layout.h"
 
@@ -157,6 +159,30 @@ TEST_CASE("full_kv_bytes counts K and V in f16, and only what a window can hold"
   CHECK(full_kv_bytes(config, 100) == 2 * 100 * 3 * 64 * 4);
   // 1000 tokens: the next one reaches 1000 in the first layer, 511 in the second.
   CHECK(full_kv_bytes(config, 1000) == (1000 + 511) * 3 * 64 * 4);
+}
+
+TEST_CASE("a number of a configuration that is out of its range is refused by its name") {
+  const auto refusal = [](auto change) -> std::string {
+    CacheConfig config = *find_cache_config("uniform");
+    change(config);
+    try {
+      check_ranges(config);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const double nan = std::nan("");
+  for (const std::string& name : cache_config_names()) CHECK_NOTHROW(check_ranges(*find_cache_config(name)));
+  CHECK(refusal([](CacheConfig& c) { c.r_local = 1.5; }) == "r_local is 1.500000; expected 0 to 1");
+  CHECK(refusal([&](CacheConfig& c) { c.r_frequent = nan; }) == "r_frequent is nan; expected 0 to 1");
+  CHECK(refusal([](CacheConfig& c) { c.threshold = 2; }).empty());
+  CHECK(refusal([](CacheConfig& c) { c.threshold = 2.5; }) == "the threshold is 2.500000; expected 0 to 2");
+  CHECK(refusal([](CacheConfig& c) { c.keep = 0; }) == "keep is 0; expected above 0 and at most 1 with budgets");
+  CHECK(refusal([](CacheConfig& c) { c.keep = 0, c.budget = BudgetKind::fixed; }).empty());
+  CHECK(refusal([](CacheConfig& c) { c.kv_budget_bytes = -1; }).starts_with("kv_budget_bytes is -1"));
+  CHECK(refusal([](CacheConfig& c) { c.beta = -1; }).starts_with("beta is -1"));
+  CHECK(refusal([](CacheConfig& c) { c.head_importance = {1, -1}; }).starts_with("a head's importance is -1"));
 }
 
 TEST_CASE("a page holds K, V, tags and scores of 16 slots") {

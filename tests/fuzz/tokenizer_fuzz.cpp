@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/base/utf8.h"
 #include "engine/text/tokenizer.h"
-#include "engine/text/utf8.h"
 #include "tests/support/tiny_vocabs.h"
 
 namespace {
@@ -45,7 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 
   const std::vector<TokenId> ids = tokenizer.encode(text, allow_control, first_piece);
   expect(tokenizer.decode(ids, true, first_piece) == text);
-  StreamDecoder decoder(tokenizer, first_piece);
+  TextDecoder decoder(tokenizer, first_piece);
   std::string streamed;
   for (const TokenId id : ids) {
     expect(id >= 0 && id < tokenizer.size());

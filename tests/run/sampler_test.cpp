@@ -14,7 +14,7 @@ using namespace headroom;
 namespace {
 
 SamplerOptions plain() {
-  return {.temperature = 1, .top_k = 0, .top_p = 1, .min_p = 0, .repeat_penalty = 1, .repeat_last_n = 64, .seed = 1};
+  return {.temperature = 1, .top_k = 0, .top_p = 1, .min_p = 0, .repeat_penalty = 1, .seed = 1};
 }
 
 std::map<TokenId, int> draw(const SamplerOptions& options, const std::vector<float>& logits, int count) {
@@ -71,8 +71,10 @@ TEST_CASE("the repeat penalty divides positive logits and multiplies negative on
   Sampler sampler(options);
   CHECK(sampler.sample(std::vector<float>{4, 3, -1}, std::vector<TokenId>{0}) == 1);
   CHECK(sampler.sample(std::vector<float>{-1, -1.5f, -3}, std::vector<TokenId>{0}) == 1);
-  options.repeat_last_n = 1;
-  CHECK(Sampler(options).sample(std::vector<float>{4, 3, -1}, std::vector<TokenId>{0, 2}) == 0);
+  // A token that lies further back than the penalty looks is not penalised.
+  std::vector<TokenId> recent(n_repeat_tokens, 2);
+  recent.insert(recent.begin(), 0);
+  CHECK(sampler.sample(std::vector<float>{4, 3, -1}, recent) == 0);
 }
 
 TEST_CASE("the same seed gives the same draws, another seed others") {

@@ -69,8 +69,9 @@ TEST_CASE("a prompt's tokens and the cache after it", "[mirror]") {
   CHECK(s.mirror.n_cached() == 4);
   CHECK(s.mirror.kept_positions(0) == Positions{0, 1, 2, 3});
   CHECK(s.mirror.kept_positions(1) == Positions{0, 3});
-  CHECK(s.mirror.heads_holding(1) == Positions{0});
-  CHECK(s.mirror.heads_holding(3) == Positions{0, 1});
+  CHECK(s.mirror.holds(0, 1));
+  CHECK_FALSE(s.mirror.holds(1, 1));
+  CHECK(s.mirror.holds(1, 3));
   CHECK(s.mirror.n_heads_holding(0) == 2);
   CHECK(s.mirror.n_heads_holding(1) == 1);
   CHECK(s.mirror.n_heads_holding(4) == 0);

@@ -1,9 +1,9 @@
-// StreamDecoder: characters as soon as they are complete, U+FFFD for bytes that cannot become one.
+// TextDecoder: characters as soon as they are complete, U+FFFD for bytes that cannot become one.
 #include <catch2/catch.hpp>
 #include <random>
 
+#include "engine/base/utf8.h"
 #include "engine/text/tokenizer.h"
-#include "engine/text/utf8.h"
 #include "tests/support/tiny_vocabs.h"
 
 namespace headroom::tokenizer_stream_test {
@@ -12,7 +12,7 @@ namespace {
 // Decodes with a byte-level vocabulary, where id = byte. Returns the output of each push, then of the end.
 std::vector<std::string> stream(std::string_view bytes) {
   static const Tokenizer tokenizer(test::byte_level_vocab());
-  StreamDecoder decoder(tokenizer);
+  TextDecoder decoder(tokenizer);
   std::vector<std::string> out;
   for (const char byte : bytes) out.push_back(decoder.push(static_cast<unsigned char>(byte)));
   out.push_back(decoder.finish());
@@ -81,7 +81,7 @@ TEST_CASE("control tokens give no text and do not join what stands around them w
   Vocab vocab = test::byte_level_vocab();
   const TokenId end = test::add_token(&vocab, "<|im_end|>", TokenType::control);
   const Tokenizer tokenizer(vocab);
-  StreamDecoder decoder(tokenizer);
+  TextDecoder decoder(tokenizer);
   CHECK(decoder.push('a') == "a");
   CHECK(decoder.push(end).empty());
   CHECK(decoder.push('b') == "b");
@@ -91,10 +91,10 @@ TEST_CASE("SentencePiece: a space stays in the middle of a sequence and falls aw
   Vocab vocab = test::spm_vocab();
   const TokenId a = test::add_token(&vocab, "\u2581a", TokenType::normal, -1);
   const Tokenizer tokenizer(vocab);
-  StreamDecoder middle(tokenizer);
+  TextDecoder middle(tokenizer);
   CHECK(middle.push(a) == " a");
   CHECK(middle.push(a) == " a");
-  StreamDecoder start(tokenizer, true);
+  TextDecoder start(tokenizer, true);
   CHECK(start.push(a) == "a");
   CHECK(start.push(a) == " a");
 }
@@ -104,7 +104,7 @@ TEST_CASE("what is streamed is what decode gives, for any valid text") {
     const Tokenizer tokenizer(model == "gpt2" ? test::chatty_byte_level_vocab("gpt-2") : test::chatty_spm_vocab(model));
     for (const std::string text :
          {"hello hello", " héllo\n\n\n€🙂 <b> x", "<tool>  hello<b>hello", "\ufffd \u2581"}) {
-      StreamDecoder decoder(tokenizer, true);
+      TextDecoder decoder(tokenizer, true);
       std::string streamed;
       for (const TokenId id : tokenizer.encode(text)) streamed += decoder.push(id);
       CHECK(streamed + decoder.finish() == text);

@@ -29,8 +29,7 @@ class MappedFile {
   std::unique_ptr<Impl> impl_;
 };
 
-int physical_cores();          // that this process may run on; at least 1
-int64_t total_memory_bytes();  // of the machine, or the control group's limit if that is less
+int physical_cores();  // that this process may run on; at least 1
 int64_t available_memory_bytes();
 int64_t resident_bytes();     // of this process, now
 std::string cache_folder();   // $XDG_CACHE_HOME/headroom or ~/.cache/headroom

@@ -70,26 +70,20 @@ std::vector<std::string> control_group_folders(const std::string& controller) {
   return folders;
 }
 
-struct GroupMemory {
-  int64_t limit_bytes = no_limit;
+// Bytes that the control groups leave to the process.
+int64_t control_group_free_bytes() {
   int64_t free_bytes = no_limit;
-};
-
-GroupMemory control_group_memory() {
-  GroupMemory memory;
   for (const std::string& folder : control_group_folders("memory")) {
     std::optional<int64_t> limit = read_number(folder + "/memory.max");
     std::optional<int64_t> used = read_number(folder + "/memory.current");
     if (!limit) limit = read_number(folder + "/memory.limit_in_bytes");
     if (!used) used = read_number(folder + "/memory.usage_in_bytes");
-    if (!limit) continue;
-    memory.limit_bytes = std::min(memory.limit_bytes, *limit);
-    if (!used) continue;
+    if (!limit || !used) continue;
     // Inactive file pages count as used, but the kernel reclaims them on demand.
     const int64_t reclaimable = read_field(folder + "/memory.stat", "inactive_file").value_or(0);
-    memory.free_bytes = std::min(memory.free_bytes, std::max<int64_t>(0, *limit - *used + reclaimable));
+    free_bytes = std::min(free_bytes, std::max<int64_t>(0, *limit - *used + reclaimable));
   }
-  return memory;
+  return free_bytes;
 }
 
 // Whole CPUs that the control groups' time quota allows; the maximum of int if there is no quota.
@@ -143,14 +137,10 @@ int physical_cores() {
   return std::max(1, std::min(static_cast<int>(cores.size()), control_group_cpus()));
 }
 
-int64_t total_memory_bytes() {
-  return std::min(physical_memory_bytes(), control_group_memory().limit_bytes);
-}
-
 int64_t available_memory_bytes() {
   const std::optional<int64_t> kib = read_field("/proc/meminfo", "MemAvailable");
   const int64_t machine_bytes = kib ? *kib * 1024 : physical_memory_bytes();
-  return std::min(machine_bytes, control_group_memory().free_bytes);
+  return std::min(machine_bytes, control_group_free_bytes());
 }
 
 int64_t resident_bytes() {

@@ -84,15 +84,12 @@ void append_utf8(AnyString& bytes, int32_t code) {
 template void append_utf8(std::string& bytes, int32_t code);
 template void append_utf8(String& bytes, int32_t code);
 
-bool is_ascii(std::string_view bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
-
 size_t count_chars(std::string_view bytes) {
+  const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
   size_t count = 0;
   for (size_t i = 0; i < bytes.size();) {
     const std::string_view chunk = bytes.substr(i, 256);
-    if (is_ascii(chunk)) {
+    if (std::all_of(chunk.begin(), chunk.end(), is_ascii)) {
       count += chunk.size();
       i += chunk.size();
       continue;

@@ -58,7 +58,6 @@ Char char_at(std::string_view bytes, size_t position);
 template <class AnyString>
 void append_utf8(AnyString& bytes, int32_t code);
 size_t count_chars(std::string_view bytes);
-bool is_ascii(std::string_view bytes);
 /// Byte position of the first occurrence at or after `from`, or npos. Takes linear time, since a template can choose
 /// both strings, and can be cancelled.
 size_t find_text(std::string_view bytes, std::string_view needle, size_t from = 0);

@@ -1,5 +1,5 @@
 // Checks the arguments of `headroom eval` one by one and against each other, and reads the texts they name.
-#include "app/eval/options.h"
+#include "app/eval/eval_options.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -45,7 +45,7 @@ std::string base_name(const std::string& path) {
   return path == "-" ? "standard input" : file_name(path);
 }
 
-Text read_prompt(const std::string& path, Streams& io) {
+Text read_prompt(const std::string& path, Console& io) {
   Text text{.name = base_name(path), .text = read_text(path, io)};
   check_prompt_text(text.text, path == "-" ? "the prompt on standard input" : "the prompt in " + path);
   return text;
@@ -211,7 +211,7 @@ void EvalOptions::add_to(CommandLine& line) {
                 configs);
   line.add_text("--keep", "X,X,...", "each configuration at each share of the tokens (default: its own)", keeps);
   line.add_text("--policy-set", "A,B+C,...", "one more configuration, named custom", policy_set);
-  line.add_number("--threshold", "recovery that a policy must reach (default: 0.95)", 0, 2, threshold);
+  line.add_number("--threshold", "recovery that a policy must reach (default: 0.95)", 0, max_threshold, threshold);
   line.add_number("--r-local", "share of the last tokens that `local` keeps", 0, 1, r_local);
   line.add_number("--r-frequent", "share of tokens that `frequent` keeps", 0, 1, r_frequent);
   line.add_text("--group", "min|mean", "recovery of a KV head from those of its query heads (default: min)", group);
@@ -232,7 +232,7 @@ void EvalOptions::add_to(CommandLine& line) {
                common.n_ctx);
 }
 
-Plan EvalOptions::make_plan(Streams& io) const {
+Plan EvalOptions::make_plan(Console& io) const {
   Plan plan;
   const std::optional<Experiment> chosen = parse_experiment(*this);
   plan.cells = make_cells(*this, chosen);

@@ -36,7 +36,7 @@ struct EvalOptions {
 
   void add_to(CommandLine& line);
   /// Reads the prompts. Throws UsageError and Error.
-  Plan make_plan(Streams& io) const;
+  Plan make_plan(Console& io) const;
 };
 
 }  // namespace headroom::eval

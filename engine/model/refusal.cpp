@@ -1,6 +1,6 @@
 // Error messages of this folder. Names from the file reach a terminal or a log through here, so control characters are
 // escaped. See sentence.h.
-#include "engine/model/sentence.h"
+#include "engine/model/refusal.h"
 
 namespace headroom {
 namespace {

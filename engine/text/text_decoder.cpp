@@ -1,6 +1,6 @@
 // Token ids ─► text in whole UTF-8 characters, while they are generated. Last step of the data path. See tokenizer.h.
+#include "engine/base/utf8.h"
 #include "engine/text/tokenizer.h"
-#include "engine/text/utf8.h"
 
 namespace headroom {
 namespace {
@@ -9,10 +9,10 @@ constexpr std::string_view replacement = "\xef\xbf\xbd";  // U+FFFD
 
 }  // namespace
 
-StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool first_piece)
+TextDecoder::TextDecoder(const Tokenizer& tokenizer, bool first_piece)
     : tokenizer_(&tokenizer), first_piece_(first_piece) {}
 
-std::string StreamDecoder::push(TokenId id) {
+std::string TextDecoder::push(TokenId id) {
   tokenizer_->decode_next(id, false, &first_piece_, &pending_);
   std::string complete;
   size_t at = 0;
@@ -32,7 +32,7 @@ std::string StreamDecoder::push(TokenId id) {
   return complete;
 }
 
-std::string StreamDecoder::finish() {
+std::string TextDecoder::finish() {
   const bool unfinished = !pending_.empty();
   pending_.clear();
   return unfinished ? std::string(replacement) : std::string();

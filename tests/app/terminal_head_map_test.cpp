@@ -1,5 +1,5 @@
 // The head map: one cell per head, a different letter per policy for output without colours, correct sums.
-#include "app/head_map.h"
+#include "app/terminal_head_map.h"
 
 #include <catch2/catch.hpp>
 
@@ -52,7 +52,7 @@ TEST_CASE("the map without colours") {
   CHECK_THAT(map, Contains("    0   S  A  L    63 %\n"));  // 19 of 30 tokens
   CHECK_THAT(map, Contains("    1   P  A  A    77 %\n"));  // 23 of 30
   CHECK_THAT(map, Contains(" S  special                           1 heads      1.0 KiB   kept  10 %\n"));
-  CHECK_THAT(map, Contains(" F  special+punct+frequent            0 heads      0.0 KiB\n"));
+  CHECK_THAT(map, Contains(" F  special+punct+frequent            0 heads          0 B\n"));
   CHECK_THAT(map, Contains(" A  full                              3 heads     30.0 KiB   kept 100 %\n"));
 }
 

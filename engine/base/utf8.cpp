@@ -1,5 +1,5 @@
 // Bytes ─► Unicode characters, by utf8proc with a fast path for ASCII. See utf8.h.
-#include "engine/text/utf8.h"
+#include "engine/base/utf8.h"
 
 #include <utf8proc.h>
 
@@ -19,6 +19,14 @@ bool is_space(int32_t code_point) {
   const utf8proc_category_t category = utf8proc_category(code_point);
   return category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL || category == UTF8PROC_CATEGORY_ZP ||
          (code_point >= 0x09 && code_point <= 0x0d) || (code_point >= 0x1c && code_point <= 0x1f) || code_point == 0x85;
+}
+
+bool is_control(int32_t c) {
+  return (c >= 0 && c < 0x20) || (c >= 0x7f && c < 0xa0);
+}
+
+bool is_steering(int32_t c) {
+  return (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
 }
 
 size_t utf8_subpart_bytes(std::string_view text, size_t at) {

@@ -1,5 +1,5 @@
 // Draws the head map with letters, and with colours that colour-blind people can tell apart (after Okabe and Ito).
-#include "app/head_map.h"
+#include "app/terminal_head_map.h"
 
 #include <algorithm>
 #include <array>
@@ -84,7 +84,7 @@ std::string head_map_text(const CacheState& state, const CacheConfig& config, bo
     if (i == policies.size() && totals[i].n_heads == 0) continue;
     const std::string name = i < policies.size() ? policy_name(policies[i]) : "another policy";
     text += cell(i, letters[i], use_colour) +
-            format(" %-30s %4d heads %12s", name.c_str(), totals[i].n_heads, format_bytes(totals[i].bytes).c_str());
+            format(" %-30s %4d heads %12s", name.c_str(), totals[i].n_heads, bytes_text(totals[i].bytes).c_str());
     if (totals[i].n_heads > 0)
       text += format("   kept %3.0f %%", kept_percent(totals[i].kept_tokens, totals[i].n_heads, state.n_tokens));
     text += '\n';

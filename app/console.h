@@ -17,7 +17,7 @@ struct Interrupt {
   static_assert(std::atomic<bool>::is_always_lock_free);
 };
 
-struct Streams {
+struct Console {
   std::istream& in;
   std::ostream& out;
   std::ostream& err;
