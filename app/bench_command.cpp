@@ -14,6 +14,7 @@
 #include "app/ragged_bench.h"
 #include "engine/base/clock.h"
 #include "engine/base/error.h"
+#include "engine/base/platform/thread_clock.h"
 #include "engine/run/cache_lab.h"
 
 namespace headroom {
@@ -36,6 +37,9 @@ struct BenchResult {
   std::vector<double> tokens_per_s;
   double weight_bytes_per_token = 0;
   CacheState state;  // after the last repetition
+  // Of all repetitions.
+  BackendCounters counters;
+  double host_seconds = 0;  // of the thread that asks the backend
   std::map<std::string, StageTime> stages;
 
   double median() const {
@@ -92,6 +96,9 @@ class Bench {
       go_to_depth(depth);
       const std::vector<TokenId> ids = random_ids(n_tokens);
       time(result, [&] { session_.prefill(ids, observer_); });
+      const int64_t waits = backend_.counters().waits;
+      session_.mark();  // as a turn does before its answer
+      result.counters.waits += backend_.counters().waits - waits;
     }
     return finish(result);
   }
@@ -135,10 +142,19 @@ class Bench {
   template <typename Work>
   void time(BenchResult& result, Work work) {
     backend_.reset_stage_times();
+    const BackendCounters before = backend_.counters();
+    const double thread_seconds = thread_cpu_seconds();
     const Clock::time_point begin = Clock::now();
     work();
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     result.tokens_per_s.push_back(result.n_tokens / seconds);
+    result.host_seconds += thread_cpu_seconds() - thread_seconds;
+    const BackendCounters after = backend_.counters();
+    result.counters.calls += after.calls - before.calls;
+    result.counters.submissions += after.submissions - before.submissions;
+    result.counters.waits += after.waits - before.waits;
+    result.counters.bytes_up += after.bytes_up - before.bytes_up;
+    result.counters.bytes_down += after.bytes_down - before.bytes_down;
     for (const StageTime& stage : backend_.stage_times()) {
       StageTime& sum = result.stages[stage.name];
       sum.calls += stage.calls;
@@ -186,13 +202,28 @@ double upkeep_share(const BenchResult& result) {
   return all > 0 ? upkeep / all : 0;
 }
 
-Json result_json(const BenchResult& result, int32_t reps) {
+/// What the host asked of the device: of a generated token, or of a turn that reads a prompt.
+Json counters_json(const BenchResult& result, int32_t reps) {
+  if (result.test.starts_with("pp")) return {{"waits_per_turn", static_cast<double>(result.counters.waits) / reps}};
+  const double n = static_cast<double>(result.n_tokens) * reps;
+  return {{"calls_per_token", static_cast<double>(result.counters.calls) / n},
+          {"submissions_per_token", static_cast<double>(result.counters.submissions) / n},
+          {"waits_per_token", static_cast<double>(result.counters.waits) / n},
+          {"bytes_up_per_token", static_cast<double>(result.counters.bytes_up) / n},
+          {"bytes_down_per_token", static_cast<double>(result.counters.bytes_down) / n},
+          {"host_us_per_token", 1e6 * result.host_seconds / n}};
+}
+
+/// read_gb_per_s: what a kernel that only reads reaches; 0 if it was not measured
+Json result_json(const BenchResult& result, int32_t reps, double read_gb_per_s) {
   Json stages = Json::array();
-  for (const StageTime& stage : sorted_stages(result))
+  for (const StageTime& stage : sorted_stages(result)) {
     stages.push_back({{"name", stage.name},
                       {"calls", stage.calls / reps},
                       {"ms", stage.ms / reps},
                       {"gb_per_s", stage_gb_per_s(stage)}});
+    if (read_gb_per_s > 0) stages.back()["of_read_bandwidth"] = stage_gb_per_s(stage) / read_gb_per_s;
+  }
   return {{"test", result.test},
           {"depth", result.depth},
           {"tokens_per_s", {{"median", result.median()}, {"min", result.min()}, {"max", result.max()}}},
@@ -201,16 +232,18 @@ Json result_json(const BenchResult& result, int32_t reps) {
           {"kv_live_bytes", result.state.kv_live_bytes},
           {"kv_full_bytes", result.state.kv_full_bytes},
           {"page_upkeep_share", upkeep_share(result)},
+          {"counters", counters_json(result, reps)},
           {"stages", std::move(stages)}};
 }
 
-void print_result(const BenchResult& result, int32_t reps, std::ostream& out) {
+void print_result(const BenchResult& result, int32_t reps, double read_gb_per_s, std::ostream& out) {
   out << format("%-8s depth %-6d %9.2f tokens/s (%.2f to %.2f)   weights %6.2f GB/s   KV %s of %s\n",
                 result.test.c_str(), result.depth, result.median(), result.min(), result.max(), result.gb_per_s(),
                 bytes_text(result.state.kv_live_bytes).c_str(), bytes_text(result.state.kv_full_bytes).c_str());
   for (const StageTime& stage : sorted_stages(result))
-    out << format("    %-24s %10.3f ms %9lld calls %9.2f GB/s\n", stage.name.c_str(), stage.ms / reps,
-                  static_cast<long long>(stage.calls / reps), stage_gb_per_s(stage));
+    out << format("    %-24s %10.3f ms %9lld calls %9.2f GB/s %5.0f %%\n", stage.name.c_str(), stage.ms / reps,
+                  static_cast<long long>(stage.calls / reps), stage_gb_per_s(stage),
+                  read_gb_per_s > 0 ? 100 * stage_gb_per_s(stage) / read_gb_per_s : 0);
   if (result.test.starts_with("tg")) out << format("    page upkeep %.1f %% of a step\n", 100 * upkeep_share(result));
   out << std::flush;
 }
@@ -264,16 +297,19 @@ void bench_command(const Arguments& args, Console& io) {
   Bench bench(model, *backend, session, reps, static_cast<uint64_t>(options.seed.value_or(1)));
 
   bench.warm_up();
+  const double read_gb_per_s = backend->measure_read_gb_per_s();
   if (!common.json)
-    io.out << format("%s on %s (%s), %s, %d repetitions; stage times per repetition\n",
-                     printable(file_name(model.path())).c_str(), backend->info().name.c_str(),
-                     backend->info().device.c_str(), config.name.c_str(), reps);
+    io.out << format(
+        "%s on %s (%s), %s, %d repetitions; stage times per repetition; a kernel that only reads "
+        "reaches %.2f GB/s\n",
+        printable(file_name(model.path())).c_str(), backend->info().name.c_str(), backend->info().device.c_str(),
+        config.name.c_str(), reps, read_gb_per_s);
   Json results = Json::array();
   const auto take = [&](const BenchResult& result) {
     if (common.json)
-      results.push_back(result_json(result, reps));
+      results.push_back(result_json(result, reps, read_gb_per_s));
     else
-      print_result(result, reps, io.out);
+      print_result(result, reps, read_gb_per_s, io.out);
   };
   for (const int32_t depth : options.depths) {
     for (const int32_t n : options.prompt_tokens)
@@ -291,6 +327,7 @@ void bench_command(const Arguments& args, Console& io) {
                          {"model", file_name(model.path())},
                          {"config", config.name},
                          {"reps", reps},
+                         {"read_gb_per_s", read_gb_per_s},
                          {"ragged_attention_ratio", ragged},
                          {"results", std::move(results)}});
 }

@@ -70,8 +70,10 @@ std::vector<Policy> parse_policy_set(const std::string& text) {
 }  // namespace
 
 void add_backend_option(CommandLine& line, std::optional<std::string>& backend) {
-  line.add_choice("--backend", "NAME", "backend (default: HEADROOM_BACKEND, else the first of `headroom devices`)",
-                  {"cuda", "vulkan", "cpu", "cpu-reference", "vulkan-lane", "vulkan-subgroup", "vulkan-dot"}, backend);
+  line.add_choice(
+      "--backend", "NAME", "backend (default: HEADROOM_BACKEND, else the first of `headroom devices`)",
+      {"cuda", "vulkan", "cpu", "cpu-reference", "vulkan-lane", "vulkan-subgroup", "vulkan-dot", "vulkan-own-memory"},
+      backend);
 }
 
 void CommonOptions::add_to(CommandLine& line) {

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int32_t tokens_per_head = 2048;  // if all are equal
 constexpr int32_t n_layers = 8;
-constexpr int n_rounds = 5, steps_a_round = 4;
+constexpr int n_rounds = 5, steps_per_round = 4;
 
 /// Heads of n_layers layers with these numbers of tokens; K and V are zeros.
 class Heads {
@@ -46,15 +46,22 @@ class Heads {
     rules_.resize(views_.size());  // default rules: nothing is evicted
   }
 
-  double seconds_a_step(Backend& backend, Matrix q, Matrix kv, Matrix out) const {
+  double seconds_per_step(Backend& backend, Matrix q, Matrix kv, Matrix out) const {
+    const auto program = backend.make_step(
+        [&] {
+          for (int32_t layer = 0; layer < n_layers; ++layer) backend.attend_decode(layer, q, kv, kv, 0.1f, out);
+        },
+        {});
+    const DecodeStep step{
+        .position = max_position, .n_kv_heads = n_kv_heads_, .heads = views_, .rules = rules_, .log_before = 0};
+    backend.prepare_step(*program, step);
+    backend.run_step({});  // recorded, if the backend records
     const Clock::time_point begin = Clock::now();
-    for (int i = 0; i < steps_a_round; ++i) {
-      backend.begin_step(
-          {.position = max_position, .n_kv_heads = n_kv_heads_, .heads = views_, .rules = rules_, .log_before = 0});
-      for (int32_t layer = 0; layer < n_layers; ++layer) backend.attend_decode(layer, q, kv, kv, 0.1f, out);
-      backend.end_step();
+    for (int i = 0; i < steps_per_round; ++i) {
+      backend.prepare_step(*program, step);
+      backend.run_step({});
     }
-    return std::chrono::duration<double>(Clock::now() - begin).count() / steps_a_round;
+    return std::chrono::duration<double>(Clock::now() - begin).count() / steps_per_round;
   }
 
  private:
@@ -86,11 +93,11 @@ double ragged_attention_ratio(Backend& backend, const ModelConfig& model) {
     const Matrix q{buffer.get(), 0, 1, q_dim, q_dim}, kv{buffer.get(), kv_at, 1, kv_dim, kv_dim},
         out{buffer.get(), out_at, 1, q_dim, q_dim};
     for (const Matrix& m : {q, kv, out}) backend.fill_zero(m);
-    even.seconds_a_step(backend, q, kv, out);
-    uneven.seconds_a_step(backend, q, kv, out);
+    even.seconds_per_step(backend, q, kv, out);
+    uneven.seconds_per_step(backend, q, kv, out);
     for (int round = 0; round < n_rounds; ++round) {
-      const double even_seconds = even.seconds_a_step(backend, q, kv, out);
-      ratios.push_back(uneven.seconds_a_step(backend, q, kv, out) / even_seconds);
+      const double even_seconds = even.seconds_per_step(backend, q, kv, out);
+      ratios.push_back(uneven.seconds_per_step(backend, q, kv, out) / even_seconds);
     }
   }
   for (int32_t slab = 0; slab * PageLayout{model.head_dim}.pages_per_slab() < n_pages; ++slab)

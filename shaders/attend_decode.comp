@@ -10,7 +10,7 @@
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_KHR_shader_subgroup_ballot : require
 
-#include "shaders/constants.h"
+#include "engine/backend/device/kernel_params.h"
 
 #include "shaders/half.glsl"
 #include "shaders/pages.glsl"
@@ -27,13 +27,14 @@ const bool IS_LANE = LANE_VARIANT != 0;
 layout(push_constant) uniform Constants { AttendDecodeConstants c; };
 layout(binding = 0) readonly buffer Step { StepState step_state; };
 layout(binding = 1) readonly buffer Heads { StepHead heads[]; };
-layout(binding = 2) readonly buffer Splits { StepSplit splits[]; };
-layout(binding = 3) readonly buffer PageList { uvec2 pages[]; };
-layout(binding = 4) uniform textureBuffer q;  // texels of one value
-layout(binding = 5) readonly buffer K { float k[]; };
-layout(binding = 6) readonly buffer V { float v[]; };
-layout(binding = 7) writeonly buffer Probabilities { float probabilities[]; };  // (split, query head, split_capacity)
-layout(binding = 8) writeonly buffer States { float states[]; };  // (split, query head): max, sum, out (HEAD_DIM)
+layout(binding = 2) readonly buffer PageTable { uvec2 pages[]; };
+layout(binding = 3) uniform textureBuffer q;  // texels of one value
+layout(binding = 4) readonly buffer K { float k[]; };
+layout(binding = 5) readonly buffer V { float v[]; };
+layout(binding = 6) writeonly buffer Probabilities { float probabilities[]; };  // (split, query head, split_capacity)
+layout(binding = 7) writeonly buffer States { float states[]; };  // (split, query head): max, sum, out (HEAD_DIM)
+
+#include "shaders/split.glsl"
 
 const uint SLOTS_AT_ONCE = 2;  // of a lane, that share a load of q
 const uint Q_REGISTERS = (UNIT_VALUES + N_LANES - 1) / N_LANES;
@@ -273,8 +274,8 @@ void mix_slots_by_page(uint first_page, uint n, uint round) {
 
 void main() {
   const uint lane = gl_SubgroupInvocationID;
-  const StepSplit split = splits[c.split_begin + gl_WorkGroupID.x];
-  const uint first_page = c.page_begin + heads[c.head_begin + split.head].first_page + split.first_slot / PAGE_TOKENS;
+  const Split split = find_split(gl_WorkGroupID.x);
+  const uint first_page = heads[c.head_begin + split.head].first_page + split.first_slot / PAGE_TOKENS;
   const uint n = split.n_slots, n_held = n - split.is_last;
   const uint q_begin = c.q_offset + (split.head * c.n_query_heads + c.first_query_head) * HEAD_DIM;
   if (split.is_last != 0) {

@@ -3,7 +3,7 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
 
-#include "shaders/constants.h"
+#include "engine/backend/device/kernel_params.h"
 
 layout(local_size_x_id = 0) in;  // one subgroup
 layout(push_constant) uniform Constants { AttendSoftmaxConstants c; };

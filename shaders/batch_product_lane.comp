@@ -6,7 +6,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
-#include "shaders/constants.h"
+#include "engine/backend/device/kernel_params.h"
 
 layout(local_size_x_id = 0) in;  // one subgroup
 layout(constant_id = 1) const uint GROUP_M = 8;  // at most a subgroup, and 8

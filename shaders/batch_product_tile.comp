@@ -4,7 +4,7 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 
-#include "shaders/constants.h"
+#include "engine/backend/device/kernel_params.h"
 
 layout(local_size_x = 256) in;
 layout(binding = 0) readonly buffer X { vec4 x[]; };

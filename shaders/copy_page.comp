@@ -4,7 +4,7 @@
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
 
-#include "shaders/constants.h"
+#include "engine/backend/device/kernel_params.h"
 
 layout(local_size_x = 64) in;
 layout(push_constant) uniform Constants { CopyPageConstants c; };

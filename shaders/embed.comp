@@ -2,7 +2,7 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
-#include "shaders/constants.h"
+#include "engine/backend/device/kernel_params.h"
 
 #extension GL_EXT_control_flow_attributes : require
 

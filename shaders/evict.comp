@@ -1,12 +1,12 @@
-// Applies a head's rule to the slots that it holds, a head a work group of one subgroup: what leaves first is looked for
-// over all slots, reported, and replaced by the head's last slot; then the next. Mostly nobody or one slot leaves, so one
-// look suffices; where more than the report takes have to leave, the host asks again.
+// Applies a head's rule to the slots that it holds, one work group of one subgroup per head: finds what leaves first,
+// reports it, and moves the head's last slot into its place; then the next. Mostly at most one slot leaves, so one look
+// suffices; if more have to leave than the report holds, the host asks again.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
 
-#include "shaders/constants.h"
+#include "engine/backend/device/kernel_params.h"
 
 #define PAGE_QUALIFIER coherent
 #include "shaders/pages.glsl"
@@ -18,20 +18,9 @@ layout(binding = 0) readonly buffer Step { StepState step_state; };
 layout(binding = 1) readonly buffer Heads { StepHead heads[]; };
 layout(binding = 2) readonly buffer PageList { uvec2 pages[]; };
 layout(binding = 3) buffer Report { ReportedHead report[]; };
-layout(binding = 4) writeonly buffer Rows { uint rows[]; };  // (head, n_reported_slots, SLOT_WORDS)
+layout(binding = 4) writeonly buffer Rows { uint rows[]; };  // (n_reported_slots, head, SLOT_WORDS)
 
-// As in engine/base/policy.h.
-const uint part_special = 1, part_punctuation = 2, part_frequent = 4, part_local = 8, part_first = 16, part_full = 128;
-const uint class_special = 1, class_punctuation = 2, n_first_tokens = 4;
 #define infinity uintBitsToFloat(0x7f800000u)
-
-bool keeps_always(StepHead head, uint position, uint token_class) {
-  const bool keeps_class = ((head.parts & part_special) != 0 && token_class == class_special) ||
-                           ((head.parts & part_punctuation) != 0 && token_class == class_punctuation);
-  return (head.parts & part_full) != 0 || (keeps_class && (position >= head.class_from || position < n_first_tokens)) ||
-         ((head.parts & part_first) != 0 && position < n_first_tokens) ||
-         ((head.parts & part_local) != 0 && position >= head.local_from);
-}
 
 /// A slot that may leave. Position -1: none.
 struct Leaver {
@@ -83,9 +72,7 @@ Contest look(StepHead head, uint length, uint first_page) {
   n_dropped = subgroupAdd(n_dropped);
   n_contest = subgroupAdd(n_contest);
   const uint n_always = length - n_dropped - n_contest;
-  uint n_kept = 0;
-  if ((head.parts & part_frequent) != 0)
-    n_kept = head.n_total < 0 ? head.n_frequent : uint(max(head.n_total - int(n_always), 0));
+  const uint n_kept = n_kept_by_score(head, n_always);
   const uint n_losers = n_contest > n_kept ? n_contest - n_kept : 0;
   if (n_losers > 0) keep_lowest(dropped, contest.score, contest.position, contest.slot);
   return Contest(n_dropped + n_losers, lowest_of_lanes(dropped));
@@ -123,7 +110,7 @@ void move_slot(uvec2 from, uint from_slot, uvec2 to, uint to_slot) {
 
 void main() {
   const StepHead head = heads[c.head_begin + gl_WorkGroupID.x];
-  const uint to = c.first_head + gl_WorkGroupID.x, first_page = c.page_begin + head.first_page;
+  const uint to = c.first_head + gl_WorkGroupID.x, first_page = head.first_page;
   uint length = head.n_slots + c.is_appended, n_left = 0, n_to_leave = 0;
   if (c.is_first_pass == 0) length = report[to].n_slots;
   if ((head.parts & part_full) == 0 || head.reach_from > 0) {
@@ -135,7 +122,7 @@ void main() {
       const uvec2 page = pages[first_page + hole / PAGE_TOKENS];
       const uint slot = hole % PAGE_TOKENS;
       const bool is_logged = uint(contest.first.position) < step_state.log_before;
-      if (is_logged) log_row(page, slot, (to * n_reported_slots + n_left) * SLOT_WORDS);
+      if (is_logged) log_row(page, slot, (n_left * c.n_heads + to) * SLOT_WORDS);
       if (subgroupElect())
         report[to].slots[n_left] =
             ReportedSlot(hole, uint(contest.first.position), uintBitsToFloat(PageWords(page).at[SCORES_BEGIN + slot]),

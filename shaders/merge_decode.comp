@@ -7,7 +7,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 
-#include "shaders/constants.h"
+#include "engine/backend/device/kernel_params.h"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint N_LANES = 8;
@@ -16,13 +16,14 @@ layout(constant_id = 2) const uint SCORES_BEGIN = 0;  // words
 layout(constant_id = 3) const uint N_HEADS = 1;       // of the query group
 layout(push_constant) uniform Constants { MergeDecodeConstants c; };
 layout(binding = 0) readonly buffer Heads { StepHead heads[]; };
-layout(binding = 1) readonly buffer Splits { StepSplit splits[]; };
-layout(binding = 2) readonly buffer PageList { uvec2 pages[]; };
-layout(binding = 3) readonly buffer Probabilities { vec4 probabilities[]; };
-layout(binding = 4) readonly buffer States { float states[]; };
-layout(binding = 5) writeonly buffer Out { float result[]; };
+layout(binding = 1) readonly buffer PageTable { uvec2 pages[]; };
+layout(binding = 2) readonly buffer Probabilities { vec4 probabilities[]; };
+layout(binding = 3) readonly buffer States { float states[]; };
+layout(binding = 4) writeonly buffer Out { float result[]; };
 
 layout(buffer_reference, std430, buffer_reference_align = 16) buffer PageScores { vec4 at[]; };
+
+#include "shaders/split.glsl"
 
 const uint PAGE_TOKENS = 16, STATE_VALUES = HEAD_DIM + 2;
 
@@ -30,7 +31,7 @@ shared float largest[N_HEADS], total[N_HEADS];
 
 void main() {
   const uint lane = gl_SubgroupInvocationID, w = gl_WorkGroupID.x;
-  const StepSplit split = splits[c.split_begin + w];
+  const Split split = find_split(w);
   const StepHead head = heads[c.head_begin + split.head];
   for (uint g = lane; g < N_HEADS; g += N_LANES) {
     float m = -3e38, sum = 0;
@@ -63,7 +64,7 @@ void main() {
   float factors[N_HEADS];
   for (uint g = 0; g < N_HEADS; ++g)
     factors[g] = exp2(states[(w * N_HEADS + g) * STATE_VALUES] - largest[g]) / total[g];
-  const uint first_page = c.page_begin + head.first_page + split.first_slot / PAGE_TOKENS;
+  const uint first_page = head.first_page + split.first_slot / PAGE_TOKENS;
   // Four slots a lane. What lies behind the last slot is of no meaning before and after.
   for (uint t = 4 * lane; t < split.n_slots; t += 4 * N_LANES) {
     vec4 sum = vec4(0);

@@ -2,7 +2,7 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
-#include "shaders/constants.h"
+#include "engine/backend/device/kernel_params.h"
 
 #extension GL_KHR_shader_subgroup_arithmetic : require
 // A work group is one subgroup: SUBGROUP lanes, set when the pipeline is made.

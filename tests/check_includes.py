@@ -27,10 +27,12 @@ TABLE = {
     "engine/backend/vulkan_probe.cpp": ["engine/base/", "engine/backend/"],
     "engine/backend/vulkan_probe.h": ["engine/base/", "engine/backend/"],
     "engine/backend/cpu/": ["engine/base/", "engine/backend/*", "engine/backend/cpu/"],
-    "engine/backend/vulkan/": ["engine/base/", "engine/backend/*", "engine/backend/vulkan/", "shaders/"],
-    # Shaders, and the structs that C++ shares with them.
-    "shaders/": ["shaders/"],
-    "cuda/": ["engine/base/", "engine/backend/*", "cuda/"],
+    # What every GPU needs, with the structs that C++ shares with kernels.
+    "engine/backend/device/": ["engine/base/", "engine/backend/*", "engine/backend/device/"],
+    "engine/backend/vulkan/": ["engine/base/", "engine/backend/*", "engine/backend/device/", "engine/backend/vulkan/",
+                               "shaders/"],
+    "shaders/": ["shaders/", "engine/backend/device/"],
+    "cuda/": ["engine/base/", "engine/backend/*", "engine/backend/device/", "cuda/"],
     "engine/run/": ["engine/base/", "engine/model/", "engine/text/", "engine/kv/", "engine/backend/*",
                     "engine/run/", "assets/"],
     # Files that the program brings along, as text in it.

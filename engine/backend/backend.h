@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -123,10 +124,20 @@ struct ExpectedAttention {
   Matrix norms;   // (n_kv_heads, the same)
 };
 
-/// What a decode step knows before it starts; given once a token for all layers, so that a backend with a recorded
-/// command list only has to upload it.
+/// What a product is for; stages are timed by it.
+enum class MatmulUse : uint8_t { other, qkv, output, feed_forward, logits };
+
+/// The operations of a decode step as a value: recorded once, run for every token. Bound to its backend, which outlives
+/// it.
+class StepProgram {
+ public:
+  virtual ~StepProgram() = default;
+};
+
+/// The data of a step: all that differs from token to token.
 struct DecodeStep {
   int32_t position = 0;  // of the token that is computed
+  TokenId token_id = 0;
   TokenClass token_class = TokenClass::plain;
   int32_t n_kv_heads = 0;           // heads of a layer; heads and rules are layer-major
   std::span<const HeadView> heads;  // every head has room for one slot more than its length
@@ -192,6 +203,15 @@ struct StageTime {
   double bytes = 0;  // that the stage had to read and write at least
 };
 
+/// What the host did since the backend was made.
+struct BackendCounters {
+  int64_t calls = 0;        // of operations; of recorded ones, when they were recorded
+  int64_t submissions = 0;  // to a device
+  int64_t waits = 0;        // for it
+  int64_t bytes_up = 0;     // to it
+  int64_t bytes_down = 0;   // from it
+};
+
 struct BackendInfo {
   std::string name;    // "cpu"
   std::string device;  // "AVX-512 VNNI, 2 threads"
@@ -223,7 +243,8 @@ class Backend {
   virtual void rms_norm(Matrix x, const DeviceWeight& gain, float eps, Matrix out) = 0;
   /// Several products of the same x, so that it is quantised once and the terms run side by side.
   /// x: (n_rows, n_in). Quantised weights take x in 16 bits a block of 32; float weights take it as it is.
-  virtual void matmul(Matrix x, std::span<const MatmulTerm> terms) = 0;
+  virtual void matmul(Matrix x, std::span<const MatmulTerm> terms, MatmulUse use) = 0;
+  void matmul(Matrix x, std::span<const MatmulTerm> terms) { matmul(x, terms, MatmulUse::other); }
   /// Rotates the first n_rot values of every head of x in place; row r is at position0 + r.
   /// x: (n_rows, n * head_dim). frequencies: buffer of n_rot / 2 f32, radians a position.
   virtual void rope(Matrix x, int32_t head_dim, int32_t position0, RopeStyle style, int32_t n_rot,
@@ -262,18 +283,35 @@ class Backend {
   }
 
   // One token.
-  virtual void begin_step(const DecodeStep& step) = 0;  // the spans stay valid until end_step
+  /// A program of these operations, which are of one row each and call at least one of the four below. `operations` is
+  /// called when the backend has to record them, or with every step; it asks for the same each time, and whatever it
+  /// uses outlives the program. Each step hands out `result`, one row of floats; its buffer may be null.
+  virtual std::unique_ptr<StepProgram> make_step(std::function<void()> operations, Matrix result) = 0;
+  /// Makes a program ready for a step. The step's spans stay valid until the run. Throws out_of_memory with nothing
+  /// changed.
+  virtual void prepare_step(StepProgram& program, const DecodeStep& step) = 0;
+  /// Runs what was prepared: at most one submission and one wait, unless a head evicts many slots.  result: (n_cols)
+  virtual StepReport run_step(std::span<float> result) = 0;
+
+  // Operations of a step only.
+  /// out = scale * row of the step's token.  out: (1, n_embd)
+  virtual void embed_token(const DeviceWeight& table, float scale, Matrix out) = 0;
+  /// rope() at the step's position.  x: (1, n * head_dim)
+  virtual void rope_token(Matrix x, int32_t head_dim, RopeStyle style, int32_t n_rot,
+                          const DeviceBuffer& frequencies) = 0;
   /// Appends k and v to each KV head (score 0), attends over all its slots and itself, adds the probabilities of
   /// the query group to the slots' scores.  q, out: (1, n_heads * head_dim); k, v: (1, n_kv_heads * head_dim)
   virtual void attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, float scale, Matrix out) = 0;
   /// Applies each head's rule to what it holds: what the rule does not keep leaves, the lowest score first (of equal
   /// scores the later position), each time replaced by the head's last slot.
   virtual void evict(int32_t layer) = 0;
-  virtual StepReport end_step() = 0;
 
   // Stage timers, since the last reset.
   virtual std::vector<StageTime> stage_times() const = 0;
   virtual void reset_stage_times() = 0;
+  virtual BackendCounters counters() const = 0;
+  /// What a kernel that only reads memory reaches here, in 1e9 bytes per second; 0 if the backend cannot say.
+  virtual double measure_read_gb_per_s() { return 0; }
 };
 
 }  // namespace headroom

@@ -118,8 +118,54 @@ std::unique_ptr<Backend> make_checked_vulkan_backend() {
   return make_vulkan_backend();
 }
 
-std::unique_ptr<Backend> make(const std::string& name, int n_threads) {
-  return name == "vulkan" ? make_checked_vulkan_backend() : make_cpu_backend({.n_threads = n_threads});
+std::vector<DeviceEntry> list_cuda() {
+  return {{.backend = "cuda", .device = "", .available = false, .skip_reason = not_built}};
+}
+
+std::vector<DeviceEntry> list_cpu() {
+  return {{.backend = "cpu", .device = cpu_device_title(physical_cores()), .available = true, .skip_reason = ""}};
+}
+
+std::unique_ptr<Backend> make_vulkan_variant(VulkanVariant variant) {
+  return make_vulkan_backend({.variant = variant});
+}
+
+std::unique_ptr<Backend> make_checked_vulkan(int) {
+  return make_checked_vulkan_backend();
+}
+
+std::unique_ptr<Backend> make_cpu(int n_threads) {
+  return make_cpu_backend({.n_threads = n_threads});
+}
+
+/// A kind of backend: in the list of devices, unless it is for tests only.
+struct BackendKind {
+  const char* name;
+  std::vector<DeviceEntry> (*list)();               // null: not listed
+  std::unique_ptr<Backend> (*make)(int n_threads);  // null: not built
+};
+
+// In order of preference. The last ones are for tests: the oracle, the variants of Vulkan's shaders, and a Vulkan
+// device whose memory the host does not see, imitated on whatever device there is.
+constexpr BackendKind kinds[] = {
+    {"cuda", list_cuda, nullptr},
+    {"vulkan", list_vulkan, make_checked_vulkan},
+    {"cpu", list_cpu, make_cpu},
+    {"cpu-reference", nullptr, [](int) { return make_reference_backend(); }},
+    {"vulkan-lane", nullptr, [](int) { return make_vulkan_variant(VulkanVariant::lane); }},
+    {"vulkan-subgroup", nullptr, [](int) { return make_vulkan_variant(VulkanVariant::subgroup); }},
+    {"vulkan-dot", nullptr, [](int) { return make_vulkan_variant(VulkanVariant::dot); }},
+    {"vulkan-own-memory", nullptr,
+     [](int) {
+       return make_vulkan_backend({.facts_hook = [](vulkan::DeviceFacts& facts) { facts.has_unified_memory = false; }});
+     }},
+};
+
+/// Null for a name that there is not.
+const BackendKind* find_kind(const std::string& name) {
+  const auto kind =
+      std::find_if(std::begin(kinds), std::end(kinds), [&](const BackendKind& k) { return name == k.name; });
+  return kind == std::end(kinds) ? nullptr : &*kind;
 }
 
 /// Empty where neither the choice nor the environment names a backend.
@@ -132,10 +178,10 @@ std::string asked_name(const BackendChoice& choice) {
 }  // namespace
 
 std::vector<DeviceEntry> list_devices() {
-  std::vector<DeviceEntry> entries{{.backend = "cuda", .device = "", .available = false, .skip_reason = not_built}};
-  for (DeviceEntry& entry : list_vulkan()) entries.push_back(std::move(entry));
-  entries.push_back(
-      {.backend = "cpu", .device = cpu_device_title(physical_cores()), .available = true, .skip_reason = ""});
+  std::vector<DeviceEntry> entries;
+  for (const BackendKind& kind : kinds)
+    if (kind.list != nullptr)
+      for (DeviceEntry& entry : kind.list()) entries.push_back(std::move(entry));
   return entries;
 }
 
@@ -172,26 +218,22 @@ std::string driver_failure() {
 std::unique_ptr<Backend> make_backend(const BackendChoice& choice) {
   const std::string name = asked_name(choice);
   const std::string asked_by = choice.name.empty() ? "HEADROOM_BACKEND" : "--backend";
-  if (name == "cpu-reference") return make_reference_backend();
-  if (name == "vulkan-lane") return make_vulkan_backend({.variant = VulkanVariant::lane});
-  if (name == "vulkan-subgroup") return make_vulkan_backend({.variant = VulkanVariant::subgroup});
-  if (name == "vulkan-dot") return make_vulkan_backend({.variant = VulkanVariant::dot});
-  if (name == "cpu") return make("cpu", choice.n_threads);
-
-  const std::vector<DeviceEntry> devices = list_devices();
   if (!name.empty()) {
-    const auto entry =
-        std::find_if(devices.begin(), devices.end(), [&](const DeviceEntry& device) { return device.backend == name; });
-    if (entry == devices.end())
-      throw Error(asked_by + " names \"" + name + "\"; expected cuda, vulkan, cpu or cpu-reference");
-    if (!entry->available)
-      throw Error(ErrorKind::unsupported, "the backend \"" + name + "\" is not available: " + entry->skip_reason);
-    return make(name, choice.n_threads);
+    const BackendKind* kind = find_kind(name);
+    if (kind == nullptr) throw Error(asked_by + " names \"" + name + "\"; expected cuda, vulkan, cpu or cpu-reference");
+    if (kind->list != nullptr && name != "cpu") {
+      const std::vector<DeviceEntry> devices = kind->list();
+      if (!devices.front().available)
+        throw Error(ErrorKind::unsupported,
+                    "the backend \"" + name + "\" is not available: " + devices.front().skip_reason);
+    }
+    return kind->make(choice.n_threads);
   }
+  const std::vector<DeviceEntry> devices = list_devices();
   for (const DeviceEntry& device : devices) {
     if (!device.skip_reason.empty()) continue;
     try {
-      return make(device.backend, choice.n_threads);
+      return find_kind(device.backend)->make(choice.n_threads);
     } catch (const Error& error) {
       if (device.backend == "cpu") throw;
       given_up.set(device.backend, error.what());

@@ -43,6 +43,7 @@ std::vector<DeviceEntry> passed_over(const BackendChoice& choice, const std::str
 std::string driver_failure();
 
 /// Throws Error for an unknown or unavailable name. Beside those that are listed: "cpu-reference" is the plain oracle,
+/// "vulkan-own-memory" imitates a device whose memory the host does not see;
 /// "vulkan-lane", "vulkan-subgroup" and "vulkan-dot" are the variants of the shaders for software drivers, for GPUs and
 /// for GPUs with an instruction for dot products of bytes, whatever the device. A backend that nobody asked for by name
 /// and that does not start is passed over.

@@ -167,10 +167,14 @@ class Trial {
     }
     for (size_t h = 0; h < heads.size(); ++h) heads[h].pages = pages[h];
     const Held q1 = random(1, q_dim), k1 = random(1, kv_dim), v1 = random(1, kv_dim), out1 = zero(1, q_dim);
-    backend_.begin_step({.position = n_rows, .n_kv_heads = n_kv_heads, .heads = heads, .rules = rules});
-    backend_.attend_decode(0, q1.matrix, k1.matrix, v1.matrix, 0.125f, out1.matrix);
-    backend_.evict(0);
-    const StepReport report = backend_.end_step();
+    const auto program = backend_.make_step(
+        [&] {
+          backend_.attend_decode(0, q1.matrix, k1.matrix, v1.matrix, 0.125f, out1.matrix);
+          backend_.evict(0);
+        },
+        {});
+    backend_.prepare_step(*program, {.position = n_rows, .n_kv_heads = n_kv_heads, .heads = heads, .rules = rules});
+    const StepReport report = backend_.run_step({});
     results_.push_back(read(out1));
     std::vector<float> left;
     for (const Eviction& eviction : report.evictions) {

@@ -14,12 +14,20 @@ enum class Stage {
   embed,
   rms_norm,
   matmul,
+  matmul_qkv,
+  matmul_output,
+  matmul_feed_forward,
+  matmul_logits,
   rope,
   store_kv,
   attend_prefill,
+  attend_prefill_softmax,
+  attend_prefill_mix,
+  attend_prefill_sums,
   add_query_moments,
   expected_attention,
   attend_decode,
+  merge_decode,
   evict,
   gather_slots,
   add,
@@ -34,12 +42,20 @@ enum class Stage {
 inline constexpr std::array<const char*, static_cast<size_t>(Stage::count)> stage_names{"embed",
                                                                                         "rms_norm",
                                                                                         "matmul",
+                                                                                        "matmul_qkv",
+                                                                                        "matmul_output",
+                                                                                        "matmul_feed_forward",
+                                                                                        "matmul_logits",
                                                                                         "rope",
                                                                                         "store_kv",
                                                                                         "attend_prefill",
+                                                                                        "attend_prefill_softmax",
+                                                                                        "attend_prefill_mix",
+                                                                                        "attend_prefill_sums",
                                                                                         "add_query_moments",
                                                                                         "expected_attention",
                                                                                         "attend_decode",
+                                                                                        "merge_decode",
                                                                                         "evict",
                                                                                         "gather_slots",
                                                                                         "add",
@@ -48,6 +64,12 @@ inline constexpr std::array<const char*, static_cast<size_t>(Stage::count)> stag
                                                                                         "copy_page",
                                                                                         "read_cache",
                                                                                         "step_state"};
+
+/// The stage of a product.
+constexpr Stage stage_of(MatmulUse use) {
+  return static_cast<Stage>(static_cast<int>(Stage::matmul) + static_cast<int>(use));
+}
+static_assert(stage_of(MatmulUse::logits) == Stage::matmul_logits);
 
 /// What a stage that goes over the matrix once has to read or write at least.
 inline double matrix_bytes(const Matrix& m) {

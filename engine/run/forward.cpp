@@ -107,8 +107,11 @@ std::span<const float> Forward::rope_frequencies(int32_t layer) const {
   return rope_frequencies_[static_cast<size_t>(layer)];
 }
 
-void Forward::project(int32_t layer, Matrix x, int32_t position0, const Activations& block,
-                      const std::function<void(Matrix)>& before_rope) const {
+void Forward::embed_token(Matrix x) const {
+  backend_.embed_token(*token_embd_, config().embedding_scale, x);
+}
+
+void Forward::project_before_rope(int32_t layer, Matrix x, const Activations& block) const {
   const LayerWeights& w = layers_[static_cast<size_t>(layer)];
   const int32_t n = x.n_rows;
   const Matrix hidden = block.hidden.rows(0, n), q = block.q.rows(0, n), k = block.k.rows(0, n), v = block.v.rows(0, n);
@@ -116,13 +119,27 @@ void Forward::project(int32_t layer, Matrix x, int32_t position0, const Activati
   const MatmulTerm terms[] = {{w.attn_q.get(), w.attn_q_bias.get(), q, false},
                               {w.attn_k.get(), w.attn_k_bias.get(), k, false},
                               {w.attn_v.get(), w.attn_v_bias.get(), v, false}};
-  backend_.matmul(hidden, terms);
+  backend_.matmul(hidden, terms, MatmulUse::qkv);
   const int32_t head_dim = config().head_dim;
   if (w.attn_q_norm) backend_.rms_norm(by_head(q, head_dim), *w.attn_q_norm, config().rms_eps, by_head(q, head_dim));
   if (w.attn_k_norm) backend_.rms_norm(by_head(k, head_dim), *w.attn_k_norm, config().rms_eps, by_head(k, head_dim));
+}
+
+void Forward::project(int32_t layer, Matrix x, int32_t position0, const Activations& block,
+                      const std::function<void(Matrix)>& before_rope) const {
+  project_before_rope(layer, x, block);
+  const Matrix q = block.q.rows(0, x.n_rows), k = block.k.rows(0, x.n_rows);
   if (before_rope) before_rope(q);
-  backend_.rope(q, head_dim, position0, config().rope_style, config().n_rot, *w.rope_frequencies);
-  backend_.rope(k, head_dim, position0, config().rope_style, config().n_rot, *w.rope_frequencies);
+  const DeviceBuffer& frequencies = *layers_[static_cast<size_t>(layer)].rope_frequencies;
+  for (const Matrix& rows : {q, k})
+    backend_.rope(rows, config().head_dim, position0, config().rope_style, config().n_rot, frequencies);
+}
+
+void Forward::project_token(int32_t layer, Matrix x, const Activations& block) const {
+  project_before_rope(layer, x, block);
+  const DeviceBuffer& frequencies = *layers_[static_cast<size_t>(layer)].rope_frequencies;
+  for (const Matrix& row : {block.q.rows(0, 1), block.k.rows(0, 1)})
+    backend_.rope_token(row, config().head_dim, config().rope_style, config().n_rot, frequencies);
 }
 
 void Forward::finish_layer(int32_t layer, Matrix x, Matrix attended, const Activations& block) const {
@@ -131,29 +148,33 @@ void Forward::finish_layer(int32_t layer, Matrix x, Matrix attended, const Activ
   const Matrix hidden = block.hidden.rows(0, n), branch = block.branch.rows(0, n), gate = block.gate.rows(0, n),
                up = block.up.rows(0, n);
   // A product goes straight into the residual stream, unless a norm stands between.
-  const auto contribute = [&](Matrix input, const DeviceWeight& weight, const DeviceWeight* norm) {
+  const auto contribute = [&](MatmulUse use, Matrix input, const DeviceWeight& weight, const DeviceWeight* norm) {
     const MatmulTerm term{&weight, nullptr, norm == nullptr ? x : branch, norm == nullptr};
-    backend_.matmul(input, {&term, 1});
+    backend_.matmul(input, {&term, 1}, use);
     if (norm == nullptr) return;
     backend_.rms_norm(branch, *norm, config().rms_eps, branch);
     backend_.add(x, branch);
   };
-  contribute(attended, *w.attn_output, w.post_attention_norm.get());
+  contribute(MatmulUse::output, attended, *w.attn_output, w.post_attention_norm.get());
   backend_.rms_norm(x, *w.ffn_norm, config().rms_eps, hidden);
   const MatmulTerm terms[] = {{w.ffn_gate.get(), nullptr, gate, false}, {w.ffn_up.get(), nullptr, up, false}};
-  backend_.matmul(hidden, terms);
+  backend_.matmul(hidden, terms, MatmulUse::feed_forward);
   backend_.gated_activation(config().activation, gate, up);
-  contribute(gate, *w.ffn_down, w.post_ffw_norm.get());
+  contribute(MatmulUse::feed_forward, gate, *w.ffn_down, w.post_ffw_norm.get());
+}
+
+Matrix Forward::compute_logits(Matrix x, const Activations& block) const {
+  const Matrix hidden = block.hidden.rows(0, 1), out = logits_row();
+  backend_.rms_norm(x, *output_norm_, config().rms_eps, hidden);
+  const MatmulTerm term{output_.get(), nullptr, out, false};
+  backend_.matmul(hidden, {&term, 1}, MatmulUse::logits);
+  return out;
 }
 
 void Forward::logits(Matrix x, const Activations& block, std::vector<float>& out) const {
-  const Matrix hidden = block.hidden.rows(0, 1);
-  backend_.rms_norm(x, *output_norm_, config().rms_eps, hidden);
-  const int32_t n_vocab = config().n_vocab;
-  const MatmulTerm term{output_.get(), nullptr, {logits_.get(), 0, 1, n_vocab, n_vocab}, false};
-  backend_.matmul(hidden, {&term, 1});
-  out.resize(static_cast<size_t>(n_vocab));
-  backend_.download(*logits_, 0, std::as_writable_bytes(std::span(out)));
+  const Matrix row = compute_logits(x, block);
+  out.resize(static_cast<size_t>(row.n_cols));
+  backend_.download(*row.buffer, 0, std::as_writable_bytes(std::span(out)));
 }
 
 }  // namespace headroom

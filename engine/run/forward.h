@@ -47,18 +47,28 @@ class Forward {
 
   /// x row r = embedding of ids[r].  x: (n, n_embd)
   void embed(std::span<const TokenId> ids, Matrix x) const;
+  /// In a step: x = embedding of its token.  x: (1, n_embd)
+  void embed_token(Matrix x) const;
   /// Fills q, k, v of the block, after bias, norm and RoPE; row r is at position0 + r.  x: (n, n_embd)
   /// before_rope: if given, is called with q before RoPE.
   void project(int32_t layer, Matrix x, int32_t position0, const Activations& block,
                const std::function<void(Matrix)>& before_rope = {}) const;
+  /// In a step: the same for its token.  x: (1, n_embd)
+  void project_token(int32_t layer, Matrix x, const Activations& block) const;
   /// Radians a position of a layer's rotated pairs.  (n_rot / 2)
   std::span<const float> rope_frequencies(int32_t layer) const;
   /// Adds attention's and the feed-forward network's contributions to x.  attended: (n, n_heads * head_dim)
   void finish_layer(int32_t layer, Matrix x, Matrix attended, const Activations& block) const;
-  /// Logits that follow one row.  x: (1, n_embd); out: (n_vocab)
+  /// Computes the logits that follow one row, on the device.  x: (1, n_embd); returns (1, n_vocab)
+  Matrix compute_logits(Matrix x, const Activations& block) const;
+  /// The same on the host.  out: (n_vocab)
   void logits(Matrix x, const Activations& block, std::vector<float>& out) const;
+  /// Where compute_logits writes.  (1, n_vocab)
+  Matrix logits_row() const { return {logits_.get(), 0, 1, config().n_vocab, config().n_vocab}; }
 
  private:
+  void project_before_rope(int32_t layer, Matrix x, const Activations& block) const;
+
   const Model& model_;
   Backend& backend_;
   std::unique_ptr<DeviceWeight> token_embd_, output_norm_, output_;

@@ -433,7 +433,7 @@ void KvStore::hold_budget_bytes(TokenClass next_class) {
 
 // --- one token ---
 
-void KvStore::begin_step(TokenClass token_class) {
+void KvStore::begin_step(StepProgram& program, TokenId id, TokenClass token_class) {
   hold_budget_bytes(token_class);
   is_at_newest_mark_ = false;
   caches_.reserve_slot();
@@ -446,17 +446,18 @@ void KvStore::begin_step(TokenClass token_class) {
     step_rules_.push_back(
         rule_of(caches_.head(head), config_, n_tokens_ + 1, shape_.window_of(head), n_last_of_answer));
   }
-  backend_.begin_step({.position = n_tokens_,
-                       .token_class = token_class,
-                       .n_kv_heads = model_.n_kv_heads,
-                       .heads = step_views_,
-                       .rules = step_rules_,
-                       .log_before = log_.n_marks() > 0 ? log_.n_tokens(log_.n_marks() - 1) : 0});
+  backend_.prepare_step(program, {.position = n_tokens_,
+                                  .token_id = id,
+                                  .token_class = token_class,
+                                  .n_kv_heads = model_.n_kv_heads,
+                                  .heads = step_views_,
+                                  .rules = step_rules_,
+                                  .log_before = log_.n_marks() > 0 ? log_.n_tokens(log_.n_marks() - 1) : 0});
   is_step_open_ = true;
 }
 
-StepReport KvStore::finish_step() {
-  StepReport report = backend_.end_step();
+StepReport KvStore::finish_step(std::span<float> result) {
+  StepReport report = backend_.run_step(result);
   const size_t row_values = layout().slot_row_u16s();
   caches_.append(step_tag_);
   for (const Eviction& eviction : report.evictions) {

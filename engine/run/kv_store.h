@@ -87,10 +87,11 @@ class KvStore final : private SlabOwner {
   bool undo(size_t mark);
   void count_scratch(int64_t bytes);  // prefill scratch counts towards the peak
 
-  /// One token at position n_tokens: begin gives every head room (throws out_of_memory with nothing changed), finish
-  /// takes the backend's report over.
-  void begin_step(TokenClass token_class);
-  StepReport finish_step();
+  /// One token at position n_tokens: begin gives every head room and makes the program ready (throws out_of_memory with
+  /// nothing changed), finish runs it and takes the backend's report over.
+  void begin_step(StepProgram& program, TokenId id, TokenClass token_class);
+  /// result: what the program hands out
+  StepReport finish_step(std::span<float> result);
   /// A step began and did not finish: some layers may have evicted what others still hold, so only clear() is left.
   bool is_step_open() const { return is_step_open_; }
 

@@ -31,16 +31,14 @@ LogitsJudge::Verdict LogitsJudge::ask_cpu(std::span<const TokenId> ids, size_t n
     const std::unique_ptr<Backend> cpu = make_backend({.name = "cpu"});
     Forward forward(model_, *cpu);
     KvStore store(model_.config(), *cpu, config);
-    Activations row(*cpu, model_.config(), 1);
-    const int32_t n_embd = model_.config().n_embd;
-    const auto stream = cpu->allocate(static_cast<size_t>(n_embd) * sizeof(float));
+    Decoder decoder(model_, forward);
     StopOnly silent(observer);
     std::vector<float> logits;
     store.begin_turn();
     prefill(model_, forward, store, ids.first(n_read), {}, silent, logits);
     for (const TokenId id : ids.subspan(n_read)) {
       if (observer.stop_requested()) return Verdict::none;
-      decode(model_, forward, store, row, {stream.get(), 0, 1, n_embd, n_embd}, id, logits);
+      decoder.run(store, id, logits);
     }
     return all_finite(logits) ? Verdict::numbers : Verdict::not_numbers;
   } catch (const Cancelled&) {

@@ -107,9 +107,7 @@ Session::Impl::Impl(const Model& model_, Backend& backend_, const SessionOptions
                               : context_that_fits(model_.config(), available_memory_bytes(), options.cache.cache_type)),
       forward(model_, backend_),
       store(model_.config(), backend_, cache_config, options.undo_log),
-      row(backend_, model_.config(), 1),
-      stream_buffer(backend_.allocate(static_cast<size_t>(model_.config().n_embd) * sizeof(float))),
-      stream{stream_buffer.get(), 0, 1, model_.config().n_embd, model_.config().n_embd},
+      decode_step(model_, forward),
       judge(model_, backend_) {}
 
 PrefillTimes Session::Impl::prefill_turn(std::span<const TokenId> wanted, size_t n_before_head,
@@ -179,7 +177,7 @@ void Session::Impl::feed(TokenId id, TurnObserver& observer) {
   ids.push_back(id);
   std::vector<Eviction> evictions;
   try {
-    evictions = decode(model, forward, store, row, stream, id, logits);
+    evictions = decode_step.run(store, id, logits);
     judge.check(logits, ids, n_read, cache_config, observer);
   } catch (...) {
     ids.pop_back();

@@ -9,6 +9,7 @@
 
 #include "engine/kv/measurements.h"
 #include "engine/run/checked_config.h"
+#include "engine/run/decode.h"
 #include "engine/run/forward.h"
 #include "engine/run/kv_store.h"
 #include "engine/run/not_numbers.h"
@@ -25,9 +26,7 @@ struct Session::Impl {
   int32_t n_ctx;
   Forward forward;
   KvStore store;
-  Activations row;  // of one token
-  std::unique_ptr<DeviceBuffer> stream_buffer;
-  Matrix stream;                   // (1, n_embd)
+  Decoder decode_step;
   std::vector<TokenId> ids;        // what the cache holds
   std::vector<float> logits;       // that follow ids
   std::vector<TokenId> generated;  // the last turn's prompt and its answer, whatever the cache holds

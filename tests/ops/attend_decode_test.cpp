@@ -35,14 +35,16 @@ Result attend(Backend& backend, const Case& c) {
   const Values k = random_values(random, 1, n_kv_heads * c.head_dim),
                v = random_values(random, 1, n_kv_heads * c.head_dim);
   const DeviceMatrix out(backend, zeros(1, q.n_cols));
-  backend.begin_step({.position = 5000,
-                      .token_class = TokenClass::punctuation,
-                      .n_kv_heads = n_kv_heads,
-                      .heads = views,
-                      .rules = rules});
-  backend.attend_decode(0, DeviceMatrix(backend, q), DeviceMatrix(backend, k), DeviceMatrix(backend, v),
-                        1 / std::sqrt(static_cast<float>(c.head_dim)), out);
-  CHECK(backend.end_step().evictions.empty());
+  const DeviceMatrix device_q(backend, q), device_k(backend, k), device_v(backend, v);
+  const DecodeStep step{.position = 5000,
+                        .token_class = TokenClass::punctuation,
+                        .n_kv_heads = n_kv_heads,
+                        .heads = views,
+                        .rules = rules};
+  const float scale = 1 / std::sqrt(static_cast<float>(c.head_dim));
+  const StepReport report =
+      run_step(backend, step, [&] { backend.attend_decode(0, device_q, device_k, device_v, scale, out); });
+  CHECK(report.evictions.empty());
 
   Result result{out.read(), {}, {}};
   for (size_t h = 0; h < views.size(); ++h) {
@@ -96,9 +98,8 @@ TEST_CASE("decode by hand: one held slot and the token itself") {
     // Two query heads. The token's K is (1, 0), V is (0, 1). q = ln 3: weights 1/4 and 3/4; q = 0: a half each.
     const DeviceMatrix q(*backend, {1, 4, {std::log(3.0f), 9, 0, 9}}), k(*backend, {1, 2, {1, 0}});
     const DeviceMatrix v(*backend, {1, 2, {0, 1}}), out(*backend, zeros(1, 4));
-    backend->begin_step({.position = 9, .n_kv_heads = 1, .heads = views, .rules = rules});
-    backend->attend_decode(0, q, k, v, 1, out);
-    backend->end_step();
+    run_step(*backend, {.position = 9, .n_kv_heads = 1, .heads = views, .rules = rules},
+             [&] { backend->attend_decode(0, q, k, v, 1, out); });
     const Values found = out.read();
     CHECK(found.at(0, 0) == Approx(0.25));
     CHECK(found.at(0, 1) == Approx(0.75));
@@ -180,9 +181,8 @@ TEST_CASE("the probabilities of a step sum to the size of the query group") {
     const std::vector<KeepRule> rules(1);
     const DeviceMatrix q(*backend, random_values(random, 1, 3 * 64)), kv(*backend, random_values(random, 1, 64));
     const DeviceMatrix out(*backend, zeros(1, 3 * 64));
-    backend->begin_step({.position = 1000, .n_kv_heads = 1, .heads = views, .rules = rules});
-    backend->attend_decode(0, q, kv, kv, 0.125f, out);
-    backend->end_step();
+    run_step(*backend, {.position = 1000, .n_kv_heads = 1, .heads = views, .rules = rules},
+             [&] { backend->attend_decode(0, q, kv, kv, 0.125f, out); });
     cache.set_length(0, 1001);
     double sum = 0;
     for (const float score : cache.scores(0)) sum += double{score};
@@ -213,8 +213,8 @@ TEST_CASE("a step that is given up with its cache leaves nothing behind") {
       const std::vector<HeadView> views = cache.views();
       const std::vector<KeepRule> rules(1);
       const DeviceMatrix q(*backend, zeros(1, 64)), out(*backend, zeros(1, 64));
-      backend->begin_step({.position = 1000, .n_kv_heads = 1, .heads = views, .rules = rules});
-      backend->attend_decode(0, q, q, q, 1, out);
+      const auto program = backend->make_step([&] { backend->attend_decode(0, q, q, q, 1, out); }, {});
+      backend->prepare_step(*program, {.position = 1000, .n_kv_heads = 1, .heads = views, .rules = rules});
     }
     CHECK(rotated() == expected);
   }
@@ -249,15 +249,21 @@ TEST_CASE("decode goes on from step to step, layer by layer, as the reference do
     const std::vector<KeepRule> rules(lengths.size());
     for (int32_t step = 0; step < n_steps; ++step) {
       const std::vector<HeadView> heads = views();
-      backend.begin_step({.position = 1000 + step, .n_kv_heads = n_kv_heads, .heads = heads, .rules = rules});
+      std::vector<DeviceMatrix> q, k, v;  // by layer
       for (int32_t layer = 0; layer < n_layers; ++layer) {
-        const DeviceMatrix q(backend, random_values(random, 1, n_kv_heads * group * head_dim)),
-            k(backend, random_values(random, 1, n_kv_heads * head_dim)),
-            v(backend, random_values(random, 1, n_kv_heads * head_dim));
-        backend.attend_decode(layer, q, k, v, 0.125f, out.matrix().rows(step * n_layers + layer, 1));
-        backend.evict(layer);
+        q.emplace_back(backend, random_values(random, 1, n_kv_heads * group * head_dim));
+        k.emplace_back(backend, random_values(random, 1, n_kv_heads * head_dim));
+        v.emplace_back(backend, random_values(random, 1, n_kv_heads * head_dim));
       }
-      CHECK(backend.end_step().evictions.empty());
+      const StepReport report =
+          run_step(backend, {.position = 1000 + step, .n_kv_heads = n_kv_heads, .heads = heads, .rules = rules}, [&] {
+            for (int32_t layer = 0; layer < n_layers; ++layer) {
+              const auto l = static_cast<size_t>(layer);
+              backend.attend_decode(layer, q[l], k[l], v[l], 0.125f, out.matrix().rows(step * n_layers + layer, 1));
+              backend.evict(layer);
+            }
+          });
+      CHECK(report.evictions.empty());
       for (int32_t& length : lengths) ++length;
     }
     outcome.out = out.read();

@@ -182,6 +182,14 @@ class FloatWeight {
   std::unique_ptr<DeviceWeight> weight_;
 };
 
+/// One step by a program of its own.
+template <typename Operations>
+StepReport run_step(Backend& backend, const DecodeStep& step, Operations operations) {
+  const auto program = backend.make_step(operations, {});
+  backend.prepare_step(*program, step);
+  return backend.run_step({});
+}
+
 /// A slot's contents as a test states them.
 struct Slot {
   int32_t position = 0;

@@ -29,9 +29,8 @@ Outcome evict(Backend& backend, const std::vector<Slot>& slots, const KeepRule& 
   cache.add_head(slots, rows);
   const std::vector<HeadView> views = cache.views();
   const std::vector<KeepRule> rules{rule};
-  backend.begin_step({.position = 30000, .n_kv_heads = 1, .heads = views, .rules = rules, .log_before = log_before});
-  backend.evict(0);
-  Outcome outcome{backend.end_step(), slots};
+  const DecodeStep step{.position = 30000, .n_kv_heads = 1, .heads = views, .rules = rules, .log_before = log_before};
+  Outcome outcome{run_step(backend, step, [&] { backend.evict(0); }), slots};
 
   size_t n_logged = 0;
   for (const Eviction& eviction : outcome.report.evictions) {
@@ -256,12 +255,13 @@ TEST_CASE("evict serves each head of its layer by its own rule, after the step's
     const KeepRule full{.policy = {Policy::full}}, local{.policy = {l}, .local_from = 2};
     const std::vector<KeepRule> rules{local, full, full, local};
     const DeviceMatrix q(*backend, zeros(1, 4)), kv(*backend, zeros(1, 4)), out(*backend, zeros(1, 4));
-    backend->begin_step({.position = 3, .n_kv_heads = 2, .heads = views, .rules = rules});
-    for (const int32_t layer : {0, 1}) {
-      backend->attend_decode(layer, q, kv, kv, 1, out);
-      backend->evict(layer);
-    }
-    const StepReport report = backend->end_step();
+    const DecodeStep step{.position = 3, .n_kv_heads = 2, .heads = views, .rules = rules};
+    const StepReport report = run_step(*backend, step, [&] {
+      for (const int32_t layer : {0, 1}) {
+        backend->attend_decode(layer, q, kv, kv, 1, out);
+        backend->evict(layer);
+      }
+    });
     REQUIRE(report.evictions.size() == 4);  // positions 1 and 0 of heads 0 and 3
     const int32_t heads[] = {0, 0, 3, 3}, positions[] = {1, 0, 1, 0}, slots[] = {1, 0, 1, 0};
     for (size_t i = 0; i < 4; ++i) {

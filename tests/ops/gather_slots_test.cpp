@@ -16,10 +16,10 @@ constexpr size_t row = 2 * head_dim;  // K and V of a slot
 std::vector<int32_t> evicted_positions(Backend& backend, const TestCache& cache, uint8_t kept_parts) {
   const std::vector<HeadView> heads = cache.views();
   const std::vector<KeepRule> rules{{.policy = {kept_parts}}};
-  backend.begin_step({.n_kv_heads = 1, .heads = heads, .rules = rules});
-  backend.evict(0);
+  const StepReport report =
+      run_step(backend, {.n_kv_heads = 1, .heads = heads, .rules = rules}, [&] { backend.evict(0); });
   std::vector<int32_t> positions;
-  for (const Eviction& eviction : backend.end_step().evictions) positions.push_back(eviction.position);
+  for (const Eviction& eviction : report.evictions) positions.push_back(eviction.position);
   return positions;
 }
 

@@ -32,9 +32,9 @@ std::pair<Row, Row> append(Backend& backend, const std::vector<float>& k, const 
   const std::vector<HeadView> views = cache.views();
   const std::vector<KeepRule> rules(1);
   const DeviceMatrix out(backend, zeros(1, head_dim)), q(backend, zeros(1, head_dim));
-  backend.begin_step({.position = 0, .n_kv_heads = 1, .heads = views, .rules = rules});
-  backend.attend_decode(0, q, DeviceMatrix(backend, {1, head_dim, k}), DeviceMatrix(backend, {1, head_dim, v}), 1, out);
-  backend.end_step();
+  const DeviceMatrix new_k(backend, {1, head_dim, k}), new_v(backend, {1, head_dim, v});
+  run_step(backend, {.position = 0, .n_kv_heads = 1, .heads = views, .rules = rules},
+           [&] { backend.attend_decode(0, q, new_k, new_v, 1, out); });
   cache.set_length(0, 1);
   const std::vector<uint16_t> units = cache.rows(0);
   return {row_of(units, 0, k.size()), row_of(units, units.size() / 2, k.size())};
@@ -157,9 +157,8 @@ TEST_CASE("decode by hand on a page of 8 bits: one held slot and the token itsel
     // The token's K is (1, 0, ...), its V is (0, 1, 0, ...). q = ln 3: weights 1/4 and 3/4.
     const DeviceMatrix q(backend, {1, 32, row({std::log(3.0f), 9}, 32)}), k(backend, {1, 32, row({1}, 32)});
     const DeviceMatrix v(backend, {1, 32, row({0, 1}, 32)}), out(backend, zeros(1, 32));
-    backend.begin_step({.position = 9, .n_kv_heads = 1, .heads = views, .rules = rules});
-    backend.attend_decode(0, q, k, v, 1, out);
-    backend.end_step();
+    run_step(backend, {.position = 9, .n_kv_heads = 1, .heads = views, .rules = rules},
+             [&] { backend.attend_decode(0, q, k, v, 1, out); });
     const Values found = out.read();
     CHECK(found.at(0, 0) == Approx(0.5).epsilon(1e-3));
     CHECK(found.at(0, 1) == Approx(0.5).epsilon(1e-3));

@@ -71,6 +71,8 @@ std::vector<TestedBackend> product_backends() {
 
 std::vector<TestedBackend> all_backends() {
   std::vector<TestedBackend> all = tested_backends();
+  if (std::getenv("HEADROOM_TEST_BACKENDS") == nullptr)
+    for (const TestedBackend& backend : backends_of("vulkan-own-memory")) all.push_back(backend);
   all.push_back({"cpu-reference", &shared_backend("cpu-reference")});
   return all;
 }

@@ -21,7 +21,8 @@ std::vector<TestedBackend> tested_backends();
 /// The same and "vulkan-dot", which differs from "vulkan-subgroup" in its products alone.
 std::vector<TestedBackend> product_backends();
 
-/// The same and the reference, for tests that state their results.
+/// Those of tested_backends, "vulkan-own-memory" (a device whose memory the host does not see, imitated) and the
+/// reference, for tests that state their results.
 std::vector<TestedBackend> all_backends();
 
 /// The process's instance of a backend, "cpu-reference" among them.

@@ -121,12 +121,16 @@ class Conversation {
     add_row(v, head_dim);
     auto held = simulation_.held();
     auto q_buffer = upload(q), k_buffer = upload(keys_.back()), v_buffer = upload(v), out_buffer = upload(q);
-    store_.begin_step(token_class);
-    backend_.attend_decode(0, {q_buffer.get(), 0, 1, n_group * head_dim, n_group * head_dim},
-                           {k_buffer.get(), 0, 1, head_dim, head_dim}, {v_buffer.get(), 0, 1, head_dim, head_dim}, 1,
-                           {out_buffer.get(), 0, 1, n_group * head_dim, n_group * head_dim});
-    backend_.evict(0);
-    store_.finish_step();
+    const auto program = backend_.make_step(
+        [&] {
+          backend_.attend_decode(0, {q_buffer.get(), 0, 1, n_group * head_dim, n_group * head_dim},
+                                 {k_buffer.get(), 0, 1, head_dim, head_dim}, {v_buffer.get(), 0, 1, head_dim, head_dim},
+                                 1, {out_buffer.get(), 0, 1, n_group * head_dim, n_group * head_dim});
+          backend_.evict(0);
+        },
+        {});
+    store_.begin_step(*program, 0, token_class);
+    store_.finish_step({});
     values_.insert(values_.end(), v.begin(), v.end());
 
     std::vector<double> sum(static_cast<size_t>(position) + 1, 0.0);

@@ -85,12 +85,17 @@ std::vector<float> step(Backend& backend) {
     heads.push_back({pages[h], n_rows});
   }
   const std::vector<KeepRule> rules(2, KeepRule{.policy = {Policy::local}, .local_from = 5});
-  backend.begin_step({.position = n_rows, .n_kv_heads = n_kv_heads, .heads = heads, .rules = rules, .log_before = 3});
   const Matrix q{x.get(), 0, 1, 2 * row_values, 2 * row_values},
       attended{y.get(), 0, 1, 2 * row_values, 2 * row_values};
-  backend.attend_decode(0, q, rows.rows(1, 1), rows.rows(2, 1), 0.125f, attended);
-  backend.evict(0);
-  const StepReport report = backend.end_step();
+  const auto program = backend.make_step(
+      [&] {
+        backend.attend_decode(0, q, rows.rows(1, 1), rows.rows(2, 1), 0.125f, attended);
+        backend.evict(0);
+      },
+      {});
+  backend.prepare_step(*program,
+                       {.position = n_rows, .n_kv_heads = n_kv_heads, .heads = heads, .rules = rules, .log_before = 3});
+  const StepReport report = backend.run_step({});
   backend.download(*y, 0, std::as_writable_bytes(std::span(out)));
   for (const Eviction& eviction : report.evictions) out.push_back(static_cast<float>(eviction.position));
   for (const uint16_t unit : report.rows) out.push_back(static_cast<float>(unit));

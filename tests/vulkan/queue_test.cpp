@@ -116,41 +116,65 @@ TEST_CASE("a chain of dependent operations gives what one after the other would"
   CHECK(rig.read(*y) == std::vector<float>(n, fibonacci[1]));
 }
 
-TEST_CASE("a step that repeats is recorded once; one that changed is recorded again") {
+TEST_CASE("commands are recorded once and run as often as wanted, until a buffer of theirs goes") {
   if (!has_device()) return;
   Rig rig;
   const auto x = rig.floats({0, 0, 0, 0});
   auto y = rig.floats({1, 2, 3, 4});
-  const auto step = [&](uint32_t n, int times = 2) {
-    const int64_t recorded = rig.queue.n_recorded(), submitted = rig.queue.n_submitted();
-    rig.queue.set_repeating(true);
-    for (int i = 0; i < times; ++i) rig.add(*x, *y, n);
-    rig.queue.submit();
-    rig.add(*x, *y, 1);  // a second part
-    rig.queue.set_repeating(false);
-    CHECK(rig.queue.n_submitted() == submitted + 2);
-    return rig.queue.n_recorded() - recorded;
+  RecordedCommands commands(rig.queue);
+  CHECK_FALSE(commands.is_current());
+  const auto record = [&] {
+    rig.queue.begin_recording(commands);
+    rig.queue.begin_stage(0, 10);
+    rig.add(*x, *y, 4);
+    rig.add(*x, *y, 1);
+    rig.queue.end_recording();
+    CHECK(commands.is_current());
   };
-  CHECK(step(4) == 2);
-  CHECK(step(4) == 0);
-  CHECK(step(4) == 0);
-  CHECK(rig.read(*x) == std::vector<float>{9, 12, 18, 24});
-  CHECK(step(3) == 1);  // other constants
-  CHECK(step(3) == 0);
-  CHECK(step(3, 3) == 1);  // one more operation
-  CHECK(rig.read(*x) == std::vector<float>{19, 26, 39, 24});
+  record();
+  CHECK(rig.read(*x) == std::vector<float>{0, 0, 0, 0});  // nothing ran yet
+  const int64_t recorded = rig.queue.n_recorded();
+  for (int i = 0; i < 3; ++i) rig.queue.run(commands);
+  CHECK(rig.read(*x) == std::vector<float>{6, 6, 9, 12});
+  CHECK(rig.queue.n_recorded() == recorded);
+  CHECK(rig.queue.stage_times().front().calls == 3);
+  CHECK(rig.queue.stage_times().front().bytes == 30);
+
+  // What was enqueued before goes along in the same submission.
+  const int64_t submissions = rig.queue.counters().submissions;
+  rig.add(*x, *y, 4);
+  rig.queue.run(commands);
+  CHECK(rig.queue.counters().submissions == submissions + 1);
+  CHECK(rig.read(*x) == std::vector<float>{9, 10, 15, 20});
+
   // Another buffer where the old one was.
   y.reset();
+  CHECK_FALSE(commands.is_current());
   y = rig.floats({100, 100, 100, 100});
-  CHECK(step(3, 3) == 2);
-  CHECK(rig.read(*x) == std::vector<float>{419, 326, 339, 24});
-  // Work in between that does not repeat leaves the recordings as they are.
-  rig.add(*x, *y, 4);
-  rig.queue.finish();
-  CHECK(step(3, 3) == 0);
-  rig.queue.record_again();
-  CHECK(step(3, 3) == 2);
-  CHECK(step(3, 3) == 0);
+  record();
+  rig.queue.run(commands);
+  CHECK(rig.read(*x) == std::vector<float>{209, 110, 115, 120});
+  rig.queue.outdate_recordings();
+  CHECK_FALSE(commands.is_current());
+}
+
+TEST_CASE("a buffer that goes while commands are recorded leaves no commands that use it") {
+  if (!has_device()) return;
+  Rig rig;
+  const auto x = rig.floats({0, 0}), z = rig.floats({5, 6});
+  auto y = rig.floats({1, 2});
+  RecordedCommands commands(rig.queue);
+  rig.queue.begin_recording(commands);
+  rig.add(*x, *y, 2);
+  y.reset();
+  rig.add(*x, *z, 2);
+  rig.queue.end_recording();
+  CHECK_FALSE(commands.is_current());
+  rig.queue.begin_recording(commands);
+  rig.add(*x, *z, 2);
+  rig.queue.end_recording();
+  rig.queue.run(commands);
+  CHECK(rig.read(*x) == std::vector<float>{5, 6});
 }
 
 TEST_CASE("an upload waits for the operations that read what was there") {
@@ -241,11 +265,11 @@ TEST_CASE("long work is cut into submissions") {
   Rig rig;
   const auto x = rig.floats({0, 0}), y = rig.floats({1, 2});
   const uint32_t constants[] = {1, 2, 0, 2, 0, 2};
-  const int64_t before = rig.queue.n_submitted();
+  const int64_t before = rig.queue.counters().submissions;
   for (int i = 0; i < 10; ++i)
     rig.queue.dispatch(rig.programs.get("add"), {1, 1, 1}, constants, {BufferUse(*x), BufferUse(*y)}, /*cost_ms=*/15);
   rig.queue.finish();
-  CHECK(rig.queue.n_submitted() >= before + 4);
+  CHECK(rig.queue.counters().submissions >= before + 4);
   CHECK(rig.read(*x) == std::vector<float>{10, 20});
 }
 

@@ -7,12 +7,14 @@
 #include <optional>
 #include <vector>
 
+#include "engine/backend/device/kernel_params.h"
 #include "engine/backend/vulkan/memory.h"
 #include "engine/backend/vulkan/program.h"
 #include "engine/backend/vulkan/queue.h"
-#include "shaders/constants.h"
 
 namespace headroom::vulkan::test {
+
+using namespace device;
 
 struct Rig {
   explicit Rig(const TableHook& hook = {}, const FactsHook& facts_hook = {})

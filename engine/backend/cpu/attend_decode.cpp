@@ -331,12 +331,13 @@ HWY_EXPORT(AttendSplit);
 HWY_EXPORT(MergeSplits);
 HWY_EXPORT(AddProbabilities);
 
-void attend_decode(ThreadPool& pool, DecodeScratch& scratch, const AttendDecode& args, const Slabs& slabs) {
+namespace {
+
+/// Splits of all heads, each with its part of the scratch.
+std::vector<DecodeSplit> plan_splits(DecodeScratch& scratch, const AttendDecode& args, const Slabs& slabs) {
   const int32_t head_dim = slabs.layout().head_dim;
   const auto n_q = static_cast<size_t>(args.group) * static_cast<size_t>(head_dim);  // values of a group's queries
   const auto group = static_cast<size_t>(args.group);
-
-  // Plan: splits of all heads, and where each has its part of the scratch.
   std::vector<PageView>& pages = scratch.pages;
   pages.clear();
   size_t n_splits = 0;
@@ -353,6 +354,7 @@ void attend_decode(ThreadPool& pool, DecodeScratch& scratch, const AttendDecode&
   for (size_t i = 0; i < q_floats; ++i) q[i] = args.q[i] * (args.scale * log2_e);
 
   std::vector<DecodeSplit> splits;
+  splits.reserve(n_splits);
   const PageView* next_page = pages.data();
   for (size_t h = 0; h < args.heads.size(); ++h) {
     for (int32_t first = 0; first < args.heads[h].length; first += split_slots) {
@@ -369,12 +371,12 @@ void attend_decode(ThreadPool& pool, DecodeScratch& scratch, const AttendDecode&
       next_page += (splits.back().n_slots + page_tokens - 1) / page_tokens;
     }
   }
+  return splits;
+}
 
-  pool.parallel_for(static_cast<int64_t>(n_splits), 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t c = begin; c < end; ++c) HWY_DYNAMIC_DISPATCH(AttendSplit)(splits[static_cast<size_t>(c)]);
-  });
-
-  // merge
+/// The output of each head from the states of its splits, then the scores of its slots.
+void merge_splits(ThreadPool& pool, const AttendDecode& args, std::span<const DecodeSplit> splits, int32_t head_dim) {
+  const auto n_q = static_cast<size_t>(args.group) * static_cast<size_t>(head_dim);
   const DecodeSplit* of_head = splits.data();
   for (size_t h = 0; h < args.heads.size(); ++h) {
     const int32_t n = (args.heads[h].length + split_slots - 1) / split_slots;
@@ -382,11 +384,26 @@ void attend_decode(ThreadPool& pool, DecodeScratch& scratch, const AttendDecode&
       HWY_DYNAMIC_DISPATCH(MergeSplits)(of_head, n, g, args.out + h * n_q + static_cast<size_t>(g * head_dim));
     of_head += n;
   }
-
-  // scores of the slots
-  pool.parallel_for(static_cast<int64_t>(n_splits), 16, [&](int64_t begin, int64_t end, int) {
-    for (int64_t c = begin; c < end; ++c) HWY_DYNAMIC_DISPATCH(AddProbabilities)(splits[static_cast<size_t>(c)]);
+  pool.parallel_for(static_cast<int64_t>(splits.size()), 16, [&](int64_t begin, int64_t end, int) {
+    for (int64_t s = begin; s < end; ++s) HWY_DYNAMIC_DISPATCH(AddProbabilities)(splits[static_cast<size_t>(s)]);
   });
+}
+
+}  // namespace
+
+void attend_decode(ThreadPool& pool, StageClock& clock, double bytes, DecodeScratch& scratch, const AttendDecode& args,
+                   const Slabs& slabs) {
+  std::vector<DecodeSplit> splits;
+  {
+    const auto scope = clock.time(Stage::attend_decode, bytes);
+    splits = plan_splits(scratch, args, slabs);
+    pool.parallel_for(static_cast<int64_t>(splits.size()), 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t s = begin; s < end; ++s) HWY_DYNAMIC_DISPATCH(AttendSplit)(splits[static_cast<size_t>(s)]);
+    });
+  }
+  const double probability_bytes = 4.0 * args.group * split_slots * static_cast<double>(splits.size());
+  const auto scope = clock.time(Stage::merge_decode, probability_bytes);
+  merge_splits(pool, args, splits, slabs.layout().head_dim);
 }
 
 }  // namespace headroom

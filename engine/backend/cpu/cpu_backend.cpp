@@ -33,7 +33,7 @@ class CpuBackend final : public HostBackend {
     headroom::rms_norm(pool_, x, host_vector(gain), eps, out);
   }
 
-  void matmul(Matrix x, std::span<const MatmulTerm> terms) override {
+  void matmul(Matrix x, std::span<const MatmulTerm> terms, MatmulUse use) override {
     double bytes = matrix_bytes(x);
     products_.clear();
     for (const MatmulTerm& term : terms) {
@@ -48,7 +48,7 @@ class CpuBackend final : public HostBackend {
                            .y_stride = term.y.stride,
                            .accumulate = term.accumulate});
     }
-    const auto scope = clock_.time(Stage::matmul, bytes);
+    const auto scope = clock_.time(stage_of(use), bytes);
     const MatmulInput input{.x = host_row(x, 0), .stride = x.stride, .n_rows = x.n_rows, .n_in = x.n_cols};
     headroom::matmul(pool_, matmul_workspace_, level_, input, products_);
   }
@@ -96,11 +96,12 @@ class CpuBackend final : public HostBackend {
     headroom::expected_attention(pool_, prefill_scratch_, args, slabs_);
   }
 
-  void begin_step(const DecodeStep& step) override;
   void attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, float scale, Matrix out) override;
   void evict(int32_t layer) override;
+  double measure_read_gb_per_s() override { return headroom::measure_read_gb_per_s(pool_); }
 
  protected:
+  void begin_step(const DecodeStep& step) override;
   void quantize_row(const float* from, CacheRow to) override { headroom::quantize_row(from, head_dim(), to); }
   void quantize_row(const uint16_t* from, CacheRow to) override { headroom::quantize_row(from, head_dim(), to); }
 
@@ -117,11 +118,10 @@ class CpuBackend final : public HostBackend {
 };
 
 // The first step after a prefill gives the prefill's scratch back: while a long answer is written it would lie idle.
-void CpuBackend::begin_step(const DecodeStep& step) {
+void CpuBackend::begin_step(const DecodeStep&) {
   constexpr size_t large_bytes = size_t{1} << 20;
   for (Scratch& scratch : prefill_scratch_) scratch.release();
   if (matmul_workspace_.size_bytes() > large_bytes) matmul_workspace_.release();
-  HostBackend::begin_step(step);
 }
 
 void CpuBackend::attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, float scale, Matrix out) {
@@ -134,8 +134,7 @@ void CpuBackend::attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, floa
     layer_heads_.push_back(step_head(head));
     bytes += static_cast<double>(slabs_.layout().slot_bytes()) * layer_heads_.back().length;
   }
-  const auto scope = clock_.time(Stage::attend_decode, bytes);
-  headroom::attend_decode(pool_, decode_scratch_,
+  headroom::attend_decode(pool_, clock_, bytes, decode_scratch_,
                           {.heads = layer_heads_,
                            .group = q.n_cols / k.n_cols,
                            .scale = scale,

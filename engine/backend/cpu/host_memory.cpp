@@ -2,8 +2,10 @@
 // that are copied between pages, scratch and log, and the stage clock.
 #include "engine/backend/cpu/host_memory.h"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "engine/backend/cpu/half.h"
 #include "engine/base/error.h"
@@ -196,15 +198,27 @@ void HostBackend::read_rows(std::span<const HeadSlots> heads, std::span<uint16_t
   assert(to == out.data() + out.size());
 }
 
-void HostBackend::begin_step(const DecodeStep& step) {
+std::unique_ptr<StepProgram> HostBackend::make_step(std::function<void()> operations, Matrix result) {
+  auto step = std::make_unique<HostStep>();
+  step->operations = std::move(operations);
+  step->result = result;
+  return step;
+}
+
+void HostBackend::prepare_step(StepProgram& program, const DecodeStep& step) {
   assert(step.rules.size() == step.heads.size());
+  prepared_ = &static_cast<HostStep&>(program);
   step_ = step;
   report_ = {};
   step_lengths_.clear();
   for (const HeadView& head : step.heads) step_lengths_.push_back(head.length);
 }
 
-StepReport HostBackend::end_step() {
+StepReport HostBackend::run_step(std::span<float> result) {
+  const HostStep& program = *std::exchange(prepared_, nullptr);
+  begin_step(step_);
+  program.operations();
+  if (program.result.buffer != nullptr) std::copy_n(host_row(program.result, 0), result.size(), result.data());
   step_ = {};
   return std::move(report_);
 }

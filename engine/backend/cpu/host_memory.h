@@ -134,12 +134,17 @@ class StageClock {
 
   StageClock() { reset(); }
   /// bytes: what the stage has to read and write at least.
-  Scope time(Stage stage, double bytes) { return Scope(stages_[static_cast<size_t>(stage)], bytes); }
-  std::vector<StageTime> times() const;  // of the stages that were called
+  Scope time(Stage stage, double bytes) {
+    ++n_calls_;
+    return Scope(stages_[static_cast<size_t>(stage)], bytes);
+  }
+  int64_t n_calls() const { return n_calls_; }  // since the backend was made
+  std::vector<StageTime> times() const;         // of the stages that were called
   void reset();
 
  private:
   std::array<StageTime, static_cast<size_t>(Stage::count)> stages_;
+  int64_t n_calls_ = 0;
 };
 
 /// The part of a backend that is memory: the same for the fast operations and for the reference.
@@ -165,11 +170,19 @@ class HostBackend : public Backend {
   void read_scores(std::span<const HeadView> heads, std::span<float> out) final;
   void read_rows(std::span<const HeadSlots> heads, std::span<uint16_t> out) final;
 
-  void begin_step(const DecodeStep& step) override;
-  StepReport end_step() final;
+  std::unique_ptr<StepProgram> make_step(std::function<void()> operations, Matrix result) final;
+  void prepare_step(StepProgram& program, const DecodeStep& step) final;
+  StepReport run_step(std::span<float> result) final;
+  void embed_token(const DeviceWeight& table, float scale, Matrix out) final {
+    embed(table, {&step_.token_id, 1}, scale, out);
+  }
+  void rope_token(Matrix x, int32_t head_dim, RopeStyle style, int32_t n_rot, const DeviceBuffer& frequencies) final {
+    rope(x, head_dim, step_.position, style, n_rot, frequencies);
+  }
 
   std::vector<StageTime> stage_times() const final { return clock_.times(); }
   void reset_stage_times() final { clock_.reset(); }
+  BackendCounters counters() const final { return {.calls = clock_.n_calls()}; }
 
  protected:
   int32_t head_dim() const { return slabs_.layout().head_dim; }
@@ -180,6 +193,8 @@ class HostBackend : public Backend {
   /// head_dim values of K or V, f32 or f16, to 8 bits into their place in a page of q8_0.
   virtual void quantize_row(const float* from, CacheRow to) = 0;
   virtual void quantize_row(const uint16_t* from, CacheRow to) = 0;
+  /// Before the operations of a step.
+  virtual void begin_step(const DecodeStep&) {}
   /// Fills the slot behind a head's last with K and V, rounded to the page's type, and the step's tag; its score is 0.
   void append_slot(int32_t head, const float* k, const float* v);
   /// Reports the eviction of a slot of the step's head and lets the last slot take its place.
@@ -191,12 +206,19 @@ class HostBackend : public Backend {
   DecodeStep step_;
 
  private:
+  /// On the host a step is a list of calls.
+  struct HostStep final : StepProgram {
+    std::function<void()> operations;
+    Matrix result;
+  };
+
   void gather_head(const GatherHead& args);
   void store_scratch_row(const uint16_t* from, CacheRow to);
   void store_new_row(const float* from, CacheRow to);
 
   std::vector<int32_t> step_lengths_;  // by head
   StepReport report_;
+  HostStep* prepared_ = nullptr;
 };
 
 }  // namespace headroom

@@ -81,7 +81,12 @@ struct DecodeScratch {
   Scratch floats;
 };
 
-void attend_decode(ThreadPool& pool, DecodeScratch& scratch, const AttendDecode& args, const Slabs& slabs);
+/// clock: counts its two stages; bytes: of the first
+void attend_decode(ThreadPool& pool, StageClock& clock, double bytes, DecodeScratch& scratch, const AttendDecode& args,
+                   const Slabs& slabs);
+
+/// What threads that only read a large buffer reach, in 1e9 bytes per second.
+double measure_read_gb_per_s(ThreadPool& pool);
 
 /// Slots that a head's rule lets go, in the order in which they leave, each numbered as the head stands when its turn
 /// comes (slots before it have left and the last slot has taken each one's place).

@@ -50,7 +50,8 @@ void VulkanBackend::attend_prefill(const AttendPrefill& args) {
   }
   const auto [turn_first, turn_end] = turn_range(args, args.first_row, n_rows);
   n_columns += double{1} * n_kv_heads * (turn_end - turn_first);
-  begin_stage(Stage::attend_prefill, 2 * matrix_bytes(args.q) + n_columns * 4 * head_dim);
+  queue_.add_stage_bytes(static_cast<int32_t>(Stage::attend_prefill),
+                         2 * matrix_bytes(args.q) + n_columns * 4 * head_dim);
 
   const Buffer& table = head_table(args.held, n_kv_heads);
   const double row_scores = double{1} * group * (longest + turn_end - turn_first);  // of one row and one KV head
@@ -73,6 +74,7 @@ void VulkanBackend::attend_prefill(const AttendPrefill& args) {
 }
 
 void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, const AttendSplit& split) {
+  begin_stage(Stage::attend_prefill, 0);
   const int32_t head_dim = args.head_dim, n_kv_heads = args.kv.row_values / head_dim;
   const int32_t n_q_heads = args.q.n_cols / head_dim, group = n_q_heads / n_kv_heads;
   const int32_t n_heads = split.n_kv_heads * group, first_head = split.kv_head * group;
@@ -167,6 +169,7 @@ void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, 
   }
 
   // softmax
+  begin_stage(Stage::attend_prefill_softmax, 4.0 * n_scores);
   const ScoreBlock block{.n_rows = n_rows,
                          .stride = stride,
                          .kv_head = static_cast<uint>(split.kv_head),
@@ -184,6 +187,7 @@ void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, 
                   {BufferUse(table), score_texels, sums_use}, cost_ms(score_flops * n_scores));
 
   // out
+  begin_stage(Stage::attend_prefill_mix, 4.0 * n_scores);
   const Matrix out = args.out.rows(split.row, split.n_rows);
   for (ColumnRange range : ranges) {
     const bool is_first = range.first == ranges.front().first && range.is_held == ranges.front().is_held;
@@ -219,6 +223,7 @@ void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, 
   // sums
   const bool has_recent = args.recent_mass.buffer != nullptr && args.recent_from < row_first + split.n_rows;
   if (args.attention_mass.buffer == nullptr && args.windowed_mass.buffer == nullptr && !has_recent) return;
+  begin_stage(Stage::attend_prefill_sums, 4.0 * n_scores);
   const Buffer& none = scratch("no sums", sizeof(float));
   const auto profile_use = [&](const Matrix& m) { return m.buffer != nullptr ? use_of(m) : BufferUse(none); };
   const AttendSumsConstants constants{.block = block,

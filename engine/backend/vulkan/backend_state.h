@@ -10,13 +10,14 @@
 #include <string>
 #include <vector>
 
+#include "engine/backend/device/kernel_params.h"
+#include "engine/backend/device/page_table.h"
 #include "engine/backend/stages.h"
 #include "engine/backend/vulkan/queue.h"
 #include "engine/backend/vulkan/step.h"
 #include "engine/backend/vulkan/upload_arena.h"
 #include "engine/backend/vulkan/vulkan_backend.h"
 #include "engine/backend/vulkan/weight.h"
-#include "shaders/constants.h"
 
 namespace headroom::vulkan {
 
@@ -103,7 +104,7 @@ struct ColumnRange {
   size_t bytes() const { return size_t{16} * head_stride() * static_cast<size_t>(n_kv_heads); }
 };
 
-/// Variants of batch_product (shaders/constants.h).
+/// Variants of batch_product (engine/backend/device/kernel_params.h).
 enum class Product { plain, scores, mix };
 
 /// Rows and KV heads whose scores lie in memory at once.
@@ -128,7 +129,7 @@ class VulkanBackend final : public Backend {
 
   void embed(const DeviceWeight& table, std::span<const TokenId> ids, float scale, Matrix out) override;
   void rms_norm(Matrix x, const DeviceWeight& gain, float eps, Matrix out) override;
-  void matmul(Matrix x, std::span<const MatmulTerm> terms) override;
+  void matmul(Matrix x, std::span<const MatmulTerm> terms, MatmulUse use) override;
   void rope(Matrix x, int32_t head_dim, int32_t position0, RopeStyle style, int32_t n_rot,
             const DeviceBuffer& frequencies) override;
   void add(Matrix x, Matrix y) override;
@@ -142,22 +143,24 @@ class VulkanBackend final : public Backend {
 
   void set_page_layout(PageLayout layout) override { slabs_.set_layout(layout); }
   void add_slab(int32_t slab) override { slabs_.add(slab); }
-  void remove_slab(int32_t slab) override {
-    leave_step();
-    slabs_.remove(slab);
-  }
+  void remove_slab(int32_t slab) override;
   void copy_page(PageId from, PageId to) override;
   void gather_slots(std::span<const GatherHead> heads) override;
   void read_scores(std::span<const HeadView> heads, std::span<float> out) override;
   void read_rows(std::span<const HeadSlots> heads, std::span<uint16_t> out) override;
 
-  void begin_step(const DecodeStep& step) override;
+  std::unique_ptr<StepProgram> make_step(std::function<void()> operations, Matrix result) override;
+  void prepare_step(StepProgram& program, const DecodeStep& step) override;
+  StepReport run_step(std::span<float> result) override;
+  void embed_token(const DeviceWeight& table, float scale, Matrix out) override;
+  void rope_token(Matrix x, int32_t head_dim, RopeStyle style, int32_t n_rot, const DeviceBuffer& frequencies) override;
   void attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, float scale, Matrix out) override;
   void evict(int32_t layer) override;
-  StepReport end_step() override;
 
   std::vector<StageTime> stage_times() const override { return queue_.stage_times(); }
   void reset_stage_times() override { queue_.reset_stage_times(); }
+  BackendCounters counters() const override { return queue_.counters(); }
+  double measure_read_gb_per_s() override;
 
  private:
   /// A row a lane, or a row a subgroup.
@@ -171,6 +174,11 @@ class VulkanBackend final : public Backend {
   uint32_t required_subgroup() const {
     return device_.facts().has_subgroup_size_control ? device_.facts().subgroup_size : 0;
   }
+  /// ids: null for the step's token.
+  void embed_rows(const DeviceWeight& table, const Buffer* ids, float scale, Matrix out);
+  /// position0: -1 for the step's position.
+  void rotate(Matrix x, int32_t head_dim, int32_t position0, RopeStyle style, int32_t n_rot,
+              const DeviceBuffer& frequencies);
   // What products read of x: rows of texels, of floats or of blocks in 16 bits.
   Matrix as_texel_rows(Matrix x);
   Matrix quantize_rows(Matrix x);
@@ -195,20 +203,21 @@ class VulkanBackend final : public Backend {
   const Buffer& step_buffer() const { return *step_buffer_; }
   /// The words of StepState, for shaders that serve prefill and step alike.
   BufferUse step_use() const { return {*step_buffer_, 0, sizeof(StepState)}; }
-  /// Heads, splits or page addresses of the step, for shaders that only read them.
-  BufferUse step_list_use() const { return {*step_buffer_, sizeof(StepState), step_plan_.bytes - sizeof(StepState)}; }
+  /// Heads, group counts and changes of the step, for shaders that only read them.
+  BufferUse step_list_use() const { return {*step_buffer_, sizeof(StepState)}; }
   /// Words of some slots, each by its page's address with the slot in the low bits; for pages that the host does not
   /// see.
   void read_slots(std::span<const uint64_t> slots, bool is_scores, std::span<std::byte> out);
   uint64_t slot_address(const HeadView& head, size_t slot) const {
     return slabs_.address(head.pages[slot / page_tokens]) | slot % page_tokens;
   }
-  SlotSourceWords source_words(const GatherHead& head, const SlotSource& slot, uint32_t first_log) const;
-  void leave_step();
-  void dispatch_evict(int32_t layer, bool is_first_pass);
-  /// What evict reported since the last call, in the order of heads. Waits. True: there is more to leave.
-  bool collect_report(std::vector<LeftSlot>& left, std::vector<uint32_t>& rows);
-  StepReport make_report(std::vector<LeftSlot>& left, const std::vector<uint32_t>& rows) const;
+  // A step (step.cpp).
+  int64_t wanted_splits() const;
+  std::vector<PageChange> update_page_table(const DecodeStep& step, size_t most_changes);
+  void record_step(VulkanStep& step);
+  void record_operations(VulkanStep& step);
+  StepReport read_report(const VulkanStep& step, std::span<const ReportedHead> heads, const uint32_t* first_rows);
+  void dispatch_evict(const VulkanStep& step, int32_t layer, bool is_first_pass);
   StepState& step_state() { return *reinterpret_cast<StepState*>(step_host_->mapped()); }
 
   Device device_;
@@ -230,12 +239,16 @@ class VulkanBackend final : public Backend {
   // Lists that operations on the cache read.
   UploadArena uploads_;
 
-  // One token: what the host writes before each step (StepState, then what attend_decode.cpp lays out behind it).
-  bool is_in_step_ = false;
+  // One token: what the host writes before each step (device/step_plan.h).
+  VulkanStep* recorded_step_ = nullptr;  // while its operations are recorded
+  VulkanStep* prepared_ = nullptr;       // that runs next
+  int64_t step_slots_ = 0;               // of all heads in it
   std::unique_ptr<Buffer> step_host_;    // mapped
   std::unique_ptr<Buffer> step_device_;  // its copy, where the device's memory is its own
   const Buffer* step_buffer_ = nullptr;  // the one that shaders read
-  StepPlan step_plan_;
+  PageTable page_table_;
+  std::unique_ptr<Buffer> table_buffer_;
+  bool is_table_known_ = true;  // the last step that touched it has run
 };
 
 }  // namespace headroom::vulkan

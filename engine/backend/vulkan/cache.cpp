@@ -2,29 +2,18 @@
 #include <cassert>
 #include <cstring>
 
+#include "engine/backend/device/gather_lists.h"
+#include "engine/backend/device/slot_words.h"
 #include "engine/backend/vulkan/backend_state.h"
-#include "engine/backend/vulkan/page_words.h"
 
 namespace headroom::vulkan {
 namespace {
 
 constexpr int64_t group_size = 64;  // of the shaders
 
-/// What the lists of a gather hold.
-struct GatherSize {
-  size_t n_slots = 0, n_pages = 0, n_log = 0;
-
-  void add(const GatherHead& head, const PageLayout& layout) {
-    n_slots += head.slots.size();
-    n_pages += head.pages.size();
-    n_log += head.log_rows.size() / layout.slot_row_u16s();
-  }
-};
-
 }  // namespace
 
 void VulkanBackend::copy_page(PageId from, PageId to) {
-  leave_step();
   const size_t bytes = slabs_.layout().page_bytes();
   begin_stage(Stage::copy_page, 2.0 * static_cast<double>(bytes));
   const uint64_t source = slabs_.address(from), target = slabs_.address(to);
@@ -37,93 +26,42 @@ void VulkanBackend::copy_page(PageId from, PageId to) {
                   cost_ms(static_cast<double>(bytes)), Pages::written);
 }
 
-/// The new pages of some heads, of which the host knows every slot's source, by one dispatch.
 void VulkanBackend::gather_slots(std::span<const GatherHead> heads) {
-  leave_step();
   const PageLayout layout = slabs_.layout();
-  const size_t row_words = slot_words(layout);
-  GatherSize size;
-  for (const GatherHead& head : heads) {
-    assert(head.pages.size() == (head.slots.size() + page_tokens - 1) / page_tokens);
-    assert(head.log_rows.size() % layout.slot_row_u16s() == 0);
-    assert(head.kv.buffer == nullptr || heads.front().kv.buffer == nullptr ||
-           head.kv.buffer == heads.front().kv.buffer);
-    size.add(head, layout);
-  }
-  begin_stage(Stage::gather_slots, 2.0 * static_cast<double>(layout.slot_bytes()) * static_cast<double>(size.n_slots));
-  if (size.n_slots == 0) return;
-
-  const size_t source_bytes = size.n_slots * sizeof(SlotSourceWords), page_bytes = size.n_pages * sizeof(GatherPage);
-  const UploadArena::Place place = uploads_.take(source_bytes + page_bytes + size.n_log * row_words * sizeof(uint32_t));
-  auto* sources = reinterpret_cast<SlotSourceWords*>(place.data());
-  auto* pages = reinterpret_cast<GatherPage*>(place.data() + source_bytes);
-  auto* log = reinterpret_cast<uint32_t*>(place.data() + source_bytes + page_bytes);
-  uint32_t first_source = 0, first_log = 0;
-  for (const GatherHead& head : heads) {
-    for (const SlotSource& slot : head.slots) *sources++ = source_words(head, slot, first_log);
-    for (size_t i = 0; i < head.pages.size(); ++i) {
-      const uint64_t address = slabs_.address(head.pages[i]);
-      *pages++ = {.low = low_word(address),
-                  .high = high_word(address),
-                  .first_source = first_source + static_cast<uint>(i * page_tokens),
-                  .n_slots = static_cast<uint>(std::min<size_t>(head.slots.size() - i * page_tokens, page_tokens)),
-                  .kv_first = static_cast<uint>(head.kv_head * layout.head_dim)};
-    }
-    const size_t row_u16s = layout.slot_row_u16s(), n_log = head.log_rows.size() / row_u16s;
-    for (size_t i = 0; i < n_log; ++i, log += row_words) u16s_to_words(layout, &head.log_rows[i * row_u16s], log);
-    first_source += static_cast<uint32_t>(head.slots.size());
-    first_log += static_cast<uint32_t>(n_log);
-  }
+  const GatherLists lists(heads, layout);
+  begin_stage(Stage::gather_slots, 2.0 * static_cast<double>(layout.slot_bytes()) * static_cast<double>(lists.n_slots));
+  if (lists.n_slots == 0) return;
+  const UploadArena::Place place = uploads_.take(lists.bytes());
+  lists.fill(
+      heads, layout, [&](PageId page) { return slabs_.address(page); }, place.data());
+  queue_.count_up(lists.bytes());
 
   const KvScratch& kv = heads.front().kv;
   const Buffer* turn = kv.buffer != nullptr ? &buffer_of(*kv.buffer) : nullptr;
   const uint64_t turn_address = turn != nullptr ? turn->address() : 0;
   const GatherSlotsConstants constants{
       .source_begin = static_cast<uint>(place.first / sizeof(SlotSourceWords)),
-      .page_begin = static_cast<uint>((place.first + source_bytes) / sizeof(uint32_t)),
-      .log_begin = static_cast<uint>((place.first + source_bytes + page_bytes) / sizeof(uint32_t)),
+      .page_begin = static_cast<uint>((place.first + lists.pages_begin()) / sizeof(uint32_t)),
+      .log_begin = static_cast<uint>((place.first + lists.log_begin()) / sizeof(uint32_t)),
       .kv_row_values = static_cast<uint>(kv.row_values),
       .kv_capacity_rows = static_cast<uint>(kv.capacity_rows),
       .kv_low = low_word(turn_address),
       .kv_high = high_word(turn_address),
-      .n_pages = static_cast<uint>(size.n_pages)};
-  const auto n_x = static_cast<uint32_t>(std::min<size_t>(size.n_pages, device_.facts().max_groups));
+      .n_pages = static_cast<uint>(lists.n_pages)};
+  const auto n_x = static_cast<uint32_t>(std::min<size_t>(lists.n_pages, device_.facts().max_groups));
   queue_.dispatch(programs_.get(std::string("gather_slots.") + page_variant(layout), page_constants(layout, 0)),
-                  {n_x, groups_for(static_cast<int64_t>(size.n_pages), n_x), 1}, words(constants),
+                  {n_x, groups_for(static_cast<int64_t>(lists.n_pages), n_x), 1}, words(constants),
                   {place.use(), place.use(), place.use()},
-                  cost_ms(8.0 * static_cast<double>(size.n_slots) * layout.head_dim), Pages::written, {.buffer = turn});
-}
-
-/// first_log: rows of the log that other heads have before this one's.
-SlotSourceWords VulkanBackend::source_words(const GatherHead& head, const SlotSource& slot, uint32_t first_log) const {
-  const auto index = static_cast<uint32_t>(slot.index);
-  SlotSourceWords source{.low = 0, .high = 0, .tag = slot.tag, .score = slot.score};
-  switch (slot.kind) {
-    case SlotSource::Kind::held: {
-      assert(slot.index < head.from.length);
-      const uint64_t address = slabs_.address(head.from.pages[index / page_tokens]);
-      source.low = low_word(address) | index % page_tokens << 2 | source_held;
-      source.high = high_word(address);
-      break;
-    }
-    case SlotSource::Kind::scratch:
-      assert(slot.index < head.kv.capacity_rows);
-      source.low = index << 2 | source_scratch;
-      break;
-    case SlotSource::Kind::log:
-      assert(index < head.log_rows.size() / slabs_.layout().slot_row_u16s());
-      source.low = (first_log + index) << 2 | source_log;
-      break;
-  }
-  return source;
+                  cost_ms(8.0 * static_cast<double>(lists.n_slots) * layout.head_dim), Pages::written,
+                  {.buffer = turn});
 }
 
 void VulkanBackend::read_scores(std::span<const HeadView> heads, std::span<float> out) {
-  leave_step();
   begin_stage(Stage::read_cache, 2.0 * static_cast<double>(out.size_bytes()));
   if (out.empty()) return;
   if (info_.unified_memory) {
     queue_.finish();
+    queue_.count_down(out.size_bytes());
     float* to = out.data();
     for (const HeadView& head : heads) {
       const auto length = static_cast<size_t>(head.length);
@@ -145,11 +83,11 @@ void VulkanBackend::read_scores(std::span<const HeadView> heads, std::span<float
 void VulkanBackend::read_rows(std::span<const HeadSlots> heads, std::span<uint16_t> out) {
   const PageLayout layout = slabs_.layout();
   const size_t row_u16s = layout.slot_row_u16s(), row_words = slot_words(layout);
-  leave_step();
   begin_stage(Stage::read_cache, 2.0 * static_cast<double>(out.size_bytes()));
   if (out.empty()) return;
   if (info_.unified_memory) {
     queue_.finish();
+    queue_.count_down(out.size_bytes());
     uint16_t* to = out.data();
     for (const HeadSlots& of : heads)
       for (const int32_t slot : of.slots) {
@@ -172,6 +110,7 @@ void VulkanBackend::read_slots(std::span<const uint64_t> slots, bool is_scores, 
   const PageLayout layout = slabs_.layout();
   const UploadArena::Place place = uploads_.take(slots.size_bytes());
   std::memcpy(place.data(), slots.data(), slots.size_bytes());
+  queue_.count_up(slots.size_bytes());
   const Buffer& buffer = scratch("read slots", out.size());
   const ReadSlotsConstants constants{.n_slots = static_cast<uint>(slots.size()),
                                      .list_begin = static_cast<uint>(place.first / sizeof(uint64_t)),

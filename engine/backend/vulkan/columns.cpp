@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "engine/backend/device/slot_words.h"
 #include "engine/backend/vulkan/backend_state.h"
-#include "engine/backend/vulkan/page_words.h"
 
 namespace headroom::vulkan {
 namespace {

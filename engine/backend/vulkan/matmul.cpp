@@ -15,22 +15,27 @@ constexpr int64_t lane_rows = 4, lane_group = 8, lane_tokens = 4;
 constexpr int64_t tile = 64;
 // From so many tokens on the tiles of matmul_tile are filled well enough to pay.
 constexpr int32_t min_tile_tokens = 9;
-// A dispatch is not split by the queue: so long may one take at most.
+// Upper bound for one dispatch: the queue does not split it.
 constexpr double dispatch_ms = 20;
 
 }  // namespace
 
 void VulkanBackend::embed(const DeviceWeight& table, std::span<const TokenId> ids, float scale, Matrix out) {
-  assert(out.n_cols == table.view().n_cols && static_cast<size_t>(out.n_rows) == ids.size());
-  begin_stage(Stage::embed,
-              matrix_bytes(out) + static_cast<double>(table.view().row_bytes()) * static_cast<double>(ids.size()));
+  assert(static_cast<size_t>(out.n_rows) == ids.size());
+  const Buffer& buffer = scratch("embed ids", ids.size_bytes());
+  queue_.upload(buffer, 0, std::as_bytes(ids));
+  embed_rows(table, &buffer, scale, out);
+}
+
+void VulkanBackend::embed_token(const DeviceWeight& table, float scale, Matrix out) {
+  assert(recorded_step_ != nullptr && out.n_rows == 1);
+  embed_rows(table, nullptr, scale, out);
+}
+
+void VulkanBackend::embed_rows(const DeviceWeight& table, const Buffer* ids, float scale, Matrix out) {
+  assert(out.n_cols == table.view().n_cols);
+  begin_stage(Stage::embed, matrix_bytes(out) + static_cast<double>(table.view().row_bytes()) * out.n_rows);
   const VulkanWeight& weight = weight_of(table);
-  if (is_in_step_) {
-    assert(ids.size() == 1);
-    step_state().token_id = static_cast<uint>(ids.front());
-  }
-  const Buffer& id_buffer = is_in_step_ ? step_buffer() : scratch("embed ids", ids.size_bytes());
-  if (!is_in_step_) queue_.upload(id_buffer, 0, std::as_bytes(ids));
   const Program& program = programs_.get(std::string("embed.") + weight_format(weight.view().type).shader);
   for (const VulkanWeight::Part& part : weight.parts) {
     const EmbedConstants constants{.n_rows = static_cast<uint>(out.n_rows),
@@ -43,10 +48,11 @@ void VulkanBackend::embed(const DeviceWeight& table, std::span<const TokenId> id
                                    .part_rows = static_cast<uint>(part.n_rows),
                                    .out_offset = static_cast<uint>(out.offset),
                                    .out_stride = static_cast<uint>(out.stride),
-                                   .is_step = is_in_step_ ? 1u : 0u,
+                                   .is_step = ids == nullptr ? 1u : 0u,
                                    .scale = scale};
     queue_.dispatch(program, {groups_for(weight.n_blocks(), 8), static_cast<uint32_t>(out.n_rows), 1}, words(constants),
-                    {BufferUse(*part.units), BufferUse(*part.words), BufferUse(id_buffer), step_use(), use_of(out)},
+                    {BufferUse(*part.units), BufferUse(*part.words), BufferUse(ids != nullptr ? *ids : step_buffer()),
+                     step_use(), use_of(out)},
                     cost_ms(20.0 * out.n_rows * out.n_cols));
   }
 }
@@ -73,8 +79,9 @@ Matrix VulkanBackend::quantize_rows(Matrix x) {
   constexpr int64_t group_values = 256;
   const int64_t stride = int64_t{x.n_cols} / x_block_values * x_block_texels * 4;
   // Steps have a small one of their own, so that a prompt's can go.
-  const Buffer& buffer = scratch(is_in_step_ ? "matmul input of a step, 16 bits" : "matmul input, 16 bits",
-                                 static_cast<size_t>(x.n_rows * stride) * sizeof(uint32_t));
+  const Buffer& buffer =
+      scratch(recorded_step_ != nullptr ? "matmul input of a step, 16 bits" : "matmul input, 16 bits",
+              static_cast<size_t>(x.n_rows * stride) * sizeof(uint32_t));
   const Matrix quantized{const_cast<Buffer*>(&buffer), 0, x.n_rows, static_cast<int32_t>(stride), stride};
   const QuantizeRowsConstants constants{.n_cols = static_cast<uint>(x.n_cols),
                                         .x_offset = static_cast<uint>(x.offset),
@@ -85,14 +92,14 @@ Matrix VulkanBackend::quantize_rows(Matrix x) {
   return quantized;
 }
 
-void VulkanBackend::matmul(Matrix x, std::span<const MatmulTerm> terms) {
+void VulkanBackend::matmul(Matrix x, std::span<const MatmulTerm> terms, MatmulUse use) {
   double bytes = matrix_bytes(x);
   for (const MatmulTerm& term : terms) {
     const TensorView& weight = term.weight->view();
     assert(weight.n_cols == x.n_cols && weight.n_rows == term.y.n_cols && term.y.n_rows == x.n_rows);
     bytes += static_cast<double>(weight.data.size()) + (term.accumulate ? 2 : 1) * matrix_bytes(term.y);
   }
-  begin_stage(Stage::matmul, bytes);
+  begin_stage(stage_of(use), bytes);
   Matrix floats{}, quantized{};  // each where a term asks for it
   for (const MatmulTerm& term : terms) {
     const bool takes_quantized = takes_dots(term.weight->view().type);

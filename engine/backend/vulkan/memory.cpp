@@ -91,7 +91,6 @@ Memory::~Memory() {
 std::unique_ptr<Buffer> Memory::allocate(size_t bytes, MemoryUse use) {
   const VolkDeviceTable& call = device_.call;
   std::unique_ptr<Buffer> buffer(new Buffer(*this, bytes));
-  buffer->id_ = next_id_++;
   VkBufferCreateInfo create{};
   create.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;
   create.size = bound_bytes(bytes);
@@ -131,7 +130,10 @@ VkDeviceMemory Memory::take(size_t bytes, uint32_t type_bits, MemoryUse use, std
   info.memoryTypeIndex = find_type(type_bits, use);
   VkDeviceMemory memory = VK_NULL_HANDLE;
   check(call.vkAllocateMemory(device_.handle(), &info, nullptr, &memory), ("give " + mib(bytes)).c_str());
-  if ((types_.memoryTypes[info.memoryTypeIndex].propertyFlags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0) {
+  // Memory of the device's own stays unmapped even if the host could see it: so tests imitate such a device.
+  const bool is_for_host = use == MemoryUse::staging || device_.facts().has_unified_memory;
+  const VkMemoryPropertyFlags kind = types_.memoryTypes[info.memoryTypeIndex].propertyFlags;
+  if (is_for_host && (kind & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0) {
     void* pointer = nullptr;
     const VkResult result = call.vkMapMemory(device_.handle(), memory, 0, VK_WHOLE_SIZE, 0, &pointer);
     if (result != VK_SUCCESS) {

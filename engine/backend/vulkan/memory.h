@@ -32,8 +32,6 @@ class Buffer final : public DeviceBuffer {
   VkBufferView texels(VkFormat format) const;
   /// Throws Error(out_of_memory) where the device does not bind so large a buffer, as storage or as texels.
   void check_binding(VkDescriptorType type) const;
-  /// Different for every buffer that was ever made.
-  uint64_t id() const { return id_; }
 
   /// Number of the last submission that touches it (queue.h).
   mutable uint64_t used_by = 0;
@@ -49,7 +47,6 @@ class Buffer final : public DeviceBuffer {
 
   Memory& memory_;
   size_t size_;
-  uint64_t id_ = 0;
   VkBuffer handle_ = VK_NULL_HANDLE;
   VkDeviceMemory own_memory_ = VK_NULL_HANDLE;  // none where it lies in a block of weights
   size_t block_ = 0;
@@ -103,7 +100,6 @@ class Memory {
   VkPhysicalDeviceMemoryProperties types_{};
   std::vector<Block> blocks_;
   int64_t allocated_bytes_ = 0;
-  uint64_t next_id_ = 1;
 };
 
 }  // namespace headroom::vulkan

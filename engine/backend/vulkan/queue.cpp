@@ -9,9 +9,9 @@
 namespace headroom::vulkan {
 namespace {
 
-// A submission is not interrupted: whoever shares the device, the desktop first of all, waits that long.
+// A submission is not interrupted: the desktop, which shares the device, waits this long.
 constexpr double submission_ms = 40;
-// A driver resets a device that hangs after a few seconds; one that says nothing for so long will not say more.
+// A driver resets a device that hangs after a few seconds; after this long the device counts as hung.
 constexpr uint64_t patience_ns = 30'000'000'000;
 constexpr size_t staging_bytes = size_t{8} << 20;
 constexpr size_t part_bytes = staging_bytes / 4;  // that one copy of a download takes at most
@@ -21,7 +21,7 @@ constexpr size_t part_bytes = staging_bytes / 4;  // that one copy of a download
 class Hazards {
  public:
   bool conflicts(const BufferUse& use, bool writes) const {
-    const auto overlaps = [&](const BufferUse& other) { return other.buffer_id == use.buffer_id; };
+    const auto overlaps = [&](const BufferUse& other) { return other.buffer == use.buffer; };
     return std::any_of(written_.begin(), written_.end(), overlaps) ||
            (writes && std::any_of(read_.begin(), read_.end(), overlaps));
   }
@@ -100,8 +100,8 @@ Queue::~Queue() {
   pending_.clear();
   staging_.reset();
   memory_.set_user(nullptr);
+  assert(recorded_.empty());
   for (Recording& recording : recordings_) destroy(recording);
-  for (Recording& recording : repeating_) destroy(recording);
   call.vkDestroySemaphore(device_.handle(), timeline_, nullptr);
   call.vkDestroyCommandPool(device_.handle(), pool_, nullptr);
 }
@@ -114,6 +114,11 @@ void Queue::set_stages(std::vector<std::string> names) {
 void Queue::begin_stage(int32_t stage, double bytes) {
   stage_ = stage;
   StageTime& time = stages_[static_cast<size_t>(stage)];
+  ++counters_.calls;
+  if (recording_ != nullptr) {
+    recording_->stage_calls_.push_back({stage, bytes});
+    return;
+  }
   time.calls += 1;
   time.bytes += bytes;
 }
@@ -152,6 +157,11 @@ void Queue::fill(BufferUse to, uint32_t value) {
 }
 
 void Queue::enqueue(const Command& command) {
+  if (recording_ != nullptr) {
+    recording_->commands_.push_back(command);
+    recording_->commands_.back().stage = stage_;
+    return;
+  }
   if (pending_ms_ > 0 && pending_ms_ + command.cost_ms > submission_ms) submit();
   pending_.push_back(command);
   pending_.back().stage = stage_;
@@ -159,25 +169,101 @@ void Queue::enqueue(const Command& command) {
   for (size_t i = 0; i < command.n_uses; ++i) command.uses[i].buffer->used_by = last_submission_ + 1;
 }
 
-void Queue::set_repeating(bool repeating) {
-  if (!pending_.empty()) submit();
-  is_repeating_ = repeating;
-  next_part_ = 0;
+// --- commands that are recorded once ---
+
+RecordedCommands::RecordedCommands(Queue& queue) : queue_(queue) {
+  queue.recorded_.push_back(this);
 }
 
-void Queue::record_again() {
-  for (Recording& recording : repeating_) recording.is_outdated = true;
+RecordedCommands::~RecordedCommands() {
+  if (std::any_of(parts_.begin(), parts_.end(), [](const Recording& part) { return part.is_running; })) queue_.drain();
+  std::erase(queue_.recorded_, this);
+  for (Recording& part : parts_) queue_.destroy(part);
 }
+
+void Queue::begin_recording(RecordedCommands& commands) {
+  assert(recording_ == nullptr);
+  for (Recording& part : commands.parts_)
+    if (part.is_running) wait_for(part.submission);
+  commands.commands_.clear();
+  commands.buffers_.clear();
+  commands.stage_calls_.clear();
+  commands.is_current_ = true;
+  recording_ = &commands;
+}
+
+void Queue::abandon_recording() {
+  recording_->is_current_ = false;
+  recording_ = nullptr;
+}
+
+void Queue::end_recording() {
+  RecordedCommands& to = *std::exchange(recording_, nullptr);
+  if (!to.is_current_) return;
+  to.is_current_ = false;
+  // A software driver has no desktop to share the device with; parts only keep it below the patience of wait_for.
+  const double part_ms = device_.facts().is_software() ? 1000 : submission_ms;
+  const std::vector<Command>& commands = to.commands_;
+  size_t n_parts = 0;
+  for (size_t first = 0; first < commands.size();) {
+    double cost_ms = commands[first].cost_ms;
+    size_t end = first + 1;
+    while (end < commands.size() && cost_ms + commands[end].cost_ms <= part_ms) cost_ms += commands[end++].cost_ms;
+    if (to.parts_.size() <= n_parts) to.parts_.emplace_back();
+    record(to.parts_[n_parts++], std::span(commands).subspan(first, end - first));
+    first = end;
+  }
+  while (to.parts_.size() > n_parts) {
+    destroy(to.parts_.back());
+    to.parts_.pop_back();
+  }
+  for (const Command& command : commands)
+    for (size_t i = 0; i < command.n_uses; ++i) to.buffers_.push_back(command.uses[i].buffer);
+  std::sort(to.buffers_.begin(), to.buffers_.end());
+  to.buffers_.erase(std::unique(to.buffers_.begin(), to.buffers_.end()), to.buffers_.end());
+  to.commands_.clear();
+  to.is_current_ = true;
+}
+
+void Queue::run(RecordedCommands& commands) {
+  rethrow_failure();
+  assert(commands.is_current_ && recording_ == nullptr);
+  for (Recording& part : commands.parts_) {
+    if (part.is_running) wait_for(part.submission);
+    submit_with(&part);
+    for (const Buffer* buffer : commands.buffers_) buffer->used_by = last_submission_;
+  }
+  for (const RecordedCommands::StageCall& call : commands.stage_calls_) {
+    StageTime& time = stages_[static_cast<size_t>(call.stage)];
+    time.calls += 1;
+    time.bytes += call.bytes;
+  }
+}
+
+void Queue::outdate_recordings() {
+  for (RecordedCommands* commands : recorded_) commands->outdate();
+}
+
+// --- submissions ---
 
 void Queue::submit() {
   rethrow_failure();
-  if (pending_.empty()) return;
+  if (!pending_.empty()) submit_with(nullptr);
+}
+
+void Queue::submit_with(Recording* more) {
   std::vector<Command> commands = std::move(pending_);
   const double commands_ms = pending_ms_;
   pending_.clear();
   pending_ms_ = 0;
   try {
-    submit_part(commands, next_part_++);
+    std::vector<Recording*> recordings;
+    if (!commands.empty()) {
+      recordings.push_back(&free_recording());
+      record(*recordings.back(), commands);
+    }
+    if (more != nullptr) recordings.push_back(more);
+    submit_recordings(recordings);
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::device) {
       device_failure_ = error.what();
@@ -190,21 +276,9 @@ void Queue::submit() {
   }
 }
 
-void Queue::submit_part(std::span<const Command> commands, size_t part) {
-  bool is_same = false;
-  Recording& recording = recording_for(commands, part, is_same);
-  if (!is_same) {
-    recording.commands.assign(commands.begin(), commands.end());
-    try {
-      record(recording);
-    } catch (...) {
-      recording.commands.clear();
-      if (recording.command_buffer != VK_NULL_HANDLE) device_.call.vkResetCommandBuffer(recording.command_buffer, 0);
-      throw;
-    }
-    recording.is_outdated = false;
-    ++n_recorded_;
-  }
+void Queue::submit_recordings(std::span<Recording* const> recordings) {
+  std::vector<VkCommandBuffer> command_buffers;
+  for (const Recording* recording : recordings) command_buffers.push_back(recording->command_buffer);
   const uint64_t value = last_submission_ + 1;
   VkTimelineSemaphoreSubmitInfo timeline{};
   timeline.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO;
@@ -213,37 +287,29 @@ void Queue::submit_part(std::span<const Command> commands, size_t part) {
   VkSubmitInfo submit{};
   submit.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
   submit.pNext = &timeline;
-  submit.commandBufferCount = 1;
-  submit.pCommandBuffers = &recording.command_buffer;
+  submit.commandBufferCount = static_cast<uint32_t>(command_buffers.size());
+  submit.pCommandBuffers = command_buffers.data();
   submit.signalSemaphoreCount = 1;
   submit.pSignalSemaphores = &timeline_;
   check(device_.call.vkQueueSubmit(device_.queue(), 1, &submit, VK_NULL_HANDLE), "take work");
   last_submission_ = value;
-  recording.submission = value;
-  recording.is_running = true;
-  ++n_submitted_;
+  for (Recording* recording : recordings) {
+    recording->submission = value;
+    recording->is_running = true;
+  }
+  ++counters_.submissions;
 }
 
-Queue::Recording& Queue::recording_for(std::span<const Command> commands, size_t part, bool& is_same) {
-  Recording* found = nullptr;
-  if (is_repeating_) {
-    while (repeating_.size() <= part) repeating_.emplace_back();
-    found = &repeating_[part];
-    if (found->is_running) wait_for(found->submission);
-    is_same = !found->is_outdated &&
-              std::equal(commands.begin(), commands.end(), found->commands.begin(), found->commands.end());
-  } else {
-    for (Recording& recording : recordings_)
-      if (!recording.is_running) found = &recording;
-    constexpr size_t max_recordings = 4;  // that run while the next is recorded
-    if (found == nullptr && recordings_.size() >= max_recordings) {
-      found = &*std::min_element(recordings_.begin(), recordings_.end(),
-                                 [](const Recording& a, const Recording& b) { return a.submission < b.submission; });
-      wait_for(found->submission);
-    }
-    if (found == nullptr) found = &recordings_.emplace_back();
-  }
-  return *found;
+Recording& Queue::free_recording() {
+  for (Recording& recording : recordings_)
+    if (!recording.is_running) return recording;
+  constexpr size_t max_recordings = 4;  // that run while the next is recorded
+  if (recordings_.size() < max_recordings) return recordings_.emplace_back();
+  Recording& oldest =
+      *std::min_element(recordings_.begin(), recordings_.end(),
+                        [](const Recording& a, const Recording& b) { return a.submission < b.submission; });
+  wait_for(oldest.submission);
+  return oldest;
 }
 
 void Queue::prepare_pools(Recording& recording) {
@@ -333,7 +399,20 @@ VkDescriptorSet Queue::bind(Recording& recording, const Command& command) {
   return set;
 }
 
-void Queue::record(Recording& recording) {
+void Queue::record(Recording& recording, std::span<const Command> commands) {
+  recording.commands.assign(commands.begin(), commands.end());
+  try {
+    write(recording);
+  } catch (...) {
+    recording.commands.clear();
+    if (recording.command_buffer != VK_NULL_HANDLE) device_.call.vkResetCommandBuffer(recording.command_buffer, 0);
+    throw;
+  }
+  ++n_recorded_;
+}
+
+/// Writes the recording's commands into its command buffer.
+void Queue::write(Recording& recording) {
   const VolkDeviceTable& call = device_.call;
   prepare_pools(recording);
   const VkCommandBuffer command_buffer = recording.command_buffer;
@@ -417,6 +496,7 @@ void Queue::record(Recording& recording) {
 
 void Queue::wait_for(uint64_t submission) {
   if (submission <= completed_) return;
+  ++counters_.waits;
   VkSemaphoreWaitInfo wait{};
   wait.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO;
   wait.semaphoreCount = 1;
@@ -438,12 +518,15 @@ void Queue::wait_for(uint64_t submission) {
     throw;
   }
   completed_ = submission;
-  for (std::deque<Recording>* list : {&recordings_, &repeating_})
-    for (Recording& recording : *list)
+  const auto end_of = [&](std::deque<Recording>& recordings) {
+    for (Recording& recording : recordings)
       if (recording.is_running && recording.submission <= completed_) {
         recording.is_running = false;
         count_times(recording);
       }
+  };
+  end_of(recordings_);
+  for (RecordedCommands* commands : recorded_) end_of(commands->parts_);
 }
 
 void Queue::count_times(Recording& recording) {
@@ -473,6 +556,15 @@ void Queue::finish(const Buffer& buffer) {
 }
 
 void Queue::release(const Buffer& buffer) {
+  for (RecordedCommands* commands : recorded_) {
+    const auto uses_it = [&](const Command& command) {
+      return std::any_of(command.uses.begin(), command.uses.begin() + command.n_uses,
+                         [&](const BufferUse& use) { return use.buffer == &buffer; });
+    };
+    if (std::binary_search(commands->buffers_.begin(), commands->buffers_.end(), &buffer) ||
+        std::any_of(commands->commands_.begin(), commands->commands_.end(), uses_it))
+      commands->outdate();
+  }
   if (buffer.used_by <= completed_) return;
   try {
     finish(buffer);
@@ -489,7 +581,7 @@ void Queue::drain() {
   }
 }
 
-/// In a handler: work is lost, and who is there now cannot be told. The next call that can be is.
+/// Called while an error is handled: the work is lost, and this caller cannot be told. The next call throws.
 void Queue::give_up() {
   failure_ = std::current_exception();
   pending_.clear();  // what is left of it may use what goes now
@@ -519,7 +611,9 @@ size_t Queue::stage(size_t bytes) {
 }
 
 void Queue::upload(const Buffer& to, size_t offset, std::span<const std::byte> bytes) {
+  assert(recording_ == nullptr);
   if (bytes.empty()) return;
+  count_up(bytes.size());
   if (to.mapped() != nullptr) {
     finish(to);
     std::memcpy(to.mapped() + offset, bytes.data(), bytes.size());
@@ -534,7 +628,9 @@ void Queue::upload(const Buffer& to, size_t offset, std::span<const std::byte> b
 }
 
 void Queue::download(std::span<const ReadBack> parts) {
+  assert(recording_ == nullptr);
   for (const ReadBack& part : parts) {
+    count_down(part.to.size());
     const auto& from = static_cast<const Buffer&>(*part.from);
     assert(part.offset_bytes + part.to.size() <= from.size_bytes());
     if (from.mapped() != nullptr && !part.to.empty()) finish(from);
@@ -589,6 +685,8 @@ void Queue::destroy(Recording& recording) {
   const VolkDeviceTable& call = device_.call;
   call.vkDestroyDescriptorPool(device_.handle(), recording.descriptors, nullptr);
   call.vkDestroyQueryPool(device_.handle(), recording.queries, nullptr);
+  if (recording.command_buffer != VK_NULL_HANDLE)
+    call.vkFreeCommandBuffers(device_.handle(), pool_, 1, &recording.command_buffer);
 }
 
 }  // namespace headroom::vulkan

@@ -1,6 +1,5 @@
 // Work for the device, in order: commands are enqueued as they are asked for, then recorded with the barriers that they
-// need, in submissions that a desktop can wait for. A step that asks for the same work as the one before is submitted
-// again without recording anything.
+// need, in submissions that a desktop can wait for. What is to run many times is recorded once, as RecordedCommands.
 #pragma once
 
 #include <array>
@@ -24,13 +23,11 @@ struct BufferUse {
   const Buffer* buffer = nullptr;
   uint64_t first = 0;  // byte
   uint64_t bytes = VK_WHOLE_SIZE;
-  uint64_t buffer_id = 0;
   VkFormat texels = VK_FORMAT_UNDEFINED;  // where the shader reads texels
 
   BufferUse() = default;
   BufferUse(const Buffer& of, uint64_t first_byte = 0, uint64_t n_bytes = VK_WHOLE_SIZE)
-      : buffer(&of), first(first_byte), bytes(n_bytes), buffer_id(of.id()) {}
-  bool operator==(const BufferUse&) const = default;
+      : buffer(&of), first(first_byte), bytes(n_bytes) {}
 };
 
 inline BufferUse as_texels(BufferUse use, VkFormat format) {
@@ -67,8 +64,47 @@ struct Command {
   std::array<BufferUse, max_uses> uses{};
   uint32_t fill_value = 0;
   double cost_ms = 0;
+};
 
-  bool operator==(const Command&) const = default;
+/// A command buffer with what it was recorded from.
+struct Recording {
+  std::vector<Command> commands;
+  VkCommandBuffer command_buffer = VK_NULL_HANDLE;
+  VkDescriptorPool descriptors = VK_NULL_HANDLE;
+  uint32_t n_sets = 0, n_storage = 0, n_texels = 0;  // that the pool has room for
+  VkQueryPool queries = VK_NULL_HANDLE;
+  uint32_t n_queries = 0;
+  uint64_t submission = 0;
+  bool is_running = false;
+};
+
+class Queue;
+
+/// Commands that are recorded once and run as often as wanted, while all buffers that they use are there.
+class RecordedCommands {
+ public:
+  explicit RecordedCommands(Queue& queue);
+  ~RecordedCommands();
+  RecordedCommands(const RecordedCommands&) = delete;
+  RecordedCommands& operator=(const RecordedCommands&) = delete;
+
+  /// False before the first recording, and once a buffer that they use is gone.
+  bool is_current() const { return is_current_; }
+  void outdate() { is_current_ = false; }
+
+ private:
+  friend class Queue;
+  struct StageCall {
+    int32_t stage;
+    double bytes;
+  };
+
+  Queue& queue_;
+  std::vector<Command> commands_;  // until they are recorded
+  std::deque<Recording> parts_;
+  std::vector<const Buffer*> buffers_;  // that they use, each once
+  std::vector<StageCall> stage_calls_;  // of one run
+  bool is_current_ = false;
 };
 
 class Queue final : public BufferUser {
@@ -95,11 +131,20 @@ class Queue final : public BufferUser {
   void copy(BufferUse from, BufferUse to);
   void fill(BufferUse to, uint32_t value);
 
-  /// While it is on, what is submitted is kept recorded for the next time.
-  void set_repeating(bool repeating);
-  /// What is kept is recorded once more before it is submitted again. For memory that came meanwhile and that shaders
-  /// reach by address: the validation layer knows no others than those of the time of recording.
-  void record_again();
+  /// What is enqueued until end_recording becomes `commands` instead of what they were, and is not run. They are
+  /// current then, unless a buffer that they use went meanwhile. If end_recording throws, or abandon_recording ends it,
+  /// they are not.
+  void begin_recording(RecordedCommands& commands);
+  void end_recording();
+  void abandon_recording();
+  bool is_recording() const { return recording_ != nullptr; }
+  /// Runs current commands, behind what was enqueued before and in the same submission.
+  void run(RecordedCommands& commands);
+  /// No recorded commands are current any more. For memory that came meanwhile and that shaders reach by address: the
+  /// validation layer knows only the memory that was there at the time of recording.
+  void outdate_recordings();
+  /// Counts bytes for a stage, as begin_stage, but no call.
+  void add_stage_bytes(int32_t stage, double bytes) { stages_[static_cast<size_t>(stage)].bytes += bytes; }
 
   /// Starts what was enqueued.
   void submit();
@@ -108,7 +153,7 @@ class Queue final : public BufferUser {
   /// Waits for what uses this buffer.
   void finish(const Buffer& buffer);
   void release(const Buffer& buffer) override;
-  /// finish() for those who cannot be told of a failure: the next call that waits or submits throws it.
+  /// finish() for callers that must not throw: the next call that waits or submits throws the failure.
   void drain();
 
   void upload(const Buffer& to, size_t offset, std::span<const std::byte> bytes);
@@ -121,27 +166,22 @@ class Queue final : public BufferUser {
 
   std::vector<StageTime> stage_times() const;
   void reset_stage_times();
-  int64_t n_recorded() const { return n_recorded_; }    // submissions that were recorded
-  int64_t n_submitted() const { return n_submitted_; }  // and submitted
+  int64_t n_recorded() const { return n_recorded_; }  // command buffers
+  const BackendCounters& counters() const { return counters_; }
+  void count_up(size_t bytes) { counters_.bytes_up += static_cast<int64_t>(bytes); }
+  void count_down(size_t bytes) { counters_.bytes_down += static_cast<int64_t>(bytes); }
 
  private:
-  /// A command buffer with what it was recorded from.
-  struct Recording {
-    std::vector<Command> commands;
-    VkCommandBuffer command_buffer = VK_NULL_HANDLE;
-    VkDescriptorPool descriptors = VK_NULL_HANDLE;
-    uint32_t n_sets = 0, n_storage = 0, n_texels = 0;  // that the pool has room for
-    VkQueryPool queries = VK_NULL_HANDLE;
-    uint32_t n_queries = 0;
-    uint64_t submission = 0;
-    bool is_running = false;
-    bool is_outdated = false;
-  };
+  friend class RecordedCommands;
 
   void enqueue(const Command& command);
-  void submit_part(std::span<const Command> commands, size_t part);
-  Recording& recording_for(std::span<const Command> commands, size_t part, bool& is_same);
-  void record(Recording& recording);
+  /// One that does not run.
+  Recording& free_recording();
+  void record(Recording& recording, std::span<const Command> commands);
+  void write(Recording& recording);
+  void submit_recordings(std::span<Recording* const> recordings);
+  /// Submits what is enqueued and, behind it, `more`, which may be null.
+  void submit_with(Recording* more);
   void prepare_pools(Recording& recording);
   VkDescriptorSet bind(Recording& recording, const Command& command);
   void count_times(Recording& recording);
@@ -158,10 +198,9 @@ class Queue final : public BufferUser {
   VkSemaphore timeline_ = VK_NULL_HANDLE;
   std::vector<Command> pending_;
   double pending_ms_ = 0;
-  std::deque<Recording> recordings_;  // for work that comes once
-  std::deque<Recording> repeating_;   // part i of a step
-  size_t next_part_ = 0;
-  bool is_repeating_ = false;
+  std::deque<Recording> recordings_;         // for work that comes once
+  std::vector<RecordedCommands*> recorded_;  // all that there are
+  RecordedCommands* recording_ = nullptr;    // that enqueued commands go to
   uint64_t last_submission_ = 0;
   uint64_t completed_ = 0;
   bool hangs_ = false;
@@ -171,7 +210,8 @@ class Queue final : public BufferUser {
   size_t staged_ = 0;  // bytes of it in use
   std::vector<StageTime> stages_;
   int32_t stage_ = 0;
-  int64_t n_recorded_ = 0, n_submitted_ = 0;
+  int64_t n_recorded_ = 0;
+  BackendCounters counters_;
 };
 
 }  // namespace headroom::vulkan

@@ -1,4 +1,5 @@
 // The operations that go over a matrix once: one thread a value, a pair, or a subgroup a row.
+#include <algorithm>
 #include <cassert>
 
 #include "engine/backend/vulkan/backend_state.h"
@@ -69,6 +70,17 @@ void VulkanBackend::rms_norm(Matrix x, const DeviceWeight& gain, float eps, Matr
 
 void VulkanBackend::rope(Matrix x, int32_t head_dim, int32_t position0, RopeStyle style, int32_t n_rot,
                          const DeviceBuffer& frequencies) {
+  rotate(x, head_dim, position0, style, n_rot, frequencies);
+}
+
+void VulkanBackend::rope_token(Matrix x, int32_t head_dim, RopeStyle style, int32_t n_rot,
+                               const DeviceBuffer& frequencies) {
+  assert(recorded_step_ != nullptr && x.n_rows == 1);
+  rotate(x, head_dim, -1, style, n_rot, frequencies);
+}
+
+void VulkanBackend::rotate(Matrix x, int32_t head_dim, int32_t position0, RopeStyle style, int32_t n_rot,
+                           const DeviceBuffer& frequencies) {
   assert(x.n_cols % head_dim == 0 && static_cast<size_t>(n_rot) * sizeof(float) / 2 <= frequencies.size_bytes());
   begin_stage(Stage::rope, 2 * matrix_bytes(x));
   const int32_t n_heads = x.n_cols / head_dim;
@@ -79,8 +91,8 @@ void VulkanBackend::rope(Matrix x, int32_t head_dim, int32_t position0, RopeStyl
                                 .x_stride = static_cast<uint>(x.stride),
                                 .n_rot = static_cast<uint>(n_rot),
                                 .is_interleaved = style == RopeStyle::interleaved ? 1u : 0u,
-                                .is_step = is_in_step_ ? 1u : 0u,
-                                .position0 = is_in_step_ ? 0u : static_cast<uint>(position0)};
+                                .is_step = position0 < 0 ? 1u : 0u,
+                                .position0 = static_cast<uint>(std::max(position0, 0))};
   queue_.dispatch(programs_.get("rope"),
                   {groups_for(int64_t{n_heads} * (n_rot / 2), group_size), static_cast<uint32_t>(x.n_rows), 1},
                   words(constants), {use_of(x), BufferUse(buffer_of(frequencies)), step_use()},

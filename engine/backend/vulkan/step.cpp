@@ -1,150 +1,190 @@
-// The begin and the end of a step: all that the host knows goes to the device at once, and comes back at once.
+// A step as recorded commands: what the host knows goes to the device at once, and what it asks for comes back behind
+// the same wait.
+#include "engine/backend/vulkan/step.h"
+
 #include <algorithm>
 #include <bit>
 #include <cassert>
 #include <cstring>
+#include <utility>
 
+#include "engine/backend/device/slot_words.h"
+#include "engine/backend/device/step_report.h"
 #include "engine/backend/vulkan/backend_state.h"
 
 namespace headroom::vulkan {
 namespace {
 
-static_assert(sizeof(StepHead) == 64 && sizeof(StepSplit) == 16 && sizeof(StepState) <= sizeof(StepHead));
+constexpr int64_t change_group = 64;  // LOCAL_SIZE of update_pages
 
-// Slots that pay for a split.
-constexpr int64_t min_split_slots = 64;
+/// Parts of VulkanStep::read_back, in bytes.
+struct ReadBackPlaces {
+  size_t report, rows, end;
 
-int64_t in_pages(int64_t slots) {
-  return (slots + page_tokens - 1) / page_tokens * page_tokens;
-}
+  ReadBackPlaces(const VulkanStep& step, const PageLayout& layout)
+      : report(sizeof(float) * static_cast<size_t>(step.result.n_cols)),
+        rows(report + (has_report(step) ? static_cast<size_t>(step.plan.n_heads) * sizeof(ReportedHead) : 0)),
+        end(rows + (has_report(step) ? static_cast<size_t>(step.plan.n_heads) * slot_words(layout) * 4 : 0)) {}
 
-/// Calls f with the first slot, the number of slots and whether it is the last, for each split of a head. The slots are
-/// those of the head and the step's token.
-template <typename F>
-void for_splits(int64_t n_slots, int64_t split_slots, F f) {
-  const int64_t n_splits = (n_slots + split_slots - 1) / split_slots;
-  const int64_t even = in_pages((n_slots + n_splits - 1) / n_splits);
-  for (int64_t first = 0; first < n_slots; first += even)
-    f(first, std::min(even, n_slots - first), first + even >= n_slots);
-}
-
-/// No more than a work group has room for.
-int64_t split_slots_of(std::span<const HeadView> heads, int64_t wanted_splits) {
-  int64_t n_slots = 0;
-  for (const HeadView& head : heads) n_slots += head.length + 1;
-  return std::clamp(in_pages((n_slots + wanted_splits - 1) / wanted_splits), min_split_slots,
-                    static_cast<int64_t>(split_capacity));
-}
-
-/// Heads of a layer.
-std::span<const HeadView> layer_heads(const DecodeStep& step, int32_t layer) {
-  return step.heads.subspan(static_cast<size_t>(layer * step.n_kv_heads), static_cast<size_t>(step.n_kv_heads));
-}
-
-/// Makes the plan's capacities large enough for a step.
-void fit(StepPlan& plan, const DecodeStep& step, int64_t wanted_splits) {
-  const auto n_heads = static_cast<int32_t>(step.heads.size());
-  if (n_heads != plan.n_heads || step.n_kv_heads != plan.n_kv_heads)
-    plan = {.n_heads = n_heads, .n_kv_heads = step.n_kv_heads, .n_layers = n_heads / step.n_kv_heads};
-  uint32_t n_pages = 0, n_splits = 0;
-  for (int32_t layer = 0; layer < plan.n_layers; ++layer) {
-    const std::span<const HeadView> heads = layer_heads(step, layer);
-    const int64_t split_slots = split_slots_of(heads, wanted_splits);
-    uint32_t n = 0;
-    for (const HeadView& head : heads) {
-      for_splits(head.length + 1, split_slots, [&](int64_t, int64_t, bool) { ++n; });
-      n_pages += static_cast<uint32_t>(head.pages.size());
-    }
-    n_splits = std::max(n_splits, n);
+  static bool has_report(const VulkanStep& step) {
+    return std::find(step.is_evicted.begin(), step.is_evicted.end(), 1) != step.is_evicted.end();
   }
-  constexpr uint32_t fewest_splits = 32, fewest_pages = 1024;
-  if (n_splits > plan.n_splits) plan.n_splits = std::max(std::bit_ceil(n_splits), fewest_splits);
-  if (n_pages > plan.n_pages) plan.n_pages = std::max(std::bit_ceil(n_pages), fewest_pages);
-  plan.bytes = static_cast<size_t>(plan.page_begin() + plan.n_pages) * sizeof(uint64_t);
-}
+};
 
 }  // namespace
 
-void VulkanBackend::begin_step(const DecodeStep& step) {
-  assert(step.rules.size() == step.heads.size());
+std::unique_ptr<StepProgram> VulkanBackend::make_step(std::function<void()> operations, Matrix result) {
+  return std::make_unique<VulkanStep>(queue_, std::move(operations), result);
+}
+
+/// Splits of a layer that keep a device busy.
+int64_t VulkanBackend::wanted_splits() const {
+  return is_lane() ? 16 : 256;
+}
+
+void VulkanBackend::prepare_step(StepProgram& program, const DecodeStep& step) {
+  auto& own = static_cast<VulkanStep&>(program);
   release_prompt_scratch();
-  queue_.set_repeating(true);
-  queue_.finish(*step_host_);  // a step that was given up may still read it
-  begin_stage(Stage::step_state, 0);
-  // Splits of a layer that keep a device busy.
-  const int64_t wanted_splits = is_lane() ? 16 : 256;
-  fit(step_plan_, step, wanted_splits);
-  reserve_step(std::bit_ceil(step_plan_.bytes));
+  queue_.finish(*step_host_);  // a step that failed may still read it
+  const bool is_table_known = std::exchange(is_table_known_, false);
+  if (!is_table_known) page_table_.forget_all();
 
-  std::byte* to = step_host_->mapped();
-  step_state() = {.position = static_cast<uint>(step.position),
-                  .tag = make_tag(step.position, step.token_class),
-                  .token_id = 0,
-                  .log_before = static_cast<uint>(step.log_before)};
-  auto* heads = reinterpret_cast<StepHead*>(to);
-  auto* pages = reinterpret_cast<uint64_t*>(to);
-  uint32_t next_page = step_plan_.page_begin();
-  step_plan_.n_slots = 0;
-  for (int32_t layer = 0; layer < step_plan_.n_layers; ++layer) {
-    const int64_t split_slots = split_slots_of(layer_heads(step, layer), wanted_splits);
-    auto* splits = reinterpret_cast<StepSplit*>(to) + step_plan_.split_begin(layer);
-    uint32_t n_splits = 0;
-    for (int32_t h = 0; h < step.n_kv_heads; ++h) {
-      const auto head = static_cast<size_t>(layer * step.n_kv_heads + h);
-      const HeadView& view = step.heads[head];
-      const KeepRule& rule = step.rules[head];
-      assert(static_cast<size_t>(view.length) < view.pages.size() * page_tokens);
-      const uint32_t first_split = n_splits;
-      for_splits(view.length + 1, split_slots, [&](int64_t first, int64_t n, bool is_last) {
-        splits[n_splits++] = {.head = static_cast<uint>(h),
-                              .first_slot = static_cast<uint>(first),
-                              .n_slots = static_cast<uint>(n),
-                              .is_last = is_last ? 1u : 0u};
-      });
-      heads[step_plan_.head_begin(layer) + static_cast<uint32_t>(h)] = {
-          .n_slots = static_cast<uint>(view.length),
-          .first_page = next_page - step_plan_.page_begin(),
-          .first_split = first_split,
-          .n_splits = n_splits - first_split,
-          .parts = rule.policy.parts,
-          .reach_from = static_cast<uint>(std::max(rule.reach_from, 0)),
-          .local_from = static_cast<uint>(std::max(rule.local_from, 0)),
-          .n_frequent = static_cast<uint>(std::max(rule.n_frequent, 0)),
-          .n_total = rule.n_total,
-          .class_from = static_cast<uint>(std::max(rule.class_from, 0)),
-          .padding = {}};
-      for (const PageId page : view.pages) pages[next_page++] = slabs_.address(page);
-      step_plan_.n_slots += view.length + 1;
+  if (own.plan.fit(step, wanted_splits())) own.commands.outdate();
+  reserve_step(std::bit_ceil(own.plan.bytes()));
+  const std::vector<PageChange> changes = update_page_table(step, own.plan.n_changes);
+  if (!own.commands.is_current()) record_step(own);
+  queue_.begin_stage(static_cast<int32_t>(Stage::step_state), static_cast<double>(own.plan.bytes()));
+  own.plan.fill(step, wanted_splits(), page_table_.stride(), step_host_->mapped());
+  step_state().n_changes = static_cast<uint>(changes.size());
+  if (!changes.empty())
+    std::memcpy(step_host_->mapped() + own.plan.change_begin() * sizeof(PageChange), changes.data(),
+                changes.size() * sizeof(PageChange));
+  queue_.count_up(own.plan.bytes());
+  step_slots_ = slots_of(step);
+  prepared_ = &own;
+}
+
+/// The changes that the step itself makes. If they are too many for it, the whole table goes up before it.
+std::vector<PageChange> VulkanBackend::update_page_table(const DecodeStep& step, size_t most_changes) {
+  const bool has_new_size = page_table_.fit(step.heads);
+  if (has_new_size || table_buffer_ == nullptr) {
+    table_buffer_.reset();
+    page_table_.forget_all();
+    table_buffer_ = memory_.allocate(page_table_.size() * sizeof(uint64_t), MemoryUse::device);
+  }
+  std::vector<PageChange> changes = page_table_.update(step.heads, [&](PageId page) { return slabs_.address(page); });
+  if (changes.size() <= most_changes) return changes;
+  std::vector<uint64_t> table(page_table_.size());
+  for (size_t h = 0; h < step.heads.size(); ++h)
+    for (size_t i = 0; i < step.heads[h].pages.size(); ++i)
+      table[h * page_table_.stride() + i] = slabs_.address(step.heads[h].pages[i]);
+  queue_.upload(*table_buffer_, 0, std::as_bytes(std::span(table)));
+  return {};
+}
+
+void VulkanBackend::record_step(VulkanStep& step) {
+  // Room that an operation makes for itself may be room that an earlier one of the same recording used.
+  constexpr int max_tries = 8;
+  for (int i = 0; i < max_tries && !step.commands.is_current(); ++i) {
+    const auto n_layers = static_cast<size_t>(step.plan.n_layers);
+    step.is_appended.assign(n_layers, 0);
+    step.is_evicted.assign(n_layers, 0);
+    queue_.begin_recording(step.commands);
+    recorded_step_ = &step;
+    try {
+      record_operations(step);
+    } catch (...) {
+      recorded_step_ = nullptr;
+      queue_.abandon_recording();
+      throw;
     }
-    const uint32_t counts[] = {n_splits, 1, 1, 0};
-    std::memcpy(to + step_plan_.counts_begin(layer), counts, sizeof counts);
+    recorded_step_ = nullptr;
+    queue_.end_recording();
   }
-  step_plan_.is_appended.assign(static_cast<size_t>(step_plan_.n_layers), 0);
-  step_plan_.is_evicted.assign(static_cast<size_t>(step_plan_.n_layers), 0);
-  if (step_device_ != nullptr) queue_.copy({*step_host_, 0, step_plan_.bytes}, {*step_device_, 0, step_plan_.bytes});
-  is_in_step_ = true;
+  if (!step.commands.is_current())
+    throw Error(ErrorKind::device, "a step could not be recorded: its buffers changed with every try");
 }
 
-/// What is asked for outside of a step ends one that was given up.
-void VulkanBackend::leave_step() {
-  if (!is_in_step_) return;
-  is_in_step_ = false;
-  queue_.set_repeating(false);
+void VulkanBackend::record_operations(VulkanStep& step) {
+  begin_stage(Stage::step_state, 0);
+  if (step_device_ != nullptr) queue_.copy({*step_host_, 0, step.plan.bytes()}, {*step_device_, 0, step.plan.bytes()});
+  queue_.dispatch(programs_.get("update_pages"), {groups_for(step.plan.n_changes, change_group), 1, 1},
+                  words(UpdatePagesConstants{step.plan.change_begin()}), {step_use(), step_list_use(), *table_buffer_},
+                  cost_ms(step.plan.n_changes));
+  step.operations();
+  if (info_.unified_memory) return;
+  const PageLayout layout = slabs_.layout();
+  const ReadBackPlaces places(step, layout);
+  if (places.end == 0) return;
+  if (step.read_back == nullptr || step.read_back->size_bytes() < places.end)
+    step.read_back = memory_.allocate(places.end, MemoryUse::staging);
+  begin_stage(Stage::step_state, 0);
+  const Buffer& to = *step.read_back;
+  if (step.result.buffer != nullptr)
+    queue_.copy(
+        {buffer_of(*step.result.buffer), static_cast<uint64_t>(step.result.offset) * sizeof(float), places.report},
+        {to, 0, places.report});
+  if (places.rows == places.report) return;
+  queue_.copy({scratch("step report", 0), 0, places.rows - places.report},
+              {to, places.report, places.rows - places.report});
+  queue_.copy({scratch("step rows", 0), 0, places.end - places.rows}, {to, places.rows, places.end - places.rows});
 }
 
-StepReport VulkanBackend::end_step() {
-  is_in_step_ = false;
-  std::vector<LeftSlot> left;
-  std::vector<uint32_t> rows;
-  bool has_more = collect_report(left, rows);
-  queue_.set_repeating(false);
-  while (has_more) {
+StepReport VulkanBackend::run_step(std::span<float> result) {
+  VulkanStep& step = *std::exchange(prepared_, nullptr);
+  assert(step.result.buffer == nullptr ? result.empty() : result.size() == static_cast<size_t>(step.result.n_cols));
+  const PageLayout layout = slabs_.layout();
+  const double slots = static_cast<double>(step_slots_) / step.plan.n_layers;
+  for (size_t layer = 0; layer < step.is_appended.size(); ++layer) {
+    if (step.is_appended[layer] != 0)
+      queue_.add_stage_bytes(static_cast<int32_t>(Stage::attend_decode),
+                             slots * static_cast<double>(layout.slot_bytes()));
+    if (step.is_evicted[layer] != 0) queue_.add_stage_bytes(static_cast<int32_t>(Stage::evict), 8.0 * slots);
+  }
+  queue_.run(step.commands);
+  queue_.finish();
+  is_table_known_ = true;
+
+  const ReadBackPlaces places(step, layout);
+  queue_.count_down(places.end);
+  const std::byte* results = info_.unified_memory ? nullptr : step.read_back ? step.read_back->mapped() : nullptr;
+  const auto part = [&](size_t place, const Buffer& of) { return results != nullptr ? results + place : of.mapped(); };
+  if (step.result.buffer != nullptr) {
+    const size_t first = results != nullptr ? 0 : static_cast<size_t>(step.result.offset) * sizeof(float);
+    std::memcpy(result.data(), part(0, buffer_of(*step.result.buffer)) + first, result.size_bytes());
+  }
+  if (places.rows == places.report) return {};
+  return read_report(step,
+                     {reinterpret_cast<const ReportedHead*>(part(places.report, scratch("step report", 0))),
+                      static_cast<size_t>(step.plan.n_heads)},
+                     reinterpret_cast<const uint32_t*>(part(places.rows, scratch("step rows", 0))));
+}
+
+/// first_rows: the rows that the heads logged first, (heads, words)
+StepReport VulkanBackend::read_report(const VulkanStep& step, std::span<const ReportedHead> heads,
+                                      const uint32_t* first_rows) {
+  const size_t n_heads = heads.size(), row_words = slot_words(slabs_.layout());
+  std::vector<uint32_t> all_rows;  // fetched when the first that is not at hand is needed
+  const auto all_row = [&](size_t row) {
+    if (all_rows.empty()) {
+      all_rows.resize(n_heads * n_reported_slots * row_words);
+      queue_.download(scratch("step rows", 0), 0, std::as_writable_bytes(std::span(all_rows)));
+    }
+    return &all_rows[row * row_words];
+  };
+  ReportReader reader(slabs_.layout());
+  reader.add(heads, step.is_evicted,
+             [&](size_t row) { return row < n_heads ? first_rows + row * row_words : all_row(row); });
+  std::vector<ReportedHead> more(n_heads);
+  while (reader.has_more()) {
     begin_stage(Stage::evict, 0);
-    for (int32_t layer = 0; layer < step_plan_.n_layers; ++layer)
-      if (step_plan_.is_evicted[static_cast<size_t>(layer)] != 0) dispatch_evict(layer, false);
-    has_more = collect_report(left, rows);
+    for (int32_t layer = 0; layer < step.plan.n_layers; ++layer)
+      if (step.is_evicted[static_cast<size_t>(layer)] != 0) dispatch_evict(step, layer, false);
+    queue_.download(scratch("step report", 0), 0, std::as_writable_bytes(std::span(more)));
+    all_rows.clear();
+    reader.add(more, step.is_evicted, all_row);
   }
-  return make_report(left, rows);
+  return reader.finish();
 }
 
 }  // namespace headroom::vulkan

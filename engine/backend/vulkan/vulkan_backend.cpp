@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <chrono>
 #include <cstring>
 
 #include "engine/backend/vulkan/backend_state.h"
@@ -57,11 +58,11 @@ void VulkanBackend::download(std::span<const ReadBack> parts) {
 
 const Buffer& VulkanBackend::scratch(const std::string& name, size_t bytes) {
   Scratch& scratch = scratch_[name];
-  scratch.serves_steps = scratch.serves_steps || is_in_step_;
+  scratch.serves_steps = scratch.serves_steps || recorded_step_ != nullptr;
   if (scratch.buffer == nullptr || scratch.buffer->size_bytes() < bytes) {
     scratch.buffer.reset();
     std::unique_ptr<Buffer> buffer = memory_.allocate(bytes, MemoryUse::device);
-    // One that cannot be bound must not stay for a smaller operation to find.
+    // Do not keep a scratch buffer that exceeds the binding limit.
     buffer->check_binding(VK_DESCRIPTOR_TYPE_STORAGE_BUFFER);
     if (is_lane()) buffer->check_binding(VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER);
     scratch.buffer = std::move(buffer);
@@ -86,6 +87,32 @@ void VulkanBackend::reserve_step(size_t bytes) {
   step_buffer_ = is_unified ? step_host_.get() : step_device_.get();
 }
 
+void VulkanBackend::remove_slab(int32_t slab) {
+  const int32_t n = slabs_.layout().pages_per_slab();
+  page_table_.forget(slab * n, (slab + 1) * n);
+  slabs_.remove(slab);
+}
+
+double VulkanBackend::measure_read_gb_per_s() {
+  constexpr size_t wanted_bytes = size_t{128} << 20;
+  constexpr int n_rounds = 8;
+  const size_t bytes = std::min<size_t>(wanted_bytes, device_.facts().max_storage_range / 64 * 64);
+  const std::unique_ptr<Buffer> from = memory_.allocate(bytes, MemoryUse::device),
+                                to = memory_.allocate(64, MemoryUse::device);
+  queue_.fill({*from, 0, bytes}, 1);
+  queue_.finish();
+  double best = 0;
+  for (int i = 0; i < n_rounds; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    queue_.dispatch(programs_.get("read_only"), {1024, 1, 1}, words(ReadOnlyConstants{static_cast<uint>(bytes / 16)}),
+                    {BufferUse(*from), BufferUse(*to)}, /*cost_ms=*/10);
+    queue_.finish();
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    best = std::max(best, static_cast<double>(bytes) / seconds / 1e9);
+  }
+  return best;
+}
+
 void SlabTable::add(int32_t slab) {
   const auto i = static_cast<size_t>(slab);
   assert(i >= slabs_.size() || slabs_[i] == nullptr);
@@ -108,7 +135,7 @@ void SlabTable::add(int32_t slab) {
   }
   addresses_[i] = address;
   slabs_[i] = std::move(buffer);
-  queue_.record_again();
+  queue_.outdate_recordings();
 }
 
 void SlabTable::remove(int32_t slab) {

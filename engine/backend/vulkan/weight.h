@@ -1,23 +1,17 @@
 // Weights in the device's memory. A row is cut into blocks of 32 values; a block lies in planes, so that a shader
 // reads whole words: units of 16 bytes, with the values' low bits, and words with scales, minima and high bits. The
-// bits are the file's, moved to other places (weight.cpp has the table).
+// bits are the file's, moved to other places (weight_blocks.cpp has the table).
 #pragma once
 
 #include <memory>
 #include <vector>
 
+#include "engine/backend/device/weight_blocks.h"
 #include "engine/backend/vulkan/memory.h"
 
 namespace headroom::vulkan {
 
-/// How a type of tensor lies in the planes, a block of 32 values.
-struct WeightFormat {
-  const char* shader;  // variant of the shaders that read it: "q4_1"
-  uint32_t n_units;    // of 16 bytes
-  uint32_t n_words;    // of 4 bytes beside them
-};
-
-const WeightFormat& weight_format(TensorType type);
+using namespace device;
 
 class VulkanWeight final : public DeviceWeight {
  public:

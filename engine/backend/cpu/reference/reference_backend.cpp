@@ -19,7 +19,7 @@ class ReferenceBackend final : public HostBackend {
 
   void embed(const DeviceWeight& table, std::span<const TokenId> ids, float scale, Matrix out) override;
   void rms_norm(Matrix x, const DeviceWeight& gain, float eps, Matrix out) override;
-  void matmul(Matrix x, std::span<const MatmulTerm> terms) override;
+  void matmul(Matrix x, std::span<const MatmulTerm> terms, MatmulUse use) override;
   void rope(Matrix x, int32_t head_dim, int32_t position0, RopeStyle style, int32_t n_rot,
             const DeviceBuffer& frequencies) override;
   void add(Matrix x, Matrix y) override;
@@ -72,8 +72,8 @@ void ReferenceBackend::rms_norm(Matrix x, const DeviceWeight& gain, float eps, M
   }
 }
 
-void ReferenceBackend::matmul(Matrix x, std::span<const MatmulTerm> terms) {
-  const auto scope = clock_.time(Stage::matmul, 0);
+void ReferenceBackend::matmul(Matrix x, std::span<const MatmulTerm> terms, MatmulUse use) {
+  const auto scope = clock_.time(stage_of(use), 0);
   for (const MatmulTerm& term : terms) {
     const TensorView& weight = term.weight->view();
     assert(weight.n_cols == x.n_cols && weight.n_rows == term.y.n_cols && term.y.n_rows == x.n_rows);

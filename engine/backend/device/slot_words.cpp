@@ -1,9 +1,9 @@
 // Rows between pages, shaders and the host. See page_words.h.
-#include "engine/backend/vulkan/page_words.h"
+#include "engine/backend/device/slot_words.h"
 
 #include <cstring>
 
-namespace headroom::vulkan {
+namespace headroom::device {
 namespace {
 
 /// Bytes of the values of K, or of V.
@@ -67,4 +67,4 @@ void page_to_u16s(const PageLayout& layout, const std::byte* page, size_t slot, 
   }
 }
 
-}  // namespace headroom::vulkan
+}  // namespace headroom::device

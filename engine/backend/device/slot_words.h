@@ -7,7 +7,7 @@
 
 #include "engine/base/page_layout.h"
 
-namespace headroom::vulkan {
+namespace headroom::device {
 
 /// Specialization constants that shaders/pages.glsl expects, behind the lanes of a work group.
 std::vector<uint32_t> page_constants(const PageLayout& layout, uint32_t n_lanes);
@@ -21,4 +21,4 @@ void words_to_u16s(const PageLayout& layout, const uint32_t* words, uint16_t* u1
 /// The same values of 16 bits out of a page.
 void page_to_u16s(const PageLayout& layout, const std::byte* page, size_t slot, uint16_t* u16s);
 
-}  // namespace headroom::vulkan
+}  // namespace headroom::device

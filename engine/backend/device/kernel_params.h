@@ -1,20 +1,21 @@
-// What C++ and GLSL agree on: push constants of each shader, and the state of a decode step. Included by both, so it
+// What C++ and GLSL agree on: push constants of each shader, and the state of a decode step. Both include it, so it
 // holds nothing but structs of 32-bit members, which both lay out alike.
 // Offsets and strides of matrices count floats (f32), as in struct Matrix.
 #ifdef __cplusplus
 #pragma once
 #include <cstdint>
-namespace headroom::vulkan {
+namespace headroom::device {
 using uint = uint32_t;
 #endif
 
-// The first words of the step buffer. Written by the host before a step is submitted, so that a recorded step serves
-// every position.
+// The first words of the step buffer (step_plan.h). The host writes them before a step is submitted, so that a recorded
+// step serves every position.
 struct StepState {
   uint position;
   uint tag;  // of the token: position and class
   uint token_id;
   uint log_before;
+  uint n_changes;  // of the page table
 };
 
 struct AddConstants {
@@ -106,7 +107,7 @@ struct EmbedConstants {
   uint part_rows;
   uint out_offset;
   uint out_stride;
-  uint is_step;  // the token is the step's
+  uint is_step;  // the token is the step's, and there is one row
   float scale;
 };
 
@@ -256,38 +257,41 @@ struct ExpectedLogitsConstants {
   uint norms_stride;
 };
 
-// A head of the step, in the order of layers and their heads. Pages, splits and heads are arrays in the step buffer
-// behind StepState (step.h).
+// A head of the step, in the order of layers and their heads.
 struct StepHead {
   uint n_slots;      // before the step's token
-  uint first_page;   // of its addresses
+  uint first_page;   // of its row in the page table
   uint first_split;  // among those of its layer
   uint n_splits;
-  uint parts;  // of its rule: see KeepRule
+  uint split_slots;  // slots of each split but the last
+  uint parts;        // of its rule: see KeepRule
   uint reach_from;
   uint local_from;
   uint n_frequent;
   int n_total;
   uint class_from;
-  uint padding[6];
+  uint padding[5];
 };
 
-// Slots of one head that one work group attends to; the last split of a head holds the step's token at its end.
-struct StepSplit {
-  uint head;  // of its layer
-  uint first_slot;
-  uint n_slots;
-  uint is_last;
+// A page that the table does not know yet.
+struct PageChange {
+  uint index;
+  uint low;  // address
+  uint high;
+  uint padding;
+};
+
+struct UpdatePagesConstants {
+  uint change_begin;  // in the step buffer, counted in PageChange
 };
 
 struct AttendDecodeConstants {
   uint q_offset;
   uint k_offset;
   uint v_offset;
-  float scale;      // times log2(e): probabilities are powers of 2
-  uint head_begin;  // of the layer, in the step buffer, counted in StepHead
-  uint split_begin;
-  uint page_begin;
+  float scale;            // times log2(e): probabilities are powers of 2
+  uint head_begin;        // of the layer, in the step buffer, counted in StepHead
+  uint n_kv_heads;        // of the layer
   uint first_query_head;  // of the group, that this dispatch serves
   uint n_query_heads;     // of the group
 };
@@ -295,8 +299,7 @@ struct AttendDecodeConstants {
 struct MergeDecodeConstants {
   uint out_offset;
   uint head_begin;
-  uint split_begin;
-  uint page_begin;
+  uint n_kv_heads;
 };
 
 // A slot that left its head, in the report.
@@ -321,8 +324,8 @@ struct ReportedHead {
 
 struct EvictConstants {
   uint head_begin;
-  uint page_begin;
   uint first_head;   // of the report
+  uint n_heads;      // of all layers: the row of slot i of head h is number i * n_heads + h
   uint is_appended;  // the step's token is there
   uint is_first_pass;
 };
@@ -367,6 +370,10 @@ struct ReadSlotsConstants {
   uint is_scores;   // else rows
 };
 
+struct ReadOnlyConstants {
+  uint n_units;  // of 16 bytes
+};
+
 struct CopyPageConstants {
   uint from_low;
   uint from_high;
@@ -375,6 +382,33 @@ struct CopyPageConstants {
   uint n_units;  // of 16 bytes
 };
 
+// What a rule keeps without a look at the score, as KeepRule::keeps_always in engine/base/policy.h says it.
 #ifdef __cplusplus
-}  // namespace headroom::vulkan
+#define DEVICE_FUNCTION inline
+inline constexpr uint part_special = 1, part_punctuation = 2, part_frequent = 4, part_local = 8, part_first = 16,
+                      part_full = 128;
+inline constexpr uint class_special = 1, class_punctuation = 2, n_sink_tokens = 4;
+#else
+#define DEVICE_FUNCTION
+const uint part_special = 1, part_punctuation = 2, part_frequent = 4, part_local = 8, part_first = 16, part_full = 128;
+const uint class_special = 1, class_punctuation = 2, n_sink_tokens = 4;
+#endif
+
+DEVICE_FUNCTION bool keeps_always(StepHead head, uint position, uint token_class) {
+  const bool keeps_class = ((head.parts & part_special) != 0 && token_class == class_special) ||
+                           ((head.parts & part_punctuation) != 0 && token_class == class_punctuation);
+  return (head.parts & part_full) != 0 || (keeps_class && (position >= head.class_from || position < n_sink_tokens)) ||
+         ((head.parts & part_first) != 0 && position < n_sink_tokens) ||
+         ((head.parts & part_local) != 0 && position >= head.local_from);
+}
+
+/// Slots that stay by their score if n_always stay without a look at it.
+DEVICE_FUNCTION uint n_kept_by_score(StepHead head, uint n_always) {
+  if ((head.parts & part_frequent) == 0) return 0;
+  if (head.n_total < 0) return head.n_frequent;
+  return uint(head.n_total) > n_always ? uint(head.n_total) - n_always : 0;
+}
+
+#ifdef __cplusplus
+}  // namespace headroom::device
 #endif
