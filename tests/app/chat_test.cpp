@@ -99,7 +99,7 @@ TEST_CASE("/system and --system say the same") {
 TEST_CASE("/config changes what heads keep, from the next message on") {
   const Outcome outcome = chat("Hello\n/config full\nHello\n/stats\n/config nothing\n/config\n");
   CHECK(outcome.exit_code == 0);
-  CHECK_THAT(outcome.err, Contains("configuration full; the next message brings") && Contains("heads A 4\n"));
+  CHECK_THAT(outcome.err, Contains("configuration full; the next message applies") && Contains("heads A 4\n"));
   CHECK_THAT(outcome.err, Contains("unknown configuration 'nothing'"));
   CHECK_THAT(outcome.err, Contains("streaming"));
 }

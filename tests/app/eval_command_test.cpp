@@ -122,7 +122,7 @@ TEST_CASE("two shards merged are the whole, in JSON and as a table", "[eval]") {
   REQUIRE(merged.exit_code == 0);
   CHECK(merged.err.empty());
   CHECK(without_times(merged.json()) == without_times(json::parse(whole)));
-  CHECK_THAT(run_program({"eval", "merge", one}).err, Contains("of 11 rows are there"));
+  CHECK_THAT(run_program({"eval", "merge", one}).err, Contains("of 11 rows were found"));
   const Outcome table = run_program({"eval", "merge", one, two});
   CHECK_THAT(table.out, Contains("KL, nats") && Contains("perplexity") && Contains("against full"));
   std::remove(one.c_str());

@@ -50,7 +50,7 @@ void Budget::pause() {
 }
 
 void Budget::fail_memory() const {
-  fail_at_line(line, "the template was stopped when its values needed more than " +
+  fail_at_line(line, "the template was stopped when its values took more than " +
                          std::to_string(limits.max_memory_bytes >> 20) + " MiB");
 }
 
