@@ -280,8 +280,8 @@ TEST_CASE("bench gives a result for each test and depth") {
                                        "--reps", "2", "--json", "-t", "1"});
   REQUIRE(outcome.exit_code == 0);
   const json report = outcome.json();
-  CHECK(keys_of(report) ==
-        std::set<std::string>{"backend", "device", "model", "config", "reps", "ragged_attention_ratio", "results"});
+  CHECK(keys_of(report) == std::set<std::string>{"backend", "device", "model", "config", "reps",
+                                                 "ragged_attention_ratio", "read_gb_per_s", "results"});
   std::vector<std::string> tests;
   for (const json& result : report["results"]) {
     tests.push_back(result["test"].get<std::string>() + "@" + result["depth"].dump());
@@ -294,6 +294,10 @@ TEST_CASE("bench gives a result for each test and depth") {
     CHECK(result["gb_per_s"] > 0);
     CHECK(result["kv_live_bytes"] > 0);
     CHECK(!result["stages"].empty());
+    const std::set<std::string> of_a_token{"calls_per_token",    "submissions_per_token", "waits_per_token",
+                                           "bytes_up_per_token", "bytes_down_per_token",  "host_us_per_token"};
+    const std::set<std::string> of_a_turn{"waits_per_turn"};
+    CHECK(keys_of(result["counters"]) == (result["test"] == "tg4" ? of_a_token : of_a_turn));
   }
   CHECK(tests == std::vector<std::string>{"pp16@0", "pp32@0", "tg4@0", "pp16@24", "pp32@24", "tg4@24"});
   check_error(run_program({"bench", "-m", tiny_model_path(), "-p", "40", "-n", "0", "-c", "32"}), "32");
