@@ -164,10 +164,11 @@ bool TerminalProgram::is_line_mode() const {
   return tcgetattr(terminal_, &modes) == 0 && (modes.c_lflag & ICANON) != 0;
 }
 
-bool TerminalProgram::wait_for_line_mode(bool expected) const {
+bool TerminalProgram::wait_for_first_prompt() {
+  if (!wait_for("> ")) return false;
   const auto end = Clock::now() + patience;
-  while (is_line_mode() != expected && Clock::now() < end) std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  return is_line_mode() == expected;
+  while (is_line_mode() && Clock::now() < end) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  return !is_line_mode();
 }
 
 Ending TerminalProgram::wait_for_end() {

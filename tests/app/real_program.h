@@ -44,11 +44,12 @@ class TerminalProgram {
   void send_signal(int signal_number);
   /// Waits until the text was shown n times; false after half a minute.
   bool wait_for(std::string_view text, size_t n = 1);
+  /// libedit shows its prompt before it takes the terminal out of line mode, which changes what is typed ahead.
+  bool wait_for_first_prompt();
   size_t count(std::string_view text) const;
   const std::string& shown() const { return shown_; }
   /// Whether the terminal is in line mode, as a shell expects.
   bool is_line_mode() const;
-  bool wait_for_line_mode(bool expected) const;
   Ending wait_for_end();
 
  private:

@@ -41,7 +41,7 @@ TEST_CASE("a paste as text: line ends, NUL bytes and what is no UTF-8") {
 TEST_CASE("lines that are pasted are one message, and none of them is a command") {
   TerminalProgram terminal(chat_args());
   REQUIRE(terminal.wait_for("\x1b[?2004h"));
-  REQUIRE(terminal.wait_for("> "));
+  REQUIRE(terminal.wait_for_first_prompt());
 
   // Terminals send the same byte for a line end in a paste as for the Enter key.
   terminal.type(paste("line one\rline two\rline three\r") + "\r");
@@ -85,7 +85,7 @@ TEST_CASE("lines that are pasted are one message, and none of them is a command"
 TEST_CASE("a paste arrives in pieces of any size, with any bytes in it") {
   const std::string text = "a\tb\x1b[31mred\x1b[0m\r\n\xc3\xa9 \xff\x1b[200~[201~\r";
   TerminalProgram terminal(chat_args());
-  REQUIRE(terminal.wait_for("> "));
+  REQUIRE(terminal.wait_for_first_prompt());
   for (const char byte : paste(text)) terminal.type(std::string(1, byte));
   terminal.type("\r");
   REQUIRE(terminal.wait_for("[prompt ", 1));
@@ -97,7 +97,7 @@ TEST_CASE("a paste arrives in pieces of any size, with any bytes in it") {
 
 TEST_CASE("a paste without an end is dropped by Ctrl+C, one that is long is taken or refused as a message") {
   TerminalProgram terminal(chat_args());
-  REQUIRE(terminal.wait_for("> "));
+  REQUIRE(terminal.wait_for_first_prompt());
   terminal.type("\x1b[200~/quit\rmore\r");
   REQUIRE(terminal.wait_for("the paste has not ended yet; Ctrl+C drops it"));
   terminal.send_signal(SIGINT);
@@ -122,7 +122,7 @@ TEST_CASE("a paste without an end is dropped by Ctrl+C, one that is long is take
 TEST_CASE("a signal that ends the chat leaves the terminal as it was") {
   for (const int signal_number : {SIGTERM, SIGHUP}) {
     TerminalProgram terminal(chat_args());
-    REQUIRE(terminal.wait_for("> "));
+    REQUIRE(terminal.wait_for_first_prompt());
     // libedit shows the prompt before it leaves line mode.
     REQUIRE(terminal.wait_for_line_mode(false));
     terminal.send_signal(signal_number);
