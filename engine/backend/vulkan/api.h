@@ -1,4 +1,4 @@
-// Vulkan as this backend calls it: volk's tables, and the check that every call goes through, in release builds too.
+// Vulkan as this backend calls it: volk's function tables, and the check for every call. It runs in release builds too.
 #pragma once
 
 #include <volk.h>

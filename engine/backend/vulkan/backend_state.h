@@ -1,5 +1,5 @@
-// Class VulkanBackend: what its operations share. Each operation is a member function in a file of its own, named like
-// the shader that it starts; none of them waits for the device but those that hand something to the host.
+// Class VulkanBackend: what its operations share. Each operation is a member function in its own file, named after the
+// shader that it starts. An operation waits for the device only if it returns something to the host.
 #pragma once
 
 #include <array>
@@ -21,7 +21,7 @@
 
 namespace headroom::vulkan {
 
-/// Push constants as the queue takes them.
+/// Push constants in the form that the queue expects.
 template <typename Constants>
 std::array<uint32_t, sizeof(Constants) / 4> words(const Constants& constants) {
   return std::bit_cast<std::array<uint32_t, sizeof(Constants) / 4>>(constants);
@@ -35,7 +35,7 @@ inline const Buffer& buffer_of(const DeviceBuffer& buffer) {
   return static_cast<const Buffer&>(buffer);
 }
 
-/// An address as a shader takes it.
+/// A shader gets an address as two words.
 inline uint32_t low_word(uint64_t address) {
   return static_cast<uint32_t>(address);
 }
@@ -43,12 +43,12 @@ inline uint32_t high_word(uint64_t address) {
   return static_cast<uint32_t>(address >> 32);
 }
 
-/// The buffer of a matrix as an operation uses it; where in it the matrix lies is among the operation's constants.
+/// The buffer of a matrix, for an operation. The operation's constants say where in the buffer the matrix lies.
 inline BufferUse use_of(const Matrix& m) {
   return buffer_of(*m.buffer);
 }
 
-/// Slabs of pages, and the table by which shaders find them: address of slab i as uvec2 number i.
+/// Slabs of pages, and the table that shaders use to find them: uvec2 number i is the address of slab i.
 class SlabTable {
  public:
   explicit SlabTable(Memory& memory, Queue& queue) : memory_(memory), queue_(queue) {}
@@ -62,13 +62,13 @@ class SlabTable {
   void remove(int32_t slab);
   const Buffer& slab(int32_t i) const { return *slabs_[static_cast<size_t>(i)]; }
   bool has_table() const { return table_ != nullptr; }
-  const Buffer& table() const { return *table_; }  // never null once a slab was added
-  /// Of a page. A multiple of 64.
+  const Buffer& table() const { return *table_; }  // never null after the first add()
+  /// The address of a page: a multiple of 64.
   uint64_t address(PageId page) const {
     return addresses_[static_cast<size_t>(page / pages_per_slab_)] +
            static_cast<uint64_t>(page % pages_per_slab_) * layout_.page_bytes();
   }
-  /// Where the host sees a page; only with unified memory.
+  /// The page in host memory. Call it only with unified memory.
   const std::byte* mapped(PageId page) const {
     return slab(page / pages_per_slab_).mapped() + static_cast<size_t>(page % pages_per_slab_) * layout_.page_bytes();
   }
@@ -79,11 +79,11 @@ class SlabTable {
   PageLayout layout_{0};
   int32_t pages_per_slab_ = 1;
   std::vector<std::unique_ptr<Buffer>> slabs_;  // by number
-  std::vector<uint64_t> addresses_;             // the same
+  std::vector<uint64_t> addresses_;             // by number
   std::unique_ptr<Buffer> table_;
 };
 
-/// Columns of attention that one operation takes, of some neighbouring KV heads: slots, or rows of the turn.
+/// Columns of attention that one operation processes, for some neighbouring KV heads: slots, or rows of the turn.
 struct ColumnRange {
   bool is_held = false;
   int32_t first = 0;
@@ -93,13 +93,13 @@ struct ColumnRange {
   int32_t head_dim = 0;
   bool is_v = false;
   bool is_transposed = false;
-  int32_t positions_stride = 0;  // 0: positions are not asked for
+  int32_t positions_stride = 0;  // 0: no positions wanted
 
-  uint32_t texels() const { return groups_for(count, 4); }  // of a row of columns
-  /// From row to row of f32 values, in texels. Of transposed rows an odd number, since products read many rows side by
-  /// side, which must not fall into few sets of a cache.
+  uint32_t texels() const { return groups_for(count, 4); }  // per row of columns
+  /// Distance between rows of f32 values, in texels. It is odd for transposed rows: products read many rows side by
+  /// side, and an even stride would map them to few cache sets.
   uint32_t stride() const { return is_transposed ? texels() | 1u : groups_for(head_dim, 4); }
-  /// From KV head to KV head, in texels: whole texels both ways.
+  /// Distance between KV heads, in texels. Both dimensions are padded to whole texels.
   uint32_t head_stride() const { return 4 * stride() * (is_transposed ? groups_for(head_dim, 4) : texels()); }
   size_t bytes() const { return size_t{16} * head_stride() * static_cast<size_t>(n_kv_heads); }
 };
@@ -107,7 +107,7 @@ struct ColumnRange {
 /// Variants of batch_product (engine/backend/device/kernel_params.h).
 enum class Product { plain, scores, mix };
 
-/// Rows and KV heads whose scores lie in memory at once.
+/// Rows and KV heads whose scores are in memory at the same time.
 struct AttendSplit {
   int32_t row = 0;  // of the block
   int32_t n_rows = 0;
@@ -163,50 +163,51 @@ class VulkanBackend final : public Backend {
   double measure_read_gb_per_s() override;
 
  private:
-  /// A row a lane, or a row a subgroup.
+  /// True: one row per lane. False: one row per subgroup.
   bool is_lane() const { return variant_ == VulkanVariant::lane; }
-  /// Products with weights of this type take x in 16 bits.
+  /// Whether products with weights of this type need x in 16 bits.
   bool takes_dots(TensorType type) const { return variant_ == VulkanVariant::dot && type_traits(type).is_quantised(); }
   void begin_stage(Stage stage, double bytes) { queue_.begin_stage(static_cast<int32_t>(stage), bytes); }
-  /// Milliseconds that so many floating point operations take here, roughly.
+  /// Estimated milliseconds for this many floating point operations on this device.
   double cost_ms(double flops) const { return 0.02 + flops * 1e-6 / gflops_; }
-  /// For shaders whose work group is one subgroup: its size is required where the device lets it be.
+  /// For shaders whose work group is one subgroup: the size to require, or 0 if the device cannot require one.
   uint32_t required_subgroup() const {
     return device_.facts().has_subgroup_size_control ? device_.facts().subgroup_size : 0;
   }
-  /// ids: null for the step's token.
+  /// ids: null means the step's token.
   void embed_rows(const DeviceWeight& table, const Buffer* ids, float scale, Matrix out);
-  /// position0: -1 for the step's position.
+  /// position0: -1 means the step's position.
   void rotate(Matrix x, int32_t head_dim, int32_t position0, RopeStyle style, int32_t n_rot,
               const DeviceBuffer& frequencies);
-  // What products read of x: rows of texels, of floats or of blocks in 16 bits.
+  // The forms of x that products read: rows of texels that hold floats, or blocks in 16 bits.
   Matrix as_texel_rows(Matrix x);
   Matrix quantize_rows(Matrix x);
   void multiply(const Matrix& x, const Matrix& texels, const MatmulTerm& term, const VulkanWeight::Part& part);
   void multiply_rows(const Matrix& texels, int32_t n_in, const MatmulTerm& term, const VulkanWeight::Part& part,
                      int32_t first_token, bool in_tiles);
-  // Attention of many rows: columns of the cache and of the turn as f32 rows, and products of such rows (columns.cpp).
+  // Attention of many rows (columns.cpp): loads columns of the cache and the turn as f32 rows, and multiplies such
+  // rows.
   const Buffer& head_table(std::span<const HeadView> held, int32_t n_kv_heads);
   BufferUse slab_table_use(const Buffer& stand_in) const;
   void load_columns(const ColumnRange& range, const KvScratch& kv, const Buffer& table, const Buffer& values,
                     const Buffer& positions);
   void pack_heads(const PackHeadsConstants& constants, int32_t n_heads, BufferUse x, BufferUse shifts,
                   const Buffer& to);
-  /// more: positions of held slots for scores, sums of rows for mix.
+  /// more: for scores the positions of held slots, for mix the sums of rows.
   void batch_product(Product product, const BatchProductConstants& constants, int32_t n_batches, BufferUse x,
                      BufferUse w, const Buffer& table, BufferUse y, const BufferUse& more = {});
   void attend_rows(const AttendPrefill& args, const Buffer& table, const AttendSplit& split);
-  /// A buffer for an operation's own use, at least so large; the same from call to call.
+  /// A buffer for an operation's own use, with at least this size. Calls with one name share a buffer.
   const Buffer& scratch(const std::string& name, size_t bytes);
   void release_prompt_scratch();
   void reserve_step(size_t bytes);
   const Buffer& step_buffer() const { return *step_buffer_; }
-  /// The words of StepState, for shaders that serve prefill and step alike.
+  /// The words of StepState, for shaders that both prefill and a step use.
   BufferUse step_use() const { return {*step_buffer_, 0, sizeof(StepState)}; }
   /// Heads, group counts and changes of the step, for shaders that only read them.
   BufferUse step_list_use() const { return {*step_buffer_, sizeof(StepState)}; }
-  /// Words of some slots, each by its page's address with the slot in the low bits; for pages that the host does not
-  /// see.
+  /// Reads the words of some slots from pages that the host cannot see. A slot is its page's address with the slot's
+  /// number in the low bits.
   void read_slots(std::span<const uint64_t> slots, bool is_scores, std::span<std::byte> out);
   uint64_t slot_address(const HeadView& head, size_t slot) const {
     return slabs_.address(head.pages[slot / page_tokens]) | slot % page_tokens;
@@ -232,7 +233,7 @@ class VulkanBackend final : public Backend {
     bool serves_steps = false;
   };
   std::map<std::string, Scratch> scratch_;
-  std::array<std::vector<uint32_t>, 4> head_tables_;  // what the last ones were made of
+  std::array<std::vector<uint32_t>, 4> head_tables_;  // the words of the last four tables
   size_t next_head_table_ = 0;
   SlabTable slabs_;
 
@@ -241,11 +242,11 @@ class VulkanBackend final : public Backend {
 
   // One token: what the host writes before each step (device/step_plan.h).
   VulkanStep* recorded_step_ = nullptr;  // while its operations are recorded
-  VulkanStep* prepared_ = nullptr;       // that runs next
-  int64_t step_slots_ = 0;               // of all heads in it
+  VulkanStep* prepared_ = nullptr;       // runs next
+  int64_t step_slots_ = 0;               // held by all heads in that step
   std::unique_ptr<Buffer> step_host_;    // mapped
-  std::unique_ptr<Buffer> step_device_;  // its copy, where the device's memory is its own
-  const Buffer* step_buffer_ = nullptr;  // the one that shaders read
+  std::unique_ptr<Buffer> step_device_;  // its copy, if the memory is not unified
+  const Buffer* step_buffer_ = nullptr;  // the one of the two that shaders read
   PageTable page_table_;
   std::unique_ptr<Buffer> table_buffer_;
   bool is_table_known_ = true;  // the last step that touched it has run

@@ -1,5 +1,5 @@
-// Device memory as buffers: one allocation each for what comes and goes (activations, slabs of the cache), few large
-// ones for weights. Where the device's memory is the host's, buffers are mapped and nothing is staged.
+// Device memory as buffers. Short-lived buffers (activations, slabs of the cache) have one allocation each; weights
+// share few large ones. With unified memory, buffers are mapped and nothing is staged.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +12,8 @@
 
 namespace headroom::vulkan {
 
-/// What this process may still take from the device's own memory, by VK_EXT_memory_budget; -1 where the driver does not
-/// say.
+/// Bytes of the device's own memory that this process may still allocate, by VK_EXT_memory_budget; -1 if the driver
+/// does not report it.
 int64_t memory_left_bytes(const DeviceFacts& facts, VkPhysicalDevice device);
 
 class Memory;
@@ -26,11 +26,11 @@ class Buffer final : public DeviceBuffer {
 
   size_t size_bytes() const override { return size_; }
   VkBuffer handle() const { return handle_; }
-  std::byte* mapped() const { return mapped_; }  // nullptr: only the device reaches it
-  uint64_t address() const;                      // for shaders that find it by a pointer
+  std::byte* mapped() const { return mapped_; }  // nullptr: only the device can access it
+  uint64_t address() const;                      // for shaders that use a pointer
   /// The whole buffer as texels of four 32-bit values.
   VkBufferView texels(VkFormat format) const;
-  /// Throws Error(out_of_memory) where the device does not bind so large a buffer, as storage or as texels.
+  /// Throws Error(out_of_memory) if the buffer is larger than what the device binds, as storage or as texels.
   void check_binding(VkDescriptorType type) const;
 
   /// Number of the last submission that touches it (queue.h).
@@ -48,7 +48,7 @@ class Buffer final : public DeviceBuffer {
   Memory& memory_;
   size_t size_;
   VkBuffer handle_ = VK_NULL_HANDLE;
-  VkDeviceMemory own_memory_ = VK_NULL_HANDLE;  // none where it lies in a block of weights
+  VkDeviceMemory own_memory_ = VK_NULL_HANDLE;  // none if it lies in a block of weights
   size_t block_ = 0;
   std::byte* mapped_ = nullptr;
   mutable std::vector<View> views_;
@@ -56,7 +56,7 @@ class Buffer final : public DeviceBuffer {
 
 enum class MemoryUse { device, staging, weight };
 
-/// Called before a buffer goes, so that nothing that still runs uses it.
+/// Called before a buffer is freed: must wait until no running work uses it.
 class BufferUser {
  public:
   virtual ~BufferUser() = default;
@@ -72,15 +72,15 @@ class Memory {
 
   void set_user(BufferUser* user) { user_ = user; }
 
-  /// Contents undefined. Throws Error(out_of_memory), also where the driver's budget says that others would suffer.
+  /// Contents undefined. Throws Error(out_of_memory), also if the size exceeds the budget that the driver reports.
   std::unique_ptr<Buffer> allocate(size_t bytes, MemoryUse use);
 
-  /// What the driver gave and has not got back.
+  /// Bytes allocated from the driver and not freed yet.
   int64_t allocated_bytes() const { return allocated_bytes_; }
 
  private:
   friend class Buffer;
-  /// Weights lie in it one behind the other; it goes with the last of them.
+  /// Weights lie in it one behind the other. It is freed with the last of them.
   struct Block {
     VkDeviceMemory memory = VK_NULL_HANDLE;
     std::byte* mapped = nullptr;

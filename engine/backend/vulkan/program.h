@@ -1,5 +1,5 @@
-// A compute shader ready to run. What it binds, and whether it reads or writes it, is read from its SPIR-V: the shader
-// is the one place that says so.
+// A compute shader that is ready to run. Its bindings, and whether it reads or writes them, are read from its SPIR-V:
+// the shader is the only place that declares them.
 #pragma once
 
 #include <array>
@@ -24,16 +24,16 @@ struct Binding {
 /// What a shader's SPIR-V says about it.
 struct Interface {
   std::vector<Binding> bindings;  // 0, 1, …
-  uint32_t constants_bytes = 0;   // of push constants
+  uint32_t constants_bytes = 0;   // size of the push constants
   std::array<uint32_t, 3> local_size{1, 1, 1};
 };
 
-/// Throws Error(device) for what is not a compute shader of this project's kind.
+/// Throws Error(device) if this is not a compute shader of this project's kind.
 Interface reflect(std::span<const uint32_t> spirv);
 
 class Program {
  public:
-  /// specialization: values of the constants 0, 1, …; subgroup_size: required of the device; 0: as the driver likes.
+  /// specialization: values of the constants 0, 1, …; subgroup_size: required; 0: the driver chooses.
   Program(Device& device, std::string_view name, std::span<const uint32_t> spirv,
           std::span<const uint32_t> specialization, uint32_t subgroup_size);
   ~Program();
@@ -57,7 +57,7 @@ class Program {
   VkPipeline pipeline_ = VK_NULL_HANDLE;
 };
 
-/// Programs by name, made when they are first asked for.
+/// Programs by name. get() makes a program when it is first needed.
 class Programs {
  public:
   explicit Programs(Device& device) : device_(device) {}

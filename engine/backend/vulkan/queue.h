@@ -1,5 +1,5 @@
-// Work for the device, in order: commands are enqueued as they are asked for, then recorded with the barriers that they
-// need, in submissions that a desktop can wait for. What is to run many times is recorded once, as RecordedCommands.
+// Work for the device, in order. Commands are enqueued, then recorded with the barriers that they need, in submissions
+// short enough for a desktop that waits. Commands that run many times are recorded once, as RecordedCommands.
 #pragma once
 
 #include <array>
@@ -17,13 +17,13 @@
 
 namespace headroom::vulkan {
 
-/// A buffer as an command uses it. A shader is bound to the whole of it; first and bytes say which part is copied or
-/// filled, and where group counts lie.
+/// A buffer as a command uses it. A shader is bound to the whole of it; first and bytes say which part is copied or
+/// filled, or holds the group counts.
 struct BufferUse {
   const Buffer* buffer = nullptr;
   uint64_t first = 0;  // byte
   uint64_t bytes = VK_WHOLE_SIZE;
-  VkFormat texels = VK_FORMAT_UNDEFINED;  // where the shader reads texels
+  VkFormat texels = VK_FORMAT_UNDEFINED;  // if the shader reads texels
 
   BufferUse() = default;
   BufferUse(const Buffer& of, uint64_t first_byte = 0, uint64_t n_bytes = VK_WHOLE_SIZE)
@@ -35,18 +35,18 @@ inline BufferUse as_texels(BufferUse use, VkFormat format) {
   return use;
 }
 
-/// Pages of the cache are found by address, not bound.
+/// How a shader uses pages of the cache, which it finds by address and does not bind.
 enum class Pages : uint8_t { none, read, written };
 
-/// A buffer that a shader finds by its address too, since it may be larger than what is bound at once.
+/// A buffer that a shader finds by its address, since it may be larger than what a device binds at once.
 struct AddressedBuffer {
   const Buffer* buffer = nullptr;
   bool is_written = false;
 };
 
 inline constexpr size_t max_bindings = 12;
-inline constexpr size_t max_uses = max_bindings + 1;  // and group counts, or what is addressed
-inline constexpr size_t max_constants = 32;           // of 32 bits; 128 bytes are what every device has
+inline constexpr size_t max_uses = max_bindings + 1;  // plus group counts or the addressed buffer
+inline constexpr size_t max_constants = 32;           // of 32 bits; every device has 128 bytes
 
 struct Command {
   enum class Kind : uint8_t { dispatch, dispatch_indirect, copy, fill };
@@ -59,19 +59,19 @@ struct Command {
   const Program* program = nullptr;
   std::array<uint32_t, 3> groups{};
   std::array<uint32_t, max_constants> constants{};
-  // copy: from, to; fill: to; behind the bindings of dispatch: what is addressed, of dispatch_indirect: the group
-  // counts
+  // copy: from, to. fill: to. dispatch: the bindings, then the addressed buffer. dispatch_indirect: the bindings, then
+  // the group counts.
   std::array<BufferUse, max_uses> uses{};
   uint32_t fill_value = 0;
   double cost_ms = 0;
 };
 
-/// A command buffer with what it was recorded from.
+/// A command buffer and the commands that it was recorded from.
 struct Recording {
   std::vector<Command> commands;
   VkCommandBuffer command_buffer = VK_NULL_HANDLE;
   VkDescriptorPool descriptors = VK_NULL_HANDLE;
-  uint32_t n_sets = 0, n_storage = 0, n_texels = 0;  // that the pool has room for
+  uint32_t n_sets = 0, n_storage = 0, n_texels = 0;  // room in the pool
   VkQueryPool queries = VK_NULL_HANDLE;
   uint32_t n_queries = 0;
   uint64_t submission = 0;
@@ -80,7 +80,7 @@ struct Recording {
 
 class Queue;
 
-/// Commands that are recorded once and run as often as wanted, while all buffers that they use are there.
+/// Commands that are recorded once and can run many times, while all buffers that they use exist.
 class RecordedCommands {
  public:
   explicit RecordedCommands(Queue& queue);
@@ -88,7 +88,7 @@ class RecordedCommands {
   RecordedCommands(const RecordedCommands&) = delete;
   RecordedCommands& operator=(const RecordedCommands&) = delete;
 
-  /// False before the first recording, and once a buffer that they use is gone.
+  /// False before the first recording, and after a buffer that they use was freed.
   bool is_current() const { return is_current_; }
   void outdate() { is_current_ = false; }
 
@@ -102,8 +102,8 @@ class RecordedCommands {
   Queue& queue_;
   std::vector<Command> commands_;  // until they are recorded
   std::deque<Recording> parts_;
-  std::vector<const Buffer*> buffers_;  // that they use, each once
-  std::vector<StageCall> stage_calls_;  // of one run
+  std::vector<const Buffer*> buffers_;  // used by them, each once
+  std::vector<StageCall> stage_calls_;  // per run
   bool is_current_ = false;
 };
 
@@ -116,48 +116,48 @@ class Queue final : public BufferUser {
 
   /// Stages that time is counted for, by index.
   void set_stages(std::vector<std::string> names);
-  /// What follows counts for a stage, of which one more call begins. bytes: what it reads and writes at least.
+  /// Starts one more call of a stage; commands from here on count for it. bytes: the least that it reads and writes.
   void begin_stage(int32_t stage, double bytes);
 
-  /// groups: work groups. constants: as the shader's push constants. One use for each binding of the shader.
-  /// cost_ms: an estimate for this device; submissions stay short by it. Throws Error(out_of_memory) for a buffer that
-  /// is larger than what the device binds.
+  /// groups: work groups. constants: the shader's push constants. uses: one per binding of the shader. cost_ms: an
+  /// estimate for this device, which keeps submissions short. Throws Error(out_of_memory) for a buffer that is larger
+  /// than what the device binds.
   void dispatch(const Program& program, std::array<uint32_t, 3> groups, std::span<const uint32_t> constants,
                 std::initializer_list<BufferUse> uses, double cost_ms = 0.05, Pages pages = Pages::none,
                 AddressedBuffer addressed = {});
-  /// The group counts are three u32 at `counts.first` of a buffer.
+  /// counts: the group counts are three u32 that begin at byte `counts.first`.
   void dispatch_indirect(const Program& program, BufferUse counts, std::span<const uint32_t> constants,
                          std::initializer_list<BufferUse> uses, double cost_ms = 0.05, Pages pages = Pages::none);
   void copy(BufferUse from, BufferUse to);
   void fill(BufferUse to, uint32_t value);
 
-  /// What is enqueued until end_recording becomes `commands` instead of what they were, and is not run. They are
-  /// current then, unless a buffer that they use went meanwhile. If end_recording throws, or abandon_recording ends it,
-  /// they are not.
+  /// Until end_recording, enqueued work is not run: it replaces the contents of `commands`. After end_recording they
+  /// are current, unless a buffer that they use was freed meanwhile. If end_recording throws, or abandon_recording ends
+  /// the recording, they are not current.
   void begin_recording(RecordedCommands& commands);
   void end_recording();
   void abandon_recording();
   bool is_recording() const { return recording_ != nullptr; }
-  /// Runs current commands, behind what was enqueued before and in the same submission.
+  /// Runs current commands after everything enqueued before, in the same submission.
   void run(RecordedCommands& commands);
-  /// No recorded commands are current any more. For memory that came meanwhile and that shaders reach by address: the
-  /// validation layer knows only the memory that was there at the time of recording.
+  /// Makes all recorded commands outdated. Call it after allocating memory that shaders reach by address: the
+  /// validation layer knows only the memory that existed at the time of recording.
   void outdate_recordings();
-  /// Counts bytes for a stage, as begin_stage, but no call.
+  /// Counts bytes for a stage like begin_stage, but no call.
   void add_stage_bytes(int32_t stage, double bytes) { stages_[static_cast<size_t>(stage)].bytes += bytes; }
 
-  /// Starts what was enqueued.
+  /// Starts all enqueued work.
   void submit();
-  /// Waits until all is done. Throws Error(device) for a lost device and for one that hangs.
+  /// Waits until all work is done. Throws Error(device) if the device is lost or hangs.
   void finish();
-  /// Waits for what uses this buffer.
+  /// Waits for the work that uses this buffer.
   void finish(const Buffer& buffer);
   void release(const Buffer& buffer) override;
   /// finish() for callers that must not throw: the next call that waits or submits throws the failure.
   void drain();
 
   void upload(const Buffer& to, size_t offset, std::span<const std::byte> bytes);
-  /// All parts by one wait, unless they are larger than the staging buffer.
+  /// Downloads all parts with one wait, unless they exceed the staging buffer.
   void download(std::span<const ReadBack> parts);
   void download(const Buffer& from, size_t offset, std::span<std::byte> bytes) {
     const ReadBack part{&from, offset, bytes};
@@ -175,12 +175,12 @@ class Queue final : public BufferUser {
   friend class RecordedCommands;
 
   void enqueue(const Command& command);
-  /// One that does not run.
+  /// Returns a recording that is not running.
   Recording& free_recording();
   void record(Recording& recording, std::span<const Command> commands);
   void write(Recording& recording);
   void submit_recordings(std::span<Recording* const> recordings);
-  /// Submits what is enqueued and, behind it, `more`, which may be null.
+  /// Submits the enqueued work, then `more`, which may be null.
   void submit_with(Recording* more);
   void prepare_pools(Recording& recording);
   VkDescriptorSet bind(Recording& recording, const Command& command);
@@ -189,7 +189,7 @@ class Queue final : public BufferUser {
   size_t stage(size_t bytes);
   void wait_for(uint64_t submission);
   void give_up();
-  /// Throws what failed before and has not been told yet; a failure of the device again and again.
+  /// Throws an earlier failure that no caller has seen yet. A failure of the device is thrown by every call.
   void rethrow_failure();
 
   Device& device_;
@@ -198,16 +198,16 @@ class Queue final : public BufferUser {
   VkSemaphore timeline_ = VK_NULL_HANDLE;
   std::vector<Command> pending_;
   double pending_ms_ = 0;
-  std::deque<Recording> recordings_;         // for work that comes once
-  std::vector<RecordedCommands*> recorded_;  // all that there are
-  RecordedCommands* recording_ = nullptr;    // that enqueued commands go to
+  std::deque<Recording> recordings_;         // for work that runs once
+  std::vector<RecordedCommands*> recorded_;  // all that exist
+  RecordedCommands* recording_ = nullptr;    // receives the enqueued commands
   uint64_t last_submission_ = 0;
   uint64_t completed_ = 0;
   bool hangs_ = false;
-  std::string device_failure_;  // once it is lost or hangs; nothing is tried any more
-  std::exception_ptr failure_;  // of work that nobody was there to be told about
+  std::string device_failure_;  // set if it is lost or hangs; nothing runs afterwards
+  std::exception_ptr failure_;  // of work whose caller could not be told
   std::unique_ptr<Buffer> staging_;
-  size_t staged_ = 0;  // bytes of it in use
+  size_t staged_ = 0;  // bytes of staging_ in use
   std::vector<StageTime> stages_;
   int32_t stage_ = 0;
   int64_t n_recorded_ = 0;

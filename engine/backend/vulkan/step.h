@@ -1,4 +1,4 @@
-// One token's step on Vulkan: its commands, recorded once, with the plan that they were recorded for.
+// One token's step on Vulkan: its commands, which are recorded once, and the plan that they were recorded for.
 #pragma once
 
 #include <cstdint>
@@ -19,10 +19,10 @@ class VulkanStep final : public StepProgram {
   std::function<void()> operations;
   Matrix result;
   device::StepPlan plan;
-  std::vector<uint8_t> is_appended;  // by layer: attend_decode was asked for
-  std::vector<uint8_t> is_evicted;   // by layer: evict was asked for
-  // What every run hands out, where the host does not see the device's memory: the result, the report, and the rows
-  // that each head logs first.
+  std::vector<uint8_t> is_appended;  // by layer: attend_decode was called
+  std::vector<uint8_t> is_evicted;   // by layer: evict was called
+  // The output of every run, if the host cannot see the device's memory: the result, the report, and the first rows
+  // that each head logs.
   std::unique_ptr<Buffer> read_back;
   RecordedCommands commands;
 };

@@ -1,5 +1,5 @@
-// Host memory that shaders read lists from: many operations in a row bring one each, and none of them may wait for the
-// device. A few chunks in turn bound it.
+// Host memory from which shaders read lists. Many operations in a row each need one, and none may wait for the device.
+// A few chunks, used in rotation, bound the memory.
 #pragma once
 
 #include <array>
@@ -10,7 +10,7 @@ namespace headroom::vulkan {
 
 class UploadArena {
  public:
-  /// Bytes for the host to fill, now, and for the operations that are enqueued before the next place is taken to read.
+  /// Bytes that the host fills at once. Only operations enqueued before the next take() may read them.
   struct Place {
     const Buffer* buffer = nullptr;
     size_t first = 0;
@@ -33,7 +33,7 @@ class UploadArena {
   MemoryUse use_;
   std::array<std::unique_ptr<Buffer>, 4> chunks_;
   size_t chunk_ = 0;
-  size_t used_ = 0;  // of the chunk
+  size_t used_ = 0;  // bytes of the current chunk
 };
 
 }  // namespace headroom::vulkan
