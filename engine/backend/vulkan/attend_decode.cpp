@@ -1,4 +1,4 @@
-// One token's attention: splits of equal size, whatever the heads' lengths, then their merge.
+// One token's attention: attends in splits of equal size for heads of any length, then merges the splits.
 #include <cassert>
 
 #include "engine/backend/device/slot_words.h"
@@ -7,7 +7,7 @@
 namespace headroom::vulkan {
 namespace {
 
-// Query heads of a work group: their probabilities fill its shared memory.
+// Query heads per work group: their probabilities fill its shared memory.
 constexpr int32_t max_group = 8;
 constexpr float log2_e = 1.44269504088896f;
 
@@ -21,7 +21,7 @@ void VulkanBackend::attend_decode(int32_t layer, Matrix q, Matrix k, Matrix v, f
   assert(k.n_cols == plan.n_kv_heads * head_dim && v.n_cols == k.n_cols);
   begin_stage(Stage::attend_decode, 0);
   recorded_step_->is_appended[static_cast<size_t>(layer)] = 1;
-  // Query heads that one dispatch serves: a divisor of all.
+  // Query heads per dispatch: divides their number.
   int32_t at_once = std::min(group, max_group);
   while (group % at_once != 0) --at_once;
 

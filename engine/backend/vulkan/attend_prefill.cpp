@@ -1,6 +1,6 @@
 // Attention of a block of rows, by products: scores = q k^T in memory, their softmax in place, out = probabilities v,
-// and the sums over rows from the same probabilities. Keys and values are loaded as f32 rows first, some columns at a
-// time, so that pages of every type and the turn's own rows go the same way.
+// and the sums over rows from these probabilities. Keys and values are first loaded as f32 rows, some columns at a
+// time. Pages of every type and the turn's own rows then use the same code.
 //
 //   split (rows x KV heads)   scores (query head, row, column): held slots, padded to whole texels, then turn rows
 //     for each column range   load K ─► scores
@@ -16,13 +16,13 @@
 namespace headroom::vulkan {
 namespace {
 
-// So long may one dispatch take at most.
+// Upper bound for one dispatch, in ms.
 constexpr double dispatch_ms = 20;
 constexpr double max_score_bytes = 32 << 20, max_column_bytes = 8 << 20;
 constexpr int32_t max_rows = 256;
-// Rows of a split below which loading columns, once a split, is felt.
+// Columns are loaded once per split; if a split has fewer rows, this takes a noticeable share of the time.
 constexpr int32_t good_rows = 64;
-// Of one score in the softmax, roughly.
+// Estimated operations per score in the softmax.
 constexpr double score_flops = 40;
 constexpr int64_t sums_group = 32;  // LOCAL_SIZE of attend_sums
 
@@ -30,7 +30,7 @@ int32_t down_to(double n, int32_t multiple, int32_t at_most) {
   return std::min(at_most, std::max(multiple, static_cast<int32_t>(n) / multiple * multiple));
 }
 
-/// The turn rows that rows first … first + n - 1 see.
+/// The turn rows visible to rows first … first + n - 1.
 std::pair<int32_t, int32_t> turn_range(const AttendPrefill& args, int32_t first, int32_t n) {
   return {args.window == 0 ? 0 : std::max(0, first - args.window + 1), first + n};
 }
@@ -54,7 +54,7 @@ void VulkanBackend::attend_prefill(const AttendPrefill& args) {
                          2 * matrix_bytes(args.q) + n_columns * 4 * head_dim);
 
   const Buffer& table = head_table(args.held, n_kv_heads);
-  const double row_scores = double{1} * group * (longest + turn_end - turn_first);  // of one row and one KV head
+  const double row_scores = double{1} * group * (longest + turn_end - turn_first);  // per row and KV head
   const double scores =
       std::min(max_score_bytes / 4, (dispatch_ms - cost_ms(0)) / (cost_ms(1) - cost_ms(0)) / score_flops);
   AttendSplit size{.n_rows = std::min(n_rows, max_rows), .n_kv_heads = n_kv_heads};
@@ -86,20 +86,20 @@ void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, 
     for (int32_t h = 0; h < split.n_kv_heads; ++h)
       n_held = std::max(n_held, args.held[static_cast<size_t>(split.kv_head + h)].length);
   const uint32_t texels = groups_for(head_dim, 4), held_texels = groups_for(n_held, 4);
-  const uint32_t stride = held_texels + groups_for(n_turn, 4);  // of a row of scores
+  const uint32_t stride = held_texels + groups_for(n_turn, 4);  // per row of scores
   const auto n_rows = static_cast<uint32_t>(split.n_rows);
 
   const double n_scores = 4.0 * n_heads * n_rows * stride;
   const Buffer& scores = scratch("scores", static_cast<size_t>(n_scores) * sizeof(float));
   const BufferUse scores_use(scores, 0, static_cast<uint64_t>(n_scores) * sizeof(float));
   const Buffer& queries = scratch("packed queries", size_t{16} * static_cast<size_t>(n_heads) * n_rows * texels);
-  // Of pairs of rows.
+  // One texel per two rows.
   const size_t sums_bytes = size_t{16} * static_cast<size_t>(n_heads) * groups_for(n_rows, 2);
   const BufferUse sums_use(scratch("row sums", sums_bytes), 0, sums_bytes);
   const Buffer& positions =
       scratch("held positions", size_t{16} * std::max(1u, held_texels) * static_cast<size_t>(split.n_kv_heads));
 
-  // Columns that one dispatch may take.
+  // Columns per dispatch, at most.
   const double column_flops = 2.0 * n_heads * n_rows * head_dim;
   const double affordable = (dispatch_ms - cost_ms(0)) / (cost_ms(column_flops) - cost_ms(0));
   const int32_t step = down_to(std::min(affordable, max_column_bytes / (16.0 * texels * split.n_kv_heads)), 64,
@@ -124,7 +124,7 @@ void VulkanBackend::attend_rows(const AttendPrefill& args, const Buffer& table, 
   }
   const Buffer& columns = scratch("columns", column_bytes);
 
-  // Where a range's scores begin in a row, in texels.
+  // The first texel of a range's scores in a row.
   const auto texel_of = [&](const ColumnRange& range) {
     return range.is_held ? static_cast<uint32_t>(range.first) / 4
                          : held_texels + static_cast<uint32_t>(range.first - turn_first) / 4;

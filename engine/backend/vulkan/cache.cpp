@@ -1,4 +1,4 @@
-// The paged cache outside of a step: pages copied, slots gathered into new pages, rows and scores handed out.
+// The paged cache outside of a step: copies pages, gathers slots into new pages, returns rows and scores.
 #include <cassert>
 #include <cstring>
 

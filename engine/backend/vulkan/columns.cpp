@@ -1,5 +1,5 @@
-// What the operations on many rows of attention share: where held slots lie, columns of the cache and of the turn as
-// f32 rows, and products of such rows.
+// Code that the attention operations on many rows share: tables of held slots, columns of the cache and the turn as f32
+// rows, and products of such rows.
 #include <algorithm>
 #include <cassert>
 
@@ -10,14 +10,14 @@ namespace headroom::vulkan {
 namespace {
 
 constexpr int64_t load_group = 64;             // LOCAL_SIZE of load_columns and pack_heads
-constexpr int64_t lane_n = 4, lane_n_mix = 8;  // columns of a lane in batch_product_lane
-constexpr uint32_t max_lane_m = 8;             // and the most rows
-constexpr int64_t tile = 64;                   // columns and rows of a group in batch_product_tile
+constexpr int64_t lane_n = 4, lane_n_mix = 8;  // columns per lane in batch_product_lane
+constexpr uint32_t max_lane_m = 8;             // most rows per lane there
+constexpr int64_t tile = 64;                   // columns and rows per group in batch_product_tile
 
 }  // namespace
 
-/// Length and begin of the page list of each KV head, then the lists. Kept from call to call: the blocks of a prompt
-/// ask for the same heads.
+/// Holds the length and the begin of the page list for each KV head, then the lists. Tables are kept between calls,
+/// since all blocks of a prompt need the same heads.
 const Buffer& VulkanBackend::head_table(std::span<const HeadView> held, int32_t n_kv_heads) {
   std::vector<uint32_t> words(static_cast<size_t>(2 * n_kv_heads));
   for (size_t h = 0; h < held.size(); ++h) {
@@ -32,7 +32,7 @@ const Buffer& VulkanBackend::head_table(std::span<const HeadView> held, int32_t 
   if (!is_known) {
     i = next_head_table_;
     next_head_table_ = (i + 1) % head_tables_.size();
-    head_tables_[i].clear();  // nothing is known of it where the upload fails
+    head_tables_[i].clear();  // its contents are unknown if the upload fails
   }
   const Buffer& buffer = scratch("head table " + std::to_string(i), std::bit_ceil(words.size() * sizeof(uint32_t)));
   if (!is_known) {
@@ -42,7 +42,7 @@ const Buffer& VulkanBackend::head_table(std::span<const HeadView> held, int32_t 
   return buffer;
 }
 
-/// No slab was ever added: nothing reads the table then.
+/// Returns stand_in if no slab was ever added; no shader reads the table then.
 BufferUse VulkanBackend::slab_table_use(const Buffer& stand_in) const {
   return slabs_.has_table() ? BufferUse(slabs_.table()) : BufferUse(stand_in);
 }
@@ -50,7 +50,7 @@ BufferUse VulkanBackend::slab_table_use(const Buffer& stand_in) const {
 void VulkanBackend::load_columns(const ColumnRange& range, const KvScratch& kv, const Buffer& table,
                                  const Buffer& values, const Buffer& positions) {
   assert(values.size_bytes() >= range.bytes());
-  // The scratch needs no more of a layout than the size of its heads.
+  // For the scratch, the layout needs only the head size.
   const PageLayout layout = range.is_held ? slabs_.layout() : PageLayout{range.head_dim};
   assert(layout.head_dim == range.head_dim);
   const Buffer& turn = buffer_of(*kv.buffer);

@@ -23,8 +23,8 @@ std::vector<VkExtensionProperties> extensions_of(VkPhysicalDevice device) {
   return extensions;
 }
 
-/// The first family that computes; one without graphics if there is one, so that a desktop's frames do not queue up
-/// behind a submission.
+/// The first family that computes. It prefers one without graphics, so that a desktop's frames do not wait behind a
+/// submission.
 int find_queue_family(VkPhysicalDevice device, uint32_t& timestamp_bits) {
   uint32_t count = 0;
   vkGetPhysicalDeviceQueueFamilyProperties(device, &count, nullptr);
@@ -55,7 +55,7 @@ std::string version_text(uint32_t version) {
   return std::to_string(VK_API_VERSION_MAJOR(version)) + "." + std::to_string(VK_API_VERSION_MINOR(version));
 }
 
-/// Puts a struct behind another in a chain of questions or wishes.
+/// Appends a struct to a pNext chain of queries or requests.
 template <typename First, typename Next>
 void chain(First& first, Next& next) {
   next.pNext = first.pNext;
@@ -302,7 +302,7 @@ Device::Device(const TableHook& hook, const FactsHook& facts_hook) {
   create.ppEnabledExtensionNames = extensions.data();
   VkResult result = vkCreateDevice(physical_, &create, nullptr, &handle_);
   if (result == VK_ERROR_NOT_PERMITTED_KHR && queue.pNext != nullptr) {
-    queue.pNext = nullptr;  // the system wants rights for it
+    queue.pNext = nullptr;  // the system requires privileges for it
     result = vkCreateDevice(physical_, &create, nullptr, &handle_);
   }
   check(result, "be opened");

@@ -1,4 +1,4 @@
-// Who leaves, decided on the device. What it reports is read in step.cpp.
+// Chooses the slots to evict, on the device. step.cpp reads its report.
 #include "engine/backend/device/slot_words.h"
 #include "engine/backend/vulkan/backend_state.h"
 

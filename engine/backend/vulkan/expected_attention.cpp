@@ -1,5 +1,5 @@
-// Attention that columns can expect: K of some columns as f32 rows, their product with the quadratic part of every
-// query head, then a sum for each column.
+// Expected attention of columns: loads K of some columns as f32 rows, multiplies them with the quadratic part of every
+// query head, then sums per column.
 #include <algorithm>
 #include <cassert>
 
@@ -43,7 +43,7 @@ void VulkanBackend::expected_attention(const ExpectedAttention& args) {
   const double column_flops = 2.0 * n_heads * head_dim * head_dim;
   const double affordable = std::min((dispatch_ms - cost_ms(0)) / (cost_ms(column_flops) - cost_ms(0)),
                                      max_product_bytes / (16.0 * texels * n_heads));
-  // No more groups than a device takes in y.
+  // No more groups than a device allows in y.
   const int32_t step = std::clamp(static_cast<int32_t>(affordable) / 64 * 64, 64, 1 << 15);
   const auto attend = [&](bool is_held, int32_t first, int32_t count, int32_t column) {
     ColumnRange range{

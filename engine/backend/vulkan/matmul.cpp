@@ -1,6 +1,6 @@
-// Products of activations with weights, and the table of tokens. Which shader serves a product follows from the device
-// and from the number of tokens; each variant is compiled once for each type of tensor. On devices with an instruction
-// for dot products of bytes, x goes to 16 bits once for all quantised weights that it meets.
+// Products of activations with weights, and the table of tokens. The device and the number of tokens decide which
+// shader computes a product; each variant is compiled once per tensor type. If a device has an instruction for dot
+// products of bytes, x is converted to 16 bits once for all its quantised weights.
 #include <algorithm>
 #include <cassert>
 
@@ -10,10 +10,10 @@
 namespace headroom::vulkan {
 namespace {
 
-// Rows of the weight and of x that an invocation or a work group of each shader serves.
+// Rows of the weight and of x per invocation or work group of each shader.
 constexpr int64_t lane_rows = 4, lane_group = 8, lane_tokens = 4;
 constexpr int64_t tile = 64;
-// From so many tokens on the tiles of matmul_tile are filled well enough to pay.
+// With fewer tokens, the tiles of matmul_tile are too empty to be worthwhile.
 constexpr int32_t min_tile_tokens = 9;
 // Upper bound for one dispatch: the queue does not split it.
 constexpr double dispatch_ms = 20;
@@ -57,7 +57,7 @@ void VulkanBackend::embed_rows(const DeviceWeight& table, const Buffer* ids, flo
   }
 }
 
-/// x as rows of whole texels: itself, or a copy where its place or its width does not allow it.
+/// Returns x as rows of whole texels: x itself, or a copy if its offset or width does not allow that.
 Matrix VulkanBackend::as_texel_rows(Matrix x) {
   if (x.offset % 4 == 0 && x.stride % 4 == 0 && x.n_cols % 32 == 0) return x;
   const int64_t stride = (int64_t{x.n_cols} + 31) / 32 * 32;
@@ -72,13 +72,13 @@ Matrix VulkanBackend::as_texel_rows(Matrix x) {
   return packed;
 }
 
-/// x in 16 bits: a matrix whose values are words, x_block_texels * 4 for each 32 values of a row. Only for whole
-/// blocks.
+/// Converts x to 16 bits: a matrix whose values are words, x_block_texels * 4 per 32 values of a row. Rows must be
+/// whole blocks.
 Matrix VulkanBackend::quantize_rows(Matrix x) {
   assert(x.n_cols % x_block_values == 0);
   constexpr int64_t group_values = 256;
   const int64_t stride = int64_t{x.n_cols} / x_block_values * x_block_texels * 4;
-  // Steps have a small one of their own, so that a prompt's can go.
+  // Steps have their own small buffer, so that a prompt's can be freed.
   const Buffer& buffer =
       scratch(recorded_step_ != nullptr ? "matmul input of a step, 16 bits" : "matmul input, 16 bits",
               static_cast<size_t>(x.n_rows * stride) * sizeof(uint32_t));
@@ -100,7 +100,7 @@ void VulkanBackend::matmul(Matrix x, std::span<const MatmulTerm> terms, MatmulUs
     bytes += static_cast<double>(weight.data.size()) + (term.accumulate ? 2 : 1) * matrix_bytes(term.y);
   }
   begin_stage(stage_of(use), bytes);
-  Matrix floats{}, quantized{};  // each where a term asks for it
+  Matrix floats{}, quantized{};  // each made if a term needs it
   for (const MatmulTerm& term : terms) {
     const bool takes_quantized = takes_dots(term.weight->view().type);
     Matrix& texels = takes_quantized ? quantized : floats;
@@ -109,12 +109,12 @@ void VulkanBackend::matmul(Matrix x, std::span<const MatmulTerm> terms, MatmulUs
   }
 }
 
-/// One part of one product, in pieces of rows of x that take a device no longer than a desktop can wait.
+/// Computes one part of one product, in pieces of rows of x that are short enough for a desktop that waits.
 void VulkanBackend::multiply(const Matrix& x, const Matrix& texels, const MatmulTerm& term,
                              const VulkanWeight::Part& part) {
   const double flops_per_token = 2.0 * static_cast<double>(part.n_rows) * x.n_cols;
   const auto affordable = static_cast<int64_t>(dispatch_ms / std::max(cost_ms(flops_per_token) - cost_ms(0), 1e-9));
-  // Whole tiles, and no more groups than a device takes in y.
+  // Whole tiles, and no more groups than a device allows in y.
   const auto step = static_cast<int32_t>(std::clamp<int64_t>(affordable / tile * tile, tile, 64 * tile));
   const bool has_full_tiles = x.n_rows >= min_tile_tokens;
   for (int32_t first = 0; first < x.n_rows;) {
@@ -147,7 +147,7 @@ void VulkanBackend::multiply_rows(const Matrix& texels, int32_t n_in, const Matm
       .word_row_stride = weight.word_row_stride(),
       .bias_first = static_cast<uint>(part.first_row),
       .flags = (term.bias != nullptr ? matmul_has_bias : 0) | (term.accumulate ? matmul_accumulates : 0)};
-  // A shader without a bias does not read it: any buffer stands in.
+  // A shader without a bias does not read it, so any buffer can be bound.
   const BufferUse bias = term.bias != nullptr ? BufferUse(vector_of(*term.bias)) : BufferUse(*part.words);
   const double cost = cost_ms(2.0 * static_cast<double>(part.n_rows) * n_in * n_tokens);
   if (is_lane()) {

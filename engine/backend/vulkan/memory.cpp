@@ -12,7 +12,7 @@ std::string mib(uint64_t bytes) {
   return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
 }
 
-/// Whole texels, and never nothing.
+/// Rounds up to whole texels, at least one.
 size_t bound_bytes(size_t bytes) {
   return (std::max<size_t>(bytes, 1) + 15) / 16 * 16;
 }
@@ -130,7 +130,7 @@ VkDeviceMemory Memory::take(size_t bytes, uint32_t type_bits, MemoryUse use, std
   info.memoryTypeIndex = find_type(type_bits, use);
   VkDeviceMemory memory = VK_NULL_HANDLE;
   check(call.vkAllocateMemory(device_.handle(), &info, nullptr, &memory), ("give " + mib(bytes)).c_str());
-  // Memory of the device's own stays unmapped even if the host could see it: so tests imitate such a device.
+  // The device's own memory stays unmapped even if the host could see it. Tests imitate such a device this way.
   const bool is_for_host = use == MemoryUse::staging || device_.facts().has_unified_memory;
   const VkMemoryPropertyFlags kind = types_.memoryTypes[info.memoryTypeIndex].propertyFlags;
   if (is_for_host && (kind & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0) {
@@ -178,8 +178,8 @@ void Memory::leave_block(size_t index) {
   block = {};
 }
 
-/// Unified memory: the device's, mapped. Elsewhere the device's own, which the host does not see, and the host's for
-/// staging.
+/// With unified memory: the device's, mapped. Otherwise the device's own, which the host does not see, and host memory
+/// for staging.
 uint32_t Memory::find_type(uint32_t type_bits, MemoryUse use) const {
   constexpr VkMemoryPropertyFlags host = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
   constexpr VkMemoryPropertyFlags local = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT,

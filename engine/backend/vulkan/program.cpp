@@ -9,7 +9,7 @@
 namespace headroom::vulkan {
 namespace {
 
-// Numbers of the SPIR-V specification, of the few instructions that an interface is made of.
+// Numbers from the SPIR-V specification, for the few instructions that describe an interface.
 constexpr uint32_t op_execution_mode = 16, op_type_int = 21, op_type_float = 22, op_type_vector = 23,
                    op_type_array = 28, op_type_struct = 30, op_type_pointer = 32, op_constant = 43, op_variable = 59,
                    op_decorate = 71, op_member_decorate = 72;

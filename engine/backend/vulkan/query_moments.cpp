@@ -1,4 +1,5 @@
-// Moments of the queries of some rows: the rows transposed and less the shift, then a product with themselves.
+// Moments of the queries of some rows: subtracts the shift and transposes the rows, then multiplies them with
+// themselves.
 #include "engine/backend/vulkan/backend_state.h"
 
 namespace headroom::vulkan {

@@ -9,15 +9,15 @@
 namespace headroom::vulkan {
 namespace {
 
-// A submission is not interrupted: the desktop, which shares the device, waits this long.
+// Upper bound for one submission, in ms. It is not interrupted, and the desktop, which shares the device, waits for it.
 constexpr double submission_ms = 40;
 // A driver resets a device that hangs after a few seconds; after this long the device counts as hung.
 constexpr uint64_t patience_ns = 30'000'000'000;
 constexpr size_t staging_bytes = size_t{8} << 20;
-constexpr size_t part_bytes = staging_bytes / 4;  // that one copy of a download takes at most
+constexpr size_t part_bytes = staging_bytes / 4;  // upper bound for one copy of a download
 
-/// What was touched since the last barrier. Buffers count whole: a shader is bound to the whole of them, and the
-/// validation layer looks at no more than that.
+/// What was touched since the last barrier. It tracks whole buffers: a shader is bound to the whole of them, and the
+/// validation layer checks no more than that.
 class Hazards {
  public:
   bool conflicts(const BufferUse& use, bool writes) const {
@@ -41,7 +41,7 @@ class Hazards {
   Pages pages_ = Pages::none;
 };
 
-/// Whether an command writes through its use number i.
+/// Whether a command writes through its use number i.
 bool writes(const Command& command, size_t i) {
   if (command.kind == Command::Kind::copy) return i == 1;
   if (command.kind == Command::Kind::fill) return true;
@@ -95,7 +95,7 @@ Queue::Queue(Device& device, Memory& memory) : device_(device), memory_(memory) 
 
 Queue::~Queue() {
   const VolkDeviceTable& call = device_.call;
-  if (!hangs_) call.vkDeviceWaitIdle(device_.handle());  // whatever it says, there is nothing more to do
+  if (!hangs_) call.vkDeviceWaitIdle(device_.handle());  // the result is ignored: nothing more can be done
   completed_ = last_submission_;
   pending_.clear();
   staging_.reset();
@@ -201,7 +201,7 @@ void Queue::end_recording() {
   RecordedCommands& to = *std::exchange(recording_, nullptr);
   if (!to.is_current_) return;
   to.is_current_ = false;
-  // A software driver has no desktop to share the device with; parts only keep it below the patience of wait_for.
+  // A software driver shares the device with no desktop; its parts only have to finish before wait_for gives up.
   const double part_ms = device_.facts().is_software() ? 1000 : submission_ms;
   const std::vector<Command>& commands = to.commands_;
   size_t n_parts = 0;
@@ -268,7 +268,7 @@ void Queue::submit_with(Recording* more) {
     if (error.kind() == ErrorKind::device) {
       device_failure_ = error.what();
     } else {
-      // Memory that was missing may be there the next time, and a cache is taken back by rows that these write.
+      // Keep the commands: a later try may find memory, and undoing a step needs the rows that these commands write.
       pending_ = std::move(commands);
       pending_ms_ = commands_ms;
     }
@@ -303,7 +303,7 @@ void Queue::submit_recordings(std::span<Recording* const> recordings) {
 Recording& Queue::free_recording() {
   for (Recording& recording : recordings_)
     if (!recording.is_running) return recording;
-  constexpr size_t max_recordings = 4;  // that run while the next is recorded
+  constexpr size_t max_recordings = 4;  // may run while the next is recorded
   if (recordings_.size() < max_recordings) return recordings_.emplace_back();
   Recording& oldest =
       *std::min_element(recordings_.begin(), recordings_.end(),
@@ -437,7 +437,7 @@ void Queue::write(Recording& recording) {
     call.vkCmdPipelineBarrier(command_buffer, stages | more_before, stages | more_after, 0, 1, &memory, 0, nullptr, 0,
                               nullptr);
   };
-  // What the submission before wrote, and what the host did.
+  // Makes the writes of the previous submission and of the host visible.
   barrier(VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_WRITE_BIT, VK_PIPELINE_STAGE_DRAW_INDIRECT_BIT,
           VK_ACCESS_INDIRECT_COMMAND_READ_BIT);
   Hazards hazards;
@@ -489,7 +489,7 @@ void Queue::write(Recording& recording) {
     if (is_timed)
       call.vkCmdWriteTimestamp(command_buffer, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, recording.queries, ++query);
   }
-  // For the host, which reads after it has waited.
+  // Makes writes visible to the host, which reads after it has waited.
   barrier(0, 0, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
   check(call.vkEndCommandBuffer(command_buffer), "record");
 }
@@ -513,7 +513,7 @@ void Queue::wait_for(uint64_t submission) {
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::device) {
       device_failure_ = error.what();
-      device_.call.vkDeviceWaitIdle(device_.handle());  // buffers go now, and some of the work may run yet
+      device_.call.vkDeviceWaitIdle(device_.handle());  // buffers are freed now, and some work may still run
     }
     throw;
   }
@@ -536,7 +536,7 @@ void Queue::count_times(Recording& recording) {
   const VkResult result =
       device_.call.vkGetQueryPoolResults(device_.handle(), recording.queries, 0, static_cast<uint32_t>(n),
                                          n * sizeof(uint64_t), ticks.data(), sizeof(uint64_t), VK_QUERY_RESULT_64_BIT);
-  if (result != VK_SUCCESS) return;  // times are a nicety
+  if (result != VK_SUCCESS) return;  // times are optional
   for (size_t i = 0; i + 1 < n; ++i) {
     if (ticks[i + 1] < ticks[i]) continue;
     stages_[static_cast<size_t>(recording.commands[i].stage)].ms +=
@@ -584,7 +584,7 @@ void Queue::drain() {
 /// Called while an error is handled: the work is lost, and this caller cannot be told. The next call throws.
 void Queue::give_up() {
   failure_ = std::current_exception();
-  pending_.clear();  // what is left of it may use what goes now
+  pending_.clear();  // the rest may use buffers that are freed now
   pending_ms_ = 0;
   if (!hangs_) device_.call.vkDeviceWaitIdle(device_.handle());
 }
@@ -598,7 +598,7 @@ void Queue::rethrow_failure() {
   if (failure_ != nullptr) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
-/// A place in the staging buffer that nothing uses; waits for the device only where the buffer is full.
+/// Finds an unused place in the staging buffer. Waits for the device only if the buffer is full.
 size_t Queue::stage(size_t bytes) {
   assert(bytes <= staging_bytes);
   if (staging_ == nullptr) staging_ = memory_.allocate(staging_bytes, MemoryUse::staging);
@@ -635,7 +635,7 @@ void Queue::download(std::span<const ReadBack> parts) {
     assert(part.offset_bytes + part.to.size() <= from.size_bytes());
     if (from.mapped() != nullptr && !part.to.empty()) finish(from);
   }
-  // What the host does not see comes through the staging buffer, as much at once as fits.
+  // Memory that the host does not see goes through the staging buffer, as much at once as fits.
   struct Staged {
     size_t at;
     std::span<std::byte> to;

@@ -1,4 +1,4 @@
-// The operations that go over a matrix once: one thread a value, a pair, or a subgroup a row.
+// Operations that visit a matrix once: one thread per value or pair, or one subgroup per row.
 #include <algorithm>
 #include <cassert>
 
@@ -62,7 +62,7 @@ void VulkanBackend::rms_norm(Matrix x, const DeviceWeight& gain, float eps, Matr
                                    .out_offset = static_cast<uint>(out.offset),
                                    .out_stride = static_cast<uint>(out.stride),
                                    .eps = eps};
-  // One buffer bound twice where out is x: a row is read whole before it is written.
+  // If out is x, one buffer is bound twice: the shader reads a whole row before it writes it.
   const uint32_t special[] = {device_.facts().subgroup_size};
   queue_.dispatch(programs_.get("rms_norm", special, required_subgroup()), {static_cast<uint32_t>(x.n_rows), 1, 1},
                   words(constants), {use_of(x), vector_of(gain), use_of(out)}, cost_ms(8.0 * x.n_rows * x.n_cols));

@@ -1,5 +1,4 @@
-// A step as recorded commands: what the host knows goes to the device at once, and what it asks for comes back behind
-// the same wait.
+// A step as recorded commands: the host uploads all its inputs at once, and one wait brings back all results.
 #include "engine/backend/vulkan/step.h"
 
 #include <algorithm>
@@ -37,7 +36,7 @@ std::unique_ptr<StepProgram> VulkanBackend::make_step(std::function<void()> oper
   return std::make_unique<VulkanStep>(queue_, std::move(operations), result);
 }
 
-/// Splits of a layer that keep a device busy.
+/// Number of splits per layer that keeps a device busy.
 int64_t VulkanBackend::wanted_splits() const {
   return is_lane() ? 16 : 256;
 }
@@ -64,7 +63,7 @@ void VulkanBackend::prepare_step(StepProgram& program, const DecodeStep& step) {
   prepared_ = &own;
 }
 
-/// The changes that the step itself makes. If they are too many for it, the whole table goes up before it.
+/// Returns the changes that the step itself makes. If they are too many, uploads the whole table before the step.
 std::vector<PageChange> VulkanBackend::update_page_table(const DecodeStep& step, size_t most_changes) {
   const bool has_new_size = page_table_.fit(step.heads);
   if (has_new_size || table_buffer_ == nullptr) {
@@ -83,7 +82,7 @@ std::vector<PageChange> VulkanBackend::update_page_table(const DecodeStep& step,
 }
 
 void VulkanBackend::record_step(VulkanStep& step) {
-  // Room that an operation makes for itself may be room that an earlier one of the same recording used.
+  // An operation that enlarges its scratch may free a buffer that this recording already uses: record again.
   constexpr int max_tries = 8;
   for (int i = 0; i < max_tries && !step.commands.is_current(); ++i) {
     const auto n_layers = static_cast<size_t>(step.plan.n_layers);
@@ -160,11 +159,11 @@ StepReport VulkanBackend::run_step(std::span<float> result) {
                      reinterpret_cast<const uint32_t*>(part(places.rows, scratch("step rows", 0))));
 }
 
-/// first_rows: the rows that the heads logged first, (heads, words)
+/// first_rows: the first row that each head logged, (heads, words).
 StepReport VulkanBackend::read_report(const VulkanStep& step, std::span<const ReportedHead> heads,
                                       const uint32_t* first_rows) {
   const size_t n_heads = heads.size(), row_words = slot_words(slabs_.layout());
-  std::vector<uint32_t> all_rows;  // fetched when the first that is not at hand is needed
+  std::vector<uint32_t> all_rows;  // downloaded when a row beyond the first is needed
   const auto all_row = [&](size_t row) {
     if (all_rows.empty()) {
       all_rows.resize(n_heads * n_reported_slots * row_words);

@@ -1,4 +1,4 @@
-// Chunks in turn. See upload_arena.h.
+// Chunks in rotation. See upload_arena.h.
 #include "engine/backend/vulkan/upload_arena.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@ UploadArena::Place UploadArena::take(size_t bytes) {
     if (chunks_[chunk_] != nullptr) chunk_ = (chunk_ + 1) % chunks_.size();
     std::unique_ptr<Buffer>& chunk = chunks_[chunk_];
     const size_t wanted = std::max(bytes, chunk_bytes);
-    // One that a large list made larger than others goes again.
+    // A chunk that was enlarged for one large list is replaced.
     if (chunk == nullptr || chunk->size_bytes() != wanted) {
       chunk.reset();
       used_ = 0;

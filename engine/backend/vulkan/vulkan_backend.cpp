@@ -1,4 +1,4 @@
-// Makes the backend, moves bytes in and out of its memory, and keeps the slabs of the cache.
+// Creates the backend, moves bytes in and out of its memory, and owns the slabs of the cache.
 #include "engine/backend/vulkan/vulkan_backend.h"
 
 #include <algorithm>
@@ -70,7 +70,7 @@ const Buffer& VulkanBackend::scratch(const std::string& name, size_t bytes) {
   return *scratch.buffer;
 }
 
-/// What a prompt needed would lie idle while a long answer is written.
+/// Frees large buffers that only prefill needs: they would be idle while a long answer is generated.
 void VulkanBackend::release_prompt_scratch() {
   std::erase_if(scratch_, [](const auto& entry) {
     return !entry.second.serves_steps && entry.second.buffer != nullptr &&
@@ -78,7 +78,7 @@ void VulkanBackend::release_prompt_scratch() {
   });
 }
 
-/// Makes room for what a step reads. What was in it is lost.
+/// Makes room for the data that a step reads. Earlier contents are lost.
 void VulkanBackend::reserve_step(size_t bytes) {
   if (step_host_ != nullptr && step_host_->size_bytes() >= bytes) return;
   const bool is_unified = device_.facts().has_unified_memory;
@@ -118,7 +118,7 @@ void SlabTable::add(int32_t slab) {
   assert(i >= slabs_.size() || slabs_[i] == nullptr);
   std::unique_ptr<Buffer> buffer = memory_.allocate(slab_bytes, MemoryUse::device);
   if (table_ == nullptr || table_->size_bytes() < (i + 1) * sizeof(uint64_t)) {
-    // Addresses of the old table go along.
+    // The new table also holds the addresses of the old one.
     std::unique_ptr<Buffer> table =
         memory_.allocate(std::max<size_t>(2 * (i + 1), 64) * sizeof(uint64_t), MemoryUse::device);
     std::vector<uint64_t> addresses(table->size_bytes() / sizeof(uint64_t));
@@ -139,7 +139,7 @@ void SlabTable::add(int32_t slab) {
 }
 
 void SlabTable::remove(int32_t slab) {
-  // Shaders reach pages by address, which no buffer's use tells of.
+  // Shaders reach pages by address, so the queue does not know which work uses this slab: wait for all.
   queue_.drain();
   slabs_[static_cast<size_t>(slab)].reset();
 }

@@ -10,7 +10,7 @@
 namespace headroom::vulkan {
 namespace {
 
-/// The rows of a part in both planes.
+/// The rows of one part, in both planes.
 void repack(const VulkanWeight& weight, const VulkanWeight::Part& part, std::span<uint32_t> units,
             std::span<uint32_t> words) {
   const TensorView& view = weight.view();
@@ -48,7 +48,7 @@ std::unique_ptr<DeviceWeight> VulkanBackend::load_weight(const TensorView& view)
   const size_t row_unit_bytes = size_t{weight->n_blocks()} * format.n_units * 16;
   const size_t row_words = size_t{weight->n_blocks()} * format.n_words * 4;
   const DeviceFacts& facts = device_.facts();
-  // A row a lane reads units as texels, of which a view shows so many at most.
+  // The lane variant reads units as texels, and a view shows at most max_texels.
   const uint64_t viewed = is_lane() ? facts.max_texels * 16 : ~uint64_t{0};
   const size_t largest = std::min({facts.max_storage_range, facts.max_allocation_bytes, viewed, uint64_t{1} << 30});
   const auto rows_per_part = static_cast<int64_t>(largest / std::max(row_unit_bytes, row_words));
