@@ -1,4 +1,4 @@
-// x += y, a value a thread.
+// x += y, one thread per value.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 

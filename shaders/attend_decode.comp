@@ -1,9 +1,9 @@
-// One token's attention over a split of a KV head's slots, for all query heads that share it (a part of them, where they
-// are many): a state (max, sum, sum of probabilities * V) for each, and the probabilities, which merge_decode makes
-// final. The last split of a head holds the token itself: its K and V are rounded as the page's type wants them, go into
-// the page, and are attended to.
-// A work group is one subgroup. K: a slot a lane. V: a unit of the row a lane, several slots at once where the lanes
-// are enough.
+// One token's attention over a split of a KV head's slots, for all query heads that share the head, or a part of them
+// if they are many. Writes a state (max, sum, sum of probabilities * V) per query head, and the probabilities, which
+// merge_decode makes final. The last split of a head holds the token itself: its K and V are rounded to the page's
+// type, stored in the page, and attended to.
+// A work group is one subgroup. K: one lane per slot. V: one lane per unit of the row, and several slots at once if
+// there are enough lanes.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_basic : require
@@ -21,7 +21,7 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint N_LANES = 8;
 layout(constant_id = 6) const uint GROUP = 1;
-// 1 for software drivers: values that all lanes need come out of a register of one of them, not out of memory.
+// 1 for software drivers: values that all lanes need come from a register of one lane, not from memory.
 layout(constant_id = 7) const uint LANE_VARIANT = 1;
 const bool IS_LANE = LANE_VARIANT != 0;
 layout(push_constant) uniform Constants { AttendDecodeConstants c; };
@@ -36,20 +36,20 @@ layout(binding = 7) writeonly buffer States { float states[]; };  // (split, que
 
 #include "shaders/split.glsl"
 
-const uint SLOTS_AT_ONCE = 2;  // of a lane, that share a load of q
+const uint SLOTS_AT_ONCE = 2;  // per lane; they share a load of q
 const uint Q_REGISTERS = (UNIT_VALUES + N_LANES - 1) / N_LANES;
 const uint V_SLOTS = ROW_UNITS < N_LANES ? N_LANES / ROW_UNITS : 1;  // at once
-const uint V_LANES = ROW_UNITS < N_LANES ? ROW_UNITS : N_LANES;      // of a slot
+const uint V_LANES = ROW_UNITS < N_LANES ? ROW_UNITS : N_LANES;      // per slot
 const uint V_ROUNDS = (ROW_UNITS + V_LANES - 1) / V_LANES;
 
 const uint Q_TEXELS = ROW_UNITS * UNIT_VALUES / 4;  // of four values, zeros behind the last
 
-shared vec4 queries[GROUP * Q_TEXELS * (1 - LANE_VARIANT) + LANE_VARIANT];  // without the lanes' registers
+shared vec4 queries[GROUP * Q_TEXELS * (1 - LANE_VARIANT) + LANE_VARIANT];  // used without LANE_VARIANT
 shared float weights[GROUP * split_capacity];  // scores, then probabilities
 shared float sums[N_LANES * UNIT_VALUES];
 shared uint new_row[SLOT_WORDS];
 
-// Of a lane: sum of probability * V for a unit of the row, for each query head.
+// Per lane: sum of probability * V for one unit of the row, for each query head.
 float mixed[GROUP * UNIT_VALUES];
 
 void sync() {
@@ -60,13 +60,13 @@ void sync() {
 // --- the step's token ---
 
 #ifdef CACHE_Q8
-/// Value i of K, then of V.
+/// Value i of K followed by V.
 float new_value(uint kv_head, uint i) {
   const uint at = kv_head * HEAD_DIM + i % HEAD_DIM;
   return i < HEAD_DIM ? k[c.k_offset + at] : v[c.v_offset + at];
 }
 
-/// A block of K or V a lane. Loops stay loops: this is once a head, and compilers take long over what is unrolled.
+/// One lane per block of K or V. Loops are not unrolled: this runs once per head, and unrolling makes compilation slow.
 void round_new_row(uint kv_head) {
   for (uint block = gl_SubgroupInvocationID; block < 2 * N_BLOCKS; block += N_LANES) {
     float largest = 0;
@@ -220,13 +220,13 @@ float weight_scale(uvec2 page, uint slot, uint unit) {
 #endif
 }
 
-/// Adds probability * V of all held slots, for one unit of the row a lane.
+/// Adds probability * V of all held slots, one lane per unit of the row.
 void mix_slots(uint first_page, uint n, uint round) {
   const uint lane = gl_SubgroupInvocationID;
   const uint unit = lane % V_LANES + round * V_LANES;
   const bool is_used = lane < V_SLOTS * V_LANES && unit < ROW_UNITS;
   if (!is_used) return;
-  const uint n_loads = 4;  // on their way at once
+  const uint n_loads = 4;  // in flight at once
   for (uint base = lane / V_LANES; base < n; base += n_loads * V_SLOTS) {
     uvec4 words[n_loads];
     float scales[n_loads];
@@ -247,7 +247,7 @@ void mix_slots(uint first_page, uint n, uint round) {
   }
 }
 
-/// The same where the lanes just suffice for a row: slots come one by one, their probabilities out of registers.
+/// Does what mix_slots does if a row needs all lanes: slots one by one, with probabilities from registers.
 void mix_slots_by_page(uint first_page, uint n, uint round) {
   const uint lane = gl_SubgroupInvocationID;
   const uint unit = min(lane + round * V_LANES, ROW_UNITS - 1);

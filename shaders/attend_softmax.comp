@@ -1,4 +1,4 @@
-// Largest score of a row, and 1 / sum of the powers of two of its scores less that: a row a subgroup.
+// Largest score of a row, and 1 / sum of 2^(score - largest): one subgroup per row.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
@@ -15,7 +15,7 @@ layout(binding = 2) writeonly buffer Out { vec2 result[]; };
 
 void main() {
   const uint row = gl_WorkGroupID.x, head = gl_WorkGroupID.y;
-  // Behind the texel of the row itself nothing need be written.
+  // Texels behind the one that holds the row itself may be unwritten.
   const uint n_held = head_held_texels(head), n = n_held + (c.block.row_first + row - c.block.turn_first) / 4 + 1;
   const uint first = (head * c.block.n_rows + row) * c.block.stride;
   const uint held_texels = c.block.held_texels;

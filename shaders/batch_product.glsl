@@ -1,5 +1,5 @@
-// What the kinds of batch_product share: which part of it a block of rows needs, and what the variants do with what
-// they read and write.
+// Code that the kinds of batch_product share: which part of a product a block of rows needs, and what each variant does
+// with the values that it reads and writes.
 layout(push_constant) uniform Constants { BatchProductConstants c; };
 layout(binding = 2) readonly buffer Heads { uint heads[]; };
 #ifdef IS_SCORES
@@ -12,13 +12,13 @@ layout(binding = 3) buffer Y { float y[]; };
 layout(binding = 4) uniform textureBuffer row_sums;  // AttendSoftmaxConstants
 #endif
 
-/// Slots of the batch's head from the first column on.
+/// Number of slots of the batch's head from the first column on.
 uint length_left(uint b) {
   const uint length = heads[c.length_at + 2 * (b / c.length_group)];
   return length - min(length, c.length_first);
 }
 
-/// Columns of y that rows … last_m of it need.
+/// Number of columns of y that its rows up to last_m need.
 uint needed_n(uint b, uint last_m) {
   uint n = c.n_n;
   if ((c.flags & product_n_by_length) != 0) n = min(n, length_left(b));
@@ -26,7 +26,7 @@ uint needed_n(uint b, uint last_m) {
   return n;
 }
 
-/// Texels along k that rows … last_m of x fill.
+/// Number of texels along k that the rows of x up to last_m fill.
 uint needed_k(uint b, uint last_m) {
   uint k = c.n_k;
   if ((c.flags & product_k_by_length) != 0) k = min(k, (length_left(b) + 3) / 4);
@@ -34,7 +34,7 @@ uint needed_k(uint b, uint last_m) {
   return k;
 }
 
-/// Largest score and factor of a row of x.
+/// Largest score and factor for a row of x.
 vec2 row_sum(uint b, uint m) {
 #ifdef IS_MIX
   return texelFetch(row_sums, int(b * ((c.n_m + 1) / 2 * 2) + min(m, c.n_m - 1))).xy;
@@ -43,7 +43,7 @@ vec2 row_sum(uint b, uint m) {
 #endif
 }
 
-/// Values of x as the product takes them, but for the row's factor.
+/// Values of x as the product uses them, without the row's factor.
 vec4 x_values(vec4 found, float largest) {
 #ifdef IS_MIX
   return exp2(found - largest);
@@ -52,7 +52,7 @@ vec4 x_values(vec4 found, float largest) {
 #endif
 }
 
-// What the stores need, read once: lavapipe reads a push constant for each lane alone, and anew behind every branch.
+// Constants for the stores, read once: lavapipe reads a push constant per lane, and again behind every branch.
 uint n_m, n_n, y_begin, y_stride;
 bool is_accumulated;
 uint window;
@@ -66,7 +66,7 @@ void prepare_stores(uint b) {
   window = c.window == 0 ? 0x3fffffff : c.window;
 }
 
-/// How far row 0 stands behind column n: held slots know their positions, turn rows follow one another.
+/// Distance in positions from column n to row 0. Held slots store their positions; turn rows are consecutive.
 int first_distance(uint b, uint n) {
 #ifdef IS_SCORES
   if ((c.flags & product_n_by_length) == 0) return c.diagonal - int(n);
@@ -81,7 +81,7 @@ int first_distance(uint b, uint n) {
 void store(uint m, uint n, float value, int distance) {
   const uint at = y_begin + m * y_stride + n;
 #ifdef IS_SCORES
-  if (uint(distance + int(m)) >= window) value = lowest_score;  // not seen yet, or no longer
+  if (uint(distance + int(m)) >= window) value = lowest_score;  // in the future, or out of the window
 #endif
   if (m >= n_m || n >= n_n) return;
 #ifndef IS_SCORES

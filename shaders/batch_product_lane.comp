@@ -1,6 +1,6 @@
 // Products of f32 rows with f32 rows, many of them side by side, for software drivers: a lane computes some columns of
-// y for eight rows. Neighbouring lanes take neighbouring columns. Each of them fetches one of the rows of x and hands
-// it to the others, since a fetch is what costs most there.
+// y for eight rows. Neighbouring lanes compute neighbouring columns. Each lane fetches one row of x and shares it with
+// the others, since a fetch is the most expensive operation there.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -9,14 +9,14 @@
 #include "engine/backend/device/kernel_params.h"
 
 layout(local_size_x_id = 0) in;  // one subgroup
-layout(constant_id = 1) const uint GROUP_M = 8;  // at most a subgroup, and 8
+layout(constant_id = 1) const uint GROUP_M = 8;  // at most 8 and the subgroup size
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform textureBuffer w;
 
 #include "shaders/batch_product.glsl"
 
 #ifdef IS_MIX
-const uint LANE_N = 8;  // so that few groups take the same power of two
+const uint LANE_N = 8;  // then fewer groups compute the same exp2
 #else
 const uint LANE_N = 4;
 #endif

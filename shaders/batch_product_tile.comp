@@ -13,7 +13,7 @@ layout(binding = 1) readonly buffer W { vec4 w[]; };
 #include "shaders/batch_product.glsl"
 
 const uint TILE = 64, STEP = 8;
-// Texels of a row stand TILE + 1 apart, so that lanes which take neighbouring rows meet different banks.
+// Texels of a row are TILE + 1 apart, so that lanes with neighbouring rows use different banks.
 shared vec4 x_tile[STEP][TILE + 1];
 shared vec4 w_tile[STEP][TILE + 1];
 
@@ -21,7 +21,7 @@ void main() {
   const uint n0 = gl_WorkGroupID.x * TILE, m0 = gl_WorkGroupID.y * TILE, b = gl_WorkGroupID.z;
   const uint last_m = min(m0 + TILE, c.n_m) - 1, lane = gl_LocalInvocationID.x;
   if (n0 >= needed_n(b, last_m)) return;
-  // Columns of a thread stand 16 apart, so that a row's stores are neighbours.
+  // Columns of a thread are 16 apart, so that a row's stores are neighbours.
   const uint my_n = lane % 16, my_m = lane / 16 * 4;
   const uint x_begin = c.x_offset + b / c.x_group * c.x_batch, w_begin = c.w_offset + b / c.w_group * c.w_batch;
   float sums[4][4];  // (m, n)

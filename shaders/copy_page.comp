@@ -1,4 +1,4 @@
-// A page to another, 16 bytes a thread.
+// Copies a page to another, one thread per 16 bytes.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_buffer_reference : require

@@ -1,4 +1,4 @@
-// Rows of the table of tokens, times a scale: a block of 32 values a thread.
+// Rows of the table of tokens, times a scale: one thread per block of 32 values.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
@@ -22,7 +22,7 @@ void main() {
   const uint b = gl_GlobalInvocationID.x, row = gl_WorkGroupID.y;
   if (b >= c.n_blocks) return;
   const uint id = c.is_step != 0 ? step_state.token_id : ids[row];
-  if (id < c.first_row || id >= c.first_row + c.part_rows) return;  // in another part
+  if (id < c.first_row || id >= c.first_row + c.part_rows) return;  // the row is in another part
   const uint r = id - c.first_row;
   const Block block = load_block(r * c.unit_row_stride, r * c.word_row_stride, b);
   [[unroll]] for (uint i = 0; i < 8; ++i) {

@@ -8,10 +8,10 @@
 
 namespace headroom {
 
-/// By file name without ".comp", with its variant where it has some: "matmul_lane.q4_1". Empty for an unknown one.
+/// name: the file name without ".comp", with the variant if it has some: "matmul_lane.q4_1". Empty if unknown.
 std::span<const uint32_t> embedded_shader(std::string_view name);
 
-/// All of them, in alphabetical order.
+/// All names, in alphabetical order.
 std::vector<std::string_view> embedded_shader_names();
 
 }  // namespace headroom

@@ -1,6 +1,6 @@
-// Applies a head's rule to the slots that it holds, one work group of one subgroup per head: finds what leaves first,
-// reports it, and moves the head's last slot into its place; then the next. Mostly at most one slot leaves, so one look
-// suffices; if more have to leave than the report holds, the host asks again.
+// Applies a head's rule to the slots that it holds, one work group of one subgroup per head. Finds the slot to evict
+// first, reports it, and moves the head's last slot into its place; then the next. Usually at most one slot is evicted,
+// so one pass suffices. If more must be evicted than the report holds, the host dispatches this again.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_basic : require
@@ -22,7 +22,7 @@ layout(binding = 4) writeonly buffer Rows { uint rows[]; };  // (n_reported_slot
 
 #define infinity uintBitsToFloat(0x7f800000u)
 
-/// A slot that may leave. Position -1: none.
+/// A slot that may be evicted. Position -1: none.
 struct Leaver {
   float score;
   int position;
@@ -43,13 +43,13 @@ Leaver lowest_of_lanes(Leaver lane) {
 
 struct Contest {
   uint n_to_leave;
-  Leaver first;  // of those
+  Leaver first;  // the first to evict
 };
 
 Contest look(StepHead head, uint length, uint first_page) {
   uint n_dropped = 0, n_contest = 0;
   Leaver dropped = Leaver(infinity, -1, 0), contest = dropped;
-  // Four slots a lane.
+  // Four slots per lane.
   for (uint s = 4 * gl_SubgroupInvocationID; s < length; s += 4 * N_LANES) {
     const uvec2 page = pages[first_page + s / PAGE_TOKENS];
     const uvec4 tags = PageUnits(page).at[(TAGS_BEGIN + s % PAGE_TOKENS) / 4];
@@ -57,7 +57,7 @@ Contest look(StepHead head, uint length, uint first_page) {
     [[unroll]] for (uint i = 0; i < 4; ++i) {
       if (s + i >= length) break;
       const uint position = tags[i] & 0x3fffffffu, token_class = tags[i] >> 30;
-      // What is not a number leaves like the lowest.
+      // A score that is not a number counts as the lowest.
       const bool is_number = (score_bits[i] & 0x7fffffffu) <= 0x7f800000u;
       const float score = is_number ? uintBitsToFloat(score_bits[i]) : -infinity;
       if (position < head.reach_from) {

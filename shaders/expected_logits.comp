@@ -1,5 +1,5 @@
-// Expected attention of some columns from K, V and the product of K with the quadratic part: a column of a query head a
-// thread.
+// Expected attention of some columns from K, V and the product of K with the quadratic part: one thread per column of a
+// query head.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
@@ -9,7 +9,7 @@ layout(local_size_x = 32) in;
 layout(push_constant) uniform Constants { ExpectedLogitsConstants c; };
 layout(binding = 0) readonly buffer Heads { uint heads[]; };
 layout(binding = 1) uniform textureBuffer keys;      // (KV head, column, value)
-layout(binding = 2) uniform textureBuffer v_values;  // the same
+layout(binding = 2) uniform textureBuffer v_values;  // (KV head, column, value)
 layout(binding = 3) uniform textureBuffer products;  // (query head, column, value)
 layout(binding = 4) uniform textureBuffer linear;    // (query head, value)
 layout(binding = 5) writeonly buffer Logits { float logits[]; };
@@ -23,7 +23,7 @@ void main() {
   const int product = int((head * columns + column) * texels);
   vec4 sum = vec4(0);
   for (int i = 0; i < int(texels); ++i) {
-    // Nobody writes products behind the last value.
+    // Products behind the last value were never written.
     const bvec4 is_value = lessThan(ivec4(4 * i) + ivec4(0, 1, 2, 3), ivec4(c.head_dim));
     const vec4 found = mix(vec4(0), texelFetch(products, product + i), is_value);
     sum += texelFetch(keys, key + i) * (found + texelFetch(linear, int(head * texels) + i));

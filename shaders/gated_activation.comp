@@ -1,4 +1,4 @@
-// gate = act(gate) * up, a value a thread. act is SiLU or the tanh form of GELU, x * logistic(2u).
+// gate = act(gate) * up, one thread per value. act is SiLU or the tanh form of GELU, x * logistic(2u).
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
@@ -16,7 +16,7 @@ void main() {
   const float x = gate[at];
   const float two_sqrt_2_over_pi = 1.59576912160573071;
   const float argument = c.activation == 0 ? x : two_sqrt_2_over_pi * (x + 0.044715 * x * x * x);
-  // exp of what is below -88 would be no number's reciprocal.
+  // Without the clamp, exp would overflow for arguments below -88.
   const float activated = x / (1 + exp(-clamp(argument, -87.0, 87.0)));
   gate[at] = activated * up[c.up_offset + row * c.up_stride + column];
 }

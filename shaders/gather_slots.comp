@@ -1,5 +1,5 @@
-// Slots of some heads, from where each of them comes, into new pages: one work group per page. A thread moves a unit of
-// a row of f16, or a block of two neighbouring slots of 8 bits, whose scales share a word.
+// Copies slots of some heads from their sources into new pages, one work group per page. One thread per unit of a row
+// of f16, or per block of two neighbouring slots of 8 bits, whose scales share a word.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
@@ -44,7 +44,7 @@ uint kv_begin(SlotSourceWords source, uint part, uint kv_first) {
 }
 
 #ifdef CACHE_Q8
-/// Writes a block's values, returns its scale.
+/// Writes a block's values and returns its scale.
 uint copy_block(uvec2 page, uint slot, uint part, uint block, SlotSourceWords source, uint kv_first) {
   const uint v_begin = part * V_BEGIN, first = block * BLOCK_VALUES / 4;
   const uint to = v_begin + slot * ROW_WORDS + first;

@@ -1,4 +1,4 @@
-// f32 ─► f16, to the nearest, ties to even, as the other backends round: packHalf2x16 may round as the device likes.
+// f32 ─► f16, to the nearest, ties to even, like the other backends. The rounding of packHalf2x16 is up to the device.
 uint to_half(float value) {
   const uint bits = floatBitsToUint(value);
   const uint sign = bits >> 16 & 0x8000u;

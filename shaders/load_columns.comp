@@ -1,5 +1,5 @@
 // K or V of some columns, from pages or from the scratch of a layer, to f32 in rows of whole texels: by columns, or
-// transposed. A thread serves four columns and four values. The products behind it then read every kind of cache alike.
+// transposed. One thread per four columns and four values. Later products then read every kind of cache the same way.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -49,7 +49,7 @@ void main() {
   const uint head = gl_WorkGroupID.y, kv_head = c.kv_head + head;
   if (four >= column_texels) return;
   const uint length = c.is_held != 0 ? min(heads[2 * kv_head], c.first + c.n_columns) : c.first + c.n_columns;
-  mat4 block = mat4(0);  // a column a column
+  mat4 block = mat4(0);  // each column is a column of attention
   for (uint j = 0; j < 4; ++j) {
     const uint at = c.first + 4 * four + j;
     if (at >= length) continue;

@@ -1,6 +1,6 @@
 // y = x * weight^T (+ bias) (+ y): a lane computes N_LANE_ROWS rows of the weight for N_LANE_TOKENS rows of x. Neighbouring
-// lanes read neighbouring rows, and all of them the same x. Made for software drivers, where instructions are what a
-// product costs: texels of four values are read with the fewest, and everything is unrolled.
+// lanes read neighbouring rows, and all lanes read the same x. Made for software drivers, where the number of
+// instructions is the cost: texels of four values need the fewest, and everything is unrolled.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -34,7 +34,7 @@ void main() {
   const uint row0 = gl_GlobalInvocationID.x, token0 = gl_WorkGroupID.y * N_LANE_TOKENS;
   if (row0 >= n_threads) return;
   uint rows[N_LANE_ROWS];
-  vec4 sums[N_LANE_ROWS];  // a component a token
+  vec4 sums[N_LANE_ROWS];  // one component per token
   [[unroll]] for (uint r = 0; r < N_LANE_ROWS; ++r) {
     rows[r] = min(row0 + r * n_threads, c.n_out - 1);
     sums[r] = vec4(0);

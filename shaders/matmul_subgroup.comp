@@ -1,6 +1,6 @@
-// y = x * weight^T (+ bias) (+ y): a subgroup computes one row of the weight for one row of x; its lanes take blocks
-// side by side, so that a GPU reads the row in wide pieces. For decoding, and for prompts of a few tokens. With HAS_DOT,
-// x comes in 16 bits, and weights stay integers.
+// y = x * weight^T (+ bias) (+ y): a subgroup computes one row of the weight for one row of x; its lanes read
+// adjacent blocks, so that a GPU reads the row in wide pieces. For decoding, and for prompts of a few tokens. With
+// HAS_DOT, x has 16 bits, and weights stay integers.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -54,7 +54,7 @@ float block_product(Block block, uint first, uint b) {
 #endif
 
 void main() {
-  // Groups in x have a limit that large vocabularies pass: rows go over x and z.
+  // Large vocabularies exceed the limit of groups in x, so rows are spread over x and z.
   const uint row = gl_WorkGroupID.z * gl_NumWorkGroups.x + gl_WorkGroupID.x, token = gl_WorkGroupID.y;
   if (row >= c.n_out) return;
   const uint n_blocks = (c.n_in + 31) / 32;

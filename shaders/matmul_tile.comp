@@ -1,6 +1,6 @@
 // y = x * weight^T (+ bias) (+ y) for many rows of x: a work group computes 64 rows of the weight for 64 rows of x, a
 // block of 32 inputs at a time. The weights of a block are unpacked once, into shared memory, for all of its tokens:
-// to floats, or with HAS_DOT to bytes, which meet x in 16 bits.
+// to floats, or with HAS_DOT to bytes for an x of 16 bits.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -24,15 +24,15 @@ layout(binding = 4) buffer Y { float y[]; };
 #include "shaders/weights.glsl"
 
 const uint TILE = 64;
-float sums[4][4];  // (row, token) of an invocation
+float sums[4][4];  // (row, token), per invocation
 
-// What follows is there twice: a row of the weight into the tile; texel i of a token's block into the tile, with the
-// number of such texels; and the products of four rows with four tokens of the tile.
+// Each branch defines: loading a row of the weight into the tile; loading texel i of a token's block into the tile, and
+// the number of such texels; and the products of four rows with four tokens of the tile.
 #ifdef HAS_DOT
 #include "shaders/integer_dot.glsl"
 
 const uint X_TEXELS = x_block_texels;
-// Words of four bytes. Rows of tokens stand TILE + 1 apart, so that the words of a texel meet different banks.
+// Words of four bytes. Rows of tokens are TILE + 1 apart, so that the words of a texel use different banks.
 shared uint row_tile[8][TILE];
 shared vec2 row_factors[N_SCALES][TILE];  // scale, offset
 shared uint token_tile[16][TILE + 1];     // upper bytes, lower bytes
@@ -79,7 +79,7 @@ void add_products(uint rows[4], uint tokens[4]) {
 }
 #else
 const uint X_TEXELS = 8;
-// Texels of a row stand TILE + 1 apart, so that lanes which write the texels of one meet different banks.
+// Texels of a row are TILE + 1 apart, so that lanes which write the texels of one row use different banks.
 shared vec4 row_tile[8][TILE + 1];
 shared vec4 token_tile[8][TILE + 1];
 
@@ -107,7 +107,7 @@ void main() {
   const uint row0 = gl_WorkGroupID.x * TILE, token0 = gl_WorkGroupID.y * TILE, lane = gl_LocalInvocationID.x;
   uint my_rows[4], my_tokens[4];
   [[unroll]] for (uint k = 0; k < 4; ++k) {
-    // Neighbouring lanes take neighbouring rows: they lie in different banks, and y is written side by side.
+    // Neighbouring lanes process neighbouring rows, so they use different banks and write adjacent values of y.
     my_rows[k] = lane % 16 + 16 * k;
     my_tokens[k] = lane / 16 * 4 + k;
   }
@@ -116,7 +116,7 @@ void main() {
   }
   const uint n_blocks = (c.n_in + 31) / 32;
   for (uint b = 0; b < n_blocks; ++b) {
-    // A quarter of the lanes unpack a row each, the others fetch the tokens.
+    // A quarter of the lanes unpack one row each; the others fetch the tokens.
     if (lane < TILE) {
       const uint row = min(row0 + lane, c.n_out - 1);
       put_row(lane, load_block(row * c.unit_row_stride, row * c.word_row_stride, b));

@@ -1,5 +1,5 @@
-// The states of a KV head's splits ─► the attention's output, of which each split's work group makes a share; and the
-// slots' scores grow by the probabilities, now final. A work group is one subgroup.
+// The states of a KV head's splits ─► the attention's output; each split's work group computes a share of it. Also adds
+// the final probabilities to the slots' scores. A work group is one subgroup.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_buffer_reference : require
@@ -13,7 +13,7 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint N_LANES = 8;
 layout(constant_id = 1) const uint HEAD_DIM = 64;
 layout(constant_id = 2) const uint SCORES_BEGIN = 0;  // words
-layout(constant_id = 3) const uint N_HEADS = 1;       // of the query group
+layout(constant_id = 3) const uint N_HEADS = 1;       // in the query group
 layout(push_constant) uniform Constants { MergeDecodeConstants c; };
 layout(binding = 0) readonly buffer Heads { StepHead heads[]; };
 layout(binding = 1) readonly buffer PageTable { uvec2 pages[]; };
@@ -47,7 +47,7 @@ void main() {
   subgroupMemoryBarrierShared();
   subgroupBarrier();
 
-  // A share of the output.
+  // This work group's share of the output.
   const uint n_values = N_HEADS * HEAD_DIM;
   const uint share = ((n_values + head.n_splits - 1) / head.n_splits + N_LANES - 1) / N_LANES * N_LANES;
   const uint begin = (w - head.first_split) * share, end = min(begin + share, n_values);
@@ -65,14 +65,14 @@ void main() {
   for (uint g = 0; g < N_HEADS; ++g)
     factors[g] = exp2(states[(w * N_HEADS + g) * STATE_VALUES] - largest[g]) / total[g];
   const uint first_page = head.first_page + split.first_slot / PAGE_TOKENS;
-  // Four slots a lane. What lies behind the last slot is of no meaning before and after.
+  // Four slots per lane. Scores behind the last slot have no meaning, so they may be overwritten.
   for (uint t = 4 * lane; t < split.n_slots; t += 4 * N_LANES) {
     vec4 sum = vec4(0);
     for (uint g = 0; g < N_HEADS; ++g) sum += factors[g] * probabilities[((w * N_HEADS + g) * split_capacity + t) / 4];
     PageScores scores = PageScores(pages[first_page + t / PAGE_TOKENS]);
     const uint at = (SCORES_BEGIN + t % PAGE_TOKENS) / 4;
     vec4 before = scores.at[at];
-    // The step's token starts with its own.
+    // The score of the step's token starts at 0.
     [[unroll]] for (uint i = 0; i < 4; ++i)
       if (split.is_last != 0 && t + i >= split.n_slots - 1) before[i] = 0;
     scores.at[at] = before + sum;

@@ -1,4 +1,4 @@
-// First moments: sums of a query head's rows, which lie transposed and less the shift. A value a thread.
+// First moments: sums of a query head's rows, which are transposed and have the shift subtracted. One thread per value.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 

@@ -1,4 +1,4 @@
-// Rows of a matrix to rows of whole texels, which the matrix product reads; zeros behind the last value.
+// Copies rows of a matrix to rows of whole texels, which the matrix product reads. Pads with zeros.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 

@@ -1,5 +1,5 @@
-// Query heads that lie side by side in rows ─► one head behind the other in rows of whole texels, zeros behind the last
-// value: times a factor, or transposed and less a shift. A thread serves four rows and four values.
+// Query heads that lie side by side in rows ─► one head behind the other in rows of whole texels, padded with zeros.
+// Multiplies by a factor, or transposes and subtracts a shift. One thread per four rows and four values.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -17,7 +17,7 @@ void main() {
   const uint i = gl_GlobalInvocationID.x % value_texels, four = gl_GlobalInvocationID.x / value_texels;
   const uint head = gl_WorkGroupID.y;
   if (four >= row_texels) return;
-  mat4 block = mat4(0);  // a row a column
+  mat4 block = mat4(0);  // each column is a row of x
   [[unroll]] for (uint j = 0; j < 4; ++j) {
     const uint row = 4 * four + j;
     if (row >= c.n_rows) continue;

@@ -1,6 +1,6 @@
-// Pages of the cache, found by their address (engine/base/page_layout.h is the definition of what is in one; its offsets
-// come as constants, in words of 32 bits). Compiled once for each type of page: CACHE_Q8 for 8 bits, else f16.
-// A row is K or V of a slot; it is read in units of up to four words.
+// Pages of the cache, found by their address. engine/base/page_layout.h defines their contents; its offsets are passed
+// as constants, in words of 32 bits. Compiled once per type of page: CACHE_Q8 for 8 bits, else f16.
+// A row is K or V of a slot. It is read in units of up to four words.
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
 #extension GL_EXT_control_flow_attributes : require
@@ -15,12 +15,12 @@ layout(constant_id = 4) const uint TAGS_BEGIN = 1024;
 layout(constant_id = 5) const uint SCORES_BEGIN = 1040;
 
 #ifndef PAGE_QUALIFIER
-#define PAGE_QUALIFIER  // coherent where lanes read what others have written
+#define PAGE_QUALIFIER  // coherent if lanes read what others wrote
 #endif
 layout(buffer_reference, std430, buffer_reference_align = 4) PAGE_QUALIFIER buffer PageWords { uint at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) PAGE_QUALIFIER buffer PageUnits { uvec4 at[]; };
 #ifdef HAS_INT64
-// A software driver loads number by number, whatever their size: halves of units are half the work.
+// A software driver loads number by number, whatever their size: 64-bit halves of units halve the number of loads.
 layout(buffer_reference, std430, buffer_reference_align = 16) buffer PageHalfUnits { u64vec2 at[]; };
 #endif
 
@@ -28,7 +28,7 @@ const uint PAGE_TOKENS = 16;
 #ifdef CACHE_Q8
 const uint UNIT_VALUES = 16, BLOCK_VALUES = 32;
 const uint ROW_WORDS = HEAD_DIM / 4;
-const uint N_BLOCKS = HEAD_DIM / BLOCK_VALUES;  // that have a scale each
+const uint N_BLOCKS = HEAD_DIM / BLOCK_VALUES;  // each has a scale
 #else
 const uint UNIT_VALUES = 8;
 const uint ROW_WORDS = HEAD_DIM / 2;
@@ -38,7 +38,7 @@ const uint WORD_VALUES = UNIT_VALUES / 4;
 const uint ROW_UNITS = (ROW_WORDS + 3) / 4;
 const bool HAS_WHOLE_UNITS = ROW_WORDS % 4 == 0;  // then they are aligned
 
-/// part: where K or V begins. What is behind the row's last word is zero.
+/// part: the word where K or V begins. Words behind the row's last one are zero.
 uvec4 load_unit(uvec2 page, uint part, uint slot, uint unit) {
   const uint first = part + slot * ROW_WORDS + 4 * unit;
 #ifdef HAS_INT64
@@ -55,7 +55,7 @@ uvec4 load_unit(uvec2 page, uint part, uint slot, uint unit) {
   return words;
 }
 
-/// Value i of a unit; of 8 bits without its scale.
+/// Value i of a unit. For 8 bits, the scale is not applied.
 float unit_value(uvec4 unit, uint i) {
 #ifdef CACHE_Q8
   return float(bitfieldExtract(int(unit[i / 4]), 8 * int(i % 4), 8));
@@ -73,12 +73,12 @@ uint scale_word(uint part, uint slot, uint block) {
 uint load_scale(uvec2 page, uint part, uint slot, uint block) {
   return bitfieldExtract(PageWords(page).at[scale_word(part, slot, block)], 16 * int(slot % 2), 16);
 }
-/// Nobody else may write the neighbour's scale at the time.
+/// The neighbour's scale is in the same word: no other lane may write it at the same time.
 void store_scale(uvec2 page, uint part, uint slot, uint block, uint scale) {
   const uint word = scale_word(part, slot, block);
   PageWords(page).at[word] = bitfieldInsert(PageWords(page).at[word], scale, 16 * int(slot % 2), 16);
 }
 #endif
 
-/// Part of a row as it travels outside of pages: words of K, of V, then a word for each scale of K, of V.
+/// Size of a slot outside of pages: words of K, of V, then one word per scale of K, of V.
 const uint SLOT_WORDS = 2 * ROW_WORDS + 2 * N_BLOCKS;

@@ -1,10 +1,10 @@
-// Blocks of 32 values ─► int8 with a scale in f16, bit for bit as the other backends do it. A device's division may be
-// off by a few units in the last place, so none is trusted here. Needs half.glsl.
+// Blocks of 32 values ─► int8 with a scale in f16, bit for bit like the other backends. A device's division may be off
+// by a few units in the last place, so this code does not divide floats. Needs half.glsl.
 
 /// The f16 scale of a block by its largest magnitude: largest / 127, rounded to f32, then to f16, at most its largest.
 uint block_scale(float largest) {
   const uint bits = floatBitsToUint(largest), exponent = bits >> 23;
-  if (exponent < 40) return 0;  // far below what f16 can say
+  if (exponent < 40) return 0;  // far below the range of f16
   if (exponent == 255) return 0x7bffu;
   const uint mantissa = bits & 0x7fffffu | 0x800000u;
   // Long division by hand: a quotient of 24 bits, to the nearest; there are no ties, 127 being odd.

@@ -1,6 +1,6 @@
 // Rows of x to 16 bits, for products with quantised weights by dot products of bytes: 32 values are d * (256 * high +
-// low), both signed bytes. Eight bits alone would move what a profile measures of attention by up to 0.02.
-// A thread serves four values, eight of them a block.
+// low), both signed bytes. Eight bits alone would change the attention in a profile by up to 0.02.
+// One thread per four values, eight threads per block.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -29,7 +29,7 @@ void main() {
     const uint at = c.x_offset + row * c.x_stride + column;
     values = vec4(x[at], x[at + 1], x[at + 2], x[at + 3]);
   }
-  // As integers, so that what is not a number is the largest.
+  // Compared as integers, so that a value that is not a number is the largest.
   const uvec4 magnitudes = floatBitsToUint(values) & 0x7fffffffu;
   largest_of[lane] = max(max(magnitudes.x, magnitudes.y), max(magnitudes.z, magnitudes.w));
   barrier();
@@ -37,13 +37,13 @@ void main() {
   [[unroll]] for (uint k = 0; k < 8; ++k) largest_bits = max(largest_bits, largest_of[first + k]);
   const float largest = uintBitsToFloat(largest_bits);
 
-  // The largest of 16 bits whose upper byte is not rounded up to 128.
+  // The largest 16-bit value whose upper byte does not round up to 128.
   const float steps = 32512;
   float d = 0;
   ivec4 q = ivec4(0);
   if (largest_bits >= 0x7f800000u) {
-    d = uintBitsToFloat(0x7fc00000u);  // the row's products are no numbers either
-  } else if (largest >= 1e-30) {       // below, 1 / d would be infinite before long
+    d = uintBitsToFloat(0x7fc00000u);  // makes the row's products not a number
+  } else if (largest >= 1e-30) {       // for much smaller values, 1 / d would be infinite
     d = largest / steps;
     q = ivec4(roundEven(values * (steps / largest)));
   }

@@ -1,4 +1,4 @@
-// Reads a buffer and writes nothing: the bandwidth that a stage's bytes are held against.
+// Reads a buffer and writes nothing, to measure the bandwidth that a stage is compared with.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
@@ -12,6 +12,6 @@ layout(binding = 1) writeonly buffer To { uint result[]; };
 void main() {
   uvec4 sum = uvec4(0);
   for (uint i = gl_GlobalInvocationID.x; i < c.n_units; i += gl_NumWorkGroups.x * 64) sum ^= units[i];
-  // Never so, but no compiler knows.
+  // Practically never true, but the compiler cannot know that and must keep the loads.
   if ((sum.x ^ sum.y ^ sum.z ^ sum.w) == 0x9e3779b9u) result[0] = sum.x;
 }

@@ -1,4 +1,4 @@
-// Rows, or scores, of some slots for the host: a word a thread.
+// Copies rows, or scores, of some slots for the host: one thread per word.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 

@@ -1,4 +1,4 @@
-// out = x / sqrt(mean(x^2) + eps) * gain, a row a subgroup, so that no barrier is needed. out may be x.
+// out = x / sqrt(mean(x^2) + eps) * gain, one subgroup per row, so that no barrier is needed. out may be x.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 

@@ -1,4 +1,4 @@
-// Rotates the first n_rot values of every head in place, a pair a thread.
+// Rotates the first n_rot values of every head in place, one thread per pair.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
@@ -7,12 +7,12 @@
 layout(local_size_x = 64) in;
 layout(push_constant) uniform Constants { RopeConstants c; };
 layout(binding = 0) buffer X { float x[]; };
-layout(binding = 1) readonly buffer Frequencies { float frequencies[]; };  // (n_rot / 2), radians a position
+layout(binding = 1) readonly buffer Frequencies { float frequencies[]; };  // (n_rot / 2), radians per position
 layout(binding = 2) readonly buffer Step { StepState step_state; };
 
-// Cosine and sine of frequency * position. A position of thousands times a frequency has too few digits left in 32 bits
-// for an angle, and a device's sine need not be exact far from zero: the product is taken in two parts and reduced to
-// -pi … pi. A device may round twice in fma(), so that both come from products of 12 bits by 12, which are exact.
+// Cosine and sine of frequency * position. A position of thousands times a frequency leaves too few digits in 32 bits
+// for an angle, and a device's sine need not be exact far from zero. The product is computed in two parts and reduced to
+// -pi … pi. A device may round twice in fma(), so both parts come from products of 12 bits by 12, which are exact.
 vec2 rotation(float frequency, uint position) {
   const float p = float(position), p_high = float(position & ~0xfffu), p_low = float(position & 0xfffu);
   const float f_high = uintBitsToFloat(floatBitsToUint(frequency) & 0xfffff000u), f_low = frequency - f_high;

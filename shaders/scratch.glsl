@@ -1,5 +1,5 @@
-// The scratch of a layer: K of every row of a turn, then V; halves, two a word. Found by its address, since that of a
-// long turn may be larger than what a device binds at once.
+// The scratch of a layer: K of every row of a turn, then V; f16, two values per word. Found by its address,
+// since the scratch of a long turn may be larger than what a device binds at once.
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
 

@@ -1,8 +1,8 @@
-// The slots of one head that one work group attends to. All splits of a head have equally many, but for the last, which
-// holds the step's token at its end; a layer's splits are numbered head by head. Needs heads[] and the constants c.
+// The slots of one head that one work group attends to. All splits of a head have equally many slots, except the last,
+// which ends with the step's token. A layer's splits are numbered head by head. Needs heads[] and the constants c.
 
 struct Split {
-  uint head;  // of its layer
+  uint head;  // number in its layer
   uint first_slot;
   uint n_slots;
   uint is_last;

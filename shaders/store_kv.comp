@@ -1,4 +1,4 @@
-// Rounds K and V of some rows to f16 into the scratch of a layer: two values a thread, one word.
+// Rounds K and V of some rows to f16 into the scratch of a layer: one thread per word of two values.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 

@@ -1,6 +1,6 @@
-// Blocks of 32 weights as engine/backend/vulkan/weight.cpp lays them out, to floats; of quantised types also to bytes
-// with scales and offsets. Before it is included: what shaders/list.cmake defines per type, and UNIT(i), WORD(i) that
-// read number i of a plane.
+// Blocks of 32 weights as engine/backend/vulkan/weight.cpp lays them out, to floats; quantised types also
+// to bytes with scales and offsets. The including file needs the defines of shaders/list.cmake for the type, and
+// UNIT(i), WORD(i) that read number i of a plane.
 #ifndef UNIT_STRIDE
 #define UNIT_STRIDE c.unit_stride
 #endif
@@ -9,7 +9,7 @@
 #define IS_QUANTIZED
 #endif
 
-#if BITS < 8  // the low nibbles are a unit, and each bit above them is a word
+#if BITS < 8  // the low nibbles fill a unit, and each higher bit fills a word
 #define N_UNITS 1
 #define N_WORDS (BITS - 3)
 #else
@@ -73,18 +73,18 @@ Block load_block(uint unit_row, uint word_row, uint b) {
 }
 
 #ifdef IS_QUANTIZED
-// q of values 4 i … 4 i + 3 of a block, a byte each: signed if it has 8 bits; i as below.
+// q of values 4 i … 4 i + 3 of a block, one byte each; signed if q has 8 bits. i: 0 … 7, see below.
 uint block_bytes(Block block, uint i) {
 #if BITS == 8
   return block.unit[i / 4][i % 4];
 #else
   const uint low = block.unit[0][i % 4] >> (i / 4 * 4) & 0x0f0f0f0fu;
 #if BITS == 5
-  // The factor copies the four bits to seven, fourteen and twenty-one places on: bit k then stands at 8 k.
+  // The factor also copies the four bits 7, 14 and 21 places higher: bit k is then at 8 k.
   const uint fifth = (block.word[1] >> 4 * i & 15u) * 0x00204081u & 0x01010101u;
   return low | fifth << 4;
 #elif BITS == 6
-  // Four pairs of bits, first two to each half of the word, then one to each byte.
+  // Spreads four pairs of bits: first two per half of the word, then one per byte.
   const uint pairs = block.word[1 + i / 4] >> (i % 4 * 8) & 255u;
   const uint halves = (pairs | pairs << 12) & 0x000f000fu;
   return low | ((halves | halves << 6) & 0x03030303u) << 4;
@@ -95,7 +95,7 @@ uint block_bytes(Block block, uint i) {
 }
 #endif
 
-// Values 4 i … 4 i + 3 of a block; i: 0 … 7, known when the shader is compiled.
+// Values 4 i … 4 i + 3 of a block. i: 0 … 7, a compile-time constant.
 vec4 block_values(Block block, uint i) {
 #if defined(FORMAT_F32)
   return uintBitsToFloat(block.unit[i]);
