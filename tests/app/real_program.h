@@ -20,12 +20,12 @@ struct Ending {
 };
 
 struct RealProgramOptions {
-  std::string program;  // empty: headroom
-  std::vector<std::string> args;
-  std::vector<int> closed;            // descriptors that the program starts without
-  std::string input;                  // on standard input
-  std::function<void()> before_exec;  // in the child; system calls only
-  int interrupt_after_output = 0;     // a signal to send once there is standard output; 0: none
+  std::string program{};  // empty: headroom
+  std::vector<std::string> args{};
+  std::vector<int> closed{};            // descriptors that the program starts without
+  std::string input{};                  // on standard input
+  std::function<void()> before_exec{};  // in the child; system calls only
+  int interrupt_after_output = 0;       // a signal to send once there is standard output; 0: none
 };
 
 /// Runs the program to its end, for at most half a minute.
