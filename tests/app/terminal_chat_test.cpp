@@ -123,8 +123,6 @@ TEST_CASE("a signal that ends the chat leaves the terminal as it was") {
   for (const int signal_number : {SIGTERM, SIGHUP}) {
     TerminalProgram terminal(chat_args());
     REQUIRE(terminal.wait_for_first_prompt());
-    // libedit shows the prompt before it leaves line mode.
-    REQUIRE(terminal.wait_for_line_mode(false));
     terminal.send_signal(signal_number);
     CHECK(terminal.wait_for("\x1b[?2004l"));
     CHECK(terminal.wait_for_end().signal_number == signal_number);
