@@ -1,4 +1,4 @@
-// attend_decode: a new token's attention over heads of any length, and what it adds to the slots' scores.
+// attend_decode: a new token's attention over heads of any length, and the increase of the slots' scores.
 #include "engine/backend/cpu/half.h"
 #include "tests/ops/backend_fixture.h"
 
@@ -8,7 +8,7 @@ namespace {
 struct Case {
   int32_t head_dim = 16;
   int32_t group = 1;
-  std::vector<int32_t> lengths;  // of each KV head, before the token
+  std::vector<int32_t> lengths;  // per KV head, before the token
   float q_scale = 1;
   CacheType type = CacheType::f16;
 };
@@ -71,7 +71,7 @@ void check_against_reference(const Case& c, double tolerance = 3e-6) {
   }
 }
 
-/// The CPU with the instruction set that is chosen now, on any number of threads.
+/// The CPU backend with the current instruction set, on any number of threads.
 void check_level_against_reference(const Case& c) {
   const Result expected = attend(shared_backend("cpu-reference"), c), found = attend(*cpu(1), c),
                threaded = attend(*cpu(2), c);
@@ -191,7 +191,7 @@ TEST_CASE("the probabilities of a step sum to the size of the query group") {
 }
 
 TEST_CASE("a step that is given up with its cache leaves nothing behind") {
-  // The first half is what a session does when an operation fails: it removes the slabs, and reads a prompt anew.
+  // The first half does what a session does if an operation fails: removes the slabs and prefills the prompt again.
   for (const auto& [name, backend] : all_backends()) {
     INFO(name);
     Random random(6);

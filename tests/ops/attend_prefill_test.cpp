@@ -7,15 +7,15 @@ namespace headroom::test::attend_prefill_test {
 namespace {
 
 struct Case {
-  int32_t n_rows = 3;  // of the turn
+  int32_t n_rows = 3;  // in the turn
   int32_t head_dim = 16;
   int32_t n_kv_heads = 2;
   int32_t group = 1;
   int32_t window = 0;
   std::vector<int32_t> win_tokens = {1};
   int32_t recent_from = 0;
-  int32_t block_rows = 1 << 20;    // rows of a call
-  std::vector<int32_t> held = {};  // length of each KV head; empty: a first turn
+  int32_t block_rows = 1 << 20;    // rows per call
+  std::vector<int32_t> held = {};  // length per KV head; empty: a first turn
   int32_t position0 = 0;
   float q_scale = 1;
   CacheType type = CacheType::f16;
@@ -42,14 +42,14 @@ Result attend(Backend& backend, const Case& c, bool statistics = true) {
   for (const int32_t length : c.held) {
     const std::vector<Slot> slots = random_slots(random, length, c.position0);
     cache.add_head(slots, random_rows(random, layout, length));
-    n_held_columns = std::max(n_held_columns, length + 2);  // padding must stay as it is
+    n_held_columns = std::max(n_held_columns, length + 2);  // padding must stay unchanged
   }
   const std::vector<HeadView> held = cache.views();
 
   const int32_t n_columns = n_held_columns + c.n_rows;
   const auto n_win = static_cast<int32_t>(c.win_tokens.size());
   Values initial = zeros(c.n_kv_heads * c.group, n_columns), windows = zeros(n_win * initial.n_rows, n_columns);
-  for (float& value : initial.data) value = 0.5f;  // sums are added to what is there
+  for (float& value : initial.data) value = 0.5f;  // sums are added to existing values
   for (float& value : windows.data) value = 0.5f;
   const DeviceMatrix q_matrix(backend, q), out(backend, zeros(c.n_rows, q_cols)), col(backend, initial),
       win(backend, windows), recent(backend, initial);
@@ -101,14 +101,14 @@ void check_against_reference(const Case& c) {
   }
 }
 
-/// The CPU with the instruction set that is chosen now, on any number of threads.
+/// The CPU backend with the current instruction set, on any number of threads.
 void check_level_against_reference(const Case& c) {
   const Result expected = attend(shared_backend("cpu-reference"), c);
   const auto one = cpu(1), two = cpu(2);
   const Result found = attend(*one, c);
   CAPTURE(c.n_rows, c.head_dim, c.n_kv_heads, c.group, c.window, c.win_tokens, c.block_rows, c.held, c.position0);
   check_results("cpu", found, expected);
-  // The threads' timing must not show, and the statistics must not change the output.
+  // The threads' timing must not change the result, and the statistics must not change the output.
   const Result threaded = attend(*two, c);
   CHECK(threaded.out.data == found.out.data);
   CHECK(threaded.col.data == found.col.data);
@@ -268,7 +268,7 @@ TEST_CASE("prefill attention agrees with the reference with every instruction se
 }
 
 TEST_CASE("prefill attention survives scores of large magnitude") {
-  // Scores of some hundreds: f32 sums of products keep about 1e-4 of them, and the softmax shows it.
+  // Scores are some hundreds: f32 sums of products have errors of about 1e-4, which are visible in the softmax.
   const Case c{.n_rows = 200, .head_dim = 64, .group = 3, .win_tokens = {60}, .q_scale = 100};
   const Result expected = attend(shared_backend("cpu-reference"), c);
   for (const auto& [name, backend] : tested_backends()) {

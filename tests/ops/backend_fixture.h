@@ -1,5 +1,5 @@
-// What the operation tests share: matrices and KV caches with known contents on any backend, guarded by sentinels, and
-// the comparison of a backend with the reference. Backends come from the registry, by name.
+// Code that the operation tests share: matrices and KV caches with known contents on any backend, guarded by sentinels,
+// and the comparison of a backend with the reference. Gets backends from the registry, by name.
 #pragma once
 
 #include <bit>
@@ -30,7 +30,7 @@ inline std::unique_ptr<Backend> reference() {
   return make_backend({.name = "cpu-reference"});
 }
 
-/// HEADROOM_CPU for a scope: backends that are made in it use this instruction set.
+/// Sets HEADROOM_CPU for a scope: backends that are made in it use this instruction set.
 class CpuLevelVariable {
  public:
   explicit CpuLevelVariable(CpuLevel level) {
@@ -73,7 +73,7 @@ inline Values zeros(int32_t n_rows, int32_t n_cols) {
   return {n_rows, n_cols, std::vector<float>(static_cast<size_t>(n_rows) * static_cast<size_t>(n_cols))};
 }
 
-/// Normal values with a few ten times as large: uniform noise hides what a large value does to a sum.
+/// Normal values, a few of them ten times as large: uniform noise hides the effect of a large value on a sum.
 inline Values random_values(Random& random, int32_t n_rows, int32_t n_cols, float scale = 1) {
   Values values = zeros(n_rows, n_cols);
   std::normal_distribution<float> normal(0, scale);
@@ -86,7 +86,7 @@ struct Place {
   int32_t first = 7;
   int32_t gap = 5;
 };
-/// As a backend that reads four values at once would have it.
+/// The layout that suits a backend which reads four values at once.
 inline constexpr Place aligned{8, 4};
 
 /// A matrix inside a larger buffer: nothing but its values may be written, and its stride is not its width.
@@ -109,7 +109,7 @@ class DeviceMatrix {
   Matrix matrix() const { return {buffer_.get(), first_, n_rows_, n_cols_, stride_}; }
   operator Matrix() const { return matrix(); }
 
-  /// Fails the test where anything around the values was written.
+  /// Fails the test if anything around the values was written.
   Values read() const {
     std::vector<float> all(buffer_->size_bytes() / sizeof(float));
     backend_.download(*buffer_, 0, std::as_writable_bytes(std::span(all)));
@@ -131,7 +131,7 @@ class DeviceMatrix {
   std::unique_ptr<DeviceBuffer> buffer_;
 };
 
-/// Largest difference, as a part of the largest magnitude of `expected` (at least of 1e-6).
+/// Largest difference, relative to the largest magnitude of `expected` (at least 1e-6).
 inline double relative_error(const Values& found, const Values& expected) {
   REQUIRE(found.data.size() == expected.data.size());
   double largest = 1e-6, difference = 0;
@@ -156,11 +156,11 @@ inline double nmse(const Values& found, const Values& expected) {
   return differences / squares;
 }
 
-/// What any backend is held to. The second is for products with quantised weights and for attention.
+/// Error bounds for any backend. The second is for products with quantised weights and for attention.
 inline constexpr double max_float_nmse = 1e-6, max_coarse_nmse = 5e-4;
 
-/// A backend's largest relative error where the CPU's is below cpu_tolerance: other devices' functions (exp, division)
-/// have fewer digits, and their sums another order.
+/// A backend's largest relative error if the CPU's is below cpu_tolerance. Functions of other devices (exp, division)
+/// have fewer digits, and their sums have another order.
 inline double tolerance_of(const std::string& backend_name, double cpu_tolerance) {
   return backend_name == "cpu" ? cpu_tolerance : 10 * cpu_tolerance;
 }
@@ -182,7 +182,7 @@ class FloatWeight {
   std::unique_ptr<DeviceWeight> weight_;
 };
 
-/// One step by a program of its own.
+/// Runs one step with its own program.
 template <typename Operations>
 StepReport run_step(Backend& backend, const DecodeStep& step, Operations operations) {
   const auto program = backend.make_step(operations, {});
@@ -190,7 +190,7 @@ StepReport run_step(Backend& backend, const DecodeStep& step, Operations operati
   return backend.run_step({});
 }
 
-/// A slot's contents as a test states them.
+/// A slot's contents in a test.
 struct Slot {
   int32_t position = 0;
   TokenClass token_class = TokenClass::plain;
@@ -209,7 +209,7 @@ class TestCache {
     for (int32_t slab = 0; slab < n_slabs_; ++slab) backend_.remove_slab(slab);
   }
 
-  /// A new head with these slots and room for one more. kv: (slots, slot_row_u16s()), in f16 K then V
+  /// Adds a head with these slots and room for one more. kv: (slots, slot_row_u16s()), in f16 K then V
   void add_head(const std::vector<Slot>& slots, const std::vector<uint16_t>& kv) {
     const size_t n_pages = slots.size() / page_tokens + 1;
     std::vector<PageId> pages(n_pages);
@@ -249,7 +249,7 @@ class TestCache {
     backend_.read_rows(views()[head], slots, out);
     return out;
   }
-  /// Pages are taken in an order that jumps between slabs.
+  /// Allocates pages in an order that jumps between slabs.
   PageId take_page() {
     const int32_t slab = n_taken_ % 3;
     const int32_t index = n_taken_ / 3;
@@ -288,7 +288,7 @@ inline std::vector<uint16_t> random_halves(Random& random, size_t n) {
   return halves;
 }
 
-/// K and V of some slots, of magnitude up to 2, as a page of this layout holds them.  (n_slots, slot_row_u16s())
+/// K and V of some slots, of magnitude up to 2, in the format of this page layout.  (n_slots, slot_row_u16s())
 inline std::vector<uint16_t> random_rows(Random& random, PageLayout layout, int32_t n_slots) {
   const auto n = static_cast<size_t>(n_slots);
   if (layout.type == CacheType::f16) return random_halves(random, n * layout.slot_row_u16s());

@@ -1,5 +1,5 @@
-// Many decode steps on one cache: what attend_decode appends and evict lets go, step after step, layer by layer, while
-// heads grow and shrink. The program is one for all steps: a backend that records it must not repeat its data.
+// Many decode steps on one cache: attend_decode appends and evict removes, step by step and layer by layer, while heads
+// grow and shrink. All steps share one program, and a backend that records it must not repeat its data.
 #include "tests/ops/backend_fixture.h"
 
 namespace headroom::test::decode_steps_test {
@@ -19,7 +19,7 @@ struct Step {
 
 constexpr int32_t n_layers = 3, n_kv_heads = 2;
 
-/// A head keeps 4 recent tokens and of the rest fewer and fewer, so that some steps let several go.
+/// A head keeps 4 recent tokens and fewer and fewer of the rest, so that some steps evict several.
 KeepRule rule_at(int32_t head, int32_t step) {
   if (head == 1) return {.policy = {Policy::full}, .reach_from = step > 30 ? 20 : 0};
   const int32_t kept = 30 + step - (step > 12 ? 9 : 0) * (head % 3) - (step > 25 && head == 4 ? 20 : 0);

@@ -1,5 +1,5 @@
-// Rows of every tensor format to f32: against blocks that another program expanded, and by hand where the formats have
-// corners that random blocks do not reach.
+// Rows of every tensor format to f32: against blocks that another program expanded, and by hand for corner cases
+// that random blocks do not reach.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
@@ -48,7 +48,7 @@ TEST_CASE("random blocks of every format expand to the values of the gguf packag
     REQUIRE(bytes.size() == row_bytes(type, n_cols));
     std::vector<float> out(expected.size() + 1, 777.0f);
     dequantize_row(type, bytes.data(), n_cols, out.data());
-    // Minima make the difference of two larger numbers of some values: measure against the block's largest.
+    // With minima, a value may be the difference of two larger numbers: compare relative to the block's largest.
     double largest = 0;
     for (double value : expected) largest = std::max(largest, std::abs(value));
     for (size_t i = 0; i < expected.size(); ++i) {

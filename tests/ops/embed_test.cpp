@@ -1,4 +1,4 @@
-// embed: rows of the table by id, scaled; for a quantised table too.
+// embed: rows of the table by id, scaled; also for a quantised table.
 #include "tests/ops/backend_fixture.h"
 #include "tests/ops/random_weights.h"
 
@@ -17,7 +17,7 @@ TEST_CASE("embed copies the ids' rows, times the scale") {
 TEST_CASE("embed reads a Q8_0 table") {
   for (const auto& [name, backend] : all_backends()) {
     INFO(name);
-    // One block a row: scale (f16), 32 signed bytes. Row 1 has scale 0.5 and values -16 … 15.
+    // One block per row: scale (f16), 32 signed bytes. Row 1 has scale 0.5 and values -16 … 15.
     std::vector<std::byte> bytes(2 * 34);
     bytes[34] = std::byte{0x00};
     bytes[35] = std::byte{0x38};

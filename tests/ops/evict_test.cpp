@@ -1,4 +1,4 @@
-// evict: what a rule does not keep leaves, lowest score first, each hole filled by the last slot.
+// evict: removes the slots that a rule does not keep, lowest score first; the last slot fills each hole.
 #include <algorithm>
 #include <limits>
 
@@ -12,8 +12,8 @@ struct Outcome {
   std::vector<Slot> slots;  // what is held now, in slot order, by replay of the report
 };
 
-/// One head with these slots, whose K and V tell the position; the report is replayed on a mirror of the tags, and the
-/// head's pages must then hold exactly what the mirror says.
+/// One head with these slots, whose K and V encode the position. Replays the report on a mirror of the tags; the head's
+/// pages must then match the mirror exactly.
 Outcome evict(Backend& backend, const std::vector<Slot>& slots, const KeepRule& rule, int32_t log_before = 0,
               PageLayout layout = {4}) {
   const size_t row_u16s = layout.slot_row_u16s();
@@ -69,7 +69,7 @@ std::vector<int32_t> evicted_positions(const Outcome& outcome) {
   return positions;
 }
 
-/// The definition, slot by slot: a slot of the contest stays where fewer than n_frequent others beat it.
+/// The definition, slot by slot: a slot of the contest stays if fewer than n_frequent others beat it.
 std::vector<int32_t> expected_positions(const std::vector<Slot>& slots, const KeepRule& rule) {
   const auto contests = [&](const Slot& slot) {
     return slot.position >= rule.reach_from && !rule.keeps_always(slot.position, slot.token_class);

@@ -1,4 +1,4 @@
-// add_query_moments and expected_attention: moments of queries about a shift, and what keys can expect from them.
+// add_query_moments and expected_attention: moments of queries about a shift, and the attention that keys can expect.
 #include "tests/ops/backend_fixture.h"
 
 namespace headroom::test::expected_attention_test {
@@ -23,7 +23,7 @@ class FloatBuffer {
   std::unique_ptr<DeviceBuffer> buffer_;
 };
 
-/// Moments of random queries, added in blocks. The shift is that of the first row, as a prefill takes it.
+/// Moments of random queries, added in blocks. The shift is the first row, like in a prefill.
 Values add_moments(Backend& backend, int32_t n_rows, int32_t n_heads, int32_t head_dim, int32_t block_rows) {
   Random random(3);
   const Values q = random_values(random, n_rows, n_heads * head_dim);
@@ -64,7 +64,7 @@ Expected expect(Backend& backend, int32_t n_rows, int32_t head_dim, int32_t grou
   const FloatBuffer queries(backend, random_values(random, n_heads, head_dim * (1 + head_dim), 0.1f).data);
   const std::vector<HeadView> views = cache.views();
   Values initial = zeros(n_heads, n_held_columns + n_rows);
-  for (float& value : initial.data) value = 0.25f;  // columns behind a head's slots stay as they are
+  for (float& value : initial.data) value = 0.25f;  // columns behind a head's slots stay unchanged
   const DeviceMatrix logits(backend, initial),
       norms(backend, {n_kv_heads, initial.n_cols,
                       std::vector<float>(initial.data.begin(), initial.data.begin() + n_kv_heads * initial.n_cols)});
@@ -95,7 +95,7 @@ TEST_CASE("moments by hand: the rows (1, 2), (3, 5) and (1, 0) about (1, 2)") {
 TEST_CASE("moments agree with the reference for awkward sizes, however rows are cut into blocks") {
   for (const int32_t head_dim : {2, 6, 16, 64, 80, 96, 128, 256})
     for (const int32_t n_rows : {1, 3, 63, 130}) {
-      if (head_dim >= 96 && n_rows > 63) continue;  // the reference is slow where every access is checked
+      if (head_dim >= 96 && n_rows > 63) continue;  // the reference is slow if every access is checked
       CAPTURE(head_dim, n_rows);
       const Values expected = add_moments(shared_backend("cpu-reference"), n_rows, 3, head_dim, n_rows);
       for (const auto& [name, backend] : tested_backends()) {
@@ -128,7 +128,7 @@ TEST_CASE("expected attention agrees with the reference for awkward sizes, over 
     for (const int32_t group : {1, 3, 7})
       for (const int32_t n_rows : {1, 63, 64, 130}) {
         CAPTURE(head_dim, group, n_rows);
-        if (head_dim * group * n_rows > 12000 || head_dim * group > 600) continue;  // as above
+        if (head_dim * group * n_rows > 12000 || head_dim * group > 600) continue;  // the reference is slow
         for (const std::vector<int32_t>& held : {std::vector<int32_t>{}, std::vector<int32_t>{0, 77}}) {
           const Expected expected = expect(shared_backend("cpu-reference"), n_rows, head_dim, group, held);
           for (const auto& [name, backend] : tested_backends()) {

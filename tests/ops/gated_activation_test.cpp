@@ -42,7 +42,7 @@ TEST_CASE("gated_activation agrees with the reference value by value, for large 
           double worst = 0;
           for (size_t i = 0; i < found.data.size(); ++i) {
             const double difference = std::abs(double{found.data[i]} - expected.data[i]);
-            // tanh near -1 cancels in GELU's tail, in f32 as in double: there the product with x is what is exact
+            // tanh near -1 cancels in GELU's tail, in f32 and in double; only the product with x is exact there
             worst = std::max(worst, difference / (std::abs(double{expected.data[i]}) + 1e-6));
           }
           CAPTURE(name, n_rows, n_cols);

@@ -9,10 +9,10 @@ namespace headroom::test::assemble_test {
 namespace {
 
 constexpr int32_t head_dim = 6;
-constexpr size_t row = 2 * head_dim;  // K and V of a slot
+constexpr size_t row = 2 * head_dim;  // K and V per slot
 
-/// Positions in slot order where scores ascend with the slot: a rule that keeps nothing (or one class) makes the head
-/// report them as it lets them go.
+/// Positions in slot order; scores must ascend with the slot. A rule that keeps nothing (or one class) makes the head
+/// report positions as it evicts them.
 std::vector<int32_t> evicted_positions(Backend& backend, const TestCache& cache, uint8_t kept_parts) {
   const std::vector<HeadView> heads = cache.views();
   const std::vector<KeepRule> rules{{.policy = {kept_parts}}};
@@ -80,7 +80,7 @@ TEST_CASE("gather_slots takes rows from the held slots, the scratch and the log,
     std::vector<float> scores(35);
     backend->read_scores(head, scores);
     for (size_t i = 0; i < scores.size(); ++i) CHECK(scores[i] == static_cast<float>(i));
-    CHECK(cache.rows(0) == held);  // the old pages are as they were
+    CHECK(cache.rows(0) == held);  // the old pages are unchanged
 
     std::vector<uint16_t> two(2 * row);
     backend->read_rows(head, std::vector<int32_t>{34, 0}, two);

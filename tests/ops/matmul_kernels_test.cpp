@@ -21,7 +21,7 @@ namespace {
 
 using test::random_weights;
 
-/// The types whose blocks have so many values; 1: the float types.
+/// The types with this many values per block; 1: the float types.
 std::vector<TensorType> types_with_blocks_of(int32_t n_values) {
   std::vector<TensorType> types;
   for (const TypeTraits& traits : tensor_types())
@@ -39,7 +39,7 @@ std::vector<CpuLevel> levels_of_this_machine() {
   return levels;
 }
 
-/// Ordinary values, with blocks of zeros and blocks where 1e4 stands beside 1e-3.
+/// Ordinary values, with blocks of zeros and blocks that mix 1e4 with 1e-3.
 std::vector<float> random_input(int32_t n_rows, int32_t n_in, int64_t stride, std::mt19937& random) {
   std::vector<float> x(static_cast<size_t>(n_rows * stride), std::numeric_limits<float>::quiet_NaN());
   std::normal_distribution<float> normal;
@@ -84,7 +84,7 @@ struct Sizes {
   int32_t n_out, n_in, n_rows;
 };
 
-/// One product and what it should be.
+/// One product and its expected result.
 struct Case {
   Case(TensorType type_, Sizes sizes_, std::mt19937& random)
       : type(type_),
@@ -140,8 +140,8 @@ struct Case {
     return {type, weight.data(), sizes.n_out, with_bias ? bias.data() : nullptr, y.data(), y_stride, accumulate};
   }
 
-  /// The worst deviation, in units of what is allowed. Minima and scales of opposite signs cancel, so the allowance
-  /// goes by the sum of the terms' sizes, with the format's parts apart.
+  /// The worst deviation, in units of the allowance. Minima and scales of opposite signs cancel, so the allowance is
+  /// based on the sum of the terms' magnitudes, with the parts of the format counted separately.
   double worst(const std::vector<float>& y, bool with_bias, bool accumulate) const {
     double worst_ratio = 0;
     for (size_t i = 0; i < sums.size(); ++i) {
@@ -169,8 +169,8 @@ struct Case {
   int64_t x_stride, y_stride;
   std::vector<std::byte> weight;
   std::vector<float> x, bias, y_before;
-  std::vector<double> sums, magnitudes;             // with x as the product sees it
-  std::vector<double> float_sums, rounding_errors;  // with x as it is, and what 8 bits may change
+  std::vector<double> sums, magnitudes;             // with the x that the product uses
+  std::vector<double> float_sums, rounding_errors;  // with the original x, and the errors that 8 bits may cause
 };
 
 void check_on_all_levels(const Case& one) {
@@ -406,7 +406,7 @@ TEST_CASE("the workspace keeps its memory between calls and gives it back on dem
   CHECK(workspace.size_bytes() == 0);
 }
 
-/// HEADROOM_CPU for the time of a test.
+/// Sets HEADROOM_CPU for the duration of a test.
 class ChosenCpu {
  public:
   explicit ChosenCpu(const char* value) {

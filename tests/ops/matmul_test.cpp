@@ -1,4 +1,5 @@
-// matmul: products of the rows of x with weights of every type, with bias and added to what is there, several at once.
+// matmul: products of the rows of x with weights of every type, with bias, added to existing values, and several at
+// once.
 #include <limits>
 
 #include "engine/backend/cpu/dequantize.h"
@@ -30,7 +31,7 @@ struct TestWeight {
   Values bias;
 };
 
-/// Four products with one weight in one call: plain, with bias, onto what is there, both.
+/// Four products with one weight in one call: plain, with bias, added to existing values, both.
 class FourProducts {
  public:
   FourProducts(Backend& backend, const TestWeight& weight)
@@ -64,21 +65,21 @@ Values first_rows(const Values& values, int32_t n_rows) {
   return {n_rows, values.n_cols, {values.data.begin(), values.data.begin() + n}};
 }
 
-/// Some take x in 16 bits a block where the weight is quantised.
+/// Some backends round x to 16 bits per block if the weight is quantised.
 bool rounds_x(const std::string& name, TensorType type) {
   return (name == "cpu" || name == "vulkan-dot") && !is_float(type);
 }
 
 void check_product(const std::string& name, TensorType type, const Values& found, const Values& expected) {
   CHECK(nmse(found, expected) <= (is_float(type) ? max_float_nmse : max_coarse_nmse));
-  // A single value may be the rest of a sum.
+  // A single value may be what remains of a sum after cancellation.
   if (rounds_x(name, type))
     CHECK(relative_error(found, expected) < 1e-2);
   else if (found.data.size() > 1)
     CHECK(relative_error(found, expected) < 2e-5);
 }
 
-/// What is added up for each result, without signs: the scale of an error that the order of a sum may make.
+/// Sum of magnitudes per result: the scale of the error that another order of the sum may cause.
 std::vector<Values> magnitudes(const TestWeight& weight, Values x, Values y_before) {
   const auto without_signs = [](Values& values) {
     for (float& value : values.data) value = std::abs(value);
@@ -92,7 +93,7 @@ std::vector<Values> magnitudes(const TestWeight& weight, Values x, Values y_befo
   return FourProducts(shared_backend("cpu-reference"), TestWeight(values, bias)).run(x, y_before);
 }
 
-/// Largest difference as a part of what was added up.
+/// Largest difference relative to the sum of magnitudes.
 double error_of_sums(const Values& found, const Values& expected, const Values& sums) {
   double largest = 0;
   for (size_t i = 0; i < found.data.size(); ++i)
@@ -271,8 +272,8 @@ TEST_CASE("a product follows what was done to x and y before it") {
 }
 
 TEST_CASE("a weight with more rows than a device binds or starts at once is served in parts") {
-  // One value a row takes the Vulkan backend 128 bytes, of which drivers bind 128 MiB: here are two parts. Numbers of
-  // groups end at 65535.
+  // The Vulkan backend needs 128 bytes for a row of one value, and drivers bind 128 MiB: this weight has two parts.
+  // The number of groups is at most 65535.
   constexpr int32_t n_out = (1 << 20) + 77;
   Random random(5);
   const Values weights = random_values(random, n_out, 1);

@@ -1,4 +1,4 @@
-// A cache of 8 bits: how values become blocks, by hand, and that what is in a page moves without a change.
+// A cache of 8 bits: how values become blocks, by hand, and that page contents move unchanged.
 #include "engine/backend/cpu/half.h"
 #include "tests/ops/backend_fixture.h"
 
@@ -11,7 +11,7 @@ struct Row {
   bool operator==(const Row&) const = default;
 };
 
-/// K or V out of what read_rows gives.
+/// K or V from the result of read_rows.
 Row row_of(const std::vector<uint16_t>& units, size_t first, size_t head_dim) {
   Row row;
   for (size_t i = 0; i < head_dim; ++i)
@@ -24,7 +24,7 @@ float value_of(const Row& row, size_t i) {
   return half_to_float(row.scales[i / 32]) * static_cast<float>(row.values[i]);
 }
 
-/// K and V of a new token, as the cache then holds them.
+/// K and V of a new token after the cache stored them.
 std::pair<Row, Row> append(Backend& backend, const std::vector<float>& k, const std::vector<float>& v) {
   const auto head_dim = static_cast<int32_t>(k.size());
   TestCache cache(backend, {head_dim, CacheType::q8_0});
@@ -40,7 +40,7 @@ std::pair<Row, Row> append(Backend& backend, const std::vector<float>& k, const 
   return {row_of(units, 0, k.size()), row_of(units, units.size() / 2, k.size())};
 }
 
-/// The same values by way of a prefill's scratch, which is f16.
+/// Stores the values through a prefill's scratch, which is f16.
 std::pair<Row, Row> assemble(Backend& backend, const std::vector<float>& k, const std::vector<float>& v) {
   const auto head_dim = static_cast<int32_t>(k.size());
   TestCache cache(backend, {head_dim, CacheType::q8_0});
@@ -109,7 +109,7 @@ TEST_CASE("each block has its own scale") {
 }
 
 TEST_CASE("the largest and the smallest numbers stay finite") {
-  // 65504 / 127 = 515.78, in f16 516. Beyond what a scale can say a value is the largest that there is.
+  // 65504 / 127 = 515.78, in f16 516. Values beyond the range of a scale become the largest value.
   const std::vector<float> large = row({65504, -65504, 300}, 32), huge = row({3e38f, -3e38f, 1}, 32);
   // 2^-24 is f16's smallest number. 64 of it: a scale of 0.504 of it, which rounds up; 1 of it: no scale, so zero.
   const float tiny = 0x1p-24f;

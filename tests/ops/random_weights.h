@@ -1,4 +1,4 @@
-// Rows of any type of tensor with random bits and sensible scales, as tests of products and tables need them.
+// Rows of any type of tensor with random bits and sensible scales, for tests of products and tables.
 #pragma once
 
 #include <cstring>

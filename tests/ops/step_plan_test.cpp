@@ -1,5 +1,5 @@
-// What every GPU is told before a step (engine/backend/device): the page table's changes, splits of equal size, and the
-// keep rule, which the host and the kernels spell each for itself.
+// The data that every GPU gets before a step (engine/backend/device): the page table's changes, splits of equal size,
+// and the keep rule, which the host and the kernels each implement.
 #include "engine/backend/device/step_plan.h"
 
 #include <catch2/catch.hpp>

@@ -70,7 +70,7 @@ TEST_CASE("store_kv equals the reference bit for bit") {
 }
 
 TEST_CASE("store_kv rounds every kind of number as float_to_half does") {
-  // Around each f16 number: itself, the tie above it, and what lies one bit to either side of both.
+  // Around each f16 number: itself, the tie above it, and the neighbours of both, one bit away.
   std::vector<float> values;
   for (uint32_t half = 0; half < 0x7c00; ++half) {
     const float low = half_to_float(static_cast<uint16_t>(half));

@@ -1,4 +1,4 @@
-// Which backends there are to test, and their instances. See tested_backends.h.
+// The list of backends to test, and their instances. See tested_backends.h.
 #define CATCH_CONFIG_EXTERNAL_INTERFACES
 #include "tests/ops/tested_backends.h"
 
@@ -20,7 +20,7 @@ std::map<std::string, std::unique_ptr<Backend>>& instances() {
   return all;
 }
 
-/// Those of the names, with commas between them, that this machine has; HEADROOM_TEST_BACKENDS overrides them.
+/// names: separated by commas. Returns those that this machine has; HEADROOM_TEST_BACKENDS overrides the names.
 std::vector<TestedBackend> backends_of(const char* names) {
   static std::set<std::string> missing;
   const char* variable = std::getenv("HEADROOM_TEST_BACKENDS");
@@ -39,13 +39,13 @@ std::vector<TestedBackend> backends_of(const char* names) {
   return found;
 }
 
-/// Backends are made for a run and go before the process ends: a driver's threads outlive no static object.
+/// Backends are made for a run and destroyed before the process ends: a driver's threads outlive no static object.
 struct InstanceKeeper : Catch::TestEventListenerBase {
   using TestEventListenerBase::TestEventListenerBase;
 
-  // The software driver's tiny dispatches cost a thirtieth without worker threads.
+  // Without worker threads, the software driver's tiny dispatches cost a thirtieth.
   void testRunStarting(const Catch::TestRunInfo&) override { setenv("LP_NUM_THREADS", "0", 0); }
-  // What a failed case left half done, a step that was begun for instance, would fail others.
+  // A failed case may leave work half done, such as a step that was begun, which would make others fail.
   void testCaseEnded(const Catch::TestCaseStats& stats) override {
     if (!stats.totals.assertions.allPassed()) instances().clear();
   }

@@ -1,4 +1,4 @@
-// The CPU backend's threads: every item once, effects visible afterwards, asleep when there is nothing to do.
+// The CPU backend's threads: each item runs once, its effects are visible afterwards, and idle threads sleep.
 #include "engine/backend/cpu/thread_pool.h"
 
 #include <algorithm>
@@ -60,7 +60,7 @@ TEST_CASE("threads that are inside at the same time have different numbers") {
 TEST_CASE("more than one thread takes part in long work") {
   ThreadPool pool(2);
   std::atomic<int> helped{0};
-  // Some systems start a sleeping thread late: the first chunk waits until the other thread has come.
+  // Some systems start a sleeping thread late: the first chunk waits until the other thread has started.
   pool.parallel_for(2, 1, [&](int64_t, int64_t, int thread) {
     helped |= 1 << thread;
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);

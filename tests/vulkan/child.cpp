@@ -1,4 +1,4 @@
-// Runs a program and collects what it says. See child.h.
+// Runs a program and collects its output. See child.h.
 #include "tests/vulkan/child.h"
 
 #include <sys/wait.h>

@@ -1,4 +1,4 @@
-// Devices: what is there, and a sentence where there is none.
+// Devices: the list of this machine, and a clear message if there is none.
 #include <unistd.h>
 
 #include <filesystem>
@@ -49,7 +49,7 @@ TEST_CASE("several backends live side by side") {
 
 namespace {
 
-/// Of a child that has no device: what it says contains a word, and the CPU computes.
+/// Checks a child that has no device: its output contains a word, and the CPU computes.
 void check_without_vulkan(const std::string& word) {
   CHECK_THROWS_WITH(make_vulkan_backend(), Catch::StartsWith("found no") && Catch::Contains(word));
   CHECK_THROWS_WITH(make_backend({.name = "vulkan"}), Catch::Contains(word));
@@ -79,7 +79,7 @@ TEST_CASE("a child of the test below, which finds no loader", "[.without-loader]
 }
 
 TEST_CASE("without Vulkan's loader the program says so and computes on the CPU") {
-  // Files that are no libraries hide the loader from whoever looks for it by name.
+  // Files that are not libraries hide the loader from code that looks for it by name.
   const std::filesystem::path folder =
       std::filesystem::temp_directory_path() / ("headroom-no-vulkan-" + std::to_string(getpid()));
   std::filesystem::create_directories(folder);

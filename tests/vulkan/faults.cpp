@@ -1,4 +1,4 @@
-// Functions that stand before the driver's. See faults.h.
+// Functions that wrap the driver's. See faults.h.
 #include "tests/vulkan/faults.h"
 
 #include <algorithm>
@@ -18,7 +18,7 @@ struct Name {
   char value[n];
 };
 
-/// A call that may fail. kind: of the objects that it makes, number `count_at` of its arguments of them (or one).
+/// A call that may fail. kind: the objects that it makes; argument number `count_at` says how many (or one).
 template <auto member, Name name, Name kind = "", int count_at = -1>
 struct Failing;
 template <typename... Args, VkResult (*VolkDeviceTable::*member)(Args...), Name name, Name kind, int count_at>

@@ -1,5 +1,5 @@
-// Every call to the driver may fail: then there is an Error with a sentence, nothing is left behind, and a backend that
-// only lacked memory goes on.
+// Every call to the driver may fail. The result must be an Error with a message and no leaked object, and a backend
+// that only lacked memory must continue to work.
 #include "tests/vulkan/faults.h"
 
 #include <cmath>
@@ -26,7 +26,7 @@ std::vector<float> use(Backend& backend) {
   const Matrix x_matrix{x.get(), 0, n_rows, n_in, n_in}, y_matrix{y.get(), 0, n_rows, n_out, n_out};
   backend.fill_zero(y_matrix);
   {
-    // Goes while it may still be in use.
+    // Freed while it may still be in use.
     const auto copy = backend.allocate(input.size() * 4);
     backend.upload(*copy, 0, std::as_bytes(std::span(input)));
     backend.add(x_matrix, {copy.get(), 0, n_rows, n_in, n_in});
@@ -53,7 +53,7 @@ std::vector<float> expected() {
   return output;
 }
 
-/// One step of one layer with a cache that was gathered from 20 rows: what is attended to, and the scores.
+/// Runs one step of one layer with a cache gathered from 20 rows. Returns the attention output and the scores.
 std::vector<float> step(Backend& backend) {
   constexpr int32_t head_dim = 64, n_rows = 20, n_kv_heads = 2, row_values = n_kv_heads * head_dim;
   std::vector<float> values(n_rows * row_values), out(2 * row_values);
@@ -65,7 +65,7 @@ std::vector<float> step(Backend& backend) {
   const Matrix rows{x.get(), 0, n_rows, row_values, row_values};
   backend.store_kv(rows, rows, kv, 0);
 
-  /// As a session: slabs go whatever happens.
+  /// Like a session, it always removes the slabs.
   struct Slab {
     explicit Slab(Backend& of) : backend(of) {
       backend.set_page_layout({head_dim});
@@ -114,7 +114,7 @@ void check_nothing_lives() {
   }
 }
 
-/// Lets call number n fail. False: there were not so many calls.
+/// Makes call number n fail. False: there were fewer calls.
 bool fail_at(VulkanVariant variant, VkResult result, int n, Script script, const std::vector<float>& right) {
   Faults& faults = Faults::instance();
   const TableHook wrap = Faults::hook();
@@ -142,7 +142,7 @@ bool fail_at(VulkanVariant variant, VkResult result, int n, Script script, const
     return false;
   }
   CAPTURE(n, result_name(result), faults.failed, message);
-  // Times are a nicety; everything else is told.
+  // Stage times are optional; every other failure is reported.
   if (faults.failed != "vkGetQueryPoolResults") CHECK_THAT(message, Catch::StartsWith("the Vulkan device "));
   if (backend != nullptr && is_memory) {
     try {

@@ -1,4 +1,4 @@
-// Device memory: what is taken, shared and given back.
+// Device memory: what is allocated, shared and freed.
 #include <numeric>
 
 #include "tests/vulkan/rig.h"
@@ -37,9 +37,9 @@ TEST_CASE("weights share large blocks, which go with the last of them") {
     rig.queue.upload(*weights.back(), 0, std::as_bytes(std::span(values.back())));
   }
   const int64_t one_block = rig.memory.allocated_bytes();
-  for (size_t i = 0; i < weights.size(); ++i) CHECK(rig.read(*weights[i]) == values[i]);  // none lies in another
+  for (size_t i = 0; i < weights.size(); ++i) CHECK(rig.read(*weights[i]) == values[i]);  // no weight overlaps another
 
-  // What does not fit into what is left begins another block; what is as large as a block has memory of its own.
+  // A weight that does not fit into the rest of a block starts a new one; one as large as a block has its own memory.
   auto large = rig.memory.allocate(static_cast<size_t>(one_block - before - mib), MemoryUse::weight);
   CHECK(rig.memory.allocated_bytes() > one_block);
   large.reset();

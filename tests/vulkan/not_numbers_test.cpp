@@ -1,4 +1,4 @@
-// Logits that are not numbers on a device: the model's fault where the CPU finds the same, the backend's where it
+// Logits that are not numbers on a device: the model's fault if the CPU gets the same, the backend's if the CPU
 // computes numbers.
 #include <limits>
 
@@ -37,7 +37,7 @@ std::optional<Error> failure(Session& session) {
   return std::nullopt;
 }
 
-/// The bytes of a tensor within a file's.
+/// The bytes of a tensor in a file.
 std::span<std::byte> data_of(Bytes& bytes, const std::string& name) {
   const GgufFile file = GgufFile::from_bytes(bytes, "tiny.gguf");
   const auto data = file.find_tensor(name)->bytes;
@@ -60,7 +60,7 @@ TEST_CASE("a model whose weights are not numbers costs no backend") {
   for (int i = 0; i < 3; ++i) {
     const std::optional<Error> error = failure(*session);
     REQUIRE(error);
-    CHECK(error->kind() == ErrorKind::bad_input);  // nobody recovers from it
+    CHECK(error->kind() == ErrorKind::bad_input);  // no recovery is attempted
     CHECK_THAT(error->what(), Catch::Contains("tensor 'output_norm.weight': 64 of 64 values are not numbers"));
   }
   session.reset();
@@ -76,7 +76,7 @@ TEST_CASE("a backend that computes no numbers where the CPU does is given up") {
   const Model model(load_model_file(GgufFile::from_bytes(bytes, "tiny.gguf")));
   const std::span<std::byte> norm = data_of(bytes, "output_norm.weight");
   const std::vector<std::byte> whole(norm.begin(), norm.end());
-  // The device has its own copy of the weights: what the file holds later only the CPU sees.
+  // The device has its own copy of the weights, so later changes of the file reach only the CPU.
   const auto break_device = [&](Session& session, Backend& device) {
     fill(norm, std::numeric_limits<float>::quiet_NaN());
     session.change_backend(device);

@@ -1,5 +1,5 @@
-// A device whose memory the host does not see, imitated on whatever device there is: what a conversation costs in
-// submissions, waits and bytes, and that nothing of it comes out differently.
+// A device whose memory the host does not see, imitated on any device: how many submissions, waits and bytes a
+// conversation needs, and that its results are the same.
 #include "engine/backend/registry.h"
 #include "engine/run/cache_lab.h"
 #include "tests/run/tiny_session.h"
@@ -17,7 +17,7 @@ SessionOptions options_of(const char* config) {
   return {.cache = *find_cache_config(config), .n_ctx = 512};
 }
 
-/// A turn of some prompt tokens behind what the session holds, and an answer of fixed length.
+/// A turn that appends some prompt tokens to the session, and an answer of fixed length.
 TurnResult turn(CacheLab& session, int32_t n_prompt, int32_t n_answer, uint64_t seed) {
   TurnObserver nobody;
   TurnOptions options;
@@ -37,7 +37,7 @@ BackendCounters difference(const BackendCounters& after, const BackendCounters& 
           .bytes_down = after.bytes_down - before.bytes_down};
 }
 
-/// What some tokens cost, one by one.
+/// The cost of some tokens, generated one by one.
 BackendCounters cost_of_tokens(Backend& backend, CacheLab& session, int32_t n) {
   const BackendCounters before = backend.counters();
   for (const TokenId id : random_ids(n, n_vocab, 9)) session.feed(id);

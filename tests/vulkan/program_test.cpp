@@ -1,4 +1,4 @@
-// What a shader's SPIR-V says about its bindings, constants and size, for every shader of the program.
+// Checks the bindings, constants and size that a shader's SPIR-V declares, for every shader of the program.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -22,7 +22,7 @@ struct Accesses {
   bool operator==(const Accesses&) const = default;
 };
 
-/// How the code touches each storage buffer, by binding: loads and stores through pointers that come from it.
+/// How the code accesses each storage buffer, by binding: loads and stores through pointers into it.
 std::map<uint32_t, Accesses> accesses_of(std::span<const uint32_t> spirv) {
   std::map<uint32_t, uint32_t> bindings;     // by variable
   std::map<uint32_t, uint32_t> variable_of;  // by pointer
@@ -96,7 +96,7 @@ TEST_CASE("every shader says of each buffer whether it reads it, writes it, or b
     for (const auto& [binding, accesses] : accesses_of(embedded_shader(name))) {
       CAPTURE(binding);
       REQUIRE(binding < interface.bindings.size());
-      // A barrier is placed by what is declared: too much costs a wait, too little would be a race.
+      // Barriers follow from the declarations: too much costs a wait, too little would be a race.
       CHECK(interface.bindings[binding].reads == accesses.reads);
       CHECK(interface.bindings[binding].writes == accesses.writes);
     }

@@ -1,4 +1,4 @@
-// The queue: barriers where operations depend on each other and nowhere else, steps that repeat, waiting, stage times.
+// The queue: barriers only between dependent operations, steps that repeat, waiting, stage times.
 #include <bit>
 #include <cstring>
 
@@ -140,14 +140,14 @@ TEST_CASE("commands are recorded once and run as often as wanted, until a buffer
   CHECK(rig.queue.stage_times().front().calls == 3);
   CHECK(rig.queue.stage_times().front().bytes == 30);
 
-  // What was enqueued before goes along in the same submission.
+  // Work that was enqueued before is in the same submission.
   const int64_t submissions = rig.queue.counters().submissions;
   rig.add(*x, *y, 4);
   rig.queue.run(commands);
   CHECK(rig.queue.counters().submissions == submissions + 1);
   CHECK(rig.read(*x) == std::vector<float>{9, 10, 15, 20});
 
-  // Another buffer where the old one was.
+  // A new buffer at the place of the old one.
   y.reset();
   CHECK_FALSE(commands.is_current());
   y = rig.floats({100, 100, 100, 100});

@@ -7,7 +7,7 @@
 namespace headroom::vulkan::test {
 namespace {
 
-// The software driver's tiny dispatches cost a thirtieth without worker threads.
+// Without worker threads, the software driver's tiny dispatches cost a thirtieth.
 struct Environment : Catch::TestEventListenerBase {
   using TestEventListenerBase::TestEventListenerBase;
   void testRunStarting(const Catch::TestRunInfo&) override { setenv("LP_NUM_THREADS", "0", 0); }

@@ -1,4 +1,4 @@
-// A Vulkan device with memory, queue and programs, without the backend around them, and operations to give them.
+// A Vulkan device with memory, queue and programs, without the backend around them, and simple operations for them.
 #pragma once
 
 #include <array>

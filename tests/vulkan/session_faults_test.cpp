@@ -1,5 +1,5 @@
-// A conversation on a device whose calls fail: nobody crashes, nothing is left behind, and the next turn works, on this
-// backend or on the next.
+// A conversation on a device whose calls fail: nothing crashes or leaks, and the next turn works, on this backend or on
+// the next one.
 #include <cstdlib>
 
 #include "engine/backend/vulkan/vulkan_backend.h"
@@ -18,7 +18,7 @@ using headroom::test::tiny;
 constexpr int32_t n_prompt = 40, n_answer = 5;
 constexpr int usual_step = headroom::test::has_address_sanitizer ? 97 : 19;
 
-/// Backends of this process have failing calls while it lives; Vulkan is back afterwards, whatever became of it.
+/// Backends of this process have failing calls while it lives; afterwards Vulkan works again, whatever happened.
 class FailingDevices {
  public:
   FailingDevices() {
@@ -58,7 +58,7 @@ void check_nothing_lives() {
   }
 }
 
-/// Load, two turns, close, with call number n failing. False: there were not so many calls.
+/// Load, two turns, close, with call number n failing. False: there were fewer calls.
 bool converse(const Model& model, const std::vector<std::vector<TokenId>>& expected, VkResult result, int n) {
   Faults& faults = Faults::instance();
   const FailingDevices devices;
@@ -85,7 +85,7 @@ bool converse(const Model& model, const std::vector<std::vector<TokenId>>& expec
       const bool had_failed = !faults.failed.empty();
       try {
         const std::vector<TokenId> ids = turn(*session, number);
-        // A turn may end early, with a sentence, where memory ran out in it.
+        // A turn may end early, with a message, if memory ran out.
         if (ids.size() < expected[static_cast<size_t>(number - 1)].size() && !had_failed && !faults.failed.empty())
           continue;
         CHECK(ids == expected[static_cast<size_t>(number - 1)]);
@@ -129,7 +129,7 @@ TEST_CASE("a conversation survives any call that fails") {
   if (!has_device()) return;
   const Model model = tiny(Architecture::llama);
   const std::vector<std::vector<TokenId>> expected{expected_turn(model, 1), expected_turn(model, 2)};
-  // All of them are some thousand conversations.
+  // All calls would mean some thousand conversations.
   const bool has_time = headroom::test::runs_long_tests();
   constexpr VkResult results[] = {VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_DEVICE_LOST};
   for (int i = 0; i < 3; ++i) {

@@ -1,5 +1,5 @@
-// A device that binds little at once: what a long turn needs is found by address, and what is left is refused in a
-// sentence.
+// A device that binds little at once: the data of a long turn is found by address, and other buffers that are too large
+// are refused with a message.
 #include <cmath>
 
 #include "engine/backend/cpu/reference/reference_backend.h"
@@ -21,7 +21,7 @@ FactsHook binds_at_most(uint64_t bytes) {
 
 struct LastRows {
   std::vector<float> attended;
-  std::vector<uint16_t> rows;  // K and V, as pages hold them
+  std::vector<uint16_t> rows;  // K and V, in the format of a page
 };
 
 /// The last rows of a turn whose scratch has 2 MiB: stored, attended to in a small window, put into pages.

@@ -1,6 +1,6 @@
-// The validation layer of the Khronos group, with its checks of synchronisation and with those that shaders make of
-// their own accesses, sees nothing to complain about while the tests of this program and those of the operations run;
-// and it does see a barrier that is not there and an access that is out of bounds.
+// The validation layer of the Khronos group, with its checks of synchronisation and of the accesses inside shaders,
+// reports nothing while the tests of this program and of the operations run. It does report a missing barrier and an
+// access that is out of bounds.
 #include <bit>
 #include <cstdlib>
 #include <cstring>
@@ -16,16 +16,16 @@ namespace {
 const std::string layer = "VK_LAYER_KHRONOS_validation";
 const std::string validating =
     "VK_INSTANCE_LAYERS=" + layer + " VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT";
-// Shaders then say where they read or write outside of a buffer that is bound, or of memory that has an address. What
-// they become has many branches, which the software driver compiles in a time that grows with the square of their
-// number: narrow vectors and no optimisation make minutes of it seconds, and it remembers what it compiled.
+// Shaders then report reads or writes outside of a bound buffer or of memory that has an address. The instrumented
+// shaders have many branches, and the software driver's compile time grows with the square of their number. Narrow
+// vectors and no optimisation turn minutes into seconds, and the driver caches its results.
 const std::string validating_shaders = validating +
                                        ":VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT"
                                        " GALLIVM_PERF=nopt LP_NATIVE_VECTOR_WIDTH=128";
 
 // Arguments of the program that tests the operations.
 const std::string all_operations = "-# '~[#matmul_kernels_test]~[#thread_pool_test]~[#dequant_test]~*instruction set*'";
-// A test for each kind of shader.
+// One test per kind of shader.
 const std::string operations_by_hand =
     "'add puts*','fill_zero clears*','gather_slots takes*','copy_page*','decode by hand: one*','embed copies*',"
     "'evict by hand*','moments by hand*','expected attention by hand*','gated_activation is*','a product by hand*',"
@@ -33,7 +33,7 @@ const std::string operations_by_hand =
 
 bool has_layer() {
 #ifdef HEADROOM_ADDRESS_SANITIZER
-  return false;  // the layer is somebody else's program, and takes minutes beside the sanitizer
+  return false;  // the layer is third-party code, and needs minutes under the sanitizer
 #endif
   if (!has_device()) return false;
   uint32_t count = 0;
@@ -46,7 +46,7 @@ bool has_layer() {
   return false;
 }
 
-/// The layer's lines, each once.
+/// The layer's lines without repetitions.
 std::vector<std::string> messages_of(const std::string& output) {
   std::vector<std::string> messages;
   std::istringstream lines(output);
@@ -130,8 +130,8 @@ TEST_CASE("the validation layer has nothing to say about the operations") {
 
 TEST_CASE("the validation layer has nothing to say about what shaders do in two turns and in the operations") {
   if (!has_layer()) return;
-  // A long run has each test on both variants; otherwise the turns have the shaders of one variant, and the operations
-  // those of the other.
+  // A long run runs each test on both variants. Otherwise the turns use the shaders of one variant, and the operations
+  // use those of the other.
   const bool has_time = headroom::test::runs_long_tests();
   const auto check = [](const ChildResult& result) {
     INFO(result.output);
