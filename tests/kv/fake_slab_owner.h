@@ -1,5 +1,5 @@
-// A slab owner without memory: which slabs are out, and refusals on demand. A slab given twice or returned without
-// having been given fails the test.
+// A slab owner without memory: records the slabs in use and refuses on demand. The test fails if a slab is allocated
+// twice, or returned without having been allocated.
 #pragma once
 
 #include <catch2/catch.hpp>

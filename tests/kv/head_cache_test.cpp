@@ -1,4 +1,4 @@
-// Head caches: slots stay dense, pages come and go with them, and a pool that runs dry leaves every head as it was.
+// Head caches: slots stay dense, pages are allocated and freed with them, and an exhausted pool leaves heads unchanged.
 #include "engine/kv/head_cache.h"
 
 #include <catch2/catch.hpp>

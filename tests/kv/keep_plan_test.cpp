@@ -1,5 +1,5 @@
 // The planner by hand: what is measured, which keys a head keeps, budgets, a bound in bytes, a solved threshold, and a
-// forecast that is what the plan then does.
+// forecast that equals the later plan.
 #include "engine/kv/keep_plan.h"
 
 #include <catch2/catch.hpp>
@@ -74,7 +74,7 @@ TEST_CASE("a prefill measures only what its configuration asks for", "[keep_plan
   CHECK(paper.n_windows == 1);
   CHECK(paper.window_shares[0] == 0.3);
   CHECK_FALSE(paper.expected);
-  // The threshold is solved for once, in the first prefill, and each share is tried.
+  // The threshold is solved once, in the first prefill, and each share is tried.
   CHECK(needed_measures(named("paper", 0.5), first).n_windows == 3);
   CHECK(needed_measures(named("paper", 0.5), later).n_windows == 1);
 
@@ -92,7 +92,7 @@ TEST_CASE("scores of slots and new tokens grow by the attention received; of equ
   CacheConfig config = named("h2o");
   config.policy_set = {Policy{Policy::frequent}};
   config.r_frequent = 0.4;
-  // Of three tokens the head holds positions 0 and 2. Another head of the layer holds three, hence the padding.
+  // The head holds positions 0 and 2 of three tokens. Another head of the layer holds all three, hence the padding.
   const std::vector<SlotTag> held{make_tag(0, TokenClass::special), make_tag(2, TokenClass::plain)};
   const std::vector<float> scores{5, 1};
   const std::vector<SlotTag> added{make_tag(3, TokenClass::plain), make_tag(4, TokenClass::plain)};
@@ -146,7 +146,7 @@ TEST_CASE("a bound in bytes is kept, and budgets under it are frozen", "[keep_pl
   // Eight pages per head, one slot of them free for the next token.
   CHECK(tokens_of(budgets) == std::vector<int32_t>{127, 127});
   CHECK_FALSE(budgets[0].grows);
-  config.kv_budget_bytes = 3 * page_bytes;  // the first 4 and the last 16 tokens take two pages per head
+  config.kv_budget_bytes = 3 * page_bytes;  // the first 4 and the last 16 tokens need two pages per head
   CHECK_THROWS_AS(forecast_keep(shape, config, tags, {}), Error);
 }
 
@@ -187,7 +187,7 @@ TEST_CASE("the threshold is solved for over all heads together", "[keep_plan]") 
   const HeadChoice whole;
   const std::vector<HeadContents> heads(2, {.tags = tags, .scores = scores, .choice = &whole});
   const SolvedPlan solved = solve_for_keep(shape, config, 10, heads, by_share);
-  // Of 20 tokens 11 may stay: one of the first head and all ten of the second.
+  // 11 of 20 tokens may stay: one of the first head and all ten of the second.
   CHECK(solved.config.threshold == 0.9);
   CHECK(solved.choices[0].policy == Policy{Policy::special});
   CHECK(solved.choices[1].policy == Policy{Policy::full});

@@ -1,4 +1,4 @@
-// Mixed scores against numbers by hand.
+// Mixed scores against numbers computed by hand.
 #include "engine/kv/mixed_score.h"
 
 #include <catch2/catch.hpp>
@@ -8,7 +8,7 @@
 namespace headroom {
 
 TEST_CASE("mixed scores by hand: weighted shares of what is expected, of all rows and of the last ones") {
-  // Two query heads over four columns; the first does not compete, and its attention makes no share smaller.
+  // Two query heads over four columns; the first does not compete, and its attention reduces no share.
   const std::vector<float> expected{7, 2, 1, 1}, norms{1, 2, 1, 1};  // of 4
   const std::vector<float> all_rows{90, 6, 3, 1, 70, 2, 5, 3};       // by column: 160; 16, 8, 4 of 28
   const std::vector<float> last_rows{50, 0, 2, 1, 40, 2, 1, 2};      // 90; 4, 3, 3 of 10
@@ -22,7 +22,7 @@ TEST_CASE("mixed scores by hand: weighted shares of what is expected, of all row
 }
 
 TEST_CASE("every fourth place of a mixed order goes to what is expected, though it received little") {
-  // Columns 1 to 6 received less and less, and the later the more is expected of them; column 0 is protected.
+  // From column 1 to 6, received attention falls and expected attention rises; column 0 is protected.
   const std::vector<float> expected{0, 1, 2, 3, 4, 5, 6}, norms(7, 1);
   const std::vector<float> received{900, 6, 5, 4, 3, 2, 1};
   const std::vector<float> scores =

@@ -1,5 +1,5 @@
-// The page pool's contract: which page comes next, when slabs go back, what moves, and counters that are exact at any
-// time, an owner that refuses slabs included.
+// The page pool's contract: which page is allocated next, when slabs are returned, what moves, and counters that are
+// always exact, even if the owner refuses slabs.
 #include "engine/kv/page_pool.h"
 
 #include <catch2/catch.hpp>
@@ -124,7 +124,7 @@ TEST_CASE("every slab goes back with the pool") {
   CHECK(owner.slabs.empty());
 }
 
-/// The same contract, counted out on sets.
+/// The page pool's contract, implemented with sets.
 struct NaivePool {
   int32_t pages_per_slab;
   std::map<PageId, int> held;  // page ─► what was written there
@@ -164,7 +164,7 @@ TEST_CASE("random use: counters, owners and contents equal a naive pool's") {
   for (unsigned seed = 1; seed <= 40; ++seed) {
     CAPTURE(seed);
     std::mt19937 rng(seed);
-    const PageLayout layout{std::vector<int32_t>{32000, 16000, 8000, 1000}[seed % 4]};  // 1, 2, 4, 32 pages a slab
+    const PageLayout layout{std::vector<int32_t>{32000, 16000, 8000, 1000}[seed % 4]};  // 1, 2, 4, 32 pages per slab
     FakeSlabOwner owner;
     PagePool pool(layout, owner);
     NaivePool naive{.pages_per_slab = layout.pages_per_slab(), .held = {}};
@@ -219,7 +219,7 @@ TEST_CASE("an empty pool takes another layout and counts its bytes") {
   pool.set_layout({64, CacheType::q8_0});
   CHECK(pool.peak_live_bytes() == 0);
   for (int32_t i = 0; i < 911; ++i) CHECK(pool.allocate({0, i}) == i);
-  CHECK(owner.slabs == std::set<int32_t>{0, 1});  // 910 pages a slab
+  CHECK(owner.slabs == std::set<int32_t>{0, 1});  // 910 pages per slab
   CHECK(pool.live_bytes() == 911 * 2304);
 }
 

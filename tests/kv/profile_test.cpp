@@ -69,7 +69,7 @@ TEST_CASE("recoveries of six tokens, by hand") {
 }
 
 TEST_CASE("the group is reduced by the worst or by the mean of its query heads") {
-  // The second query head looks at nothing but its own token: every column gets 8 of 48, all within the window. The
+  // The second query head attends only to its own token: every column gets 8 of 48, all within the window. The
   // scores are the sums 29, 19, 13, 15, 10, 10, so the frequent token is still 1.
   const std::vector<SlotTag> tags = tags_of(six_classes);
   const std::vector<float> col{21, 11, 5, 7, 2, 2, -1, 8, 8, 8, 8, 8, 8};  // rows are 7 apart; the gap is not read
@@ -159,7 +159,7 @@ TEST_CASE("the first policy whose recovery is at least the threshold is chosen")
   config.policy_set = {{S | P | F}, {S | P}};  // another order; `full` is the fallback though it is not in the set
   CHECK(choice(0.75) == "special+punct+frequent");
   CHECK(choice(0.9) == "full");
-  config.policy_set = {{S}};  // one policy is taken as it is
+  config.policy_set = {{S}};  // a single policy is used without a choice
   CHECK(choice(0.9) == "special");
 }
 
@@ -211,7 +211,7 @@ std::string name_of(const Case& c) {
 }
 
 Case random_case(std::mt19937& rng) {
-  std::vector<std::string> names;  // of configurations whose heads choose by a profile
+  std::vector<std::string> names;  // configurations whose heads choose by a profile
   for (const std::string& name : cache_config_names())
     if (find_cache_config(name)->budget == BudgetKind::fixed) names.push_back(name);
   const auto pick = [&](auto... values) {
@@ -239,8 +239,8 @@ std::vector<TokenClass> random_classes(std::mt19937& rng, int32_t n, bool at_sta
   return classes;
 }
 
-// One causal row over what is held and the rows of this turn before it: softmax of random logits with a few heavy
-// columns, rounded down; the row's own column takes what is left.
+// One causal row over the held slots and the earlier rows of this turn: softmax of random logits with a few heavy
+// columns, rounded down; the row's own column gets the rest.
 std::vector<double> random_row(std::mt19937& rng, const Case& c, const std::set<int32_t>& held, int32_t turn_start,
                                int32_t position) {
   std::vector<double> row(static_cast<size_t>(position) + 1);
@@ -262,7 +262,7 @@ std::vector<double> random_row(std::mt19937& rng, const Case& c, const std::set<
   return row;
 }
 
-/// The judged side: slots in the order that swaps leave behind, float scores, engine/kv's rules.
+/// The side under test: slots in the order that swaps produce, float scores, engine/kv's rules.
 struct JudgedHead {
   std::vector<SlotTag> tags;
   std::vector<float> scores;
@@ -290,7 +290,7 @@ struct JudgedHead {
   }
 };
 
-// Runs a turn on both sides. The maps are drawn here, since they depend on what is held.
+// Runs a turn on both sides. The maps are generated here, since they depend on the held slots.
 void run_turn(std::mt19937& rng, const Case& c, int32_t n_new, JudgedHead& judged,
               test::FastGenSimulation& simulation) {
   const int32_t n_before = simulation.n_tokens(), n_tokens = n_before + n_new;
@@ -367,9 +367,10 @@ TEST_CASE("recoveries, choices and kept sets equal the definitions, over turns a
     test::FastGenSimulation simulation(c.config, c.window);
     run_turn(rng, c, 1 + static_cast<int32_t>(rng() % 70), judged, simulation);
     run_steps(rng, c, 20, judged, simulation);
-    run_turn(rng, c, 1 + static_cast<int32_t>(rng() % 20), judged, simulation);  // too short to choose anew
+    run_turn(rng, c, 1 + static_cast<int32_t>(rng() % 20), judged, simulation);  // too short to choose again
     run_steps(rng, c, 10, judged, simulation);
-    run_turn(rng, c, 63 + static_cast<int32_t>(rng() % 3), judged, simulation);  // about where choosing begins
+    run_turn(rng, c, 63 + static_cast<int32_t>(rng() % 3), judged,
+             simulation);  // near the length at which heads choose again
     run_steps(rng, c, 20, judged, simulation);
     CHECK(simulation.margin() >= 0);
   }

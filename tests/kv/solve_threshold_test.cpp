@@ -1,4 +1,4 @@
-// The threshold that leaves a wanted share of the tokens.
+// Solving for the threshold that keeps a wanted share of the tokens.
 #include "engine/kv/solve_threshold.h"
 
 #include <catch2/catch.hpp>
@@ -25,7 +25,7 @@ SolvedHead head(std::span<const SlotTag> tags, double special, double punct, dou
   return {.profiles = {profile, profile, profile}, .tags = tags, .window = 0};
 }
 
-/// Tokens of all heads together under the solved threshold, by the policies themselves.
+/// Total tokens of all heads under the solved threshold, computed with the policies.
 double kept_share(std::span<const SolvedHead> heads, int32_t n, CacheConfig config, const SolvedThreshold& solved) {
   config.threshold = solved.threshold;
   double kept = 0;

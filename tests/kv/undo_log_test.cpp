@@ -14,7 +14,7 @@ namespace {
 using test::FakeSlabOwner;
 
 constexpr PageLayout four_a_slab{8000};
-constexpr size_t log_row_units = 4;  // the log copies rows; their length is no business of the pages here
+constexpr size_t log_row_units = 4;  // the log copies rows; their length is independent of the pages here
 
 using Row = std::vector<uint16_t>;
 
@@ -36,7 +36,7 @@ TEST_CASE("a head of four slots loses two and gets them back, by hand") {
   CHECK(log.n_marks() == 1);
   CHECK(log.n_tokens(0) == 4);
 
-  // Token 4 comes; 1 leaves (4 takes its slot), then 0 leaves (3 takes its slot): 3 4 2.
+  // Appends token 4; evicts 1 (4 moves to its slot), then 0 (3 moves to its slot): 3 4 2.
   caches.reserve_slot();
   caches.append(plain(4));
   log.add(0, 1, Row{10, 11, 12, 13});
@@ -145,7 +145,7 @@ class Machine {
       log.add(h, position, at(caches.head(h).pages, slot).row);
   }
 
-  // As a later turn's prefill does: the head is written anew without some of its slots, and gets another policy.
+  // Does what a later turn's prefill does: rewrites the head without some of its slots and with another policy.
   void reassemble(int32_t h) {
     const HeadCache& head = caches.head(h);
     std::vector<SlotTag> tags;
@@ -255,7 +255,7 @@ TEST_CASE("undo restores order, tags, scores, policies and contents at both mark
     REQUIRE(machine.log.n_marks() == 1);
     for (int32_t h = 0; h < machine.caches.n_heads(); ++h) REQUIRE(machine.log.rows(h).empty());
 
-    machine.live(25);  // another message, whose tokens take the positions of the last one's
+    machine.live(25);  // another message, whose tokens reuse the positions of the last one
     machine.mark(MarkKind::answer);
     const std::vector<Machine::HeadState> at_other_answer = machine.state();
     machine.live(25);
@@ -325,12 +325,12 @@ TEST_CASE("turns before the last one are given up where they are more than their
     log.mark(MarkKind::turn, caches, 100 * (turn + 1), {{1.0f}});
     log.hold_old_turns();
     CHECK(log.n_tokens(log.n_marks() - 1) == 100 * (turn + 1));
-    // Ten rows of 260 bytes a turn: four turns are within the bound, five are not.
+    // Ten rows of 260 bytes per turn: four turns are within the bound, five are not.
     CHECK(log.n_marks() <= 5);
     if (turn >= 5) CHECK(log.n_marks() >= 3);
     for (int32_t row = 0; row < 10; ++row) log.add(0, 100 * turn + row, Row(128));
   }
-  CHECK(log.rows(0).size() < 60 * 128);  // those of dropped turns are gone
+  CHECK(log.rows(0).size() < 60 * 128);  // the rows of dropped turns are freed
 }
 
 TEST_CASE("more than all of the log may hold is refused like memory that is not there, and the log stays as it was") {

@@ -1,5 +1,5 @@
-// Shared budgets in a conversation: shares and bytes hold at every token, undo is exact, a smaller share is a cut that
-// reads nothing again, and every architecture with and without sliding windows is served.
+// Shared budgets in a conversation: shares and bytes hold at every token, undo is exact, a smaller share is a cut
+// without a new prefill, and every architecture works with and without sliding windows.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
@@ -29,7 +29,7 @@ using test::every_architecture;
 using test::random_ids;
 using test::tiny;
 
-/// Importance that differs from head to head by a lot.
+/// Importance that differs a lot between heads.
 CacheConfig uneven(const Model& model, TokenScore score, double keep) {
   CacheConfig config = *find_cache_config("headroom");
   config.score = score;
@@ -107,7 +107,7 @@ TEST_CASE("live bytes never exceed a budget in bytes, from the prompt to the las
       const int32_t head_dim = type == CacheType::q8_0 ? 32 : 0;
       Fixture probe(architecture, config, head_dim);
       const auto n_heads = static_cast<int64_t>(config.head_importance.size());
-      config.kv_budget_bytes = 9 * n_heads * probe.session.page_bytes();  // 143 tokens a head
+      config.kv_budget_bytes = 9 * n_heads * probe.session.page_bytes();  // 143 tokens per head
       Fixture it(architecture, config, head_dim);
       const auto check = [&](const char* when) {
         INFO(when << " at " << it.session.ids().size());
@@ -116,7 +116,7 @@ TEST_CASE("live bytes never exceed a budget in bytes, from the prompt to the las
       it.read(60, 3);  // all of it fits
       CHECK(it.kept() == it.reachable());
       check("short prompt");
-      for (int i = 0; i < 160; ++i) {  // the bound is met on the way
+      for (int i = 0; i < 160; ++i) {  // the bound is reached on the way
         it.write(1, static_cast<uint64_t>(100 + i));
         check("answer");
       }
@@ -194,7 +194,7 @@ TEST_CASE("a chat of many turns goes on under a bound in bytes that its control 
       config.cache_type = type;
       const int32_t head_dim = type == CacheType::q8_0 ? 32 : 0;
       std::vector<ChatMessage> messages{{"user", "Message 0, hello", {}}};
-      // Of the first turn: its control tokens, the first four and the last 64 of every head; and a tenth more.
+      // From the first turn: its control tokens, the first four and the last 64 of every head, and a tenth more.
       {
         const Model model = tiny(architecture, head_dim);
         int32_t n_special = 0;
@@ -224,7 +224,7 @@ TEST_CASE("a chat of many turns goes on under a bound in bytes that its control 
       }
       CHECK(watcher.most_bytes <= config.kv_budget_bytes);
       CHECK(watcher.most_bytes > config.kv_budget_bytes / 2);
-      it.session.clear();  // and all of it read anew, with all of its control tokens
+      it.session.clear();  // then prefills everything again, with all control tokens
       messages.push_back({"user", "And now?", {}});
       const TurnResult anew = it.session.run_turn(messages, options, watcher);
       CHECK(anew.action == CacheAction::first_turn);
@@ -276,7 +276,7 @@ TEST_CASE("a smaller share is a cut: nothing is read, and the cache is that of a
           direct.session.kept_positions(head.layer, head.kv_head));
   CHECK(cut.session.cache_state().kv_live_bytes == direct.session.cache_state().kv_live_bytes);
 
-  // A larger one, or another score, is another cache.
+  // A larger share, or another score, needs another cache.
   cut.session.set_cache_config(uneven(model, TokenScore::expected, 0.7));
   CHECK(cut.session.re_encode(cut.silent).action == CacheAction::re_encoded);
   cut.session.set_cache_config(uneven(model, TokenScore::accumulated, 0.4));
@@ -289,7 +289,7 @@ TEST_CASE("importance of another model's heads is refused") {
   CHECK_THROWS_WITH(Fixture(Architecture::llama, config), Contains("the importance of"));
 }
 
-#ifndef HEADROOM_ADDRESS_SANITIZER  // the tiny models go the same ways, and quickly
+#ifndef HEADROOM_ADDRESS_SANITIZER  // the tiny models run the same code, and quickly
 /// The texts of bench/prompts, by name; the first, or ten of them in a long run.
 std::vector<std::string> prompts() {
   std::vector<std::filesystem::path> paths;
@@ -319,7 +319,7 @@ TEST_CASE("on the default model a budget of 8 MiB holds through a prompt and an 
     const auto backend = make_backend({.name = "cpu", .n_threads = 2});
     CacheLab session(model, *backend, {.cache = config, .n_ctx = 0});
     CHECK(session.cache_note().empty());
-    CHECK(session.cache_config().head_importance.size() == 90);  // the table that the program brings along
+    CHECK(session.cache_config().head_importance.size() == 90);  // the table that is built into the program
     const int64_t a_page_a_head = 90 * session.page_bytes();
     TurnObserver silent;
     const std::vector<TokenId> ids = encode_raw(model, text, false);

@@ -1,4 +1,4 @@
-// How calibrate() chooses a score and a beta, on a tiny model with results that are known beforehand.
+// How calibrate() chooses a score and a beta, on a tiny model with results known in advance.
 #include "engine/run/calibrator.h"
 
 #include <catch2/catch.hpp>
@@ -58,7 +58,7 @@ TEST_CASE("a pair of score and beta that loses twice as much as the best of two 
 
   Recorder recorder;
   const Calibration found = calibrate(model, session, options, known, recorder);
-  CHECK(recorder.measured.empty());  // nothing but what is known was asked for
+  CHECK(recorder.measured.empty());  // only known results were requested
   REQUIRE(found.trials.size() == 2);
   CHECK(found.score == TokenScore::mixed);
   CHECK(found.beta == 1.2);
@@ -67,7 +67,7 @@ TEST_CASE("a pair of score and beta that loses twice as much as the best of two 
   CHECK(found.trials[1].geometric_mean_kl == Approx(std::cbrt(0.01 * 0.01 * 0.09)));
   CHECK(recorder.n_done <= recorder.n_steps);
 
-  // Of two texts every pair is followed to the end.
+  // With two texts, every pair is evaluated to the end.
   options.choose_on.pop_back();
   CHECK(calibrate(model, session, options, known, recorder).trials.size() == 18);
 }

@@ -1,5 +1,5 @@
-// One prefill for many configurations: whatever order they come in, each keeps what it keeps after a prefill of its
-// own, slot by slot, and answers and second turns go on the same.
+// One prefill for many configurations. In any order, each keeps the same slots as after its own prefill, and answers
+// and second turns are the same.
 #include <catch2/catch.hpp>
 #include <cmath>
 
@@ -36,7 +36,7 @@ struct Fixture {
   }
 };
 
-/// Every named configuration as it is and, where it takes one, at a share.
+/// Every named configuration unchanged and, if it supports shares, at one share.
 std::vector<CacheConfig> all_configs() {
   std::vector<CacheConfig> configs;
   for (const std::string& name : cache_config_names()) {
@@ -82,7 +82,7 @@ TEST_CASE("after one prefill every configuration keeps what it keeps after its o
                   {own.session.logits().begin(), own.session.logits().end()});
       check_close(shared.feed(70), own.feed(70));
       check_equal(shared.session, own.session);
-      // A short second message, by which no head chooses anew, and a long one, by which each does.
+      // A short second message, after which no head chooses again, and a long one, after which each does.
       for (const std::vector<TokenId>& more : {question, text}) {
         shared.session.prefill(more, shared.silent);
         own.session.prefill(more, own.silent);
@@ -97,7 +97,7 @@ TEST_CASE("a local share that was not measured takes a prefill of its own; singl
   CacheConfig paper = *find_cache_config("paper");
   paper.r_local = 0.25;
   CHECK_FALSE(CacheLab::can_choose_under(paper));
-  CHECK(CacheLab::can_choose_under(with_keep(paper, 0.5)));  // solved for, with the shares that are measured
+  CHECK(CacheLab::can_choose_under(with_keep(paper, 0.5)));  // the threshold is solved with the measured shares
   CHECK(CacheLab::can_choose_under(with_keep(*find_cache_config("h2o"), 0.37)));
   CHECK(CacheLab::can_choose_under(with_keep(*find_cache_config("headroom"), 0.37)));
 }

@@ -31,7 +31,7 @@ double round_to_f16(double x) {
   return std::nearbyint(x / unit) * unit;
 }
 
-/// A row of any type of tensor.
+/// One row of a tensor of any type.
 std::vector<float> values_of_row(const TensorView& w, int64_t row) {
   std::vector<float> values(static_cast<size_t>(w.n_cols));
   dequantize_row(w.type, w.data.data() + row * static_cast<int64_t>(w.row_bytes()), w.n_cols, values.data());

@@ -1,5 +1,5 @@
-// A model file's tensors and some ids ─► logits, computed in double with whole attention matrices: the oracle of the
-// engine with the full cache. Shares nothing with the engine but the reader; F32 weights only.
+// A model file's tensors and some ids ─► logits, computed in double with whole attention matrices: the oracle for the
+// engine with the full cache. Shares only the reader with the engine; F32 weights only.
 #pragma once
 
 #include <vector>

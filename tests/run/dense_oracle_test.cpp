@@ -39,7 +39,7 @@ void check_against_oracle(const test::TinyModelOptions& options, const std::stri
   const std::vector<std::byte> bytes = test::make_tiny_model(options).bytes();
   const Model model(load_model_file(GgufFile::from_bytes(bytes, "tiny.gguf")));
   const ModelFile file = load_model_file(GgufFile::from_bytes(bytes, "tiny.gguf"));
-  // Longer than a block of the prefill and than the sliding window.
+  // Longer than a block of the prefill, and longer than the sliding window.
   const size_t n_prompt = 300, n_fed = 12;
   const std::vector<TokenId> ids = random_ids(model.config().n_vocab, n_prompt + n_fed);
   const auto expected = test::dense_logits(file, ids);

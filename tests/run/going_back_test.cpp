@@ -1,6 +1,6 @@
-// Going back: templates that drop earlier reasoning, and whatever else a person does to a conversation, take the cache
-// to the newest mark that both have in common. Read is what stands behind it, and the cache is then bit for bit that of
-// a conversation that was fed the same pieces and never went astray.
+// Going back: templates that drop earlier reasoning, and any other edit of a conversation, restore the cache to the
+// newest mark that both versions share. Only the tokens behind it are prefilled. The cache then equals bit for bit that
+// of a conversation that was fed the same pieces without a detour.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
@@ -22,7 +22,7 @@ namespace {
 
 using test::tiny;
 
-/// How the ids of a cache came into it: prefills, each of its own, and single tokens.
+/// How the ids of a cache were added: separate prefills, and single tokens.
 class Timeline {
  public:
   struct Piece {
@@ -30,12 +30,12 @@ class Timeline {
     bool is_prefill = false;
   };
 
-  /// The turn's own beginning: what was gone back to.
+  /// The beginning of the turn: where the cache went back to.
   void cut(size_t n) {
     while (n_ > n) {
       Piece& last = pieces_.back();
       const size_t too_much = std::min(n_ - n, last.ids.size());
-      REQUIRE((!last.is_prefill || too_much == last.ids.size()));  // marks stand between prefills
+      REQUIRE((!last.is_prefill || too_much == last.ids.size()));  // marks are between prefills
       last.ids.resize(last.ids.size() - too_much);
       n_ -= too_much;
       if (last.ids.empty()) pieces_.pop_back();
@@ -77,7 +77,7 @@ struct Watcher : TurnObserver {
   }
 };
 
-/// A session beside another on the same model, which is fed the pieces of the first one's timeline only.
+/// A second session on the same model, which is fed only the pieces of the first one's timeline.
 struct Pair {
   const Model& model;
   std::unique_ptr<Backend> backend, straight_backend;
@@ -135,7 +135,7 @@ std::string read_template(const std::string& name) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// A tiny model with one of the templates of reasoning models; SmolLM3's asks for the date, which is fixed here.
+/// A tiny model with one of the templates of reasoning models; SmolLM3's uses the date, which is fixed here.
 Model reasoning_model(const std::string& template_name) {
   static std::map<std::string, std::vector<std::byte>> files;
   std::vector<std::byte>& bytes = files[template_name];
@@ -155,7 +155,7 @@ const std::vector<std::string> reasoning_templates{"Qwen-Qwen3-0.6B.jinja",
                                                    "deepseek-ai-DeepSeek-R1-Distill-Llama-8B.jinja",
                                                    "google-gemma-4-31B-it.jinja", "HuggingFaceTB-SmolLM3-3B.jinja"};
 
-/// An answer as a reasoning model writes it behind the template's head of the answer.
+/// An answer of a reasoning model, which follows the template's head of the answer.
 std::string reasoned_answer(const std::string& template_name, int turn) {
   const std::string thought = "Well, question " + std::to_string(turn) + " wants some thought; let me see, then.";
   const std::string answer = "Answer " + std::to_string(turn) + ": it depends, as so often.";
@@ -181,7 +181,7 @@ TEST_CASE(
     chat.messages.push_back({"user", "Question " + std::to_string(turn) + ": what is it, and why?", {}});
     const TurnResult result = chat.answer(0);
     if (turn > 1) {
-      // SmolLM3's template keeps the reasoning: its turns go on where the last one ended.
+      // SmolLM3's template keeps the reasoning: its turns continue where the last one ended.
       const bool drops_reasoning = !template_name.starts_with("HuggingFaceTB");
       CHECK(result.action == (drops_reasoning ? CacheAction::undone : CacheAction::appended));
       if (drops_reasoning) CHECK_THAT(result.action_reason, Contains("the last answer is written differently"));
@@ -200,7 +200,7 @@ TEST_CASE(
     if (turn % 4 == 0) chat.check_straight();
   }
   if (config != "full") return;
-  // The text is that of a conversation which is read as a whole. Chunks differ in their rounding only.
+  // The text equals that of a conversation which is prefilled as a whole. Chunks differ only in their rounding.
   chat.messages.push_back({"user", "And now?", {}});
   TurnOptions options;
   options.sampler.temperature = 0;
@@ -295,7 +295,7 @@ TEST_CASE("an edit of any turn goes back to where that turn began, as far as the
       CHECK(result.action == CacheAction::re_encoded);
     }
     chat.check_straight();
-    // The first turn's answer anew: its mark knows what followed the prompt.
+    // Generates the first turn's answer again: its mark knows what followed the prompt.
     chat.messages.resize(1);
     const TurnResult first = chat.answer(5);
     CHECK(first.n_prefilled_tokens == (old_turns_bytes > 0 ? 0 : first.n_prompt_tokens));
@@ -344,7 +344,7 @@ std::vector<Setting> walk_settings() {
     eight_bits.config.cache_type = CacheType::q8_0;
     settings.push_back(eight_bits);
     Setting bounded{"headroom, bytes", *find_cache_config("headroom"), architecture};
-    bounded.config.kv_budget_bytes = -5;  // pages a head
+    bounded.config.kv_budget_bytes = -5;  // pages per head
     settings.push_back(bounded);
     bounded.config.kv_budget_bytes = -2;  // the least
     settings.push_back(bounded);
@@ -396,9 +396,9 @@ TEST_CASE("whatever a person does to a conversation, the cache is that of a stra
         } else if (kind == 3) {  // an earlier one
           chat.messages.resize(2 * static_cast<size_t>(draw(static_cast<unsigned>(n_turns))) + 1);
           chat.messages.back().content = text();
-        } else if (kind == 4) {  // back to an earlier answer, which is given anew
+        } else if (kind == 4) {  // back to an earlier answer, which is generated again
           chat.messages.resize(2 * static_cast<size_t>(draw(static_cast<unsigned>(n_turns))) + 1);
-        } else if (kind == 5) {  // an answer, written otherwise
+        } else if (kind == 5) {  // an edited answer
           chat.messages.back() = {"assistant", text(), {}};
           chat.messages.push_back({"user", text(), {}});
         } else if (kind == 6) {  // taken back

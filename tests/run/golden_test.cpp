@@ -32,7 +32,7 @@ std::string read_text(const std::string& name) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// The backend that the program takes by itself, and Vulkan where a real model on it does not take minutes.
+/// The backend that the program chooses by default, and Vulkan if a real model does not need minutes on it.
 std::vector<std::string> backends() {
 #ifndef HEADROOM_ADDRESS_SANITIZER
   if (test::is_there("vulkan")) return {"", "vulkan"};
@@ -40,7 +40,7 @@ std::vector<std::string> backends() {
   return {""};
 }
 
-/// A session on a backend of its own: a backend holds the pages of one cache.
+/// A session with its own backend: a backend holds the pages of one cache.
 struct Chat {
   std::unique_ptr<Backend> backend;
   CacheLab session;
@@ -49,7 +49,7 @@ struct Chat {
         session(model, *backend, {.cache = *find_cache_config(config), .n_ctx = 0}) {}
 };
 
-/// One model, loaded once a test program.
+/// One model, loaded once per test program.
 const Model* load(const char* file_name) {
   static std::map<std::string, std::unique_ptr<Model>> models;
   std::unique_ptr<Model>& loaded = models[file_name];
@@ -82,7 +82,7 @@ double kl_divergence(std::span<const float> p, std::span<const float> q) {
 
 constexpr double recovery_tolerance = 0.005, logit_tolerance = 0.4, threshold = 0.95;
 
-/// A policy may differ only where a recovery is so near to T that the tolerance decides.
+/// A policy may differ only if a recovery is so near to T that the tolerance decides.
 bool near_threshold(const json& head) {
   for (const json& recovery : head["recovery"])
     if (std::abs(recovery.get<double>() - threshold) <= recovery_tolerance) return true;
@@ -93,7 +93,7 @@ bool near_threshold(const json& head) {
 /// scores of two instruction sets or builds are to each other (2.4888 and 2.4879 were seen), and one of them holds more
 /// of a row than a recovery may differ by: rounding then decides which is kept. In long texts no token holds that much.
 std::vector<std::vector<bool>> find_ties(const Model& model, const std::vector<TokenId>& ids) {
-  constexpr double rounding = 1e-3;  // of a score
+  constexpr double rounding = 1e-3;  // for a score
   const auto backend = make_backend({.name = "cpu", .n_threads = 2});
   CacheConfig config = *find_cache_config("paper");
   config.threshold = 1.5;  // every head keeps everything, with its scores
@@ -122,8 +122,8 @@ std::vector<std::vector<bool>> find_ties(const Model& model, const std::vector<T
   return ties;
 }
 
-/// Checks recoveries, policies and kept counts; gives back which heads have the golden's policy.
-/// find_ties: asked for where a recovery is another, which a tie may decide; empty: none is.
+/// Checks recoveries, policies and kept counts. Returns which heads have the golden's policy.
+/// find_ties: called if a recovery differs, since a tie may be the cause; empty: there are no ties.
 std::vector<bool> check_heads(const CacheState& state, const json& golden_heads,
                               const std::function<std::vector<std::vector<bool>>()>& find_ties) {
   std::vector<std::vector<bool>> ties;
@@ -234,11 +234,11 @@ TEST_CASE("SmolLM2 agrees with the reference on a chat and its second turn") {
   if (const Model* model = load(test::smollm2_file)) check_golden(*model, "smollm2_chat_multi", backend);
 }
 
-// Long texts and larger models take too long where every access is checked (minutes each with AVX2 alone); the two
-// above go the same ways.
+// Long texts and larger models take too long if every access is checked (minutes each with AVX2 alone); the two tests
+// above run the same code.
 #ifndef HEADROOM_ADDRESS_SANITIZER
 TEST_CASE("SmolLM2 agrees with the reference on a document") {
-  // On Vulkan's software driver it takes a minute: HEADROOM_BACKEND=vulkan has it.
+  // This takes a minute on Vulkan's software driver: HEADROOM_BACKEND=vulkan includes it.
   if (const Model* model = load(test::smollm2_file)) check_golden(*model, "smollm2_doc_600", "");
 }
 

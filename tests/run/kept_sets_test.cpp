@@ -1,5 +1,5 @@
 // What the cache keeps, over a prefill, 64 generated tokens and later turns, equals a plain simulation of the
-// definition on random attention: every configuration, full attention and sliding windows, every backend that is here.
+// definition on random attention: every configuration, full attention and sliding windows, every available backend.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <random>
@@ -143,7 +143,7 @@ class Conversation {
   }
 
   int64_t live_bytes() const { return store_.caches().pool().live_bytes(); }
-  /// Closer decisions than f32 can tell apart end a comparison.
+  /// A comparison ends at decisions that f32 cannot distinguish.
   bool decidable() const { return simulation_.margin() > 1e-4; }
 
  private:
@@ -176,7 +176,7 @@ class Conversation {
     return buffer;
   }
 
-  /// Probabilities by position over what is held and the turn's tokens from first_new to the row itself.
+  /// Probabilities by position over the held tokens and the turn's tokens from first_new to the row itself.
   std::vector<double> attend(const float* q, int32_t position, const std::set<int32_t>& held, int32_t first_new) const {
     const int32_t window = model_.layers[0].window;
     std::vector<double> a(static_cast<size_t>(position) + 1, 0.0);
@@ -193,7 +193,7 @@ class Conversation {
     return a;
   }
 
-  /// Expected attention as a prefill takes it, without RoPE.
+  /// Expected attention as in a prefill, without RoPE.
   void expect(const Matrix& q, std::span<const HeadView> held, const LayerPrefill& layer) {
     const size_t n_moments = static_cast<size_t>(QueryMoments::values(head_dim));
     Row moments(n_group * n_moments), queries(n_group * head_dim * (head_dim + 1));
@@ -214,7 +214,8 @@ class Conversation {
                                  .norms = layer.value_norms});
   }
 
-  /// The same by its definition, over the positions that the simulation holds and the new ones; q: of n_new rows.
+  /// Expected attention by its definition, over the positions that the simulation holds and the new ones; q: n_new
+  /// rows.
   std::vector<double> expected_by_position(const Row& q, int32_t n_new) const {
     const int32_t n_total = simulation_.n_tokens() + n_new, window = model_.layers[0].window;
     const std::set<int32_t> held = simulation_.held();

@@ -1,5 +1,5 @@
-// Weights that are not numbers are a fault of the model: a sentence that names the tensor, at the turn that meets them,
-// and a session that goes on. On other backends: tests/vulkan/not_numbers_test.cpp.
+// Weights that are not numbers are a fault of the model: the turn that uses them fails with a message that names the
+// tensor, and the session continues. On other backends: tests/vulkan/not_numbers_test.cpp.
 #include <catch2/catch.hpp>
 #include <limits>
 
@@ -42,7 +42,7 @@ std::vector<TokenId> turn(CacheLab& session, const std::vector<TokenId>& ids) {
   return session.run_ids(ids, options, nobody).ids;
 }
 
-/// The sentence of a turn that fails, which is no fault of the device.
+/// The message of a turn that fails, which must not be a fault of the device.
 std::string refusal(CacheLab& session, const std::vector<TokenId>& ids) {
   try {
     turn(session, ids);
@@ -104,7 +104,7 @@ TEST_CASE("one bad row of the embedding ends the turns that use it, no other") {
   CHECK(turn(session, good) == fresh(good));
   CHECK_THAT(refusal(session, with_bad), Contains("tensor 'token_embd.weight': 1 of") && Contains("row 7, column 3"));
   CHECK(turn(session, longer) == fresh(longer));
-  // Met as a single token: the step is no part of the cache, and the next turn is whole.
+  // The fault appears in a single token: its step is not in the cache, and the next turn is complete.
   session.clear();
   TurnObserver nobody;
   session.prefill(good, nobody);

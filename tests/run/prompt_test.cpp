@@ -1,4 +1,4 @@
-// From messages to ids: user text stays user text, answers keep their ids, bad text is refused with a sentence.
+// From messages to ids: user text stays user text, answers keep their ids, bad text is refused with a message.
 #include "engine/run/prompt.h"
 
 #include <algorithm>
@@ -54,7 +54,7 @@ TEST_CASE("control-token text in a message stays text") {
 
 TEST_CASE("a generated answer keeps the ids it was generated with") {
   const Model model = tiny(true);
-  // One letter a token: not what the tokenizer would make of the word.
+  // One token per letter: not how the tokenizer splits the word.
   const std::string word = "the the";
   std::vector<TokenId> ids;
   for (const char c : word) ids.push_back(model.tokenizer().encode(std::string(1, c)).front());
@@ -114,7 +114,7 @@ TEST_CASE("raw text becomes control tokens only where that is asked for") {
 
 namespace {
 
-/// A tiny model with this vocabulary and chat template; its weights are of no matter here.
+/// A tiny model with this vocabulary and chat template; its weights do not matter here.
 Model make_model(Vocab vocab, const std::string& chat_template) {
   static const std::vector<std::byte> bytes = test::make_tiny_model(Architecture::llama).bytes();
   ModelFile file = load_model_file(GgufFile::from_bytes(bytes, "tiny.gguf"));
@@ -133,7 +133,7 @@ std::string seam_template(const Vocab& vocab, const std::string& name) {
   return name == "chatml" ? vocab.chat_template : read_seam(name + ".jinja");
 }
 
-/// Each message is followed by a "<e>", and the answer is asked for with "A:".
+/// Each message is followed by a "<e>", and "A:" begins the answer.
 constexpr const char* plain_template =
     "{% for m in messages %}{{ m.role + ':' + m.content + '<e>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'A:' }}{% endif %}";
@@ -219,7 +219,7 @@ TEST_CASE("ids of an answer that its text could not give are made anew from the 
   CHECK(encode({'h', end, start, 'i'}) == anew);  // shown as "hi"
   CHECK(encode({'h', 'i', end}) == anew);
   CHECK(encode({'h', 'o'}) == anew);
-  // Of a model with a larger vocabulary, or of none.
+  // Ids from a model with a larger vocabulary, or from none.
   CHECK(encode({'h', tokenizer.size()}) == anew);
   CHECK(encode({62902}) == anew);
   CHECK(encode({-1}) == anew);
@@ -373,7 +373,7 @@ namespace {
 
 constexpr int n_injections = test::has_sanitizer ? 200 : 1'000;
 
-/// Whole control tokens, parts of them, and what stands beside them in templates.
+/// Whole control tokens, parts of them, and their neighbours in templates.
 class Injections {
  public:
   explicit Injections(const Vocab& vocab) {

@@ -1,4 +1,4 @@
-// A conversation whose cache holds 8 bits: the same exactness as in f16, about half the bytes, nearly the same answers.
+// A conversation whose cache holds 8 bits: as exact as in f16, about half the bytes, nearly the same answers.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -78,7 +78,7 @@ TEST_CASE("undoing a turn restores every head of 8 bits bit for bit") {
   const CacheState state_before = chat.session.cache_state();
   chat.say(long_text + " " + long_text, 60);
   CHECK(chat.session.dump() != before);
-  // Something was evicted, or this says little.
+  // Without evictions this test proves little.
   if (name != "full") CHECK(chat.session.cache_state().turn_log_bytes > state_before.turn_log_bytes);
   REQUIRE(chat.session.undo_turn());
   CHECK(chat.session.dump() == before);
@@ -141,7 +141,7 @@ TEST_CASE("another type of cache rebuilds it at the next turn, exactly as if it 
     CHECK((chat.session.page_bytes() < f16_page_bytes) == (type == CacheType::q8_0));
     CHECK(chat.session.cache_state().kv_live_bytes == fresh.session.cache_state().kv_live_bytes);
   }
-  // An empty cache takes it at once.
+  // An empty cache adopts the type at once.
   chat.session.clear();
   chat.session.set_cache_config(config_of("paper", CacheType::q8_0));
   CHECK(chat.session.page_bytes() == 1216);

@@ -1,4 +1,4 @@
-// The sampler by hand-computed cases: what each option cuts, and that a seed decides everything.
+// The sampler by hand-computed cases: which tokens each option removes, and that a seed fixes every result.
 #include "engine/run/sampler.h"
 
 #include <catch2/catch.hpp>
@@ -71,7 +71,7 @@ TEST_CASE("the repeat penalty divides positive logits and multiplies negative on
   Sampler sampler(options);
   CHECK(sampler.sample(std::vector<float>{4, 3, -1}, std::vector<TokenId>{0}) == 1);
   CHECK(sampler.sample(std::vector<float>{-1, -1.5f, -3}, std::vector<TokenId>{0}) == 1);
-  // A token that lies further back than the penalty looks is not penalised.
+  // A token that is older than the range of the penalty is not penalised.
   std::vector<TokenId> recent(n_repeat_tokens, 2);
   recent.insert(recent.begin(), 0);
   CHECK(sampler.sample(std::vector<float>{4, 3, -1}, recent) == 0);

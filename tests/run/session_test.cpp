@@ -1,4 +1,4 @@
-// A conversation as its users meet it: turns, undo, another answer, cancelling, running out of memory or context.
+// A conversation from the user's view: turns, undo, another answer, cancelling, running out of memory or context.
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
@@ -35,7 +35,7 @@ Model many_heads() {
   return Model(load_model_file(GgufFile::from_bytes(bytes, "tiny.gguf")));
 }
 
-/// What fixtures compute on: each test that sets it runs once for each.
+/// The backend for fixtures: each test that sets it runs once per backend.
 std::string tested_backend = "cpu";
 std::vector<std::string> backends() {
   return test::is_there("vulkan") ? std::vector<std::string>{"cpu", "vulkan-lane"} : std::vector<std::string>{"cpu"};
@@ -233,7 +233,7 @@ TEST_CASE("a full context ends the answer with a sentence") {
 }
 
 TEST_CASE("running out of memory ends the turn, and the session goes on") {
-  // Room for one slab: the conversation outgrows it during the answer.
+  // There is room for one slab; the conversation outgrows it during the answer.
   Model model = many_heads();
   const auto backend = make_cpu_backend({.n_threads = 2, .kv_limit_bytes = slab_bytes});
   CacheLab session(model, *backend, {.cache = *find_cache_config("full"), .n_ctx = 0});

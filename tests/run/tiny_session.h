@@ -1,4 +1,4 @@
-// What tests of sessions start from: the tiny model of every architecture, and random tokens.
+// Common start of the tests of sessions: the tiny model of every architecture, and random tokens.
 #pragma once
 
 #include <map>
@@ -17,7 +17,7 @@ inline const std::vector<Architecture> every_architecture = [] {
   return all;
 }();
 
-/// head_dim 0: that of the tiny model.
+/// head_dim: 0 keeps the tiny model's own.
 inline Model tiny(Architecture architecture, int32_t head_dim = 0) {
   static std::map<std::pair<Architecture, int32_t>, std::vector<std::byte>> files;  // models point into them
   std::vector<std::byte>& bytes = files[{architecture, head_dim}];
