@@ -1,5 +1,5 @@
 // Blocks of 32 values ─► int8 with a scale in f16, bit for bit like the other backends. A device's division may be off
-// by a few units in the last place, so this code does not divide floats. Needs half.glsl.
+// by a few units in the last place, so no result here depends on one. Needs half.glsl.
 
 /// The f16 scale of a block by its largest magnitude: largest / 127, rounded to f32, then to f16, at most its largest.
 uint block_scale(float largest) {
