@@ -204,7 +204,7 @@ struct Prefill {
     statistics.begin_layer(backend, n_held_keys + n_new, result);
     if (expectation.is_wanted()) expectation.begin_layer();
     const std::vector<HeadView> held = store.head_views(layer);
-    // Attention sinks are left out of the moments; a prompt of nothing else has no others.
+    // Skips the attention sinks in the moments, unless the prompt has only those.
     const int32_t n_skipped = n_new > n_skipped_queries ? std::max(0, n_skipped_queries - position0) : 0;
     for (int32_t first = 0; first < n_new; first += block_tokens) {
       if (observer.stop_requested()) throw Cancelled{};

@@ -286,7 +286,7 @@ EncodedChat encode_chat(const Model& model, const std::vector<ChatMessage>& mess
   writer.flush();
   EncodedChat chat{.ids = std::move(writer.ids), .n_before_answer = 0, .note = {}};
   if (!writer.left_out.empty()) {
-    const size_t begin = find_question(messages, text);  // the others were told of in their turns
+    const size_t begin = find_question(messages, text);  // earlier turns reported theirs already
     std::erase_if(writer.left_out, [&](size_t at) { return at < begin; });
     chat.note = left_out_note(text, writer.left_out);
   }

@@ -29,7 +29,7 @@ std::vector<TopLogit> top_logits(std::span<const float> logits, size_t count) {
   return all;
 }
 
-/// Runs a part of a turn; where memory runs out, that ends the turn with a sentence and not the session.
+/// Runs a part of a turn. If memory runs out, the turn ends with a message; the session goes on.
 template <typename Part>
 void end_turn_without_memory(TurnResult& result, Part part) {
   try {
@@ -235,7 +235,7 @@ TurnResult Session::Impl::re_encode(TurnObserver& observer) {
   observer.on_turn_start({result.action, result.action_reason, wanted, 0});
   observer.on_cache_rebuilt();
   if (wanted.empty() || !read_prompt(wanted, n_before_head, observer, result)) return result;
-  store.forget_marks();  // of what is left only its own beginning could be gone back to
+  store.forget_marks();  // the only remaining undo point would be the start of this same cache
   result.first_token_top = top_logits(logits, 10);
   return result;
 }
@@ -307,7 +307,7 @@ void Session::change_backend(Backend& backend) {
   SessionOptions options{.cache = impl_->cache_config, .n_ctx = impl_->n_ctx, .undo_log = impl_->store.log().limits()};
   ResolvedConfig same{impl_->cache_config, impl_->cache_note};
   std::vector<TokenId> generated = std::move(impl_->generated);
-  impl_.reset();  // its memory is given back before the other backend asks for as much
+  impl_.reset();  // frees its memory before the other backend asks for as much
   impl_ = std::make_unique<Impl>(model, backend, options, std::move(same));
   impl_->generated = std::move(generated);
 }

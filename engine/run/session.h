@@ -147,10 +147,10 @@ class Session {
   /// The same for ids that the caller made (raw prompts).
   TurnResult run_ids(std::vector<TokenId> ids, const TurnOptions& options, TurnObserver& observer);
 
-  /// Brings the cache under the present configuration; the result has no answer. Where that is a cut in the order that
-  /// the heads have, what is too much leaves, and nothing is read; else the cache is built anew from its own ids,
-  /// exactly as a first turn does: in one prefill, or in a turn's two where they are just a turn's prompt. Where that
-  /// is cancelled or memory runs out the cache is empty, and the next turn builds it.
+  /// Brings the cache under the present configuration; the result has no answer. If the configuration only holds fewer
+  /// tokens of the same order, the surplus is evicted without a forward pass. Otherwise the cache is rebuilt from its
+  /// own ids exactly as a first turn does: in one prefill, or in a turn's two if the ids are just a turn's prompt. If
+  /// that is cancelled or memory runs out, the cache is empty, and the next turn builds it.
   TurnResult re_encode(TurnObserver& observer);
 
   /// Takes the last turn back, exactly: the cache is what it was when that turn's prompt began to be read. False where
