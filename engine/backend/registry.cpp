@@ -74,7 +74,7 @@ std::vector<DeviceEntry> list_vulkan() {
 
 constexpr size_t max_drivers_file_bytes = size_t{1} << 20;
 
-/// Where the fingerprints of drivers that passed the self-test are kept, one a line.
+/// The file with the fingerprints of drivers that passed the self-test, one per line.
 std::filesystem::path tested_drivers_file() {
   return std::filesystem::path(cache_folder()) / "tested-vulkan-drivers";
 }
@@ -92,7 +92,7 @@ bool was_tested(const std::string& fingerprint) {
   return false;
 }
 
-/// A folder that cannot be written to costs a second at each start, nothing else.
+/// If the folder is not writable, the self-test runs again at each start, which costs a second and nothing else.
 void remember_tested(const std::string& fingerprint) {
   try {
     make_private_folders(tested_drivers_file().parent_path().string());
@@ -103,7 +103,7 @@ void remember_tested(const std::string& fingerprint) {
   std::ofstream(tested_drivers_file(), std::ios::app) << fingerprint << '\n';
 }
 
-/// Vulkan's drivers are many and not all of them compute right: a driver that is new here has to show it first.
+/// Some Vulkan drivers compute wrong results, so a driver that is new here must pass the self-test first.
 std::unique_ptr<Backend> make_checked_vulkan_backend() {
   const std::vector<VulkanListing> devices = probed_vulkan_devices();
   if (devices.empty()) throw Error(ErrorKind::unsupported, "found no device");
@@ -145,8 +145,8 @@ struct BackendKind {
   std::unique_ptr<Backend> (*make)(int n_threads);  // null: not built
 };
 
-// In order of preference. The last ones are for tests: the oracle, the variants of Vulkan's shaders, and a Vulkan
-// device whose memory the host does not see, imitated on whatever device there is.
+// In order of preference. The last five are for tests: the oracle, the variants of Vulkan's shaders, and an imitation,
+// on any Vulkan device, of one whose memory the host cannot access.
 constexpr BackendKind kinds[] = {
     {"cuda", list_cuda, nullptr},
     {"vulkan", list_vulkan, make_checked_vulkan},
@@ -161,14 +161,14 @@ constexpr BackendKind kinds[] = {
      }},
 };
 
-/// Null for a name that there is not.
+/// Null if there is no such name.
 const BackendKind* find_kind(const std::string& name) {
   const auto kind =
       std::find_if(std::begin(kinds), std::end(kinds), [&](const BackendKind& k) { return name == k.name; });
   return kind == std::end(kinds) ? nullptr : &*kind;
 }
 
-/// Empty where neither the choice nor the environment names a backend.
+/// Empty if neither the choice nor the environment names a backend.
 std::string asked_name(const BackendChoice& choice) {
   if (!choice.name.empty()) return choice.name;
   const char* variable = std::getenv("HEADROOM_BACKEND");

@@ -1,4 +1,4 @@
-// Which backends this machine offers, in order of preference, with a reason for each that is skipped.
+// Lists the backends that this machine offers, in order of preference, with a reason for each that is skipped.
 // The registry is the only place that names concrete backends.
 #pragma once
 
@@ -13,47 +13,47 @@ namespace headroom {
 struct DeviceEntry {
   std::string backend;      // "cuda", "vulkan", "cpu"
   std::string device;       // what it would run on; empty if there is none
-  bool available = false;   // it can be asked for by name
-  std::string skip_reason;  // a sentence where it is not taken unless it is asked for
+  bool available = false;   // it can be chosen by name
+  std::string skip_reason;  // a sentence if it is never chosen unless named; else empty
 };
 
-/// In order of preference: cuda, vulkan (a line for each of its devices; it computes on the first), cpu.
+/// In order of preference: cuda, vulkan (one entry per device; it computes on the first), cpu.
 std::vector<DeviceEntry> list_devices();
 
 struct BackendChoice {
-  std::string name;   // empty: the first available, or HEADROOM_BACKEND where that is set
+  std::string name;   // empty: HEADROOM_BACKEND if it is set, else the first available
   int n_threads = 0;  // 0: physical cores
 };
 
-/// Vulkan's loader and drivers are asked what they offer by this command and one more word; its program calls
-/// answer_probe with that word and ends. A driver that crashes or hangs then costs a reason in the list of devices.
-/// Without a command, as in tests, this process asks by itself.
+/// Sets the command that queries Vulkan's loader and drivers in a process of its own. The command gets one more word;
+/// its program calls answer_probe with that word and exits. If a driver crashes or hangs there, the list of devices
+/// only shows a reason. Without a command, as in tests, this process queries the drivers itself.
 void set_probe_program(std::vector<std::string> command);
 void answer_probe(const std::string& word);
 
-/// Starts to ask what this choice will need, so that the answer is there when a backend is made or listed after other
-/// work. Asks anew each time.
+/// Starts the queries that this choice will need, so that the answer is ready when a backend is made or listed after
+/// other work. Every call starts a new query.
 void prepare_backend(const BackendChoice& choice);
 
-/// Those of the list that were passed over for the backend that was taken. Nobody is asked where the choice named it.
+/// Entries of list_devices() that were skipped before the backend `taken`. If the choice or HEADROOM_BACKEND named it,
+/// this is empty and no driver is queried.
 std::vector<DeviceEntry> passed_over(const BackendChoice& choice, const std::string& taken);
 
-/// Why Vulkan's loader or a driver failed while it was asked; empty where it did not. For whoever uses Vulkan for
+/// Why Vulkan's loader or a driver failed during the query; empty if it did not. For callers that use Vulkan for
 /// something else, as the window does.
 std::string driver_failure();
 
-/// Throws Error for an unknown or unavailable name. Beside those that are listed: "cpu-reference" is the plain oracle,
-/// "vulkan-own-memory" imitates a device whose memory the host does not see;
-/// "vulkan-lane", "vulkan-subgroup" and "vulkan-dot" are the variants of the shaders for software drivers, for GPUs and
-/// for GPUs with an instruction for dot products of bytes, whatever the device. A backend that nobody asked for by name
-/// and that does not start is passed over.
+/// Throws Error for an unknown or unavailable name. Some names are not in list_devices(). "cpu-reference" is the plain
+/// oracle. "vulkan-own-memory" imitates a device whose memory the host cannot access. "vulkan-lane", "vulkan-subgroup"
+/// and "vulkan-dot" are the variants of the shaders for software drivers, for GPUs, and for GPUs with an instruction
+/// for dot products of bytes, regardless of the device. If no backend is named, one that does not start is skipped.
 std::unique_ptr<Backend> make_backend(const BackendChoice& choice);
 
-/// The backend failed in a way that another start did not help: list_devices gives the reason from now on, and the
-/// backend is not available in this process any more. An empty reason takes it back.
+/// Marks a backend as unavailable in this process, after a failure that a restart did not fix. list_devices shows the
+/// reason from now on. An empty reason makes the backend available again.
 void give_up_backend(const std::string& name, const std::string& reason);
 
-/// The preferred one of those that are listed behind `name`; "cpu" at last.
+/// The first backend after `name` in list_devices() that is not skipped; "cpu" if there is none.
 std::string next_backend(const std::string& name);
 
 }  // namespace headroom

@@ -1,5 +1,5 @@
-// A second's work on a backend whose driver is somebody else's, before it is trusted: a product, the attention of a
-// prompt and of a step, an eviction, against the same on another backend.
+// A one-second test of a backend that depends on a third-party driver, run before the backend is trusted. It compares
+// a product, the attention of a prompt and of a step, and an eviction with the results of another backend.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace headroom {
 
-/// The first operation whose result differs, as a sentence; empty where all agree. Neither backend may hold a cache.
-/// Errors of the tested backend are such sentences too.
+/// A sentence that names the first operation whose result differs; empty if all agree. An Error of the tested backend
+/// is returned as a sentence too. Neither backend may hold a cache.
 std::string self_test(Backend& tested, Backend& trusted);
 
 }  // namespace headroom

@@ -1,6 +1,6 @@
-// Vulkan's loader and drivers, asked in a process of their own ─► the devices that they list. Drivers are many: one
-// that crashes, hangs or takes all memory while it is asked ends that process only. Stands between the registry and the
-// Vulkan backend; a program that named no process to ask in (set_probe_program in registry.h) asks in its own.
+// Queries Vulkan's loader and drivers in a process of their own ─► the devices that they list. A driver that crashes,
+// hangs or uses all memory during the query ends only that process. Stands between the registry and the Vulkan backend.
+// If the program set no command for that process (set_probe_program in registry.h), it queries them in its own.
 #pragma once
 
 #include <string>
@@ -11,16 +11,16 @@
 
 namespace headroom {
 
-/// Starts to ask, anew.
+/// Starts a new query.
 void begin_vulkan_probe();
 
-/// Waits for the answer, and starts to ask where nobody did. Throws Error(unsupported) with the reason for no devices.
+/// Waits for the answer; starts the query if nobody has. Throws Error(unsupported) with the reason if the query failed.
 std::vector<VulkanListing> probed_vulkan_devices();
 
-/// Why the loader or a driver failed while it was asked, as a sentence; empty where there was an answer.
+/// Why the loader or a driver failed during the query, as a sentence; empty if it answered.
 std::string vulkan_probe_failure();
 
-/// Runs the self-test of a driver that is new here. Gives what it found wrong; empty: nothing.
+/// Runs the self-test of a driver that is new here. Returns a sentence about the first fault; empty if there is none.
 std::string probe_vulkan_self_test();
 
 }  // namespace headroom

@@ -1,5 +1,5 @@
-// Heads that are written anew ─► the lists that a device's gather_slots reads: a source per slot, an entry per page,
-// the logged rows. Knows no device: addresses come from outside.
+// Heads whose pages are rewritten ─► the lists that a device's gather_slots reads: a source per slot, an entry per
+// page, the logged rows. Knows no device: the caller provides the addresses.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace headroom::device {
 
-/// Where each list lies, in bytes behind their common begin.
+/// Where each list lies, in bytes from the beginning of the first.
 struct GatherLists {
   size_t n_slots = 0, n_pages = 0, n_log = 0;
   size_t log_row_bytes = 0;
@@ -22,7 +22,7 @@ struct GatherLists {
   size_t log_begin() const { return pages_begin() + n_pages * sizeof(GatherPage); }
   size_t bytes() const { return log_begin() + n_log * log_row_bytes; }
 
-  /// Writes them.  address_of(page): a multiple of 64, where the device finds it
+  /// Writes the lists to `to`.  address_of(page): the page's device address, a multiple of 64
   void fill(std::span<const GatherHead> heads, const PageLayout& layout,
             const std::function<uint64_t(PageId)>& address_of, std::byte* to) const;
 };

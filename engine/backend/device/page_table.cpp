@@ -1,4 +1,4 @@
-// What a device knows of the heads' pages. See page_table.h.
+// Host copy of a device's page table. See page_table.h.
 #include "engine/backend/device/page_table.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// The pages of every head as a device knows them: a table of addresses, one row per head. The host remembers what is in
-// it, so that a step uploads only what changed. Knows no device: addresses come from outside.
+// Host copy of a device's page table: a table of page addresses, one row per head. With the copy, a step uploads only
+// the changes. Knows no device: the caller provides the addresses.
 #pragma once
 
 #include <cstdint>
@@ -13,14 +13,14 @@ namespace headroom::device {
 
 class PageTable {
  public:
-  /// Makes room for these heads. True: the table has another size now, and nothing of it is known.
+  /// Makes room for these heads. Returns true if the size changed; then all entries are unknown.
   bool fit(std::span<const HeadView> heads);
-  /// From row to row.
+  /// Entries from row to row.
   uint32_t stride() const { return stride_; }
   size_t size() const { return known_.size(); }
 
-  /// What has to be written for these heads, after which it is known.
-  /// address_of(page): where the device finds it
+  /// Returns the entries that differ for these heads; the caller must write them to the device.
+  /// address_of(page): the page's device address
   template <typename AddressOf>
   std::vector<PageChange> update(std::span<const HeadView> heads, AddressOf address_of) {
     std::vector<PageChange> changes;
@@ -40,7 +40,7 @@ class PageTable {
     return changes;
   }
 
-  /// The addresses of these pages are no longer theirs.
+  /// Marks these pages as unknown, since their addresses are no longer valid.
   void forget(PageId first, PageId end);
   void forget_all();
 

@@ -1,4 +1,4 @@
-// Rows between pages, shaders and the host. See page_words.h.
+// Rows between pages, shaders and the host. See slot_words.h.
 #include "engine/backend/device/slot_words.h"
 
 #include <cstring>

@@ -1,4 +1,4 @@
-// Lays a step out for a device. See step_plan.h.
+// Fills a device's step buffer. See step_plan.h.
 #include "engine/backend/device/step_plan.h"
 
 #include <algorithm>
@@ -16,7 +16,7 @@ static_assert(part_special == Policy::special && part_punctuation == Policy::pun
               class_special == static_cast<uint>(TokenClass::special) &&
               class_punctuation == static_cast<uint>(TokenClass::punctuation));
 
-// Slots that pay for a split.
+// Minimum size of a split: a smaller one costs more than it saves.
 constexpr int64_t min_split_slots = 64;
 
 int64_t in_pages(int64_t slots) {
@@ -35,7 +35,7 @@ HeadSplits cut(int64_t n_slots, int64_t wanted_slots) {
   return {static_cast<uint32_t>((n_slots + even - 1) / even), static_cast<uint32_t>(even)};
 }
 
-/// Slots of a split in a layer that is cut into about wanted_splits, no more than a work group has room for.
+/// Slots per split in a layer that is cut into about wanted_splits. A work group has room for split_capacity at most.
 int64_t split_slots_of(std::span<const HeadView> heads, int64_t wanted_splits) {
   int64_t n_slots = 0;
   for (const HeadView& head : heads) n_slots += head.length + 1;
@@ -90,7 +90,7 @@ bool StepPlan::fit(const DecodeStep& step, int64_t wanted_splits) {
   const auto all_slots = static_cast<uint64_t>(slots_of(step));
   if (static_cast<int64_t>(all_slots) > n_slots)
     n_slots = static_cast<int64_t>(std::max(std::bit_ceil(all_slots), fewest_slots));
-  n_changes = (static_cast<uint32_t>(n_heads) + 63) / 64 * 64;  // a page per head
+  n_changes = (static_cast<uint32_t>(n_heads) + 63) / 64 * 64;  // one page per head
   return before.n_heads != n_heads || before.n_kv_heads != n_kv_heads || before.n_splits != n_splits ||
          before.n_slots != n_slots;
 }

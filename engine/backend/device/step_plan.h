@@ -1,6 +1,6 @@
-// A decode step as a device finds it in its step buffer: where each list lies, and what the host writes there before
-// the step runs. Places follow from capacities, which grow in powers of two, so that a recorded step serves many
-// tokens. Nothing in it grows with the number of tokens that heads hold.
+// Layout of a device's step buffer: where each list lies, and what the host writes there before a step runs. Offsets
+// depend only on capacities, which grow in powers of two, so that a recorded step serves many tokens. The buffer's size
+// does not depend on the number of tokens that heads hold.
 #pragma once
 
 #include <cstddef>
@@ -21,12 +21,12 @@ struct StepPlan {
   int32_t n_heads = 0;
   int32_t n_kv_heads = 0;
   int32_t n_layers = 0;
-  uint32_t n_splits = 0;   // of a layer at most
-  uint32_t n_changes = 0;  // of the page table at most
-  int64_t n_slots = 0;     // of all heads at most; estimates of a dispatch's time depend on it
+  uint32_t n_splits = 0;   // maximum per layer
+  uint32_t n_changes = 0;  // maximum of changes of the page table in the buffer
+  int64_t n_slots = 0;     // maximum of all heads together; estimates of a dispatch's time depend on it
 
-  /// Makes the capacities large enough for a step, whose layers are cut into about wanted_splits each. True: they
-  /// changed, and a step that was recorded with them has to be recorded again.
+  /// Makes the capacities large enough for a step whose layers are cut into about wanted_splits each. Returns true if
+  /// they changed; then a step that was recorded with the old ones must be recorded again.
   bool fit(const DecodeStep& step, int64_t wanted_splits);
   /// Writes the step's state, heads and counts.  to: (bytes())
   /// page_stride: from head to head in the page table

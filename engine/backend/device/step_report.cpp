@@ -1,4 +1,4 @@
-// Puts the passes of a step's evictions together. See step_report.h.
+// Combines the passes of a step's evictions into one report. See step_report.h.
 #include "engine/backend/device/step_report.h"
 
 #include <algorithm>
@@ -23,7 +23,7 @@ void ReportReader::add(std::span<const ReportedHead> heads, std::span<const uint
                              .position = static_cast<int32_t>(slot.position),
                              .score = slot.score}};
       if (slot.is_logged != 0) {
-        left.eviction.row = 0;  // its number follows when all are there
+        left.eviction.row = 0;  // finish() sets the index
         left.row = rows_.size();
         rows_.resize(rows_.size() + row_u16s);
         words_to_u16s(layout_, row_words(i * heads.size() + h), &rows_[left.row]);
@@ -35,7 +35,7 @@ void ReportReader::add(std::span<const ReportedHead> heads, std::span<const uint
 
 StepReport ReportReader::finish() const {
   const size_t row_u16s = layout_.slot_row_u16s();
-  // Passes came one after the other, each in the order of heads.
+  // The list is in the order of passes, and by head within each pass; the report goes head by head.
   std::vector<Left> in_order = left_;
   std::stable_sort(in_order.begin(), in_order.end(),
                    [](const Left& a, const Left& b) { return a.eviction.head < b.eviction.head; });

@@ -1,5 +1,5 @@
-// What a device says about evictions ─► StepReport. A pass reports a few slots of each head; more passes follow as long
-// as a head has more to evict.
+// A device's reports of evictions ─► StepReport. A pass reports a few slots of each head; more passes follow while a
+// head has more to evict.
 #pragma once
 
 #include <functional>
@@ -17,9 +17,9 @@ class ReportReader {
 
   /// Words of a logged row by its number: slot of the report * n_heads + head.
   using RowWords = std::function<const uint32_t*(size_t row)>;
-  /// Takes the report of one pass.  is_evicted: by layer, whether its heads are in the report
+  /// Adds the report of one pass.  is_evicted: per layer, 1 if its heads are in the report
   void add(std::span<const ReportedHead> heads, std::span<const uint8_t> is_evicted, const RowWords& row_words);
-  /// The last pass left something to evict.
+  /// True if a head had more to evict after the last pass.
   bool has_more() const { return has_more_; }
   /// All evictions, head by head in the order in which they happened.
   StepReport finish() const;
