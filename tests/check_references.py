@@ -24,7 +24,7 @@ EXTERNAL_OPTIONS = {"--preset", "--build", "--wrap"}
 # The history of figures names what stood there on its date.
 HISTORY = {"docs/measurements.md"}
 
-FILE = re.compile(r"(?<![\w./*<>$}-])((?:[\w-]+/)*[\w-]+\." + ENDINGS + r")(?![\w./])")
+FILE = re.compile(r"(?<![\w./*<>$}-])((?:[\w-]+/)*[\w-]+\." + ENDINGS + r")(?![\w/]|\.\w)")
 SECTION = re.compile(r"([\w./-]+\.md)`?\)?,? section (\d+)")
 TEST = re.compile(r"\b(test_\w+) (?:\"([^\"\n]+)\"|'([^'\n]+)')")
 OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z0-9-]+)")

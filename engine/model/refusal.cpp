@@ -1,5 +1,5 @@
 // Error messages of this folder. Names from the file reach a terminal or a log through here, so control characters are
-// escaped. See sentence.h.
+// escaped. See refusal.h.
 #include "engine/model/refusal.h"
 
 namespace headroom {
