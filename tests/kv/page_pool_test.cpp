@@ -9,6 +9,7 @@
 
 #include "engine/base/error.h"
 #include "tests/kv/fake_slab_owner.h"
+#include "tests/support/effort.h"
 
 namespace headroom::page_pool_test {
 namespace {
@@ -161,7 +162,7 @@ void check_same(const PagePool& pool, const FakeSlabOwner& owner, const NaivePoo
 }
 
 TEST_CASE("random use: counters, owners and contents equal a naive pool's") {
-  for (unsigned seed = 1; seed <= 40; ++seed) {
+  for (unsigned seed = 1; seed <= (test::has_sanitizer ? 8 : 40); ++seed) {
     CAPTURE(seed);
     std::mt19937 rng(seed);
     const PageLayout layout{std::vector<int32_t>{32000, 16000, 8000, 1000}[seed % 4]};  // 1, 2, 4, 32 pages per slab

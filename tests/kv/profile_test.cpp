@@ -7,6 +7,7 @@
 #include <limits>
 #include <random>
 
+#include "tests/support/effort.h"
 #include "tests/support/fastgen_simulation.h"
 
 namespace headroom::profile_test {
@@ -359,7 +360,7 @@ void run_steps(std::mt19937& rng, const Case& c, int n_steps, JudgedHead& judged
 }
 
 TEST_CASE("recoveries, choices and kept sets equal the definitions, over turns and generated tokens") {
-  for (unsigned seed = 1; seed <= 120; ++seed) {
+  for (unsigned seed = 1; seed <= (test::has_sanitizer ? 24 : 120); ++seed) {
     std::mt19937 rng(seed);
     const Case c = random_case(rng);
     CAPTURE(seed, name_of(c));

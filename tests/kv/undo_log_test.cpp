@@ -7,6 +7,7 @@
 #include <random>
 
 #include "tests/kv/fake_slab_owner.h"
+#include "tests/support/effort.h"
 
 namespace headroom::turn_log_test {
 namespace {
@@ -267,7 +268,7 @@ TEST_CASE("undo restores order, tags, scores, policies and contents at both mark
 }
 
 TEST_CASE("over many turns any mark that is left can be gone back to, whichever older turns were given up") {
-  for (unsigned seed = 1; seed <= 25; ++seed) {
+  for (unsigned seed = 1; seed <= (test::has_sanitizer ? 5 : 25); ++seed) {
     CAPTURE(seed);
     Machine machine(2, 3, seed);
     struct Mark {
