@@ -89,7 +89,9 @@ void draw_banners(const Mirror& mirror, const ChatView& chat, UiState& state, Ac
   if (shown.empty()) return;
   const float room = ImGui::GetContentRegionAvail().y * max_share_of_room / static_cast<float>(shown.size());
   const float max_height = std::max(room - 2 * ImGui::GetFrameHeightWithSpacing(), 2 * ImGui::GetTextLineHeight());
+  bool wants_dismissal = false;
   for (const size_t index : shown) {
+    if (index >= chat.banners.size()) break;  // a button of this frame took one away
     const Banner& banner = chat.banners[index];
     ImGui::PushID(own.n_drawn);
     ImGui::PushStyleColor(ImGuiCol_ChildBg, ImGui::GetStyleColorVec4(ImGuiCol_PopupBg));
@@ -109,7 +111,7 @@ void draw_banners(const Mirror& mirror, const ChatView& chat, UiState& state, Ac
       if (banner.offers_undo) button("Undo###undo", Action::undo_delete, mirror, chat, state, actions);
       // Actions::dismiss_banner always closes the oldest banner, so only that one has the button.
       if (own.n_drawn == 0) {
-        if (ImGui::Button("Dismiss###dismiss")) actions.dismiss_banner();
+        wants_dismissal = ImGui::Button("Dismiss###dismiss");
         explain(std::string("Close this message (") + key_text(Action::dismiss_banner) + ")");
       }
     }
@@ -121,6 +123,8 @@ void draw_banners(const Mirror& mirror, const ChatView& chat, UiState& state, Ac
   }
   if (chat.banners.size() > shown.size())
     ImGui::TextDisabled("and %zu more messages", chat.banners.size() - shown.size());
+  // At the end, since it takes away what is drawn above.
+  if (wants_dismissal) actions.dismiss_banner();
 }
 
 }  // namespace headroom
